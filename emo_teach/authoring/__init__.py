@@ -1,0 +1,1 @@
+"""Tools for the people who write and teach this course; nothing else in the package imports them."""

@@ -1,0 +1,191 @@
+"""Build data/words.safetensors, data/words.csv and data/relations.csv from the weights of SmolLM2-135M-Instruct.
+
+    python -m emo_teach.authoring.words_data --gguf SmolLM2-135M-Instruct.Q4_1.gguf --out data
+
+The words come from data/word_list.txt and the pairs from data/relation_list.txt, both written by hand; the
+embeddings come from the GGUF file. Needs `gguf` and `safetensors`. The same input gives the same bytes.
+"""
+import argparse
+import csv
+import io
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from ..datafiles import data_path
+
+KINDS = ("synonym", "antonym", "inflection", "case")
+SPACE = "\u0120"  # how a byte-level tokenizer writes the space in front of a word
+
+
+def _entries(text, source):
+    """Yield (line number, key, items) for each `key: item item ...` line; `#` starts a comment line."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        key, colon, items = line.partition(":")
+        if not colon or len(key.split()) != 1 or not items.split():
+            raise ValueError(f"{source}, line {number}: expected 'name: word word ...', got {line!r}")
+        yield number, key.strip(), items.split()
+
+
+def parse_word_list(text):
+    """Return each word of a word list with its categories, both in the order in which they first appear.
+
+    Shape: `text` holds lines `category: word word ...`; returns a dict, word -> tuple of categories. Units: none.
+    Raises ValueError, naming the line, for a malformed line, a word that is not plain letters, or a word that stands
+    twice in one category. Source: the format of data/word_list.txt.
+
+    >>> parse_word_list("fruit: apple orange\\ncolours: orange")
+    {'apple': ('fruit',), 'orange': ('fruit', 'colours')}
+    """
+    categories = {}
+    for number, category, words in _entries(text, "word list"):
+        for word in words:
+            if not (word.isascii() and word.isalpha()):
+                raise ValueError(f"word list, line {number}: {word!r} is not made of plain letters")
+            if category in categories.get(word, ()):
+                raise ValueError(f"word list, line {number}: {word!r} stands twice in {category!r}")
+            categories[word] = categories.get(word, ()) + (category,)
+    return categories
+
+
+def parse_relation_list(text, words):
+    """Return the pairs of a relation list, in its order.
+
+    Shape: `text` holds lines `kind: first/other/other ...`, `words` is any container of the words allowed; returns a
+    list of (kind, first, other). Units: none.
+    Raises ValueError, naming the line, for an unknown kind, a word outside `words`, a word paired with itself, a pair
+    that stands twice under one kind, or a case pair that differs in more than its case.
+    Source: the format of data/relation_list.txt.
+
+    >>> parse_relation_list("inflection: run/runs/ran", ["run", "runs", "ran"])
+    [('inflection', 'run', 'runs'), ('inflection', 'run', 'ran')]
+    """
+    relations, seen = [], set()
+    for number, kind, groups in _entries(text, "relation list"):
+        where = f"relation list, line {number}"
+        for first, other in (pair for group in groups for pair in _group_pairs(group, kind, words, where)):
+            if (kind, first, other) in seen:
+                raise ValueError(f"{where}: the {kind} {first}/{other} stands twice")
+            seen |= {(kind, first, other), (kind, other, first)}
+            relations.append((kind, first, other))
+    return relations
+
+
+def _group_pairs(group, kind, words, where):
+    """Split `first/other/other` into checked pairs (first, other)."""
+    first, *others = group.split("/")
+    if kind not in KINDS:
+        raise ValueError(f"{where}: unknown kind {kind!r}; the kinds are {', '.join(KINDS)}")
+    if not others:
+        raise ValueError(f"{where}: {group!r} needs a second word after a '/'")
+    for place, word in enumerate((first, *others)):
+        if word not in words:
+            raise ValueError(f"{where}: {word!r} is not in the word list")
+        if place and word == first:
+            raise ValueError(f"{where}: {group!r} pairs {word!r} with itself")
+        if kind == "case" and word.lower() != first.lower():
+            raise ValueError(f"{where}: {first}/{word} differs in more than its case")
+    return [(first, other) for other in others]
+
+
+def token_ids(words, vocabulary):
+    """Return the token of each word with a space in front of it.
+
+    Shape: `words` k strings, `vocabulary` V strings; returns a list of k integers in [0, V). Units: none.
+    Raises ValueError listing all words that are not a single token.
+    Source: GPT-2's byte-level vocabulary, which writes a space as the letter of `SPACE`.
+
+    >>> token_ids(["day"], ["day", SPACE + "day"])
+    [1]
+    """
+    places = {token: index for index, token in enumerate(vocabulary)}
+    missing = [word for word in words if SPACE + word not in places]
+    if missing:
+        raise ValueError(f"not a single token of this vocabulary, so take them out of the lists: {', '.join(missing)}")
+    return [places[SPACE + word] for word in words]
+
+
+def read_gguf(path, words):
+    """Read the tokens and the embedding rows of some words from a GGUF file.
+
+    Shape: `words` k strings; returns (k token ids, embedding (k, d) float32). Units: none; the rows are dequantised.
+    Raises ValueError when the file is absent or is not GGUF, has no `token_embd.weight`, has an output head of its own
+    (`output.weight`: the rows would not be the head's), or lacks a word.
+    Source: the GGUF format as the `gguf` package reads it.
+    """
+    import gguf
+
+    if not Path(path).is_file():
+        raise ValueError(f"no GGUF file at {str(path)!r}")
+    reader = gguf.GGUFReader(path)
+    tensors = {tensor.name: tensor for tensor in reader.tensors}
+    if "output.weight" in tensors:
+        raise ValueError("this model has an output.weight: its head is not tied to the token embedding")
+    field = reader.get_field("tokenizer.ggml.tokens")
+    if "token_embd.weight" not in tensors or field is None:
+        raise ValueError("this GGUF file lacks token_embd.weight or tokenizer.ggml.tokens")
+    tokens = token_ids(words, field.contents())
+    weight = tensors["token_embd.weight"]
+    return tokens, gguf.quants.dequantize(weight.data[tokens], weight.tensor_type)
+
+
+def _csv_bytes(header, rows):
+    """Return a CSV file as UTF-8 bytes with one-character line ends."""
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
+    return text.getvalue().encode("utf-8")
+
+
+def _write_all(files, folder):
+    """Write every file beside its final name first, and only then put all of them in place."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".words-", dir=folder) as scratch:
+        for name, content in files.items():
+            (Path(scratch) / name).write_bytes(content)
+        for name in files:
+            os.replace(Path(scratch) / name, folder / name)
+
+
+def _committed(name):
+    """Return the text of one of the lists in data/."""
+    return data_path(name).read_text(encoding="utf-8")
+
+
+def build(gguf_path, out, word_list=None, relation_list=None):
+    """Write words.safetensors, words.csv and relations.csv into a folder; on an error nothing is written.
+
+    Shape: writes `embedding` (n, d) float16 and n rows `word,token_id,categories` in the order of the word list; the
+    lists are texts, by default those of data/. Returns a dict, file name -> size in bytes. Units: none.
+    Raises ValueError for whatever is wrong with the lists or the GGUF file. Source: data/README.md.
+    """
+    from safetensors.numpy import save
+
+    categories = parse_word_list(word_list or _committed("word_list.txt"))
+    relations = parse_relation_list(relation_list or _committed("relation_list.txt"), categories)
+    tokens, embedding = read_gguf(gguf_path, list(categories))
+    rows = [(word, token, " ".join(names)) for token, (word, names) in zip(tokens, categories.items(), strict=True)]
+    files = {
+        "words.safetensors": save({"embedding": embedding.astype(np.float16)}),
+        "words.csv": _csv_bytes(("word", "token_id", "categories"), rows),
+        "relations.csv": _csv_bytes(("kind", "a", "b"), relations),
+    }
+    _write_all(files, Path(out))
+    return {name: len(content) for name, content in files.items()}
+
+
+def main(argv=None):
+    """Run the build from the command line."""
+    parser = argparse.ArgumentParser("python -m emo_teach.authoring.words_data", description=__doc__.splitlines()[0])
+    parser.add_argument("--gguf", required=True, help="the GGUF file with the weights")
+    parser.add_argument("--out", required=True, help="the folder to write to")
+    options = parser.parse_args(argv)
+    for name, size in build(options.gguf, options.out).items():
+        print(f"{name}: {size} bytes")
+
+
+if __name__ == "__main__":
+    main()

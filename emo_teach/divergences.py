@@ -1,0 +1,288 @@
+"""Entropy, cross-entropy, and the f-divergences as losses for a label `tau` and a model `p`. Units: nats (natural logarithm).
+
+One convention throughout: `D_f(P||Q) = sum_i q_i f(p_i / q_i)` with f convex and f(1) = 0; where q_i = 0 the term is its limit
+(`p_i` times the slope of f at infinity), and `0 f(0/0) = 0`. As a loss P is the label and Q the model: `D_f(tau||p)`.
+"""
+from dataclasses import dataclass
+from typing import Callable
+
+import numpy as np
+
+from . import _inputs
+
+
+def _rel_entr(a, b):
+    """Elementwise a log(a/b), with 0 log(0/b) = 0 and a log(a/0) = inf."""
+    from scipy.special import rel_entr
+
+    return rel_entr(a, b)
+
+
+def _ratio(a, b):
+    """a / b without a warning: infinite where b = 0 < a, and 0 where both are 0."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        return np.where(b > 0, a / np.where(b > 0, b, 1.0), np.where(a > 0, np.inf, 0.0))
+
+
+def entropy(p):
+    """Shannon entropy, the least achievable cross-entropy.
+
+    Formula: part of A3, `H(p) = -sum_i p_i log p_i`, with `0 log 0 = 0`. Shape: p (..., n), returns (...). Units: nats.
+    Raises ValueError for entries that are negative or NaN and for sums off 1 by more than 1e-6.
+    Source: https://spaces.ac.cn/archives/9797, the constant term of its KL identity.
+    """
+    from scipy.special import entr
+
+    return entr(_inputs.distributions("p", p)).sum(-1)
+
+
+def log_loss(p, target):
+    """Cross-entropy for a one-hot label: minus the log-probability of the target.
+
+    Formula: A1, `-log p_t`. Shape: p (..., n), target an index, returns (...). Units: nats; infinite where `p_t = 0`.
+    Raises ValueError for bad probabilities and for a target out of range.
+    Source: https://spaces.ac.cn/archives/9797.
+
+    >>> round(float(log_loss([0.25, 0.75], 0)), 4)
+    1.3863
+    """
+    p = _inputs.distributions("p", p)
+    target = _inputs.target_index("target", target, p.shape[-1])
+    with np.errstate(divide="ignore"):
+        return -np.log(p[..., target])
+
+
+def cross_entropy(tau, p):
+    """Cross-entropy of a model p for a label distribution tau, hard or soft.
+
+    Formula: A2, `-sum_i tau_i log p_i`, with `0 log 0 = 0`. Shape: tau and p (..., n), broadcast; returns (...).
+    Units: nats; infinite where tau has mass that p has not.
+    Raises ValueError for bad probabilities or lengths that disagree.
+    Source: https://spaces.ac.cn/archives/9797.
+    """
+    from scipy.special import xlogy
+
+    tau, p = _pair("tau", tau, "p", p)
+    return 0.0 - xlogy(tau, p).sum(-1)
+
+
+def kl(tau, p):
+    """Kullback-Leibler divergence from label tau to model p.
+
+    Formula: A3, `sum_i tau_i log(tau_i / p_i)`, cross-entropy minus the entropy of tau. Shape: tau and p (..., n); returns (...).
+    Units: nats; infinite where tau has mass that p has not.
+    Raises ValueError for bad probabilities or lengths that disagree.
+    Source: https://spaces.ac.cn/archives/9797; Kullback & Leibler (1951).
+    """
+    tau, p = _pair("tau", tau, "p", p)
+    return _rel_entr(tau, p).sum(-1)
+
+
+def total_variation(p, tau):
+    """Total variation distance, the share of probability that must move; also the EMD under the 0/1 cost.
+
+    Formula: D8 and A7, `½ sum_i |p_i - tau_i|`. Shape: p and tau (..., n); returns (...). Units: probability, in [0, 1].
+    Raises ValueError for bad probabilities or lengths that disagree.
+    Source: Levin & Peres, Markov Chains and Mixing Times, section 4.1.
+    """
+    p, tau = _pair("p", p, "tau", tau)
+    return 0.5 * np.abs(p - tau).sum(-1)
+
+
+def _pair(first, a, second, b):
+    a, b = _inputs.distributions(first, a), _inputs.distributions(second, b)
+    _inputs.same_length(first, a, second, b)
+    return a, b
+
+
+@dataclass(frozen=True)
+class Generator:
+    """A convex f with f(1) = 0, held as its perspective `q f(p/q)`, which stays exact at zeros.
+
+    `perspective(p, q)` is one term of the divergence, right at p = 0 and q = 0; `slope(p, q)` is its derivative with respect to q (the model's side),
+    `f(u) - u f'(u)` at u = p/q. `latex` is f(u). Read `f`, `at_zero` = f(0) and `slope_at_infinity` off them.
+    """
+
+    name: str
+    latex: str
+    perspective: Callable
+    slope: Callable
+
+    def f(self, u):
+        """The generator itself at u >= 0, elementwise."""
+        u = _inputs.as_floats("u", u)
+        return self.perspective(u, np.ones_like(u))
+
+    @property
+    def at_zero(self):
+        """f(0): what a wrong token costs per unit of its probability under a one-hot label; may be infinite."""
+        return float(self.perspective(np.float64(0), np.float64(1)))
+
+    @property
+    def slope_at_infinity(self):
+        """lim f(u)/u: what label mass costs per unit where the model has none; may be infinite."""
+        return float(self.perspective(np.float64(1), np.float64(0)))
+
+
+def _log_ratio(a, b):
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.log(a) - np.log(b)
+
+
+GENERATORS = {
+    g.name: g
+    for g in [
+        Generator("KL", r"u\log u", _rel_entr, lambda p, q: -_ratio(p, q)),
+        Generator("reverse KL", r"-\log u", lambda p, q: _rel_entr(q, p), lambda p, q: 1 + _log_ratio(q, p)),
+        Generator("total variation", r"\frac12|u-1|", lambda p, q: 0.5 * np.abs(p - q), lambda p, q: 0.5 * np.sign(q - p)),
+        Generator(
+            "Jensen-Shannon",
+            r"\frac12\left[u\log u-(u+1)\log\frac{u+1}{2}\right]",
+            lambda p, q: 0.5 * (_rel_entr(p, (p + q) / 2) + _rel_entr(q, (p + q) / 2)),
+            lambda p, q: 0.5 * _log_ratio(2 * q, p + q),
+        ),
+        Generator(
+            "squared Hellinger",
+            r"\frac12(\sqrt u-1)^2",
+            lambda p, q: 0.5 * (np.sqrt(p) - np.sqrt(q)) ** 2,
+            lambda p, q: 0.5 * (1 - np.sqrt(_ratio(p, q))),
+        ),
+        Generator("Pearson chi2", "(u-1)^2", lambda p, q: _ratio((p - q) ** 2, q), lambda p, q: 1 - _ratio(p, q) ** 2),
+        Generator("Neyman chi2", r"\frac{(u-1)^2}{u}", lambda p, q: _ratio((p - q) ** 2, p), lambda p, q: 2 * _ratio(q, p) - 2),
+    ]
+}
+
+
+def alpha_generator(alpha):
+    """The Cressie-Read power family, which runs through KL (alpha 1), reverse KL (0), Pearson (2) and Neyman (-1).
+
+    Formula: `f(u) = (u^alpha - 1 - alpha (u - 1)) / (alpha (alpha - 1))`, with its limits at 0 and 1. On distributions the members are KL, reverse KL,
+    half of Pearson's, half of Neyman's, and at ½ four times the squared Hellinger divergence. Units: alpha has none.
+    Shape: returns a `Generator`. Raises ValueError for an alpha that is not finite.
+    Source: Cressie & Read, J. R. Statist. Soc. B 46 (1984).
+    """
+    alpha = _inputs.number("alpha", alpha)
+    latex = rf"\frac{{u^{{{alpha:g}}}-1-{alpha:g}(u-1)}}{{{alpha * (alpha - 1):g}}}"
+    if alpha == 0:
+        latex = r"-\log u+u-1"
+    elif alpha == 1:
+        latex = r"u\log u-u+1"
+    return Generator(f"alpha {alpha:g}", latex, lambda p, q: _power_term(alpha, p, q), lambda p, q: _power_slope(alpha, p, q))
+
+
+def _power_term(alpha, p, q):
+    """One term of the Cressie-Read divergence; `expm1` keeps it exact as alpha nears 0 or 1."""
+    p, q = np.broadcast_arrays(np.asarray(p, float), np.asarray(q, float))
+    both = (p > 0) & (q > 0)
+    logs = _log_ratio(np.where(both, p, 1.0), np.where(both, q, 1.0))
+    with np.errstate(over="ignore"):
+        if alpha > 0.5:
+            power = logs if alpha == 1 else np.expm1((alpha - 1) * logs) / (alpha - 1)
+            inner = (p * power - (p - q)) / alpha
+        else:
+            power = logs if alpha == 0 else np.expm1(alpha * logs) / alpha
+            inner = (q * power - (p - q)) / (alpha - 1)
+    only_q = q / alpha if alpha > 0 else _ratio(q, np.zeros_like(q))
+    only_p = p / (1 - alpha) if alpha < 1 else _ratio(p, np.zeros_like(p))
+    return np.where(both, inner, np.where(q > 0, only_q, only_p))
+
+
+def _power_slope(alpha, p, q):
+    """Its derivative with respect to q, `(1 - u^alpha) / alpha`."""
+    logs = _log_ratio(p, q)
+    with np.errstate(over="ignore"):
+        return -logs if alpha == 0 else -np.expm1(alpha * logs) / alpha
+
+
+def _generator(value):
+    if isinstance(value, Generator):
+        return value
+    if isinstance(value, str) and value in GENERATORS:
+        return GENERATORS[value]
+    raise ValueError(f"generator = {value!r} is neither a Generator nor one of {', '.join(GENERATORS)}")
+
+
+def f_divergence(generator, tau, p):
+    """An f-divergence between a label tau and a model p.
+
+    Formula: `D_f(tau||p) = sum_i p_i f(tau_i / p_i)`, in the conventions at the top of this module. Shape: tau and p (..., n), broadcast; returns (...).
+    Units: nats for the logarithmic members, else none; may be infinite. `generator`: a name in `GENERATORS` or a `Generator`.
+    Raises ValueError for an unknown generator, bad probabilities or lengths that disagree.
+    Source: Csiszár (1967); conventions of Polyanskiy & Wu, Information Theory, chapter 7.
+
+    >>> float(f_divergence("total variation", [1, 0], [0.25, 0.75]))
+    0.75
+    """
+    generator = _generator(generator)
+    tau, p = _pair("tau", tau, "p", p)
+    tau, p = np.broadcast_arrays(tau, p)
+    return generator.perspective(tau, p).sum(-1)
+
+
+def logit_gradient(generator, tau, p):
+    """Gradient of an f-divergence loss with respect to the logits z behind `p = softmax(z)`.
+
+    Formula: `dD/dz_j = p_j (s_j - sum_i p_i s_i)` with `s_i = f(u_i) - u_i f'(u_i)`, `u_i = tau_i / p_i`; for KL this is `p - tau`.
+    Shape: tau and p (..., n), returns (..., n). Units: those of the divergence. NaN where the divergence is infinite or p touches 0 with an infinite
+    slope; total variation's kink (tau_i = p_i) is given the slope 0.
+    Raises ValueError for an unknown generator, bad probabilities or lengths that disagree.
+    Source: chain rule through softmax; D10 in this project's `appendix_derivations`.
+    """
+    generator = _generator(generator)
+    tau, p = np.broadcast_arrays(*_pair("tau", tau, "p", p))
+    with np.errstate(invalid="ignore", over="ignore"):
+        pull = p * generator.slope(tau, p)  # p_j s_j
+        return pull - p * pull.sum(-1, keepdims=True)
+
+
+def one_hot_loss(generator, p_t):
+    """What any f-divergence becomes for a one-hot label: a function of the target's probability alone.
+
+    Formula: D10, `p_t f(1/p_t) + (1 - p_t) f(0)`. Shape: p_t any, elementwise. Units: as `f_divergence`.
+    Raises ValueError for an unknown generator or a `p_t` outside [0, 1].
+    Source: D10 in this project's `appendix_derivations`.
+
+    >>> one_hot_loss("KL", 0.5) == np.log(2)
+    True
+    """
+    generator, p_t = _generator(generator), _target_probability(p_t)
+    rest = 1.0 - p_t
+    return generator.perspective(np.ones_like(p_t), p_t) + generator.perspective(np.zeros_like(rest), rest)
+
+
+def one_hot_logit_gradient(generator, p_t):
+    """The pull of a one-hot f-divergence loss on the target's own logit.
+
+    Formula: D10, `p_t (1 - p_t) (f(1/p_t) - f'(1/p_t)/p_t - f(0))`. Shape: p_t any, elementwise. Units: as `f_divergence`.
+    NaN where f(0) is infinite: then the loss is infinite too and has no gradient.
+    Raises ValueError for an unknown generator or a `p_t` outside (0, 1].
+    Source: D10 in this project's `appendix_derivations`.
+    """
+    generator, p_t = _generator(generator), _target_probability(p_t)
+    if (p_t == 0).any():
+        raise ValueError("p_t = 0 has no logit: probabilities must be above 0 here")
+    if not np.isfinite(generator.at_zero):
+        return np.full_like(p_t, np.nan)
+    return p_t * (1.0 - p_t) * (generator.slope(np.ones_like(p_t), p_t) - generator.at_zero)
+
+
+def overconfidence_loss(p_t, gamma):
+    """The family between cross-entropy (gamma 0) and the smoothed accuracy `1 - p_t` (gamma to 1).
+
+    Formula: `-log(gamma + (1 - gamma) p_t) / (1 - gamma)`. Shape: p_t any, elementwise. Units: nats at gamma 0. Bounded for gamma > 0.
+    Raises ValueError for a `p_t` outside [0, 1] or a gamma outside [0, 1).
+    Source: https://spaces.ac.cn/archives/9526 and TaiLr (arXiv 2302.13344), whose gradient it shares.
+    """
+    p_t, gamma = _target_probability(p_t), _inputs.number("gamma", gamma, low=0)
+    if gamma >= 1:
+        raise ValueError(f"gamma = {gamma:g} must be below 1 (the limit at 1 is 1 - p_t)")
+    with np.errstate(divide="ignore"):
+        return -np.log1p(-(1.0 - gamma) * (1.0 - p_t)) / (1.0 - gamma)
+
+
+def _target_probability(p_t):
+    p_t = _inputs.finite("p_t", p_t)
+    bad = (p_t < 0) | (p_t > 1)
+    if bad.any():
+        raise ValueError(f"p_t = {p_t[bad][0]:g} must lie in [0, 1]")
+    return p_t

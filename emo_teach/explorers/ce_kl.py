@@ -1,0 +1,120 @@
+"""CE-KL explorer (lesson 01): cross-entropy is entropy plus KL, and the entropy does not depend on the model."""
+from dataclasses import dataclass
+
+import numpy as np
+
+from .. import divergences
+from . import kit
+
+TOKENS = ("Monday", "Tuesday", "banana")
+CONTROLS = (
+    kit.Slider("tau_monday", "label τ: Monday", 0.7, 0.0, 1.0, 0.05),
+    kit.Slider("tau_tuesday", "Tuesday's share of the rest", 0.8, 0.0, 1.0, 0.05),
+    kit.Slider("p_monday", "model p: Monday", 0.5, 0.01, 0.98, 0.01),
+    kit.Slider("p_tuesday", "Tuesday's share of the rest", 0.5, 0.02, 0.98, 0.02),
+)
+
+
+@dataclass(frozen=True)
+class Data:
+    """Label and model (3,), the three quantities in nats, and CE and KL along the sweep of p's first entry."""
+
+    tau: np.ndarray
+    p: np.ndarray
+    entropy: float
+    kl: float
+    cross_entropy: float
+    sweep: np.ndarray
+    ce_curve: np.ndarray
+    kl_curve: np.ndarray
+
+
+def _three(first, share):
+    return np.array([first, (1 - first) * share, (1 - first) * (1 - share)])
+
+
+def compute(tau_monday, tau_tuesday, p_monday, p_tuesday):
+    """Label, model, entropy, KL and CE for one setting of the sliders; all values in nats."""
+    tau, p = _three(tau_monday, tau_tuesday), _three(p_monday, p_tuesday)
+    sweep = np.linspace(0.01, 0.98, 98)
+    models = np.stack([sweep, (1 - sweep) * p_tuesday, (1 - sweep) * (1 - p_tuesday)], axis=-1)
+    return Data(
+        tau, p, float(divergences.entropy(tau)), float(divergences.kl(tau, p)), float(divergences.cross_entropy(tau, p)),
+        sweep, divergences.cross_entropy(tau, models), divergences.kl(tau, models),
+    )
+
+
+class CeKlPicture(kit.Picture):
+    """Left: label and model. Middle: the stack H + KL = CE. Right: CE and KL as p moves, one constant apart."""
+
+    size = (8.4, 3.3)
+
+    def build(self):
+        bars, stack, curves = self.figure.subplots(1, 3, width_ratios=[1.15, 0.75, 1.4])
+        x = np.arange(3)
+        self.tau_bars = [self.live(b) for b in bars.bar(x - 0.2, np.zeros(3), 0.38, color=kit.COLOURS["tau"], label="label τ")]
+        self.p_bars = [self.live(b) for b in bars.bar(x + 0.2, np.zeros(3), 0.38, color=kit.COLOURS["p"], label="model p")]
+        bars.set(xticks=x, xticklabels=TOKENS, ylim=(0, 1.02), ylabel="probability", title="label and model")
+        bars.legend(loc="upper right", fontsize=9)
+        (h,) = stack.bar([0], [0], 0.5, color=kit.COLOURS["cost"])
+        (k,) = stack.bar([0], [0], 0.5, color=kit.COLOURS["ce"])
+        self.h_bar, self.k_bar = self.live(h), self.live(k)
+        self.h_text, self.k_text, self.ce_text = (self.live(stack.text(0, 0, "", ha="center", va="center", fontsize=9)) for _ in range(3))
+        stack.set(xlim=(-0.7, 0.7), ylim=(0, 3), xticks=[], ylabel="nats", title="H(τ) + KL = CE")
+        (ce,) = curves.plot([], [], color=kit.COLOURS["ce"], lw=2, label="CE(τ, p)")
+        (kl,) = curves.plot([], [], color=kit.COLOURS["ce"], lw=2, ls="--", label="KL(τ‖p)")
+        (gap,) = curves.plot([], [], color=kit.COLOURS["cost"], lw=6, solid_capstyle="butt")
+        (dots,) = curves.plot([], [], "o", color=kit.COLOURS["ink"], ms=5)
+        self.ce, self.kl, self.gap, self.dots = (self.live(line) for line in (ce, kl, gap, dots))
+        curves.set(xlim=(0, 1), ylim=(0, 3), xlabel="p(Monday)", ylabel="nats", title="same shape, H(τ) apart")
+        curves.legend(loc="upper center", fontsize=9, ncols=2)
+
+    def update(self, data):
+        for bar, height in zip([*self.tau_bars, *self.p_bars], [*data.tau, *data.p], strict=True):
+            bar.set_height(height)
+        self.h_bar.set_height(data.entropy)
+        self.k_bar.set(y=data.entropy, height=data.kl)
+        self.h_text.set(position=(0.48, data.entropy / 2), text=f"H\n{data.entropy:.2f}", visible=data.entropy > 0.02)
+        self.k_text.set(position=(-0.48, data.entropy + data.kl / 2), text=f"KL\n{data.kl:.2f}")
+        self.ce_text.set(position=(0, min(data.cross_entropy + 0.12, 2.9)), text=f"CE = {data.cross_entropy:.2f}")
+        self.ce.set_data(data.sweep, data.ce_curve)
+        self.kl.set_data(data.sweep, data.kl_curve)
+        self.gap.set_data([data.p[0]] * 2, [data.kl, data.cross_entropy])
+        self.dots.set_data([data.p[0]] * 2, [data.kl, data.cross_entropy])
+
+    def alt(self, data):
+        tau, p = (", ".join(f"{name} {value:.2f}" for name, value in zip(TOKENS, v, strict=True)) for v in (data.tau, data.p))
+        return (
+            f"Label: {tau}. Model: {p}. Entropy of the label {data.entropy:.3f} nats plus KL {data.kl:.3f} nats is the cross-entropy, "
+            f"{data.cross_entropy:.3f} nats. As p of Monday moves, both curves keep one shape, the entropy apart."
+        )
+
+
+def draw(data):
+    """The picture of `compute`'s data."""
+    return CeKlPicture(data)
+
+
+def explorer(**settings):
+    """The widget; any control's start can be given by name, for instance `explorer(tau_monday=1.0)`."""
+    return kit.tie(compute, draw, CONTROLS, settings)
+
+
+def panel():
+    """Static small multiples for three labels (hard, smoothed, soft): (figure, alt text)."""
+    labels = ((1.0, 0.5, "hard label"), (0.9, 0.5, "smoothed label"), (0.6, 0.9, "soft label"))
+    figure = kit.new_figure(8.4, 2.7)
+    said = []
+    with kit.rc_context(kit.STYLE):
+        for axes, (first, share, title) in zip(figure.subplots(1, 3, sharey=True), labels, strict=True):
+            data = compute(first, share, 0.5, 0.5)
+            axes.fill_between(data.sweep, data.kl_curve, data.ce_curve, color=kit.COLOURS["faint"], label="H(τ)")
+            axes.plot(data.sweep, data.ce_curve, color=kit.COLOURS["ce"], lw=2, label="CE(τ, p)")
+            axes.plot(data.sweep, data.kl_curve, color=kit.COLOURS["ce"], lw=2, ls="--", label="KL(τ‖p)")
+            best = int(np.argmin(data.ce_curve))
+            axes.plot(data.sweep[best], data.ce_curve[best], "o", color=kit.COLOURS["ink"], ms=5)
+            axes.set(title=f"{title}: H(τ) = {data.entropy:.2f}", xlabel="p(Monday)", ylim=(0, 3), xlim=(0, 1))
+            said.append(f"{title}, entropy {data.entropy:.2f} nats, lowest cross-entropy at p(Monday) = {data.sweep[best]:.2f}")
+        figure.axes[0].set_ylabel("nats")
+        figure.axes[0].legend(fontsize=9, loc="upper right")
+    return figure, "Cross-entropy and KL against p(Monday), a constant apart: " + "; ".join(said) + "."

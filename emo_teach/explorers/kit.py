@@ -1,0 +1,244 @@
+"""Pictures that carry their alt text, and sliders that change them within a few tens of milliseconds.
+
+A `Picture` keeps its figure: what never changes (axes, ticks, titles) is drawn once and kept as a background, and a move of a slider redraws only
+the live artists over it. The picture goes to the page as an HTML `<img>` with alt text, which every front end and screen reader can show.
+"""
+import base64
+import html
+import io
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+# The same thing has the same colour in every lesson (Okabe & Ito's colour-blind-safe palette).
+COLOURS = {
+    "p": "#0072B2",  # the model
+    "tau": "#E69F00",  # the label
+    "cost": "#7A7A7A",
+    "plan": "#009E73",
+    "gradient": "#CC79A7",
+    "ce": "#222222",  # cross-entropy, and KL dashed
+    "emd": "#D55E00",  # the exact distance and EMO; its bounds are dashed and dotted lines of the same colour
+    "accuracy": "#56B4E9",  # 1 - p_t, total variation, the 0/1 cost
+    "ink": "#222222",
+    "faint": "#D9D9D9",
+}
+STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "axes.titlesize": 10.5,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#555555",
+    "axes.labelcolor": "#222222",
+    "xtick.color": "#333333",
+    "ytick.color": "#333333",
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "legend.frameon": False,
+}
+COST_MAP = "Greys"
+DENSITY = 100  # pixels per inch of a live picture
+STATIC_DENSITY = 150
+
+
+def new_figure(width=7.6, height=3.4):
+    """A white figure in the lessons' style, `width` x `height` inches, with no global state behind it."""
+    with rc_context(STYLE):
+        figure = Figure(figsize=(width, height), dpi=DENSITY, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _image(png, alt, width):
+    code = base64.b64encode(png).decode("ascii")
+    return f'<img alt="{html.escape(alt, quote=True)}" src="data:image/png;base64,{code}" style="width:{width}px;max-width:100%;height:auto">'
+
+
+def as_html(figure, alt):
+    """The figure as one HTML `<img>` at print density; alt text is required and may not be blank."""
+    if not isinstance(alt, str) or not alt.strip():
+        raise ValueError("alt is empty: say in words what the picture shows")
+    buffer = io.BytesIO()
+    with rc_context(STYLE):
+        figure.savefig(buffer, format="png", dpi=STATIC_DENSITY, metadata={"Software": None})
+    return _image(buffer.getvalue(), alt, round(figure.get_figwidth() * DENSITY))
+
+
+def show(figure, alt):
+    """Display a matplotlib figure in a notebook with its alt text (and close it, if pyplot made it)."""
+    from IPython.display import HTML, display
+
+    display(HTML(as_html(figure, alt)))
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close(figure)
+
+
+class Picture:
+    """A figure that is kept and updated. A subclass says `size`, `build()`, `update(data)` and `alt(data)`.
+
+    `build()` makes the axes on `self.figure` and registers what moves through `self.live(artist)`; `update(data)` sets the artists' values and
+    calls `self.stale()` when it changed something else (limits, ticks, titles), which costs a full redraw.
+    """
+
+    size = (7.6, 3.4)
+
+    def __init__(self, data):
+        self.figure = new_figure(*self.size)
+        self._live, self._background = [], None
+        with rc_context(STYLE):
+            self.build()
+            self.data = data
+            self.update(data)
+
+    def build(self):
+        """Make the axes and the artists."""
+        raise NotImplementedError
+
+    def update(self, data):
+        """Bring the artists to `data`."""
+        raise NotImplementedError
+
+    def alt(self, data):
+        """Say in words what the picture shows, values included."""
+        raise NotImplementedError
+
+    def live(self, artist):
+        """Register an artist that changes with the data; returns it."""
+        artist.set_animated(True)
+        self._live.append(artist)
+        return artist
+
+    def stale(self):
+        """Have the background drawn again at the next render."""
+        self._background = None
+
+    def set(self, data):
+        """Bring the picture to new data; returns itself."""
+        with rc_context(STYLE):
+            self.data = data
+            self.update(data)
+        return self
+
+    def pixels(self):
+        """Draw; returns the RGBA buffer, shape (height, width, 4), uint8."""
+        canvas = self.figure.canvas
+        with rc_context(STYLE):
+            if self._background is None:
+                canvas.draw()
+                self.figure.set_layout_engine("none")  # the layout of the first drawing stays, so that nothing jumps
+                self._background = canvas.copy_from_bbox(self.figure.bbox)
+            canvas.restore_region(self._background)
+            for artist in self._live:
+                if artist.get_visible():
+                    self.figure.draw_artist(artist)
+        return np.asarray(canvas.buffer_rgba())
+
+    def to_html(self):
+        """The picture as an HTML `<img>` whose alt text states the values shown."""
+        from PIL import Image
+
+        pixels = self.pixels()
+        buffer = io.BytesIO()
+        Image.fromarray(np.ascontiguousarray(pixels[..., :3])).save(buffer, format="PNG", compress_level=1)
+        return _image(buffer.getvalue(), self.alt(self.data), pixels.shape[1])
+
+    def _repr_html_(self):
+        return self.to_html()
+
+
+@dataclass(frozen=True)
+class Slider:
+    """A number the reader moves: name of the setting, label shown, start, range and step."""
+
+    name: str
+    label: str
+    value: float
+    low: float
+    high: float
+    step: float
+
+    def samples(self, k=5):
+        """`k` settings across the range, both ends included."""
+        steps = round((self.high - self.low) / self.step)
+        return [self.low + self.step * round(i) for i in np.linspace(0, steps, k)]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A choice among a few options; `value` is the one at the start."""
+
+    name: str
+    label: str
+    value: object
+    options: tuple
+
+    def samples(self, k=None):
+        """Every option."""
+        return list(self.options)
+
+
+def _slider_widgets(control, value):
+    """Slider and number box tied together; the box also serves those who cannot use the handle."""
+    from ipywidgets import BoundedFloatText, FloatSlider, HBox, Layout
+    from traitlets import link
+
+    shared = {"value": value, "min": control.low, "max": control.high, "step": control.step}
+    slider = FloatSlider(
+        description=control.label, readout=False, style={"description_width": "150px"}, layout=Layout(width="330px"), **shared
+    )
+    box = BoundedFloatText(description="", layout=Layout(width="70px"), **shared)
+    box.description = " "
+    link((slider, "value"), (box, "value"))
+    return slider, HBox([slider, box])
+
+
+def _choice_widgets(control, value):
+    from ipywidgets import Dropdown, HBox, Layout
+
+    menu = Dropdown(
+        options=list(control.options), value=value, description=control.label, style={"description_width": "150px"}, layout=Layout(width="400px")
+    )
+    return menu, HBox([menu])
+
+
+def settings_for(controls, given):
+    """The controls' starting values with `given` put over them; an unknown name is refused."""
+    settings = {control.name: control.value for control in controls}
+    for name in given:
+        if name not in settings:
+            raise ValueError(f"{name!r} is not a setting here; there are {', '.join(settings)}")
+    return settings | given
+
+
+def tie(compute, draw, controls, given):
+    """The widget: controls above one picture that follows them at once.
+
+    `compute(**settings)` gives data, `draw(data)` a `Picture`, which is then kept and updated. When a combination of settings is refused
+    (ValueError), the message stands in place of the picture until it is put right.
+    """
+    from ipywidgets import HTML, Box, Layout, VBox
+
+    settings = settings_for(controls, given)
+    picture = draw(compute(**settings))
+    page = HTML(value=picture.to_html())
+
+    def follow(change, name):
+        settings[name] = change["new"]
+        try:
+            page.value = picture.set(compute(**settings)).to_html()
+        except ValueError as err:
+            page.value = f"<p role='alert'>{html.escape(str(err))}</p>"
+
+    rows = []
+    for control in controls:
+        make = _slider_widgets if isinstance(control, Slider) else _choice_widgets
+        source, row = make(control, settings[control.name])
+        source.observe(lambda change, name=control.name: follow(change, name), names="value")
+        rows.append(row)
+    return VBox([Box(rows, layout=Layout(flex_flow="row wrap", display="flex")), page])

@@ -1,0 +1,290 @@
+"""Moving probability: the exact earth mover's distance by linear programming, its closed forms and its bounds.
+
+`p` (n,) is the model, the first marginal; `tau` (n,) the label, the second; `cost[i, j]` the cost from i to j. Values are in the cost's unit.
+POT is imported on first use (without its torch and TensorFlow backends, which would cost seconds and are not needed on arrays).
+"""
+import os
+import sys
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import _inputs, costs
+
+
+class SolverError(RuntimeError):
+    """The solver did not reach an optimal solution; its own words are in the message."""
+
+
+@dataclass(frozen=True)
+class Transport:
+    """A solved transport problem: primal, dual, and the gap between them.
+
+    `value` is the optimal cost; `plan` (n, n) has row sums p and column sums tau; `u`, `v` (n,) are the potentials with `u_i + v_j <= cost_ij`,
+    shifted so that `tau @ v = 0`, hence `value = p @ u`; `gap = value - (p @ u + tau @ v)` is 0 up to rounding and certifies optimality.
+    From `emd_many` every field has one more axis, the problem, in front.
+    """
+
+    value: float
+    plan: np.ndarray
+    u: np.ndarray
+    v: np.ndarray
+    gap: float
+
+
+_ot = None
+
+
+def _pot():
+    """Import POT once, without the array backends that are not loaded yet."""
+    global _ot
+    if _ot is None:
+        heavy = {"PYTORCH": "torch", "TENSORFLOW": "tensorflow", "JAX": "jax", "CUPY": "cupy"}
+        for backend, module in heavy.items():
+            if module not in sys.modules:
+                os.environ.setdefault(f"POT_BACKEND_DISABLE_{backend}", "1")
+        import ot
+
+        _ot = ot
+    return _ot
+
+
+def _problem(p, tau, cost):
+    p, tau = _inputs.distribution("p", p), _inputs.distribution("tau", tau)
+    _inputs.same_length("p", p, "tau", tau)
+    return p, tau, _inputs.square_cost("cost", cost, p.size)
+
+
+def emd(p, tau, cost, max_iterations=1_000_000):
+    """Earth mover's distance, exactly, with its plan and potentials: POT's network simplex on the linear program.
+
+    Formula: A4, `min <plan, cost>` over plans with row sums p and column sums tau; D6 for the dual. Where p or tau is 0 the potentials are
+    completed by the c-transform, so that they are feasible everywhere. Sums that differ from 1 by rounding are allowed; the solver scales tau to p's.
+    Shape: p and tau (n,), cost (n, n); returns a `Transport`. Units: those of the cost.
+    Raises ValueError for bad probabilities, lengths that disagree or a cost that is not square or not finite; `SolverError` when the solver
+    stops before the optimum.
+    Source: https://spaces.ac.cn/archives/9797; Bonneel et al. 2011 (the solver); POT, https://pythonot.github.io.
+
+    >>> float(emd([0.5, 0.5], [1.0, 0.0], [[0.0, 3.0], [3.0, 0.0]]).value)
+    1.5
+    """
+    p, tau, cost = _problem(p, tau, cost)
+    return Transport(*_solve(p, tau, cost, _inputs.count("max_iterations", max_iterations)))
+
+
+def _solve(p, tau, cost, max_iterations):
+    """(value, plan, u, v, gap) of a checked problem."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the solver's status is read from its log and raised, not printed
+        plan, log = _pot().emd(p, tau, cost, max_iterations, True, center_dual=False, check_marginals=False)
+    if log["warning"] is not None:
+        raise SolverError(f"no optimal plan for this problem of size {p.size}: {log['warning']}")
+    u, v = log["u"], log["v"]
+    if not (p.all() and tau.all()):
+        u, v = _complete(p, tau, cost, u, v)
+    shift = tau.dot(v) / tau.sum()
+    u, v = u + shift, v - shift
+    value = log["cost"]
+    return value, plan, u, v, value - (p.dot(u) + tau.dot(v))
+
+
+def _complete(p, tau, cost, u, v):
+    """Potentials at points without mass: the largest feasible ones (c-transform), since the solver leaves them out."""
+    rows, columns = p > 0, tau > 0
+    v = np.where(columns, v, (cost[rows] - u[rows, None]).min(axis=0))
+    return np.where(rows, u, (cost - v).min(axis=1)), v
+
+
+def emd_many(p, tau, cost, max_iterations=1_000_000):
+    """Many earth mover's distances at once: one `Transport` whose fields are stacked along a first axis.
+
+    Formula: A4, per problem. Shape: p (m, n) or (n,), tau (m, n) or (n,), cost (n, n) or (m, n, n), broadcast over m; returns value (m,),
+    plan (m, n, n), u and v (m, n), gap (m,). Units: those of the cost.
+    Raises ValueError as `emd` (naming the problem's index) and when the numbers of problems disagree; `SolverError` as `emd`.
+    Source: as `emd`; the problems are solved one after another.
+    """
+    p, tau, cost = _inputs.distributions("p", p), _inputs.distributions("tau", tau), _inputs.finite("cost", cost)
+    _inputs.same_length("p", p, "tau", tau)
+    n = p.shape[-1]
+    if p.ndim > 2 or tau.ndim > 2 or cost.ndim not in (2, 3) or cost.shape[-2:] != (n, n):
+        raise ValueError(f"p {p.shape}, tau {tau.shape} and cost {cost.shape} must be (m, n) or (n,), and (n, n) or (m, n, n)")
+    counts = {len(x) for x, single in ((p, 1), (tau, 1), (cost, 2)) if x.ndim > single}
+    if len(counts) > 1:
+        raise ValueError(f"p {p.shape}, tau {tau.shape} and cost {cost.shape} hold different numbers of problems: {sorted(counts)}")
+    m = counts.pop() if counts else 1
+    p, tau, cost = np.broadcast_to(p, (m, n)), np.broadcast_to(tau, (m, n)), np.broadcast_to(cost, (m, n, n))
+    max_iterations = _inputs.count("max_iterations", max_iterations)
+    solved = [_solve(*problem, max_iterations) for problem in zip(p, tau, cost)]
+    return Transport(*(np.stack(field) for field in zip(*solved)))
+
+
+def one_hot_emd(p, cost, target):
+    """Earth mover's distance to a one-hot label, in closed form: only one plan exists.
+
+    Formula: A5, `sum_i p_i cost_it`; with the 0/1 cost it is A7, `1 - p_t`.
+    Shape: p (..., n), cost (n, n), target an index; returns (...). Units: those of the cost.
+    Raises ValueError for bad probabilities, a bad cost, sizes that disagree or a target out of range.
+    Source: https://spaces.ac.cn/archives/9797.
+
+    >>> float(one_hot_emd([0.5, 0.5], [[0.0, 3.0], [3.0, 0.0]], 0))
+    1.5
+    """
+    p = _inputs.distributions("p", p)
+    cost = _inputs.square_cost("cost", cost, p.shape[-1])
+    return p @ cost[:, _inputs.target_index("target", target, p.shape[-1])]
+
+
+def product_bound(p, tau, cost):
+    """Cost of the product plan `p_i tau_j`, an upper bound on the earth mover's distance that is bilinear, hence cheap.
+
+    Formula: A6, `sum_ij p_i tau_j cost_ij >= EMD(p, tau)`, with equality when tau is one-hot. It is also the mean EMO loss over labels drawn from tau (D2).
+    Shape: p and tau (..., n), broadcast, cost (n, n); returns (...). Units: those of the cost.
+    Raises ValueError for bad probabilities, a bad cost or sizes that disagree.
+    Source: https://spaces.ac.cn/archives/9797.
+    """
+    p, tau = _inputs.distributions("p", p), _inputs.distributions("tau", tau)
+    _inputs.same_length("p", p, "tau", tau)
+    cost = _inputs.square_cost("cost", cost, p.shape[-1])
+    return ((p @ cost) * tau).sum(-1)
+
+
+def jensen_bound(p, tau, embedding):
+    """A lower bound on the earth mover's distance under the cosine cost: compare the mean directions only.
+
+    Formula: D3, `½ |m_p - m_tau|^2 <= EMD(p, tau)` with `m_p = sum_i p_i ê_i`.
+    Shape: p and tau (..., V), broadcast, embedding (V, d); returns (...). Units: those of the cosine cost (none).
+    Raises ValueError for bad probabilities, a bad embedding or sizes that disagree.
+    Source: Jensen's inequality on `1 - cos = ½ |ê_i - ê_j|^2`; D3 in this project's `appendix_derivations`.
+    """
+    p, tau = _inputs.distributions("p", p), _inputs.distributions("tau", tau)
+    _inputs.same_length("p", p, "tau", tau)
+    return 0.5 * ((mean_direction(p, embedding) - mean_direction(tau, embedding)) ** 2).sum(-1)
+
+
+def mean_direction(p, embedding):
+    """Average of the tokens' unit vectors under p. Its length is at most 1, and 1 only when all of p's mass points one way.
+
+    Formula: D3 and A9, `m_p = sum_i p_i e_i / |e_i|`. Shape: p (..., V), embedding (V, d); returns (..., d). Units: none.
+    Raises ValueError for bad probabilities, a bad embedding or sizes that disagree.
+    Source: https://spaces.ac.cn/archives/9797, "average the embeddings first".
+    """
+    p, unit = _inputs.distributions("p", p), costs.unit_rows(embedding)
+    if unit.shape[0] != p.shape[-1]:
+        raise ValueError(f"embedding has {unit.shape[0]} rows, but the distribution has {p.shape[-1]} entries")
+    return p @ unit
+
+
+def emo(p, embedding, target):
+    """The EMO loss: the one-hot earth mover's distance under the cosine cost, computed by averaging the embeddings first.
+
+    Formula: A9, `1 - <m_p, ê_t>`. The mean m_p is *not* normalised (D5 is the wrong version that does so).
+    Shape: p (..., V), embedding (V, d), target an index; returns (...). Units: none, values in [0, 2] up to rounding.
+    Raises ValueError for bad probabilities, a bad embedding, sizes that disagree or a target out of range.
+    Source: https://spaces.ac.cn/archives/9797; Ren et al., EMO (arXiv 2310.04691).
+    """
+    mean = mean_direction(p, embedding)
+    unit = costs.unit_rows(embedding)
+    return 1.0 - mean @ unit[_inputs.target_index("target", target, unit.shape[0])]
+
+
+def one_hot_logit_gradient(p, cost, target):
+    """Gradient of the one-hot earth mover's distance with respect to the logits z behind `p = softmax(z)`.
+
+    Formula: D1, `dL/dz_j = p_j (cost_jt - L)` with `L = sum_i p_i cost_it`.
+    Shape: p (..., n), cost (n, n), target an index; returns (..., n). Units: those of the cost.
+    Raises ValueError for bad probabilities, a bad cost, sizes that disagree or a target out of range.
+    Source: chain rule through softmax; D1 in this project's `appendix_derivations`.
+    """
+    p = _inputs.distributions("p", p)
+    loss = one_hot_emd(p, cost, target)
+    return p * (np.asarray(cost, float)[:, target] - loss[..., None])
+
+
+def debiased(p, tau, cost):
+    """The product bound minus what p's own spread costs: for the cosine cost a proper score, where the bound alone is not.
+
+    Formula: D9, `p^T C tau - ½ p^T C p - ½ tau^T C tau`; for the cosine cost this is `½ |m_p - m_tau|^2`, for the 0/1 cost `½ |p - tau|^2` (Brier).
+    Shape: p and tau (..., n), broadcast, cost (n, n); returns (...). Units: those of the cost.
+    Raises ValueError for bad probabilities, a bad cost or sizes that disagree.
+    Source: the energy distance of Székely & Rizzo (2013); D9 in this project's `appendix_derivations`.
+    """
+    return product_bound(p, tau, cost) - 0.5 * product_bound(p, p, cost) - 0.5 * product_bound(tau, tau, cost)
+
+
+def medoid(tau, cost):
+    """The token from which moving to tau is cheapest: where the product bound, as a loss for tau, has its minimum.
+
+    Formula: D2, `argmin_i sum_j cost_ij tau_j` over the whole vocabulary; the first one when several tie.
+    Shape: tau (n,), cost (n, n); returns an index. Units: none.
+    Raises ValueError for bad probabilities, a bad cost or sizes that disagree.
+    Source: D2 in this project's `appendix_derivations`.
+    """
+    tau = _inputs.distribution("tau", tau)
+    return int(np.argmin(_inputs.square_cost("cost", cost, tau.size) @ tau))
+
+
+def emd_1d(p, tau, power=1.0):
+    """Earth mover's distance between histograms over ordered classes, in closed form: match the quantiles.
+
+    Formula: D8, the cost of the monotone plan under `|i - j| ** power`; for power 1 this is `sum_k |P_k - T_k|` of the cumulative sums.
+    Optimal for power >= 1 only; below 1 crossing plans can be cheaper, so such powers are refused.
+    Shape: p and tau (n,); returns a float. Units: rank steps to the given power.
+    Raises ValueError for bad probabilities, lengths that disagree or a power below 1.
+    Source: Peyré & Cuturi, Computational Optimal Transport (2019), section 2.6.
+
+    >>> round(emd_1d([1, 0, 0], [0, 0.5, 0.5]), 12)
+    1.5
+    """
+    p, tau = _inputs.distribution("p", p), _inputs.distribution("tau", tau)
+    _inputs.same_length("p", p, "tau", tau)
+    power = _inputs.number("power", power, low=1)
+    cdf_p, cdf_tau = np.cumsum(p), np.cumsum(tau)
+    if power == 1:
+        return float(np.abs(cdf_p - cdf_tau)[:-1].sum())
+    levels = np.sort(np.concatenate([cdf_p, cdf_tau]))
+    mass = np.diff(levels, prepend=0.0)
+    middle = levels - mass / 2  # a level inside each slice, away from its rounded ends
+    i = np.minimum(np.searchsorted(cdf_p, middle), p.size - 1)
+    j = np.minimum(np.searchsorted(cdf_tau, middle), p.size - 1)
+    return float((mass * np.abs(i - j).astype(float) ** power).sum())
+
+
+def entropic(p, tau, cost, regularisation, max_iterations=10_000, tolerance=1e-11):
+    """Entropic optimal transport: the plan that also pays for straying from the product `p_i tau_j`.
+
+    Formula: D12, `min <plan, cost> + regularisation * KL(plan || p tau^T)`: the EMD as the regularisation goes to 0, the product bound (A6) as it grows.
+    Shape: p and tau (n,), cost (n, n); returns (value, plan). Units: value and regularisation in those of the cost.
+    Raises ValueError as `emd` and for a regularisation that is not above 0; `SolverError` when Sinkhorn's iteration has not met `tolerance`.
+    Source: Cuturi, Sinkhorn distances (2013); POT's log-domain Sinkhorn.
+    """
+    p, tau, cost = _problem(p, tau, cost)
+    regularisation = _inputs.number("regularisation", regularisation, low=0, open_low=True)
+    rows, columns = np.flatnonzero(p), np.flatnonzero(tau)
+    part = cost[np.ix_(rows, columns)]
+    a, b = p[rows] / p.sum(), tau[columns] / tau.sum()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # whether it converged is read from the marginals below
+        inner, log = _pot().sinkhorn(
+            a, b, part, regularisation, method="sinkhorn_log", numItermax=max_iterations, stopThr=tolerance, log=True
+        )
+    error = max(np.abs(inner.sum(0) - b).max(), np.abs(inner.sum(1) - a).max())
+    if not error <= 10 * tolerance:
+        raise SolverError(f"Sinkhorn at regularisation {regularisation:g} missed the marginals by {error:.2e} after {max_iterations} iterations")
+    from scipy.special import rel_entr
+
+    plan = np.zeros_like(cost)
+    plan[np.ix_(rows, columns)] = inner
+    return float((inner * part).sum() + regularisation * rel_entr(inner, np.outer(a, b)).sum()), plan
+
+
+def sinkhorn_divergence(p, tau, cost, regularisation, **options):
+    """Entropic transport with its bias taken out; it runs from the EMD to the debiased score as the regularisation grows.
+
+    Formula: D12, `OT(p, tau) - ½ OT(p, p) - ½ OT(tau, tau)` with `entropic` for OT. Tends to the EMD at 0 (for costs with a zero diagonal), to D9 at infinity.
+    Shape: p and tau (n,), cost (n, n); returns a float. Units: those of the cost. `options` go to `entropic`.
+    Raises as `entropic`.
+    Source: Genevay, Peyré & Cuturi (2018); Feydy et al. (2019).
+    """
+    both, own_p, own_tau = (entropic(a, b, cost, regularisation, **options)[0] for a, b in ((p, tau), (p, p), (tau, tau)))
+    return both - 0.5 * own_p - 0.5 * own_tau

@@ -1,0 +1,55 @@
+"""The worked example of all lessons: three tokens, numbers small enough for paper, and the table to which each lesson adds its lines."""
+from types import MappingProxyType
+
+import numpy as np
+
+from . import costs, divergences, transport
+
+TOKENS = ("Monday", "Tuesday", "banana")
+EMBEDDING = np.array([[2.0, 0.0], [4.0, 3.0], [0.0, 3.0]])  # lengths 2, 5, 3: the unit vectors are (1, 0), (.8, .6), (0, 1)
+P = np.array([0.5, 0.3, 0.2])  # the model
+TARGET = 0  # the label is Monday ...
+TAU = np.array([0.6, 0.4, 0.0])  # ... or, where it is soft, Monday and Tuesday
+COST = costs.cosine(EMBEDDING).round(12)  # 0.2 between the days, 1 and 0.4 to banana
+for _array in (EMBEDDING, P, TAU, COST):
+    _array.setflags(write=False)
+
+LINES = MappingProxyType(
+    {
+        "01": (
+            ("A1", "log loss of Monday", lambda: divergences.log_loss(P, TARGET)),
+            ("A2", "cross-entropy CE(tau, p)", lambda: divergences.cross_entropy(TAU, P)),
+            ("A3", "entropy H(tau)", lambda: divergences.entropy(TAU)),
+            ("A3", "KL(tau, p) = CE - H", lambda: divergences.kl(TAU, P)),
+        ),
+        "02": (
+            ("D10", "total variation, label Monday", lambda: divergences.one_hot_loss("total variation", P[TARGET])),
+            ("D10", "Jensen-Shannon, label Monday", lambda: divergences.one_hot_loss("Jensen-Shannon", P[TARGET])),
+            ("D10", "Pearson chi2, label Monday", lambda: divergences.one_hot_loss("Pearson chi2", P[TARGET])),
+        ),
+        "03": (
+            ("A4", "EMD(p, tau), cosine cost", lambda: transport.emd(P, TAU, COST).value),
+            ("D8", "EMD(p, tau), 0/1 cost = TV", lambda: transport.emd(P, TAU, costs.zero_one(3)).value),
+        ),
+        "04": (
+            ("A5", "one-hot EMD to Monday", lambda: transport.one_hot_emd(P, COST, TARGET)),
+            ("A6", "product bound p' C tau", lambda: transport.product_bound(P, TAU, COST)),
+            ("A7", "0/1 cost: 1 - p_t", lambda: transport.one_hot_emd(P, costs.zero_one(3), TARGET)),
+        ),
+        "05": (
+            ("D3", "Jensen bound ½|m_p - m_tau|²", lambda: transport.jensen_bound(P, TAU, EMBEDDING)),
+            ("A9", "EMO, label Monday", lambda: transport.emo(P, EMBEDDING, TARGET)),
+        ),
+    }
+)
+
+
+def table(upto):
+    """Print the worked example's numbers of all lessons up to `upto` ("01" ... "05"), computed anew."""
+    if upto not in LINES:
+        raise ValueError(f"upto = {upto!r} must be one of {', '.join(LINES)}")
+    print(f"p = {P}, tau = {TAU}, target = {TOKENS[TARGET]}")
+    for lesson, lines in LINES.items():
+        if lesson <= upto:
+            for label, name, value in lines:
+                print(f"  {lesson}  {label:4} {name:32} {float(value()):8.4f}")
