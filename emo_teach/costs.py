@@ -79,23 +79,30 @@ def cosine(embedding):
 def chord(embedding):
     """Straight-line distance between the tokens' unit vectors, the metric behind the cosine cost.
 
-    Formula: D4, `|ê_i - ê_j| = sqrt(2 (1 - cos))`, so that half its square is the cosine cost.
+    Formula: D4, `|ê_i - ê_j| = sqrt(2 (1 - cos))`, so that half its square is the cosine cost. Computed from the differences: the root would
+    turn the cosine's rounding of 1e-16 into 1e-8, enough to break the triangle inequality between tokens that share a direction.
     Shape: embedding (V, d), returns (V, V). Units: lengths on the unit sphere, values in [0, 2].
     Raises ValueError for an empty or non-finite embedding and for a row of zeros.
     Source: the law of cosines; D4 in this project's `appendix_derivations`.
     """
-    return np.sqrt(2.0 * cosine(embedding))
+    from scipy.spatial.distance import cdist
+
+    unit = unit_rows(embedding)
+    return cdist(unit, unit)
 
 
 def angle(embedding):
     """Angle between the tokens' vectors, the other metric that ranks pairs as the cosine cost does.
 
-    Formula: D4, `arccos <ê_i, ê_j>`, computed from the chord (`2 arcsin(chord / 2)`), which keeps small angles exact.
+    Formula: D4, `arccos <ê_i, ê_j>`, computed as `2 arctan(|ê_i - ê_j| / |ê_i + ê_j|)`, which is exact near 0 and near pi alike.
     Shape: embedding (V, d), returns (V, V). Units: radians, values in [0, pi].
     Raises ValueError for an empty or non-finite embedding and for a row of zeros.
     Source: great-circle distance; D4 in this project's `appendix_derivations`.
     """
-    return 2.0 * np.arcsin(np.clip(chord(embedding) / 2.0, 0.0, 1.0))
+    from scipy.spatial.distance import cdist
+
+    unit = unit_rows(embedding)
+    return 2.0 * np.arctan2(cdist(unit, unit), cdist(unit, -unit))
 
 
 def blend(first, second, weight):

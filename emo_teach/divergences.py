@@ -49,7 +49,7 @@ def log_loss(p, target):
     p = _inputs.distributions("p", p)
     target = _inputs.target_index("target", target, p.shape[-1])
     with np.errstate(divide="ignore"):
-        return -np.log(p[..., target])
+        return 0.0 - np.log(p[..., target])
 
 
 def cross_entropy(tau, p):
@@ -99,14 +99,15 @@ def _pair(first, a, second, b):
 class Generator:
     """A convex f with f(1) = 0, held as its perspective `q f(p/q)`, which stays exact at zeros.
 
-    `perspective(p, q)` is one term of the divergence, right at p = 0 and q = 0; `slope(p, q)` is its derivative with respect to q (the model's side),
-    `f(u) - u f'(u)` at u = p/q. `latex` is f(u). Read `f`, `at_zero` = f(0) and `slope_at_infinity` off them.
+    `perspective(p, q)` is one term of the divergence, right at p = 0 and q = 0; `pull(p, q)` is q times its derivative with respect to q (the
+    model's side), `q (f(u) - u f'(u))` at u = p/q: what the softmax's chain rule needs, and finite where the derivative alone is not.
+    `latex` is f(u). Read `f`, `at_zero` = f(0) and `slope_at_infinity` off them.
     """
 
     name: str
     latex: str
     perspective: Callable
-    slope: Callable
+    pull: Callable
 
     def f(self, u):
         """The generator itself at u >= 0, elementwise."""
@@ -124,31 +125,31 @@ class Generator:
         return float(self.perspective(np.float64(1), np.float64(0)))
 
 
-def _log_ratio(a, b):
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.log(a) - np.log(b)
+def _js(p, q):
+    """Jensen-Shannon's term; the doubling (in place of halving the sum) keeps the least subnormal from becoming 0."""
+    return 0.25 * (_rel_entr(2 * p, p + q) + _rel_entr(2 * q, p + q))
+
+
+def _chi2(p, q):
+    """(p - q)^2 / q, by the root of q: neither the square nor the quotient leaves float64 before the result does."""
+    return _ratio(np.abs(p - q), np.sqrt(q)) ** 2
 
 
 GENERATORS = {
     g.name: g
     for g in [
-        Generator("KL", r"u\log u", _rel_entr, lambda p, q: -_ratio(p, q)),
-        Generator("reverse KL", r"-\log u", lambda p, q: _rel_entr(q, p), lambda p, q: 1 + _log_ratio(q, p)),
-        Generator("total variation", r"\frac12|u-1|", lambda p, q: 0.5 * np.abs(p - q), lambda p, q: 0.5 * np.sign(q - p)),
-        Generator(
-            "Jensen-Shannon",
-            r"\frac12\left[u\log u-(u+1)\log\frac{u+1}{2}\right]",
-            lambda p, q: 0.5 * (_rel_entr(p, (p + q) / 2) + _rel_entr(q, (p + q) / 2)),
-            lambda p, q: 0.5 * _log_ratio(2 * q, p + q),
-        ),
+        Generator("KL", r"u\log u", _rel_entr, lambda p, q: -p),
+        Generator("reverse KL", r"-\log u", lambda p, q: _rel_entr(q, p), lambda p, q: q + _rel_entr(q, p)),
+        Generator("total variation", r"\frac12|u-1|", lambda p, q: 0.5 * np.abs(p - q), lambda p, q: 0.5 * q * np.sign(q - p)),
+        Generator("Jensen-Shannon", r"\frac12\left[u\log u-(u+1)\log\frac{u+1}{2}\right]", _js, lambda p, q: 0.25 * _rel_entr(2 * q, p + q)),
         Generator(
             "squared Hellinger",
             r"\frac12(\sqrt u-1)^2",
             lambda p, q: 0.5 * (np.sqrt(p) - np.sqrt(q)) ** 2,
-            lambda p, q: 0.5 * (1 - np.sqrt(_ratio(p, q))),
+            lambda p, q: 0.5 * (q - np.sqrt(p) * np.sqrt(q)),
         ),
-        Generator("Pearson chi2", "(u-1)^2", lambda p, q: _ratio((p - q) ** 2, q), lambda p, q: 1 - _ratio(p, q) ** 2),
-        Generator("Neyman chi2", r"\frac{(u-1)^2}{u}", lambda p, q: _ratio((p - q) ** 2, p), lambda p, q: 2 * _ratio(q, p) - 2),
+        Generator("Pearson chi2", "(u-1)^2", _chi2, lambda p, q: q - _ratio(p, np.sqrt(q)) ** 2),
+        Generator("Neyman chi2", r"\frac{(u-1)^2}{u}", lambda p, q: _chi2(q, p), lambda p, q: 2 * _ratio(q, np.sqrt(p)) ** 2 - 2 * q),
     ]
 }
 
@@ -167,31 +168,46 @@ def alpha_generator(alpha):
         latex = r"-\log u+u-1"
     elif alpha == 1:
         latex = r"u\log u-u+1"
-    return Generator(f"alpha {alpha:g}", latex, lambda p, q: _power_term(alpha, p, q), lambda p, q: _power_slope(alpha, p, q))
+    return Generator(f"alpha {alpha:g}", latex, lambda p, q: _power_term(alpha, p, q), lambda p, q: _power_pull(alpha, p, q))
+
+
+def _grown(weight, rate, logs):
+    """`weight * (exp(rate * logs) - 1) / rate`: by expm1 where that cancels, in one exponential where it would overflow."""
+    if abs(rate) < 1e-30:  # the limit; below 1e-300 the products themselves would lose their digits
+        return weight * logs
+    exponent = rate * logs
+    with np.errstate(over="ignore"):
+        large = np.exp(np.log(weight) + np.where(exponent > 1, exponent, 0.0)) - weight
+        return np.where(exponent > 1, large, weight * np.expm1(np.minimum(exponent, 1.0))) / rate
+
+
+def _both(p, q):
+    """Mask of entries where both have mass, and both with the others set to 1, so that logarithms exist."""
+    p, q = np.broadcast_arrays(np.asarray(p, float), np.asarray(q, float))
+    both = (p > 0) & (q > 0)
+    return p, q, both, np.where(both, p, 1.0), np.where(both, q, 1.0)
 
 
 def _power_term(alpha, p, q):
-    """One term of the Cressie-Read divergence; `expm1` keeps it exact as alpha nears 0 or 1."""
-    p, q = np.broadcast_arrays(np.asarray(p, float), np.asarray(q, float))
-    both = (p > 0) & (q > 0)
-    logs = _log_ratio(np.where(both, p, 1.0), np.where(both, q, 1.0))
-    with np.errstate(over="ignore"):
-        if alpha > 0.5:
-            power = logs if alpha == 1 else np.expm1((alpha - 1) * logs) / (alpha - 1)
-            inner = (p * power - (p - q)) / alpha
-        else:
-            power = logs if alpha == 0 else np.expm1(alpha * logs) / alpha
-            inner = (q * power - (p - q)) / (alpha - 1)
+    """One term of the Cressie-Read divergence, exact as alpha nears 0 or 1."""
+    p, q, both, a, b = _both(p, q)
+    logs = np.log(a) - np.log(b)
+    if alpha > 0.5:
+        inner = (_grown(a, alpha - 1, logs) - (a - b)) / alpha
+    else:
+        inner = (_grown(b, alpha, logs) - (a - b)) / (alpha - 1)
     only_q = q / alpha if alpha > 0 else _ratio(q, np.zeros_like(q))
     only_p = p / (1 - alpha) if alpha < 1 else _ratio(p, np.zeros_like(p))
     return np.where(both, inner, np.where(q > 0, only_q, only_p))
 
 
-def _power_slope(alpha, p, q):
-    """Its derivative with respect to q, `(1 - u^alpha) / alpha`."""
-    logs = _log_ratio(p, q)
-    with np.errstate(over="ignore"):
-        return -logs if alpha == 0 else -np.expm1(alpha * logs) / alpha
+def _power_pull(alpha, p, q):
+    """q times its derivative with respect to q, `q (1 - u^alpha) / alpha`."""
+    p, q, both, a, b = _both(p, q)
+    inner = -_grown(b, alpha, np.log(a) - np.log(b))
+    only_q = q / alpha if alpha > 0 else _ratio(q, np.zeros_like(q))
+    only_p = np.zeros_like(p) if alpha < 1 else -_ratio(p, np.zeros_like(p))
+    return np.where(both, inner, np.where(q > 0, only_q, only_p))
 
 
 def _generator(value):
@@ -223,16 +239,17 @@ def logit_gradient(generator, tau, p):
     """Gradient of an f-divergence loss with respect to the logits z behind `p = softmax(z)`.
 
     Formula: `dD/dz_j = p_j (s_j - sum_i p_i s_i)` with `s_i = f(u_i) - u_i f'(u_i)`, `u_i = tau_i / p_i`; for KL this is `p - tau`.
-    Shape: tau and p (..., n), returns (..., n). Units: those of the divergence. NaN where the divergence is infinite or p touches 0 with an infinite
-    slope; total variation's kink (tau_i = p_i) is given the slope 0.
+    Shape: tau and p (..., n), returns (..., n). Units: those of the divergence. NaN where the divergence is infinite; 0 for a token that p leaves
+    out otherwise (the limit); total variation's kink (tau_i = p_i) is given the slope 0.
     Raises ValueError for an unknown generator, bad probabilities or lengths that disagree.
     Source: chain rule through softmax; D10 in this project's `appendix_derivations`.
     """
     generator = _generator(generator)
     tau, p = np.broadcast_arrays(*_pair("tau", tau, "p", p))
+    finite = np.isfinite(generator.perspective(tau, p).sum(-1, keepdims=True))
     with np.errstate(invalid="ignore", over="ignore"):
-        pull = p * generator.slope(tau, p)  # p_j s_j
-        return pull - p * pull.sum(-1, keepdims=True)
+        pull = generator.pull(tau, p)  # p_j s_j
+        return np.where(finite, pull - p * pull.sum(-1, keepdims=True), np.nan)
 
 
 def one_hot_loss(generator, p_t):
@@ -263,7 +280,7 @@ def one_hot_logit_gradient(generator, p_t):
         raise ValueError("p_t = 0 has no logit: probabilities must be above 0 here")
     if not np.isfinite(generator.at_zero):
         return np.full_like(p_t, np.nan)
-    return p_t * (1.0 - p_t) * (generator.slope(np.ones_like(p_t), p_t) - generator.at_zero)
+    return (1.0 - p_t) * (generator.pull(np.ones_like(p_t), p_t) - p_t * generator.at_zero)
 
 
 def overconfidence_loss(p_t, gamma):
@@ -276,8 +293,9 @@ def overconfidence_loss(p_t, gamma):
     p_t, gamma = _target_probability(p_t), _inputs.number("gamma", gamma, low=0)
     if gamma >= 1:
         raise ValueError(f"gamma = {gamma:g} must be below 1 (the limit at 1 is 1 - p_t)")
-    with np.errstate(divide="ignore"):
-        return -np.log1p(-(1.0 - gamma) * (1.0 - p_t)) / (1.0 - gamma)
+    with np.errstate(divide="ignore"):  # log1p keeps its digits near p_t = 1, log near p_t = 0
+        logs = np.where(p_t > 0.5, np.log1p((gamma - 1.0) * (1.0 - p_t)), np.log(gamma + (1.0 - gamma) * p_t))
+    return 0.0 - logs / (1.0 - gamma)
 
 
 def _target_probability(p_t):

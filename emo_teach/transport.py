@@ -75,6 +75,9 @@ def emd(p, tau, cost, max_iterations=1_000_000):
 
 def _solve(p, tau, cost, max_iterations):
     """(value, plan, u, v, gap) of a checked problem."""
+    low = min(cost.min(), 0.0)
+    if low < 0:  # POT calls costs far below 0 infeasible; a constant added to all costs changes no plan, and u takes it back
+        cost = cost - low
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the solver's status is read from its log and raised, not printed
         plan, log = _pot().emd(p, tau, cost, max_iterations, True, center_dual=False, check_marginals=False)
@@ -84,8 +87,8 @@ def _solve(p, tau, cost, max_iterations):
     if not (p.all() and tau.all()):
         u, v = _complete(p, tau, cost, u, v)
     shift = tau.dot(v) / tau.sum()
-    u, v = u + shift, v - shift
-    value = log["cost"]
+    u, v = u + shift + low, v - shift
+    value = log["cost"] + low * p.sum()
     return value, plan, u, v, value - (p.dot(u) + tau.dot(v))
 
 

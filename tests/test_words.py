@@ -1,4 +1,5 @@
 """The word embeddings: the files agree with each other, and the ideas the lessons build on them hold."""
+
 import csv
 import subprocess
 import sys
@@ -41,6 +42,7 @@ def mean_within(matrix):
 
 
 # --- the files ---------------------------------------------------------------------------------------------------
+
 
 def test_shapes_and_values(words):
     n = len(words.words)
@@ -103,6 +105,7 @@ def test_worked_example_is_there(words):
 
 # --- the ideas ---------------------------------------------------------------------------------------------------
 
+
 def test_monday_is_nearer_to_tuesday_than_to_banana(words, cosines):
     tuesday, banana = block(words, cosines, ["Monday"], ["Tuesday", "banana"])[0]
     assert tuesday > banana + 0.2
@@ -124,7 +127,7 @@ def test_related_words_are_nearer_than_random_pairs(words, cosines, kind):
 
 
 def test_antonyms_are_near_too(words, cosines):
-    # What a cosine cost cannot see: opposites are used in the same contexts. "happy" is nearer to "unhappy" than to "glad".
+    # What a cosine cost cannot see: opposites live in the same contexts. "unhappy" is nearer to "happy" than "glad" is.
     unhappy, glad = block(words, cosines, ["happy"], ["unhappy", "glad"])[0]
     assert unhappy > glad
 
@@ -134,6 +137,7 @@ def test_cosines_can_be_negative(cosines):
 
 
 # --- Words -------------------------------------------------------------------------------------------------------
+
 
 def test_rows_follow_the_order_asked_for(words):
     rows = words.rows(["banana", "Monday"])
@@ -183,12 +187,12 @@ def test_unknown_names_come_with_a_suggestion(words):
 
 def test_import_needs_neither_torch_nor_safetensors():
     code = "import sys, emo_teach.words; print(sorted({'torch', 'safetensors', 'gguf'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
-                          cwd=datafiles._PACKAGE.parent)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=datafiles._PACKAGE.parent)
     assert done.stdout.strip() == "[]"
 
 
 # --- data_path ---------------------------------------------------------------------------------------------------
+
 
 def test_data_path_names_what_there_is():
     with pytest.raises(ValueError, match=r"no data file 'word.csv'; data/ has .*relations.csv.*words.csv"):
@@ -211,20 +215,34 @@ def test_data_path_in_a_wheel_and_without_data(tmp_path, monkeypatch):
 
 # --- the build ---------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("text, message", [
-    ("fruit apple", "line 1"), ("# note\n\nfruit:", "line 3"), ("two words: apple", "line 1"),
-    ("fruit: apple pear2", "'pear2' is not made of plain letters"), ("fruit: apple\nfruit: apple", "line 2: 'apple' stands twice"),
-])
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("fruit apple", "line 1"),
+        ("# note\n\nfruit:", "line 3"),
+        ("two words: apple", "line 1"),
+        ("fruit: apple pear2", "'pear2' is not made of plain letters"),
+        ("fruit: apple\nfruit: apple", "line 2: 'apple' stands twice"),
+    ],
+)
 def test_word_list_errors(text, message):
     with pytest.raises(ValueError, match=message):
         words_data.parse_word_list(text)
 
 
-@pytest.mark.parametrize("text, message", [
-    ("cousin: a/b", "unknown kind 'cousin'"), ("synonym: a", "second word"), ("synonym: a/c", "'c' is not in the word list"),
-    ("synonym: a/b\nsynonym: b/a", "line 2: the synonym b/a stands twice"), ("synonym: a/b a/b", "stands twice"),
-    ("case: a/b", "more than its case"), ("synonym: a/a", "with itself"),
-])
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("cousin: a/b", "unknown kind 'cousin'"),
+        ("synonym: a", "second word"),
+        ("synonym: a/c", "'c' is not in the word list"),
+        ("synonym: a/b\nsynonym: b/a", "line 2: the synonym b/a stands twice"),
+        ("synonym: a/b a/b", "stands twice"),
+        ("case: a/b", "more than its case"),
+        ("synonym: a/a", "with itself"),
+    ],
+)
 def test_relation_list_errors(text, message):
     with pytest.raises(ValueError, match=message):
         words_data.parse_relation_list(text, ["a", "b"])
@@ -252,9 +270,11 @@ def test_build_twice_gives_the_same_bytes(tmp_path):
     words_data.build(gguf_path, second, *lists)
     assert sizes == {path.name: path.stat().st_size for path in first.iterdir()}
     assert all((second / name).read_bytes() == (first / name).read_bytes() for name in sizes)
-    assert (first / "words.csv").read_bytes() == b"word,token_id,categories\nnight,3,time\nday,1,time sky\nmoon,4,sky\nDay,2,sky\n"
+    table = b"word,token_id,categories\nnight,3,time\nday,1,time sky\nmoon,4,sky\nDay,2,sky\n"
+    assert (first / "words.csv").read_bytes() == table
     assert (first / "relations.csv").read_bytes() == b"kind,a,b\nantonym,day,night\ncase,day,Day\n"
     from safetensors.numpy import load_file
+
     np.testing.assert_array_equal(load_file(first / "words.safetensors")["embedding"], [[6, 7], [2, 3], [8, 9], [4, 5]])
 
 
@@ -265,10 +285,12 @@ def test_build_refuses_and_writes_nothing(tmp_path):
     (tmp_path / "text.gguf").write_text("this is not a model at all, only a line of text")
     out = tmp_path / "out"
     for path, text, message in [
-        (good, "time: day noon dusk", "not a single token.*noon, dusk"), (own_head, "time: day", "head is not tied"),
-        (no_embedding, "time: day", "lacks token_embd.weight"), (tmp_path / "absent.gguf", "time: day", "no GGUF file"),
+        (good, "time: day noon dusk", "not a single token.*noon, dusk"),
+        (own_head, "time: day", "head is not tied"),
+        (no_embedding, "time: day", "lacks token_embd.weight"),
+        (tmp_path / "absent.gguf", "time: day", "no GGUF file"),
         (tmp_path / "text.gguf", "time: day", "GGUF"),
     ]:
         with pytest.raises(ValueError, match=message):
-            words_data.build(path, out, text, "# none")
+            words_data.build(path, out, text, "")
     assert not out.exists()

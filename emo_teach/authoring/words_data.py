@@ -150,9 +150,9 @@ def _write_all(files, folder):
             os.replace(Path(scratch) / name, folder / name)
 
 
-def _committed(name):
-    """Return the text of one of the lists in data/."""
-    return data_path(name).read_text(encoding="utf-8")
+def _text(given, name):
+    """Return the text given, or that of the committed list when none was given."""
+    return data_path(name).read_text(encoding="utf-8") if given is None else given
 
 
 def build(gguf_path, out, word_list=None, relation_list=None):
@@ -164,8 +164,8 @@ def build(gguf_path, out, word_list=None, relation_list=None):
     """
     from safetensors.numpy import save
 
-    categories = parse_word_list(word_list or _committed("word_list.txt"))
-    relations = parse_relation_list(relation_list or _committed("relation_list.txt"), categories)
+    categories = parse_word_list(_text(word_list, "word_list.txt"))
+    relations = parse_relation_list(_text(relation_list, "relation_list.txt"), categories)
     tokens, embedding = read_gguf(gguf_path, list(categories))
     rows = [(word, token, " ".join(names)) for token, (word, names) in zip(tokens, categories.items(), strict=True)]
     files = {

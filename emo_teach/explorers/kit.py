@@ -3,6 +3,7 @@
 A `Picture` keeps its figure: what never changes (axes, ticks, titles) is drawn once and kept as a background, and a move of a slider redraws only
 the live artists over it. The picture goes to the page as an HTML `<img>` with alt text, which every front end and screen reader can show.
 """
+
 import base64
 import html
 import io
@@ -24,6 +25,8 @@ COLOURS = {
     "ce": "#222222",  # cross-entropy, and KL dashed
     "emd": "#D55E00",  # the exact distance and EMO; its bounds are dashed and dotted lines of the same colour
     "accuracy": "#56B4E9",  # 1 - p_t, total variation, the 0/1 cost
+    "divergence": "#8C510A",  # f-divergences other than KL and total variation
+    "family": "#5D3A9B",  # a family with a parameter (Cressie-Read's alpha, archives/9526's gamma)
     "ink": "#222222",
     "faint": "#D9D9D9",
 }
@@ -45,6 +48,7 @@ STYLE = {
 COST_MAP = "Greys"
 DENSITY = 100  # pixels per inch of a live picture
 STATIC_DENSITY = 150
+LABEL = {"description_width": "185px"}
 
 
 def new_figure(width=7.6, height=3.4):
@@ -109,8 +113,9 @@ class Picture:
         raise NotImplementedError
 
     def live(self, artist):
-        """Register an artist that changes with the data; returns it."""
+        """Register an artist that changes with the data; returns it. It takes no part in the layout, which would then depend on the first data."""
         artist.set_animated(True)
+        artist.set_in_layout(False)
         self._live.append(artist)
         return artist
 
@@ -184,26 +189,21 @@ class Choice:
 
 
 def _slider_widgets(control, value):
-    """Slider and number box tied together; the box also serves those who cannot use the handle."""
+    """Number box and slider tied together. The box carries the label: a slider's handle cannot be named for screen readers."""
     from ipywidgets import BoundedFloatText, FloatSlider, HBox, Layout
     from traitlets import link
 
     shared = {"value": value, "min": control.low, "max": control.high, "step": control.step}
-    slider = FloatSlider(
-        description=control.label, readout=False, style={"description_width": "150px"}, layout=Layout(width="330px"), **shared
-    )
-    box = BoundedFloatText(description="", layout=Layout(width="70px"), **shared)
-    box.description = " "
+    box = BoundedFloatText(description=control.label, style=LABEL, layout=Layout(width="265px"), **shared)
+    slider = FloatSlider(readout=False, layout=Layout(width="165px"), **shared)
     link((slider, "value"), (box, "value"))
-    return slider, HBox([slider, box])
+    return slider, HBox([box, slider])
 
 
 def _choice_widgets(control, value):
     from ipywidgets import Dropdown, HBox, Layout
 
-    menu = Dropdown(
-        options=list(control.options), value=value, description=control.label, style={"description_width": "150px"}, layout=Layout(width="400px")
-    )
+    menu = Dropdown(options=list(control.options), value=value, description=control.label, style=LABEL, layout=Layout(width="430px"))
     return menu, HBox([menu])
 
 

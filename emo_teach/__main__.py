@@ -1,0 +1,46 @@
+"""The command line: `python -m emo_teach <command>`. A command imports what it needs only when it runs."""
+
+import argparse
+import sys
+
+
+def _verify_arguments(parser):
+    parser.add_argument("--lesson", help='only the rows of one lesson, such as "03"')
+    parser.add_argument("--label", help='only the rows of one formula, such as "D3"')
+
+
+def _verify(arguments):
+    from . import formulas
+
+    outcomes = formulas.verify(formulas.select(label=arguments.label, lesson=arguments.lesson))
+    print(formulas.table(outcomes))
+    return 0 if all(outcome.passed and outcome.mutant_rejected for outcome in outcomes) else 1
+
+
+# name: (one line of help, function that declares the arguments, function that runs and returns the exit status)
+COMMANDS = {
+    "verify": ("check every formula against its reference, and that its wrong version is rejected", _verify_arguments, _verify),
+}
+
+
+def main(argv=None):
+    """Run one command and return its exit status: 0 well, 1 something failed, 2 the request makes no sense.
+
+    Raises SystemExit from argparse for an unknown command or option. Source: this project.
+    """
+    parser = argparse.ArgumentParser(prog="python -m emo_teach", description="Optimal-transport losses, formula by formula.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    for name, (text, declare, run) in COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=text)
+        declare(command)
+        command.set_defaults(run=run)
+    arguments = parser.parse_args(argv)
+    try:
+        return arguments.run(arguments)
+    except ValueError as err:
+        print(f"{parser.prog} {arguments.command}: {err}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,123 @@
+"""What all checkers share: the registry of exercises, the three verdicts, and calling an answer without trusting it."""
+import importlib
+from dataclasses import dataclass
+
+import numpy as np
+
+LESSONS = ("01", "02", "03", "04", "05")
+EXERCISES = {}
+
+
+class Wrong(Exception):
+    """Raised by a checker: the answer is wrong; the message names the likely mistake."""
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """One exercise: its number ("03.2"), the formula it is about, and `checker(answer, rng)`, which raises `Wrong`."""
+
+    name: str
+    label: str
+    checker: object
+
+
+@dataclass(frozen=True)
+class Result:
+    """Verdict on one answer: `status` is "passed", "failed" or "not attempted". Shown as one line in a notebook."""
+
+    name: str
+    status: str
+    message: str
+
+    @property
+    def ok(self):
+        """True when the answer passed."""
+        return self.status == "passed"
+
+    def __repr__(self):
+        return f"{ {'passed': '✓', 'failed': '✗'}.get(self.status, '…') } Exercise {self.name}: {self.message}"
+
+
+def exercise(name, label):
+    """Register a checker under the exercise's number. Use as a decorator; a number is given once only."""
+
+    def register(checker):
+        if name in EXERCISES:
+            raise ValueError(f"exercise {name} is registered twice")
+        EXERCISES[name] = Exercise(name, label, checker)
+        return checker
+
+    return register
+
+
+def _load():
+    for lesson in LESSONS:
+        importlib.import_module(f"{__package__}.lesson{lesson}")
+
+
+def run(name, answer, seed=0):
+    """Check an answer on random inputs and say what is likely wrong with it.
+
+    Formula: that of the exercise. Shape: `answer` is what the exercise asks for, a function as a rule; returns a `Result`. Units: those of the exercise.
+    Raises ValueError for an unknown exercise. An answer that fails, raises or changes its input gives a `Result` with status "failed"; one that
+    raises NotImplementedError gives "not attempted".
+    Source: this project.
+    """
+    _load()
+    if name not in EXERCISES:
+        raise ValueError(f"there is no exercise {name!r}; there are {', '.join(sorted(EXERCISES))}")
+    found = EXERCISES[name]
+    try:
+        found.checker(answer, np.random.default_rng(seed))
+    except NotImplementedError:
+        return Result(name, "not attempted", "not attempted yet")
+    except Wrong as wrong:
+        return Result(name, "failed", str(wrong))
+    except Exception as err:  # whatever a student's code raises is a verdict, not a crash of the lesson
+        return Result(name, "failed", f"your code raised {type(err).__name__}: {err}")
+    return Result(name, "passed", f"well done ({found.label}).")
+
+
+def ask(answer, *args):
+    """Call an answer on copies of the arguments; complain when it changes one of them or returns nothing."""
+    if not callable(answer):
+        raise Wrong(f"expected a function, got {type(answer).__name__}")
+    copies = [np.array(a) if isinstance(a, np.ndarray) else a for a in args]
+    value = answer(*copies)
+    if value is None:
+        raise Wrong("your function returns None: is the `return` missing?")
+    for given, copy in zip(args, copies, strict=True):
+        if isinstance(given, np.ndarray) and not np.array_equal(given, copy, equal_nan=True):
+            raise Wrong("your function changed its input in place: work on a copy")
+    return value
+
+
+def as_array(value, shape, what="the result"):
+    """The value as a float array of the expected shape, or a complaint."""
+    try:
+        array = np.asarray(value, dtype=float)
+    except (TypeError, ValueError):
+        raise Wrong(f"{what} is not made of numbers: {type(value).__name__}") from None
+    if array.shape != shape:
+        raise Wrong(f"{what} has shape {array.shape}, expected {shape}")
+    return array
+
+
+def close(value, right, tolerance=1e-8):
+    """True when value equals right within an absolute and relative tolerance; infinities must match."""
+    value, right = np.asarray(value, float), np.asarray(right, float)
+    return value.shape == right.shape and bool(np.allclose(value, right, rtol=tolerance, atol=tolerance))
+
+
+def compare(value, right, mistakes, otherwise, tolerance=1e-8):
+    """Pass when value is right; else raise `Wrong`, naming the first known mistake whose value was given.
+
+    `mistakes` is a list of (value that the mistake gives, what to say).
+    """
+    value = as_array(value, np.shape(right))
+    if close(value, right, tolerance):
+        return
+    for wrong, message in mistakes:
+        if close(value, wrong, tolerance):
+            raise Wrong(message)
+    raise Wrong(otherwise)

@@ -1,0 +1,64 @@
+"""Exercises of lesson 01: cross-entropy is KL."""
+import numpy as np
+
+from .. import divergences
+from .core import Wrong, ask, compare, exercise
+
+
+def _pairs(rng, rounds=5):
+    """Label and model pairs: random ones, then a label with zeros."""
+    for n in rng.integers(2, 8, rounds):
+        yield rng.dirichlet(np.ones(n)), rng.dirichlet(np.ones(n))
+    yield np.array([0.0, 1.0, 0.0]), np.array([0.2, 0.5, 0.3])
+
+
+@exercise("01.1", "A2")
+def cross_entropy(answer, rng):
+    """`answer(tau, p)` is the cross-entropy in nats, right where tau has zeros."""
+    for tau, p in _pairs(rng):
+        right = float(divergences.cross_entropy(tau, p))
+        mistakes = [
+            (right / np.log(2), "that is in bits: this course uses the natural logarithm (nats)"),
+            (-right, "the sign is reversed: a loss is positive where p is below 1"),
+            (right / len(tau), "you took the mean over classes: cross-entropy is the sum"),
+            (float(divergences.cross_entropy(p, tau)), "label and model are swapped: tau weighs, p is inside the logarithm"),
+            (float(divergences.kl(tau, p)), "that is KL: it has the entropy of tau taken off already"),
+        ]
+        compare(ask(answer, tau, p), right, mistakes, "the value is off: compare with A2 on paper for tau = (1, 0)")
+
+
+@exercise("01.2", "A2")
+def smooth(answer, rng):
+    """`answer(target, n, epsilon)` is the smoothed label: (1 - epsilon) on top of epsilon / n everywhere."""
+    for n in (2, 3, 7):
+        target, epsilon = int(rng.integers(n)), float(rng.uniform(0.05, 0.4))
+        one_hot = np.eye(n)[target]
+        right = (1 - epsilon) * one_hot + epsilon / n
+        others = np.where(one_hot > 0, 1 - epsilon, epsilon / (n - 1))
+        value = ask(answer, target, n, epsilon)
+        mistakes = [
+            (one_hot, "that is the hard label: epsilon has no effect"),
+            (one_hot * (1 - epsilon) + epsilon, "the mass epsilon is shared by n tokens: each gets epsilon / n"),
+            (one_hot + epsilon / n, "it sums to more than 1: the target keeps only 1 - epsilon of its mass"),
+            (others, "you share epsilon among the *other* tokens only: a common variant, but here all n get a share, the target too"),
+        ]
+        compare(value, right, mistakes, "the label is off: does it sum to 1, and do all wrong tokens get the same?")
+
+
+@exercise("01.3", "A3")
+def gradient(answer, rng):
+    """`answer(tau, z)` is the gradient of CE(tau, softmax(z)) with respect to the logits z."""
+    for n in (2, 4, 6):
+        tau, z = rng.dirichlet(np.ones(n)), rng.normal(size=n)
+        p = np.exp(z - z.max())
+        p /= p.sum()
+        mistakes = [
+            (tau - p, "the sign is reversed: where the model gives too much (p above tau), the loss *grows* with that logit"),
+            (-tau / p, "that is the gradient with respect to p: the softmax in between is missing"),
+            (z - tau, "z are logits: put them through softmax first"),
+        ]
+        value = ask(answer, tau, z)
+        compare(value, p - tau, mistakes, "the gradient is off: test one entry with a central difference, (L(z+h) - L(z-h)) / 2h")
+        shifted = ask(answer, tau, z + 800.0)
+        if not np.allclose(shifted, p - tau):
+            raise Wrong("adding a constant to all logits changes your answer or overflows: subtract the largest logit before exp")

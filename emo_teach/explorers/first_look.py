@@ -1,0 +1,100 @@
+"""The first slider (lesson 00): move the wrong half of the probability from banana to Tuesday, and see which loss notices."""
+from dataclasses import dataclass
+
+import numpy as np
+
+from .. import divergences, transport, worked
+from . import kit
+
+CONTROLS = (kit.Slider("tuesday", "Tuesday's share of the rest", 0.2, 0.0, 1.0, 0.05),)
+SWEEP = np.linspace(0, 1, 21)
+
+
+@dataclass(frozen=True)
+class Data:
+    """Model (3,), its two losses for the label Monday, and both along the slider."""
+
+    share: float
+    p: np.ndarray
+    cross_entropy: float
+    emd: float
+    ce_curve: np.ndarray
+    emd_curve: np.ndarray
+
+
+def _models(share):
+    share = np.asarray(share, float)
+    return np.stack([np.full_like(share, 0.5), 0.5 * share, 0.5 * (1 - share)], axis=-1)
+
+
+def compute(tuesday):
+    """Model and losses when `tuesday` of the half that is not on Monday lies on Tuesday, the rest on banana."""
+    curves = [f(_models(SWEEP)) for f in (_cross_entropy, _emd)]
+    p = _models(tuesday)
+    return Data(tuesday, p, float(_cross_entropy(p)), float(_emd(p)), *curves)
+
+
+def _cross_entropy(p):
+    return divergences.log_loss(p, worked.TARGET)
+
+
+def _emd(p):
+    return transport.one_hot_emd(p, worked.COST, worked.TARGET)
+
+
+class FirstPicture(kit.Picture):
+    """Left: the model's three probabilities. Right: the two losses along the slider."""
+
+    size = (7.6, 2.9)
+
+    def build(self):
+        bars, curves = self.figure.subplots(1, 2, width_ratios=[1, 1.5])
+        self.bars = [self.live(b) for b in bars.bar(range(3), np.zeros(3), 0.6, color=kit.COLOURS["p"])]
+        bars.set(xticks=range(3), xticklabels=worked.TOKENS, ylim=(0, 0.62), ylabel="probability", title="the model p (Monday is right)")
+        (ce,) = curves.plot([], [], color=kit.COLOURS["ce"], lw=2, label="cross-entropy (nats)")
+        (emd,) = curves.plot([], [], color=kit.COLOURS["emd"], lw=2, label="transport cost")
+        (dots,) = curves.plot([], [], "o", color=kit.COLOURS["ink"], ms=6)
+        self.ce, self.emd, self.dots = self.live(ce), self.live(emd), self.live(dots)
+        self.texts = [self.live(curves.text(0, 0, "", ha="center", va="bottom", fontsize=9.5)) for _ in range(2)]
+        curves.set(xlim=(-0.04, 1.04), ylim=(0, 0.98), xlabel="Tuesday's share of the rest", ylabel="loss", title="which loss notices?")
+        curves.legend(loc="upper right", fontsize=9, ncols=2)
+
+    def update(self, data):
+        for bar, height in zip(self.bars, data.p, strict=True):
+            bar.set_height(height)
+        self.ce.set_data(SWEEP, data.ce_curve)
+        self.emd.set_data(SWEEP, data.emd_curve)
+        self.dots.set_data([data.share] * 2, [data.cross_entropy, data.emd])
+        for text, value in zip(self.texts, (data.cross_entropy, data.emd), strict=True):
+            text.set(position=(min(max(data.share, 0.04), 0.96), value + 0.02), text=f"{value:.2f}")
+
+    def alt(self, data):
+        p = ", ".join(f"{token} {value:.3f}" for token, value in zip(worked.TOKENS, data.p, strict=True))
+        return (
+            f"Model: {p}; the right token is Monday. Cross-entropy {data.cross_entropy:.3f} nats, the same along the whole slider; "
+            f"transport cost {data.emd:.3f}, falling as the mass moves from banana to Tuesday."
+        )
+
+
+def draw(data):
+    """The picture of `compute`'s data."""
+    return FirstPicture(data)
+
+
+def explorer(**settings):
+    """The widget; `explorer(tuesday=0.5)` starts there."""
+    return kit.tie(compute, draw, CONTROLS, settings)
+
+
+def panel():
+    """Static small multiples for three shares: (figure, alt text)."""
+    figure, said = kit.new_figure(7.6, 2.4), []
+    with kit.rc_context(kit.STYLE):
+        for axes, share in zip(figure.subplots(1, 3, sharey=True), (0.0, 0.5, 1.0), strict=True):
+            data = compute(share)
+            axes.bar(range(3), data.p, 0.6, color=kit.COLOURS["p"])
+            axes.set(xticks=range(3), xticklabels=worked.TOKENS, ylim=(0, 0.62))
+            axes.set_title(f"cross-entropy {data.cross_entropy:.2f}\ntransport cost {data.emd:.2f}")
+            said.append(f"Tuesday {data.p[1]:.2f}, banana {data.p[2]:.2f}: cross-entropy {data.cross_entropy:.2f}, transport cost {data.emd:.2f}")
+        figure.axes[0].set_ylabel("probability")
+    return figure, "Three models with probability 0.50 on Monday, the right token. " + "; ".join(said) + "."

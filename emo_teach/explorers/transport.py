@@ -1,0 +1,251 @@
+"""Transport explorer (lesson 03): two histograms, a cost, and the cheapest plan between them, with the potentials that prove it cheapest."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .. import _inputs, costs, transport
+from ..words import load_words
+from . import kit
+
+N = 8
+WORDS = ("Monday", "Tuesday", "Friday", "January", "coffee", "tea", "banana", "apple")
+COSTS = ("|i − j|^k", "0/1", "random", "cosine of words")
+CONTROLS = (
+    kit.Slider("p_centre", "model p: centre", 2.0, 0.0, 7.0, 0.1),
+    kit.Slider("p_width", "model p: width", 1.2, 0.2, 4.0, 0.1),
+    kit.Slider("tau_centre", "label τ: centre", 4.5, 0.0, 7.0, 0.1),
+    kit.Slider("tau_width", "label τ: width", 0.8, 0.2, 4.0, 0.1),
+    kit.Choice("cost", "cost", COSTS[0], COSTS),
+    kit.Slider("power", "k of |i − j|^k", 2.0, 0.25, 3.0, 0.25),
+)
+TIGHT = 1e-9  # slack, in units of the largest cost, below which a constraint of the dual counts as tight
+
+
+@dataclass(frozen=True)
+class Data:
+    """The problem (p, tau, cost), its solution, and two other plans: the product plan and, for ordered classes, the one that keeps the order.
+
+    `compared` names a second way to the value or a rival plan, `compared_value` what it gives (None where the cost has none).
+    """
+
+    p: np.ndarray
+    tau: np.ndarray
+    cost_name: str
+    labels: tuple
+    cost: np.ndarray
+    solved: transport.Transport
+    product: float
+    compared: str
+    compared_value: float | None
+
+
+def _histogram(centre, width):
+    """A bell over the classes; masses too small to see are set to 0, so that the plan's cells are the ones shown."""
+    mass = np.exp(-0.5 * ((np.arange(N) - centre) / width) ** 2)
+    mass[mass < 1e-2 * mass.max()] = 0
+    return mass / mass.sum()
+
+
+def _cost(name, power):
+    if name == "0/1":
+        return costs.zero_one(N)
+    if name == "random":
+        return np.random.default_rng(3).uniform(size=(N, N))  # not symmetric, and staying is not free
+    return costs.cosine(load_words().rows(WORDS)) if name == COSTS[3] else costs.ordinal(N, power)
+
+
+def _compare(name, p, tau, cost):
+    """What else gives the value, or fails to: (name, value)."""
+    if name == "0/1":
+        return "total variation", float(0.5 * np.abs(p - tau).sum())
+    if name == COSTS[0]:
+        ordered = transport.emd(p, tau, costs.ordinal(N, 2)).plan  # under the squared distance only the ordered plan is optimal
+        return "plan that keeps the order", float((ordered * cost).sum())
+    return "", None
+
+
+def compute(p_centre, p_width, tau_centre, tau_width, cost, power):
+    """The exact plan and potentials for one setting; values in the cost's unit."""
+    if cost not in COSTS:
+        raise ValueError(f"cost = {cost!r} must be one of {', '.join(COSTS)}")
+    for key, width in (("p_width", p_width), ("tau_width", tau_width)):
+        _inputs.number(key, width, low=0, open_low=True)
+    p, tau = _histogram(p_centre, p_width), _histogram(tau_centre, tau_width)
+    matrix = _cost(cost, power)
+    name = f"|i − j|^{power:g}" if cost == COSTS[0] else cost
+    labels = WORDS if cost == COSTS[3] else tuple(map(str, range(N)))
+    solved = transport.emd(p, tau, matrix)
+    return Data(p, tau, name, labels, matrix, solved, float(transport.product_bound(p, tau, matrix)), *_compare(cost, p, tau, matrix))
+
+
+def _cells(plan):
+    """Rows and columns of the cells that carry mass."""
+    return np.nonzero(plan > 1e-12)  # POT's masses are exact up to rounding near 1e-16
+
+
+def _image(axes, cost):
+    # the dearest cell is drawn at two thirds of black, so that green shows on it
+    return axes.imshow(cost, cmap=kit.COST_MAP, vmin=0, vmax=1.5 * cost.max(), extent=(-0.5, N - 0.5, N - 0.5, -0.5), interpolation="nearest")
+
+
+def _areas(mass, cell):
+    """Marker areas proportional to the mass; half the mass makes a circle as wide as a cell of `cell` points."""
+    return 2 * mass * cell**2
+
+
+class TransportPicture(kit.Picture):
+    """The plan over the cost, p and τ on its left and top, the potentials u and v on its right and below, and the numbers."""
+
+    size = (8.4, 5.2)
+
+    def build(self):
+        self.figure.set_layout_engine("none")  # the bars must line up with the matrix
+        self.matrix = self._axes(1.75, 1.35, 2.9, 2.9)
+        self.left, self.right = self._axes(0.95, 1.35, 0.72, 2.9), self._axes(4.75, 1.35, 0.8, 2.9)
+        self.top, self.below = self._axes(1.75, 4.32, 2.9, 0.6), self._axes(1.75, 0.62, 2.9, 0.6)
+        self._build_matrix()
+        self._build_margins()
+        self._build_numbers(self._axes(5.85, 0.9, 2.45, 3.7))
+        self.shown = None
+
+    def _axes(self, left, bottom, width, height):
+        """Axes at a place given in inches."""
+        w, h = self.size
+        return self.figure.add_axes((left / w, bottom / h, width / w, height / h))
+
+    def _build_matrix(self):
+        axes, self.cell = self.matrix, 2.9 / N * 72
+        self.image = self.live(_image(axes, np.eye(N)))
+        (tight,) = axes.plot([], [], "s", ms=0.8 * self.cell, mfc="none", mec=kit.COLOURS["emd"], mew=1.2)
+        self.tight = self.live(tight)
+        self.plan = self.live(axes.scatter([], [], s=[], color=kit.COLOURS["plan"], edgecolors="white", linewidths=0.8))
+        axes.set(xlim=(-0.5, N - 0.5), ylim=(N - 0.5, -0.5))
+        axes.set_axis_off()
+
+    def _build_margins(self):
+        x, colours = np.arange(N), kit.COLOURS
+        self.p_bars = [self.live(bar) for bar in self.left.barh(x, np.zeros(N), 0.8, color=colours["p"])]
+        self.tau_bars = [self.live(bar) for bar in self.top.bar(x, np.zeros(N), 0.8, color=colours["tau"])]
+        self.u_line = self.live(self.right.plot([], [], "o-", color=colours["p"], ms=4, lw=1)[0])
+        self.v_line = self.live(self.below.plot([], [], "o-", color=colours["tau"], ms=4, lw=1)[0])
+        self.left.set(xlim=(1, 0), ylim=(N - 0.5, -0.5), yticks=x, xticks=[])
+        self.left.tick_params(length=0)
+        self.right.set(xlim=(-1.1, 1.1), ylim=(N - 0.5, -0.5), yticks=[], xticks=(-1, 0, 1), title="u")
+        self.top.set(xlim=(-0.5, N - 0.5), ylim=(0, 1), xticks=[], yticks=[])
+        for axes, sides in ((self.left, ["left", "bottom"]), (self.top, ["left", "bottom"])):
+            axes.spines[sides].set_visible(False)
+        self.below.set(xlim=(-0.5, N - 0.5), ylim=(-1.1, 1.1), xticks=x, yticks=(-1, 0, 1), ylabel="v")
+        self.left.set_title("model p", loc="right")
+        self.top.set_ylabel("label τ", rotation=0, ha="right", va="center")
+        self.right.axvline(0, color=colours["faint"], lw=1, zorder=0)
+        self.below.axhline(0, color=colours["faint"], lw=1, zorder=0)
+
+    def _build_numbers(self, axes):
+        axes.set(xlim=(0, 1), ylim=(0, 10))
+        axes.set_axis_off()
+        rows = ("cost", "EMD", "p·u + τ·v", "duality gap", "cells used", "product plan", "longest bar")
+        self.numbers = []
+        for k, name in enumerate(rows):
+            axes.text(0, 9.3 - 0.85 * k, name, fontsize=9.5)
+            colour = kit.COLOURS["emd"] if name == "EMD" else kit.COLOURS["ink"]
+            self.numbers.append(self.live(axes.text(1, 9.3 - 0.85 * k, "", fontsize=9.5, ha="right", color=colour)))
+        self.compared = [self.live(axes.text(x, 9.3 - 0.85 * len(rows), "", fontsize=9.5, ha=side)) for x, side in ((0, "left"), (1, "right"))]
+        key = "grey: cost, dark is dear\ngreen: plan, area is mass\nsquares: u + v = cost\nu, v: in units of the\nlargest cost"
+        axes.text(0, 0, key, fontsize=9, color=kit.COLOURS["cost"], va="bottom", linespacing=1.4)
+
+    def update(self, data):
+        scale, solved = data.cost.max(), data.solved
+        if self.shown != data.labels:
+            self._relabel(data.labels)
+        self.image.set_data(data.cost)
+        self.image.set_clim(0, 1.5 * scale)
+        rows, columns = _cells(solved.plan)
+        self.plan.set_offsets(np.column_stack([columns, rows]))
+        self.plan.set_sizes(_areas(solved.plan[rows, columns], self.cell))
+        slack = data.cost - solved.u[:, None] - solved.v
+        self.tight.set_data(*np.nonzero(slack <= TIGHT * scale)[::-1])
+        longest = max(data.p.max(), data.tau.max())
+        for bar, mass in zip(self.p_bars, data.p / longest, strict=True):
+            bar.set_width(mass)
+        for bar, mass in zip(self.tau_bars, data.tau / longest, strict=True):
+            bar.set_height(mass)
+        self.u_line.set_data(solved.u / scale, np.arange(N))
+        self.v_line.set_data(np.arange(N), solved.v / scale)
+        most = np.count_nonzero(data.p) + np.count_nonzero(data.tau) - 1  # D6: nonzeros of a basic plan
+        dual = float(data.p @ solved.u + data.tau @ solved.v)
+        values = (
+            data.cost_name,
+            f"{solved.value:.4f}",
+            f"{dual:.4f}",
+            f"{abs(solved.gap):.0g}",
+            f"{len(rows)}, at most {most}",
+            f"{data.product:.4f}",
+            f"{longest:.2f}",
+        )
+        for text, value in zip(self.numbers, values, strict=True):
+            text.set_text(value)
+        self.compared[0].set_text(data.compared)
+        self.compared[1].set_text("" if data.compared_value is None else f"{data.compared_value:.4f}")
+
+    def _relabel(self, labels):
+        words = labels[0] == WORDS[0]
+        self.left.set_yticklabels(labels)
+        self.below.set_xticklabels(labels, rotation=35 if words else 0, ha="right" if words else "center", rotation_mode="anchor")
+        self.shown = labels
+        self.stale()
+
+    def alt(self, data):
+        solved = data.solved
+        moves = [(mass, i, j) for i, j, mass in zip(*_cells(solved.plan), solved.plan[_cells(solved.plan)], strict=True)]
+        largest = ", ".join(f"{mass:.2f} from {data.labels[i]} to {data.labels[j]}" for mass, i, j in sorted(moves, reverse=True)[:3])
+        p, tau = (", ".join(f"{x:.2f}" for x in values) for values in (data.p, data.tau))
+        compared = "" if data.compared_value is None else f" {data.compared}: {data.compared_value:.4f}."
+        return (
+            f"Cost {data.cost_name} between {', '.join(data.labels)}. Model p: {p}. Label tau: {tau}. The cheapest plan uses {len(moves)} cells, "
+            f"most mass {largest}. EMD {solved.value:.4f}, duality gap {abs(solved.gap):.0g}; the product plan costs {data.product:.4f}.{compared} "
+            f"Potentials u: {', '.join(f'{x:.2f}' for x in solved.u)}; v: {', '.join(f'{x:.2f}' for x in solved.v)}."
+        )
+
+
+def draw(data):
+    """The picture of `compute`'s data."""
+    return TransportPicture(data)
+
+
+def explorer(**settings):
+    """The widget; any control's start can be given by name, for instance `explorer(cost="0/1")`."""
+    return kit.tie(compute, draw, CONTROLS, settings)
+
+
+def panel():
+    """Static small multiples: the same two histograms under four costs: (figure, alt text)."""
+    figure = kit.new_figure(8.6, 3.2)
+    said = []
+    with kit.rc_context(kit.STYLE):
+        axes = figure.subplots(2, 4, height_ratios=[0.28, 1])
+        for column, (name, power) in enumerate(((COSTS[1], 1), (COSTS[0], 2), (COSTS[0], 0.25), (COSTS[3], 1))):
+            data = compute(2.5, 1.5, 4.5, 1.0, name, power)
+            _panel_column(*axes[:, column], data)
+            rows, columns = _cells(data.solved.plan)
+            stay = float(np.diag(data.solved.plan).sum())
+            said.append(f"{data.cost_name}: EMD {data.solved.value:.3f}, {stay:.2f} of the mass stays, {len(rows)} cells")
+        axes[0, 0].set_ylabel("label τ")
+        axes[1, 0].set_ylabel("model p")
+    return figure, f"One p and one tau over eight classes, and the cheapest plan between them under four costs. {'; '.join(said)}."
+
+
+def _panel_column(top, matrix, data):
+    top.bar(np.arange(N), data.tau, 0.8, color=kit.COLOURS["tau"])
+    top.set(xlim=(-2.2, N - 0.5), xticks=[], yticks=[], title=f"{data.cost_name}\nEMD {data.solved.value:.3f}")
+    top.spines[:].set_visible(False)
+    _image(matrix, data.cost)
+    rows, columns = _cells(data.solved.plan)
+    matrix.scatter(columns, rows, s=_areas(data.solved.plan[rows, columns], 14), color=kit.COLOURS["plan"], edgecolors="white", linewidths=0.5)
+    matrix.barh(np.arange(N), -4 * data.p, 0.8, left=-0.7, color=kit.COLOURS["p"])
+    matrix.set(xlim=(-2.2, N - 0.5), xticks=[], yticks=[], aspect="auto")
+    if data.labels == WORDS:
+        matrix.yaxis.tick_right()
+        matrix.set_yticks(np.arange(N), WORDS, fontsize=8)
+        matrix.tick_params(length=0)
+    matrix.spines[:].set_visible(False)

@@ -1,0 +1,26 @@
+"""Every formula of the lessons as a row that checks it: its statement, the code under test, an independent reference, hard instances, a mutant.
+
+A1 to A9 are the article's formulas (https://spaces.ac.cn/archives/9797), D1 to D12 the project's own. `python -m emo_teach verify` runs the
+table, the tests iterate over it, and each lesson shows its own rows.
+"""
+
+from . import cosine, cross_entropy, emo, entropic, exact_transport, f_divergences, one_hot, scores  # noqa: F401 (imported for the rows they register)
+from .references import linear_program, marginal_constraints
+from .registry import KINDS, LESSON_OF, ROWS, Outcome, Row, register, select, show, table, verify
+
+__all__ = [
+    "KINDS",
+    "LESSON_OF",
+    "ROWS",
+    "Outcome",
+    "Row",
+    "linear_program",
+    "marginal_constraints",
+    "register",
+    "select",
+    "show",
+    "table",
+    "verify",
+]
+# In the order of the labels, A1 ... A9, D1 ... D12, whichever module registered them.
+ROWS.sort(key=lambda row: (row.label[0], int(row.label[1:])))

@@ -1,0 +1,118 @@
+"""Rows of lesson 01: A1, A2, A3."""
+
+import numpy as np
+
+from .. import divergences
+from . import exact, instances, references
+from .instances import one_hot
+from .registry import Row, register
+
+ROUNDING = "float64 sums of at most 200 terms: n times 1e-16, with room"
+
+
+def _targets():
+    """(p, target): every entry of the smaller vectors, plus probabilities from 0 over the least subnormal to 1."""
+    for _, p, _ in instances.pairs():
+        for target in range(min(p.size, 12)):
+            yield p, target
+    for p_t in (0.0, 5e-324, 1e-308, 1e-300, 1e-12, 1 - 2**-53):
+        yield np.array([p_t, 1 - p_t]), 0
+
+
+def _pairs():
+    """(tau, p), both ways round, and a label of masses near the least normal number."""
+    for _, p, tau in instances.pairs():
+        yield tau, p
+        yield p, tau
+    yield np.array([1e-300, 1.0]), np.array([1 - 1e-12, 1e-12])
+    yield np.array([0.5, 0.5]), np.array([5e-324, 1.0])
+
+
+register(
+    Row(
+        label="A1",
+        name="log-loss",
+        statement=r"L = -\log p_t",
+        kind="identity",
+        code=(divergences.log_loss,),
+        reference="60-digit logarithm",
+        instances=_targets,
+        ours=lambda c: divergences.log_loss(*c),
+        independent=lambda c: exact.cross_entropy(one_hot(c[0].size, c[1]), c[0]),
+        wrong=lambda c: -np.log2(c[0][c[1]]),
+        mistake="takes the logarithm to base 2 (bits, not nats)",
+        tolerance=1e-12,
+        why="one logarithm; values up to 745",
+    )
+)
+register(
+    Row(
+        label="A2",
+        name="soft-cross-entropy",
+        statement=r"L = -\sum_i \tau_i \log p_i",
+        kind="identity",
+        code=(divergences.cross_entropy,),
+        reference="60-digit sum",
+        instances=_pairs,
+        ours=lambda c: divergences.cross_entropy(*c),
+        independent=lambda c: exact.cross_entropy(*c),
+        wrong=lambda c: divergences.cross_entropy(c[1], c[0]),
+        mistake="swaps label and model",
+        tolerance=1e-12,
+        why=ROUNDING,
+    )
+)
+
+
+def _kl_parts(tau, p):
+    h, ce = exact.entropy(tau), exact.cross_entropy(tau, p)
+    return np.array([h, ce - h, ce])
+
+
+register(
+    Row(
+        label="A3",
+        name="ce-is-entropy-plus-kl",
+        statement=r"-\sum_i \tau_i \log p_i = H(\tau) + \mathrm{KL}(\tau\|p)",
+        kind="identity",
+        code=(divergences.entropy, divergences.kl, divergences.cross_entropy),
+        reference="60-digit sums",
+        instances=_pairs,
+        ours=lambda c: np.array([divergences.entropy(c[0]), divergences.kl(*c), divergences.entropy(c[0]) + divergences.kl(*c)]),
+        independent=lambda c: _kl_parts(*c),
+        wrong=lambda c: np.array([divergences.entropy(c[1]), divergences.kl(*c), divergences.entropy(c[1]) + divergences.kl(*c)]),
+        mistake="takes the model's entropy for the label's",
+        tolerance=1e-12,
+        why=ROUNDING,
+    )
+)
+
+
+def _gradients(c):
+    """Complex-step gradients with respect to the logits of CE and of KL."""
+    logits, case = c
+    mass = case.tau[case.tau > 0]
+
+    def ce(z):
+        return -(case.tau * np.log(references.softmax(z))).sum()
+
+    return np.array([references.complex_step(ce, logits), references.complex_step(lambda z: ce(z) + (mass * np.log(mass)).sum(), logits)])
+
+
+register(
+    Row(
+        label="A3",
+        name="same-gradient",
+        statement=r"\nabla_z \mathrm{CE} = \nabla_z \mathrm{KL} = p - \tau,\quad p = \mathrm{softmax}(z)",
+        kind="identity",
+        code=(divergences.logit_gradient,),
+        reference="complex step",
+        instances=lambda: list(instances.logit_cases()),
+        ours=lambda c: np.array([divergences.logit_gradient("KL", c[1].tau, references.softmax(c[0]))] * 2),
+        independent=_gradients,
+        wrong=lambda c: np.array([-c[1].tau / references.softmax(c[0])] * 2),
+        mistake="stops at p, before the softmax: -tau / p",
+        tolerance=1e-12,
+        why="complex steps and softmax round at 1e-16; entries lie in [-1, 1]",
+    )
+)

@@ -1,0 +1,227 @@
+"""The registry: what a row is, how it is tried, and how the outcome is printed.
+
+A row puts the code under test (`ours`) beside an independent reference (`independent`) on many instances, and does the same with a plausible
+wrong version (`wrong`), which it must reject: a check that passes everything checks nothing.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+KINDS = ("identity", "bound", "witness")
+LESSON_OF = {
+    label: lesson
+    for lesson, labels in {
+        "01": "A1 A2 A3",
+        "02": "D10",
+        "03": "A4 D6 D8",
+        "04": "A5 A6 A7 D2",
+        "05": "A8 D3 D4 D12",
+        "06": "A9 D1 D5 D7 D9 D11",
+    }.items()
+    for label in labels.split()
+}
+ROWS = []
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One checked formula.
+
+    `ours(instance)` and `independent(instance)` return numbers or arrays of one shape; `wrong(instance)` stands in for `ours` in the mutant
+    (and `wrong_independent`, where given, for `independent`: the same claim made of something else).
+    identity: ours = independent. bound: ours `sense` independent, "<=" or ">=". witness: both are a margin, at least `threshold`, and agree.
+    Errors are absolute up to the size 1 of the reference and relative above it; `why` gives the reason of the tolerance.
+    """
+
+    label: str
+    name: str
+    statement: str
+    kind: str
+    code: tuple
+    reference: str
+    instances: Callable
+    ours: Callable
+    independent: Callable
+    wrong: Callable
+    mistake: str
+    tolerance: float
+    why: str
+    wrong_independent: Callable | None = None
+    sense: str = "<="
+    threshold: float = 0.0
+
+    @property
+    def lesson(self):
+        """The lesson that teaches the formula, "01" to "06"."""
+        return LESSON_OF[self.label]
+
+    def __post_init__(self):
+        if self.label not in LESSON_OF:
+            raise ValueError(f"label = {self.label!r} is not one of {', '.join(LESSON_OF)}")
+        if self.kind not in KINDS:
+            raise ValueError(f"kind = {self.kind!r} is not one of {', '.join(KINDS)}")
+        if self.sense not in ("<=", ">="):
+            raise ValueError(f"sense = {self.sense!r} is neither '<=' nor '>='")
+        if not 0 <= self.tolerance <= 1e-9:
+            raise ValueError(f"tolerance = {self.tolerance!r} must lie in [0, 1e-9]: everything here is float64")
+        if self.kind == "witness" and not self.threshold > 0:
+            raise ValueError(f"threshold = {self.threshold!r} must be above 0: a witness needs a margin")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What trying a row gave.
+
+    `figure`: the worst error (identity), the worst violation (bound), the least margin (witness). `extra`: the tightest gap seen (bound), the
+    disagreement with the reference (witness), else None. `mutant`: the wrong version's figure. `trouble`: an exception's words, or "".
+    """
+
+    row: Row
+    instances: int
+    figure: float
+    extra: float | None
+    mutant: float
+    passed: bool
+    mutant_rejected: bool
+    trouble: str = ""
+
+
+def register(row):
+    """Add a row to the table and return it; other modules (training objectives) add theirs in this way.
+
+    Formula: none. Shape: a `Row`. Units: none. Raises ValueError when a row of this label and name is there already.
+    Source: this project.
+    """
+    if any((row.label, row.name) == (other.label, other.name) for other in ROWS):
+        raise ValueError(f"row = {row.label} {row.name!r} is registered already")
+    ROWS.append(row)
+    return row
+
+
+def _errors(a, b):
+    """Elementwise |a - b|, relative above 1; equal infinities agree, NaN agrees with nothing."""
+    a, b = np.asarray(a, float), np.asarray(b, float)
+    if a.shape != b.shape:
+        raise TypeError(f"shapes {a.shape} and {b.shape} disagree")
+    error = np.where(a == b, 0.0, np.abs(a - b) / np.maximum(1.0, np.where(np.isfinite(b), np.abs(b), 1.0)))
+    return np.where(np.isnan(error), np.inf, error)
+
+
+def _excess(a, b, sense):
+    """Elementwise amount by which `a sense b` is broken (negative: by how much it holds)."""
+    a, b = np.asarray(a, float), np.asarray(b, float)
+    if a.shape != b.shape:
+        raise TypeError(f"shapes {a.shape} and {b.shape} disagree")
+    signed = (a - b if sense == "<=" else b - a) / np.maximum(1.0, np.abs(b))
+    return np.where(np.isnan(signed), np.inf, signed)
+
+
+def _try(row, ours, references):
+    """(figure, extra, passed) of one version against the references of all instances."""
+    pairs = list(zip(ours, references, strict=True))
+    if row.kind == "identity":
+        figure = max(float(_errors(a, b).max()) for a, b in pairs)
+        return figure, None, figure <= row.tolerance
+    if row.kind == "bound":
+        worst = max(float(_excess(a, b, row.sense).max()) for a, b in pairs)
+        return max(0.0, worst), max(0.0, -worst), worst <= row.tolerance
+    disagreement = max(float(_errors(a, b).max()) for a, b in pairs)
+    margin = min(float(np.min(a)) for a, _ in pairs)
+    return margin, disagreement, margin >= row.threshold and disagreement <= row.tolerance
+
+
+def _try_mutant(row, cases, references):
+    """(figure, rejected) of the wrong version."""
+    wrong = [row.wrong(case) for case in cases]
+    if row.kind == "witness":
+        margin = max(float(np.max(w)) for w in wrong)
+        return margin, margin <= row.tolerance
+    if row.wrong_independent is not None:
+        references = [row.wrong_independent(case) for case in cases]
+    figure, _, passed = _try(row, wrong, references)
+    return figure, not passed
+
+
+def _verify_row(row):
+    count = 0
+    try:
+        with np.errstate(all="ignore"):
+            cases = list(row.instances())
+            count = len(cases)
+            references = [row.independent(case) for case in cases]
+            figure, extra, passed = _try(row, [row.ours(case) for case in cases], references)
+            mutant, rejected = _try_mutant(row, cases, references)
+    except Exception as err:  # a row that breaks is a row that fails, and the others are still tried
+        return Outcome(row, count, np.nan, None, np.nan, False, False, f"{type(err).__name__}: {err}")
+    return Outcome(row, count, figure, extra, mutant, bool(passed), bool(rejected))
+
+
+def select(label=None, lesson=None):
+    """The rows of one label, of one lesson, or of both; all without either.
+
+    Formula: none. Shape: returns a list of `Row`. Units: none. Raises ValueError for an unknown label or lesson or when nothing is left.
+    Source: this project.
+    """
+    lessons = sorted(set(LESSON_OF.values()))
+    if lesson is not None and lesson not in lessons:
+        raise ValueError(f"lesson = {lesson!r} is not one of {', '.join(lessons)}")
+    if label is not None and label not in LESSON_OF:
+        raise ValueError(f"label = {label!r} is not one of {', '.join(LESSON_OF)}")
+    rows = [row for row in ROWS if label in (None, row.label) and lesson in (None, row.lesson)]
+    if not rows:
+        asked = f"label = {label!r}" if lesson is None else f"label = {label!r} with lesson = {lesson!r}"
+        raise ValueError(f"{asked} has no row")
+    return rows
+
+
+def verify(rows=None, lesson=None):
+    """Try rows (all of them, or one lesson's) and return their outcomes.
+
+    Formula: all. Shape: returns a list of `Outcome`, in the rows' order. Units: none.
+    Raises ValueError for an unknown lesson; a row that raises is an outcome that failed. Source: this project.
+    """
+    chosen = select(lesson=lesson) if rows is None else [row for row in rows if lesson in (None, row.lesson)]
+    return [_verify_row(row) for row in chosen]
+
+
+def _figure_text(outcome):
+    if outcome.trouble:
+        return "raised"
+    if outcome.row.kind == "identity":
+        return f"error {outcome.figure:.1e}"
+    if outcome.row.kind == "bound":
+        return f"over {outcome.figure:.1e}, gap {outcome.extra:.1e}"
+    return f"margin {outcome.figure:.4f}"
+
+
+def table(outcomes):
+    """The outcomes as a table of fixed-width text, with a closing line.
+
+    Formula: none. Shape: a list of `Outcome`, returns a string. Units: none. Raises nothing. Source: this project.
+    """
+    head = ("label", "name", "kind", "reference", "cases", "figure", "bar", "verdict", "mutant")
+    lines = [head]
+    for o in outcomes:
+        bar = f">= {o.row.threshold:g}" if o.row.kind == "witness" else f"{o.row.tolerance:.0e}"
+        verdict, mutant = ("ok" if o.passed else "FAILS"), ("rejected" if o.mutant_rejected else "SURVIVES")
+        lines.append((o.row.label, o.row.name, o.row.kind, o.row.reference, str(o.instances), _figure_text(o), bar, verdict, mutant))
+    widths = [max(len(line[k]) for line in lines) for k in range(len(head))]
+    text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+    text += [f"{o.row.label} {o.row.name}: {o.trouble}" for o in outcomes if o.trouble]
+    good = sum(o.passed and o.mutant_rejected for o in outcomes)
+    return "\n".join([*text, f"{good} of {len(outcomes)} rows hold and reject their wrong version."])
+
+
+def show(lesson):
+    """Try one lesson's rows, print their table and the wrong versions that they reject.
+
+    Formula: those of the lesson. Shape: a lesson such as "03"; returns None. Units: none. Raises ValueError for an unknown lesson.
+    Source: this project.
+    """
+    outcomes = verify(lesson=lesson)
+    print(table(outcomes))
+    print("Wrong versions tried:")
+    for o in outcomes:
+        print(f"  {o.row.label} {o.row.name}: {o.row.mistake}")

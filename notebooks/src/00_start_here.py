@@ -1,0 +1,101 @@
+# %% [markdown]
+# # 00 · What does a language model lose when it says *banana* instead of *Tuesday*?
+#
+# **You will be able to** open and run a lesson, say what question this course answers, and read its notation.
+#
+# **Needs** Python, a little probability, gradients. **Takes** about 10 minutes.
+
+# %% tags=["bootstrap"]
+
+# %%
+from importlib import metadata
+from emo_teach import transport, worked
+from emo_teach.explorers import first_look, kit
+
+# %% [markdown]
+# ## The question, in one slider
+#
+# A text goes "See you on", and the next word is *Monday*. A model gave Monday one half. The other half it gave to words that did not come: some to
+# *Tuesday*, some to *banana*. **Predict first:** as that half moves from banana to Tuesday, does the usual loss, cross-entropy, go up, go down, or stay?
+
+# %%
+kit.show(*first_look.panel())
+
+# %% [markdown]
+# Cross-entropy does not care. It reads the probability of the right token and nothing else. The second number does care: it is the cost of *moving* the
+# model's probability to where it belongs, when moving between the two days is cheap and moving from a fruit to a day is dear. It is called the
+# *earth mover's distance*, and this course is about using it as a loss. Move the slider (click its handle, then use the arrow keys, or type a number):
+
+# %%
+first_look.explorer()
+
+# %% [markdown]
+# If you see the panel above but no slider, you are reading without a running kernel: open this page in JupyterLab or Colab and choose *Run All Cells*.
+#
+# ## Is everything there?
+#
+# This cell solves a transport problem that lesson 03 solves by hand. The answer must be 0.10.
+
+# %%
+value = transport.emd(worked.P, worked.TAU, worked.COST).value
+print(f"earth mover's distance of the worked example: {value:.2f}")
+
+# %% tags=["environment"]
+for name in ("numpy", "scipy", "matplotlib", "POT", "ipywidgets"):
+    print(f"{name:12} {metadata.version(name)}")
+
+# %% [markdown]
+# ## The worked example
+#
+# One example of three tokens accompanies you through all lessons, small enough for pencil and paper. The model $p$, the label $\tau$ and the costs are:
+
+# %%
+for i, token in enumerate(worked.TOKENS):
+    print(f"{token:8} p = {worked.P[i]}   tau = {worked.TAU[i]}   cost to each token = {worked.COST[i]}")
+
+# %% [markdown]
+# Each lesson adds its lines to one table of what the losses say about it, so that at the end you can compare them all.
+#
+# ## The map
+#
+# The course follows [an article by Su Jianlin](https://spaces.ac.cn/archives/9797) (in Chinese, 2023) on EMO, a loss introduced by
+# [Ren et al.](https://arxiv.org/abs/2310.04691) for fine-tuning language models. Its formulas are labelled A1 to A9 here, our additions D1 to D12. The
+# article leaves out its derivations; you find them all in the [appendix](appendix_derivations.ipynb).
+#
+# | lesson | question | formulas | section of the article |
+# | --- | --- | --- | --- |
+# | [01](01_cross_entropy_is_kl.ipynb) | Why is cross-entropy the loss that everyone uses? | A1, A2, A3 | 概率散度, probability divergences |
+# | [02](02_f_divergences.ipynb) | Would another divergence do better? | D10 | 概率散度, its last paragraph |
+# | [03](03_exact_emd_linear_programming.ipynb) | What does it cost to move probability? | A4, D6, D8 | 最优传输, optimal transport |
+# | [04](04_one_hot_closed_form.ipynb) | When is that cheap to compute? | A5, A6, A7, D2 | 最优传输, its closed form and bound |
+# | [05](05_cosine_cost.ipynb) | Which words are near each other? | A8, D3, D4, D12 | 成本函数, the cost function |
+#
+# Every formula is checked by a program against something independent of it, most often a linear program. The whole table is printed by
+# `python -m emo_teach verify`; each lesson shows its own rows.
+#
+# ## Notation
+#
+# | symbol | shape | meaning | in the article |
+# | --- | --- | --- | --- |
+# | $p$, `p` | (n,) | the model's distribution, first marginal | 预测概率 |
+# | $\tau$, `tau` | (n,) | the label's distribution, second marginal | 目标分布, 标签 |
+# | $t$, `target` | index | the right token when the label is one-hot | 目标类别 |
+# | one-hot, soft label | | all mass on one token, or on several | one hot, 软标签 |
+# | $\mathrm{CE}$, $\mathrm{KL}$ | nats | cross-entropy, Kullback-Leibler divergence | 交叉熵, KL散度 |
+# | $D_f(\tau\Vert p)$ | nats or none | f-divergence | f散度 |
+# | $c_{ij}$, `cost` | (n, n) | cost of moving one unit from $i$ to $j$ | 成本函数 |
+# | $\gamma_{ij}$, `plan` | (n, n) | how much goes from $i$ to $j$; a coupling | 传输方案, 联合分布 |
+# | $\mathcal C[p,\tau]$, EMD | unit of the cost | earth mover's distance, optimal transport cost | 推土机距离 |
+# | $u_i, v_j$, `u`, `v` | (n,) | potentials, the prices of lesson 03 | 对偶 |
+# | $z$, `logits` | (n,) | what the network outputs, $p=\mathrm{softmax}(z)$ | |
+# | $\boldsymbol e_i$, `embedding` | (V, d) | vector of token $i$, a row of the model's last layer | Token Embedding, LM Head |
+# | $\hat e_i$ | (d,) | that vector divided by its length | |
+# | smoothed accuracy | none | $1-p_t$ as a loss | 准确率的光滑近似 |
+#
+# ## How a lesson works
+#
+# A line or two of mathematics, then the cell that checks it. Where you see *Predict first*, do: the picture teaches more when it surprises you. Exercises
+# have a stub to fill and a cell that checks your function on random inputs and names the likely mistake; an untouched one says *not attempted yet*, so
+# *Run All Cells* always goes through. Solutions lie in the folder `notebooks/solutions`.
+#
+# Next: [01 · Why is cross-entropy the loss that everyone uses?](01_cross_entropy_is_kl.ipynb)

@@ -1,0 +1,210 @@
+# %% [markdown]
+# # 01 · Why is cross-entropy the loss that everyone uses?
+#
+# **You will be able to** write cross-entropy for hard and for soft labels, prove that it equals a KL divergence up to a constant, derive its
+# gradient on the logits, and say what makes it a *proper* score.
+#
+# **Needs** logarithms and the softmax. **Takes** about 40 minutes. **Formulas** A1, A2, A3.
+
+# %% tags=["bootstrap"]
+
+# %%
+import numpy as np
+from emo_teach import check, divergences, formulas, worked
+from emo_teach.explorers import ce_kl, kit
+rng = np.random.default_rng(0)
+
+# %% [markdown]
+# ## One token, one label
+#
+# A language model has read some text and must name the next token. It answers with a probability for each of the $n$ tokens it knows: a vector $p$
+# with $p_i\ge 0$ and $\sum_i p_i=1$. Then the text shows which token really came, the *target* $t$. The loss looks at one number of the answer only:
+#
+# $$\mathcal L=-\log p_t \tag{A1}$$
+#
+# All logarithms here are natural, so losses are in *nats*. Our example for the whole course has three tokens:
+
+# %%
+for token, probability in zip(worked.TOKENS, worked.P, strict=True):
+    print(f"{token:8} {probability:.1f}")
+print(f"loss if Monday comes: {divergences.log_loss(worked.P, worked.TARGET):.4f} nats")
+
+# %% [markdown]
+# The loss is 0 when the model was sure and right, and grows without limit as $p_t$ goes to 0. It says nothing about *where* the rest of the probability
+# went; lessons 02 to 05 are about that silence.
+#
+# ## The label as a distribution
+#
+# Write the label as a distribution too: $\tau_t=1$ and $\tau_i=0$ elsewhere, a *one-hot* vector. Then A1 is one case of
+#
+# $$\mathrm{CE}(\tau,p)=-\sum_i \tau_i\log p_i \tag{A2}$$
+#
+# in which every term with $\tau_i=0$ drops out ($0\log 0=0$). The gain is that A2 also accepts *soft* labels. They arise when annotators disagree, when a
+# large model teaches a small one, and in *label smoothing*, where a share $\varepsilon$ of the one-hot label is spread evenly over all $n$ tokens.
+
+# %%
+one_hot = np.array([1.0, 0.0, 0.0])
+smoothed = 0.9 * one_hot + 0.1 / 3
+for name, tau in [("hard", one_hot), ("smoothed", smoothed), ("soft", worked.TAU)]:
+    print(f"{name:9} tau = {tau.round(3)}  CE = {divergences.cross_entropy(tau, worked.P):.4f}")
+
+# %% [markdown]
+# ### Exercise 01.1 (A2, 5 minutes)
+#
+# Write A2. Mind labels with zeros: `0 * np.log(0)` is `nan`, not 0.
+#
+# <details><summary>I get nan, or a warning about log</summary>
+# Take only the entries with tau above 0 before the logarithm: a mask does it.
+# </details>
+
+# %% tags=["exercise:01.1"]
+def cross_entropy(tau, p):
+    """Cross-entropy in nats of label tau (n,) and model p (n,)."""
+    raise NotImplementedError
+
+# %% tags=["check:01.1"]
+check.run("01.1", cross_entropy)
+
+# %% [markdown]
+# ### Exercise 01.2 (A2, 5 minutes)
+#
+# Write label smoothing as defined above: keep $1-\varepsilon$ of the one-hot label and give $\varepsilon/n$ to *every* token, the target included.
+#
+# <details><summary>My labels sum to more than 1</summary>
+# The target must give up the share that you hand out: multiply the one-hot vector by 1 - epsilon.
+# </details>
+
+# %% tags=["exercise:01.2"]
+def smooth(target, n, epsilon):
+    """Smoothed label (n,) for the index `target`."""
+    raise NotImplementedError
+
+# %% tags=["check:01.2"]
+check.run("01.2", smooth)
+
+# %% [markdown]
+# ## Cross-entropy is KL plus a constant
+#
+# How far is the model $p$ from the label $\tau$? The *Kullback-Leibler divergence* averages the log-ratio under $\tau$. Split the logarithm and it falls
+# into two sums:
+#
+# $$\mathrm{KL}(\tau\Vert p)=\sum_i\tau_i\log\frac{\tau_i}{p_i}
+# =\underbrace{\sum_i\tau_i\log\tau_i}_{-H(\tau)}\;\underbrace{-\sum_i\tau_i\log p_i}_{\mathrm{CE}(\tau,p)} \tag{A3}$$
+#
+# The first sum is minus the *entropy* $H(\tau)$. It contains no $p$, so training cannot change it: for a given label,
+# minimising CE and minimising KL are the same thing. Let us not take that on trust.
+
+# %%
+worst = 0.0
+for _ in range(1000):
+    tau, p = rng.dirichlet(np.ones(6)), rng.dirichlet(np.ones(6))
+    error = divergences.cross_entropy(tau, p) - divergences.entropy(tau) - divergences.kl(tau, p)
+    worst = max(worst, abs(error))
+print(f"largest |CE - H - KL| over 1000 random pairs: {worst:.1e}")
+
+# %% [markdown]
+# ### Predict first
+#
+# Below, $p(\mathrm{Monday})$ runs from left to right for three labels. Before you look: where does CE have its lowest point, and how low can it get? Is
+# it 0?
+
+# %%
+kit.show(*ce_kl.panel())
+
+# %% [markdown]
+# The grey band is the entropy of the label. Its height is the same all along the curve, which is A3 seen. For a hard label the band
+# vanishes and CE can reach 0; for a soft one CE stops at $H(\tau)$, however good the model.
+#
+# Now move the sliders. Can you make CE equal to the entropy? Can you make CE smaller by changing the *label* only?
+
+# %%
+ce_kl.explorer()
+
+# %% [markdown]
+# ## The gradient that trains the network
+#
+# The network does not output $p$ but *logits* $z$, and $p=\mathrm{softmax}(z)$, that is $\log p_i=z_i-\log\sum_k e^{z_k}$. Put this into A2 and use
+# $\sum_i\tau_i=1$:
+#
+# $$\mathrm{CE}=-\sum_i\tau_i z_i+\log\sum_k e^{z_k}
+# \qquad\Longrightarrow\qquad \frac{\partial\,\mathrm{CE}}{\partial z_j}=p_j-\tau_j .$$
+#
+# Since KL differs by a constant, its gradient is the same. Each logit is pushed by how much the model gives too much or too little there.
+# A numerical derivative agrees:
+
+# %%
+def softmax(z):
+    e = np.exp(z - z.max())
+    return e / e.sum()
+
+z, tau, h = rng.normal(size=4), rng.dirichlet(np.ones(4)), 1e-6
+steps = h * np.eye(4)
+loss = lambda z: divergences.kl(tau, softmax(z))
+numerical = [(loss(z + s) - loss(z - s)) / (2 * h) for s in steps]
+print("p - tau  ", (softmax(z) - tau).round(6))
+print("numerical", np.round(numerical, 6))
+
+# %% [markdown]
+# A token that the model holds nearly impossible and that comes all the same is pulled up with strength $\tau_j-p_j\approx 1$, full force. Remember that
+# number: most rivals of cross-entropy pull with far less there.
+#
+# ### Exercise 01.3 (A3, 8 minutes)
+#
+# Write the gradient of CE with respect to the logits, so that it survives logits like 800.
+#
+# <details><summary>overflow encountered in exp</summary>
+# Subtract the largest logit first: softmax does not notice a constant added to all logits.
+# </details>
+
+# %% tags=["exercise:01.3"]
+def gradient(tau, z):
+    """Gradient (n,) of CE(tau, softmax(z)) with respect to z (n,)."""
+    raise NotImplementedError
+
+# %% tags=["check:01.3"]
+check.run("01.3", gradient)
+
+# %% [markdown]
+# ## Cross-entropy is honest: a proper score
+#
+# Language is uncertain. After "See you on" the next token is Monday in some texts and Tuesday in others. Let $\tau$ be those true frequencies. Every single
+# label is one-hot, drawn from $\tau$, and the loss averaged over them is $\sum_t\tau_t(-\log p_t)$: A2 again, with the true frequencies as soft label.
+#
+# Which $p$ makes that average smallest? By A3 it equals $H(\tau)+\mathrm{KL}(\tau\Vert p)$, and KL is never negative: since $\log x\le x-1$,
+#
+# $$-\mathrm{KL}(\tau\Vert p)=\sum_{i:\,\tau_i>0}\tau_i\log\frac{p_i}{\tau_i}\le\sum_{i:\,\tau_i>0}\tau_i\Big(\frac{p_i}{\tau_i}-1\Big)\le 0,$$
+#
+# with equality only for $p=\tau$, because $\log x=x-1$ at $x=1$ alone. A loss whose average is smallest at the truth is called a *proper* score; CE is even
+# *strictly* proper. A model that minimises it reports what it believes, not merely its favourite.
+#
+# Test it without calculus: throw many random models at a fixed $\tau$ and see which comes off best.
+
+# %%
+tau = np.array([0.6, 0.3, 0.1])
+models = rng.dirichlet(np.ones(3), 20000)
+average_loss = divergences.cross_entropy(tau, models)
+best = models[np.argmin(average_loss)]
+print(f"best of 20000 random models: {best.round(2)}, loss {average_loss.min():.4f}")
+print(f"the truth itself:            {tau}, loss {divergences.entropy(tau):.4f}")
+
+# %% [markdown]
+# Hold on to this property. In lesson 04 a loss that looks just as reasonable will lose it.
+#
+# ## What we learned
+#
+# Every formula of this lesson, checked just now against an independent computation:
+
+# %%
+formulas.show("01")
+
+# %%
+worked.table("01")
+
+# %% [markdown]
+# **What to doubt.** Proper does not mean *best for every purpose*. CE treats all wrong tokens alike: give the missing probability to *Tuesday* or to *banana*,
+# and the loss does not move. Is that KL's fault, and would another divergence do better? That is the question of the next lesson,
+# [02 · Which divergence?](02_f_divergences.ipynb). Full proofs are in the [appendix](appendix_derivations.ipynb).
+#
+# **References.** Su Jianlin, [the article this course follows](https://spaces.ac.cn/archives/9797) (2023), A1 to A3. Kullback and Leibler, *On information and
+# sufficiency* (1951). Gneiting and Raftery, *Strictly proper scoring rules, prediction, and estimation* (2007). Szegedy et al.,
+# [label smoothing](https://arxiv.org/abs/1512.00567) (2015).

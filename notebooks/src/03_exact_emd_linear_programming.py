@@ -1,0 +1,375 @@
+# %% [markdown]
+# # 03 · What does it cost to move probability?
+#
+# **You will be able to** solve a small transport problem by hand and *prove* your answer best, state it as a linear program, read the dual as prices,
+# name the costs that need no solver, and say why a vocabulary is too large for one.
+#
+# **Needs** lesson 01, and matrices. **Takes** about 45 minutes. **Formulas** A4, D6, D8.
+
+# %% tags=["bootstrap"]
+
+# %%
+import time
+import numpy as np
+from scipy.optimize import linprog
+from emo_teach import check, costs, figures, formulas, transport, worked
+from emo_teach.explorers import kit, transport as transport_explorer
+from emo_teach.words import load_words
+rng = np.random.default_rng(0)
+
+# %% [markdown]
+# ## Moving earth
+#
+# Picture $p$ as piles of earth, one per token, and $\tau$ as holes that hold exactly as much. Carrying one unit from pile $i$ to hole $j$ costs
+# $c_{ij}$. Here the costs are given; where they come from is lesson 05.
+
+# %%
+print("            pile  hole   cost to each token")
+for token, pile, hole, row in zip(worked.TOKENS, worked.P, worked.TAU, worked.COST, strict=True):
+    print(f"{token:10} {pile:5.1f} {hole:5.1f}   {row}")
+
+# %% [markdown]
+# A *plan* (or *coupling*) says how much goes where: $\gamma_{ij}\ge 0$ is carried from $i$ to $j$. Every pile is used up and every hole filled. The
+# *earth mover's distance* is what the cheapest plan costs:
+#
+# $$\mathcal C[p,\tau]=\min_{\gamma\ge 0}\ \sum_{ij}\gamma_{ij}\,c_{ij}
+# \quad\text{subject to}\quad \sum_j\gamma_{ij}=p_i,\quad \sum_i\gamma_{ij}=\tau_j \tag{A4}$$
+#
+# **On paper.** Banana has 0.2 too much; Monday and Tuesday each lack 0.1. The obvious plan sends banana's earth straight to where it is missing:
+# $0.1\times 1+0.1\times 0.4=0.14$. Try to beat it before you read on.
+#
+# Here is how: send *all* of banana's earth to Tuesday, $0.2\times 0.4=0.08$. Tuesday then has 0.1 to spare and passes it on to Monday, $0.1\times
+# 0.2=0.02$. Total 0.10.
+
+# %%
+straight = np.array([[0.5, 0.0, 0.0], [0.0, 0.3, 0.0], [0.1, 0.1, 0.0]])
+relay = np.array([[0.5, 0.0, 0.0], [0.1, 0.2, 0.0], [0.0, 0.2, 0.0]])
+for plan in (straight, relay):
+    fits = np.allclose(plan.sum(axis=1), worked.P) and np.allclose(plan.sum(axis=0), worked.TAU)
+    print(f"piles and holes fit: {fits}, cost {(plan * worked.COST).sum():.2f}")
+plans = {"straight": straight, "relay": relay}
+kit.show(*figures.moved_plans(worked.P, worked.TAU, worked.COST, plans, worked.TOKENS))
+
+# %% [markdown]
+# The relay pays because banana to Tuesday to Monday costs $0.4+0.2$, and banana to Monday costs 1. A *metric* forbids such bargains: its triangle
+# inequality says that no detour is shorter than the direct way. The cosine cost is no metric, which will come back in lesson 05.
+#
+# Is 0.10 the best? We have no proof yet, only a bargain.
+#
+# ## A linear program
+#
+# Unknowns: the nine cells of the plan, read row by row. Objective: linear in them. Conditions: three row sums, three column sums. Such a problem is a
+# *linear program*; written out in full:
+
+# %%
+A_eq = np.array([
+    [1, 1, 1, 0, 0, 0, 0, 0, 0],  # leaves Monday
+    [0, 0, 0, 1, 1, 1, 0, 0, 0],  # leaves Tuesday
+    [0, 0, 0, 0, 0, 0, 1, 1, 1],  # leaves banana
+    [1, 0, 0, 1, 0, 0, 1, 0, 0],  # arrives at Monday
+    [0, 1, 0, 0, 1, 0, 0, 1, 0],  # arrives at Tuesday
+    [0, 0, 1, 0, 0, 1, 0, 0, 1],  # arrives at banana
+])
+b_eq = np.concatenate([worked.P, worked.TAU])
+print("rank", np.linalg.matrix_rank(A_eq), "from", len(A_eq), "rows")
+
+# %% [markdown]
+# Six conditions, but rank $2n-1=5$: the first three rows and the last three have the same sum, the whole plan, so one condition is implied by the
+# others.
+#
+# Two solvers, written by different people: HiGHS, a general one, and the network simplex of POT, made for transport, which this course calls
+# `transport.emd`.
+
+# %%
+general = linprog(worked.COST.ravel(), A_eq=A_eq, b_eq=b_eq)
+solved = transport.emd(worked.P, worked.TAU, worked.COST)
+print(f"HiGHS {general.fun:.4f}   POT {solved.value:.4f}")
+print(solved.plan)
+
+# %% [markdown]
+# Both find our relay.
+#
+# ### Exercise 03.1 (A4, 8 minutes)
+#
+# Write the constraints for any $n$: first the $n$ row sums, then the $n$ column sums, acting on `plan.ravel()`.
+#
+# <details><summary>I do not see how to build the matrix</summary>
+#
+# Fill it with a double loop: cell (i, j) of the plan is entry i * n + j of the flattened plan, and it appears in two conditions.
+# </details>
+
+# %% tags=["exercise:03.1"]
+def marginal_constraints(p, tau):
+    """A_eq (2n, n * n) and b_eq (2n,) with A_eq @ plan.ravel() = b_eq, for p (n,) and tau (n,)."""
+    raise NotImplementedError
+
+# %% tags=["check:03.1"]
+check.run("03.1", marginal_constraints)
+
+# %% [markdown]
+# ## The haulier's prices
+#
+# A haulier offers to do the work. He charges $u_i$ for every unit picked up at $i$ and $v_j$ for every unit delivered at $j$, and how he drives is
+# his affair. You accept if no trip costs more than driving it yourself:
+#
+# $$u_i+v_j\le c_{ij}\quad\text{for all } i,j. \tag{D6}$$
+#
+# Within that limit he wants the largest bill, $\sum_i p_iu_i+\sum_j\tau_jv_j$. This is the *dual* problem; $u$ and $v$ are *potentials*. His bill
+# never exceeds what any plan $\gamma$ of yours costs (*weak duality*). Use his limit, then the row and column sums:
+#
+# $$\sum_{ij}\gamma_{ij}c_{ij}\ \ge\ \sum_{ij}\gamma_{ij}(u_i+v_j)\ =\ \sum_i p_iu_i+\sum_j\tau_jv_j .$$
+#
+# When are the two sides equal? When every cell in use is tight: $\gamma_{ij}>0$ only where $u_i+v_j=c_{ij}$. This is *complementary slackness*, and
+# it is how we prove the relay best.
+#
+# **On paper.** Set $v_{\text{Monday}}=0$ and make the four cells of the relay tight:
+#
+# - Monday to Monday costs 0, so $u_{\text{Monday}}=0$; Tuesday to Monday costs 0.2, so $u_{\text{Tuesday}}=0.2$.
+# - Tuesday to Tuesday costs 0, so $v_{\text{Tuesday}}=-0.2$; banana to Tuesday costs 0.4, so $u_{\text{banana}}=0.6$.
+#
+# Nobody delivers to banana; any price up to the limit will do there, say $-0.6$. The bill: $0.3\times 0.2+0.2\times 0.6-0.4\times 0.2=0.10$. Plan and
+# prices meet, so neither can be improved.
+
+# %%
+u, v = np.array([0.0, 0.2, 0.6]), np.array([0.0, -0.2, -0.6])
+for i, j in np.ndindex(3, 3):
+    trip = f"{worked.TOKENS[i]:7} to {worked.TOKENS[j]:7}"
+    print(f"{trip}  moved {relay[i, j]:.1f}  cost {worked.COST[i, j]:.1f}  price {u[i] + v[j]:4.1f}  slack {worked.COST[i, j] - u[i] - v[j]:.1f}")
+print(f"bill {worked.P @ u + worked.TAU @ v:.2f}")
+
+# %% [markdown]
+# Read the last two columns: no slack is negative, and where something moves it is 0. (Banana to banana is tight and unused, which is allowed.)
+#
+# That such prices *always* exist is *strong duality*, a theorem about all linear programs that have a solution. `transport.emd` returns them with
+# each answer, and `gap`, the plan's cost minus the bill. You need not trust the solver: you can check its proof.
+
+# %%
+piles, holes = rng.dirichlet(np.ones(20), 200), rng.dirichlet(np.ones(20), 200)
+many = transport.emd_many(piles, holes, rng.uniform(size=(200, 20, 20)))
+print(f"200 random problems, largest gap {np.abs(many.gap).max():.1e}")
+print("ours and the solver's:", u, v, solved.u.round(2), solved.v.round(2))
+
+# %% [markdown]
+# The prices differ from ours by a constant: raise all $u_i$ and lower all $v_j$ by the same amount and no sum changes. (The redundant condition
+# again.) To fix it, `emd` makes $\sum_j\tau_jv_j=0$, so that $p\cdot u$ alone is the distance.
+#
+# ### Exercise 03.2 (D6, 8 minutes)
+#
+# Somebody hands you a plan with the right row and column sums, and prices. Do they prove each other optimal? Leave room for rounding, say $10^{-9}$.
+#
+# <details><summary>I accept a proof that is wrong</summary>
+#
+# There are two things to check: the haulier's limit in every cell, and tightness in the cells that carry mass.
+# </details>
+
+# %% tags=["exercise:03.2"]
+def proves_optimal(plan, u, v, cost):
+    """True if potentials u (n,), v (n,) prove that plan (n, n) is optimal for cost (n, n)."""
+    raise NotImplementedError
+
+# %% tags=["check:03.2"]
+check.run("03.2", proves_optimal)
+
+# %% [markdown]
+# ## What one more unit costs
+#
+# The haulier's limit does not mention $p$. So his prices stay acceptable for every other $p'$, and weak duality gives $\mathcal C[p',\tau]\ge p'\cdot
+# u+\tau\cdot v$, with equality at $p$: the prices are a tangent from below. Where there is only one tangent, its slope is the derivative. Move
+# $\epsilon$ of the model's mass from token $k$ to token $i$, and the distance grows by $\epsilon\,(u_i-u_k)$.
+
+# %%
+h = 1e-6
+distance = lambda p: transport.emd(p, worked.TAU, worked.COST).value
+for i, k in [(2, 0), (2, 1), (1, 0)]:
+    step = h * (np.eye(3)[i] - np.eye(3)[k])
+    slope = (distance(worked.P + step) - distance(worked.P - step)) / (2 * h)
+    print(f"{worked.TOKENS[k]} to {worked.TOKENS[i]:7}: measured {slope:.6f}, u_i - u_k = {solved.u[i] - solved.u[k]:.6f}")
+
+# %% [markdown]
+# A unit that strays from Monday to banana costs 0.6 more, not 1: the price knows about the relay. For how long? Move more, and watch.
+
+# %%
+t = np.linspace(-0.2, 0.5, 141)
+models = worked.P + np.outer(t, [-1, 0, 1])
+figure = kit.new_figure(6.4, 3)
+axes = figure.subplots()
+axes.plot(t, transport.emd_many(models, worked.TAU, worked.COST).value, color=kit.COLOURS["emd"], lw=2, label="EMD")
+axes.plot(t, models @ u + worked.TAU @ v, "--", color=kit.COLOURS["ink"], lw=1, label="tangent p·u + τ·v")
+axes.set(xlabel="mass moved from Monday to banana", ylabel="cost")
+axes.legend(frameon=False)
+alt = "EMD as mass moves from Monday to banana: straight pieces with kinks at -0.1 and 0.2; the tangent of slope 0.6 touches between them."
+kit.show(figure, alt)
+
+# %% [markdown]
+# The kink at 0.2 is where Tuesday has nothing left to pass on; from there a unit costs its full 1. As the largest of many tangents, the distance is
+# convex in $p$, with corners. At a corner several price lists are optimal, and there is a slope to the left and another to the right.
+#
+# ## Few cells do all the work
+#
+# Suppose the cells in use close a circuit: pile, hole, pile, hole and back. Add $\epsilon$ to every second cell and take it from the others: all sums
+# stay. The cost changes in proportion to $\epsilon$, so one of the two directions does not raise it. Go that way until a cell is empty, and repeat
+# until no circuit is left. Cells without a circuit form a forest on $k$ piles and $m$ holes, and a forest has at most $k+m-1$ edges. Such plans are
+# called *basic*, some optimal plan is always basic (D6), and simplex methods stop at one. Our relay: $3+2-1=4$ cells.
+
+# %%
+used = (many.plan > 1e-12).sum(axis=(1, 2))
+print("20 random piles and holes, cells used:", np.unique(used))
+same = np.full(20, 1 / 20)
+print("20 equal piles and holes:", (transport.emd(same, same, rng.uniform(size=(20, 20))).plan > 1e-12).sum())
+
+# %% [markdown]
+# Of 400 cells a basic plan uses 39 at most. Equal piles need still fewer, one cell each: the plan just pairs them up.
+#
+# ## Costs that need no solver
+#
+# **The 0/1 cost.** All moves cost 1, so the cost is the mass that does not stay, $1-\sum_i\gamma_{ii}$. No more than $\min(p_i,\tau_i)$ can stay, and
+# a plan can keep that much everywhere. Hence
+#
+# $$\mathcal C[p,\tau]=1-\sum_i\min(p_i,\tau_i)=\tfrac12\sum_i|p_i-\tau_i|, \tag{D8}$$
+#
+# the *total variation*. In our example: $\tfrac12(0.1+0.1+0.2)=0.2$.
+#
+# **Ordered classes**, say ratings, with cost $|i-j|$. Let $P_k=p_1+\dots+p_k$ and $T_k$ likewise. Across the border between $k$ and $k+1$ at least
+# $|P_k-T_k|$ must be carried, since that much too much or too little lies to the left of it. A trip from $i$ to $j$ crosses $|i-j|$ borders, so the
+# cost is at least $\sum_k|P_k-T_k|$. The plan that keeps the order (the first grain to the first place, and so on) crosses no border both ways, so it
+# attains this.
+
+# %%
+worst = {"0/1": 0.0, "|i-j|": 0.0}
+for p, tau in zip(piles, holes, strict=True):
+    variation, border = abs(p - tau).sum() / 2, abs(np.cumsum(p) - np.cumsum(tau)).sum()
+    for name, cost, value in [("0/1", costs.zero_one(20), variation), ("|i-j|", costs.ordinal(20), border)]:
+        worst[name] = max(worst[name], abs(transport.emd(p, tau, cost).value - value))
+print("largest error over 200 problems:", {name: f"{error:.0e}" for name, error in worst.items()})
+
+# %% [markdown]
+# ### Exercise 03.3 (D8, 5 minutes)
+#
+# Write the distance for ordered classes with cost $|i-j|$, without a solver.
+#
+# <details><summary>My value does not depend on how far the mass moves</summary>
+#
+# Comparing entry by entry gives total variation. Sum up from the left first, then compare.
+# </details>
+
+# %% tags=["exercise:03.3"]
+def ordered_emd(p, tau):
+    """Earth mover's distance of p (n,) and tau (n,) under the cost |i - j|, a float."""
+    raise NotImplementedError
+
+# %% tags=["check:03.3"]
+check.run("03.3", ordered_emd)
+
+# %% [markdown]
+# **Powers, $|i-j|^k$.** Does the plan that keeps the order stay best? If two trips cross, $i<i'$ but $j'<j$, uncross them. That never costs more if
+#
+# $$c_{ij'}+c_{i'j}\le c_{ij}+c_{i'j'}\qquad\text{for all } i<i',\ j'<j,$$
+#
+# which holds for $k\ge 1$, where $|x|^k$ is convex: the same total, spread more evenly. It is enough to test neighbours, because larger rectangles
+# are sums of small ones.
+
+# %%
+for k in (0.5, 1, 2, 3):
+    c = costs.ordinal(8, k)
+    excess = c[:-1, :-1] + c[1:, 1:] - c[:-1, 1:] - c[1:, :-1]
+    print(f"k = {k:3}: uncrossing costs at most {excess.max():5.2f} more")
+
+# %% [markdown]
+# **On paper**, for $k<1$: take $p=(\tfrac12,\tfrac12,0)$ and $\tau=(0,\tfrac12,\tfrac12)$. Keeping the order moves both halves one step and costs 1.
+# Leaving the middle in place and jumping over it costs $\tfrac12\,2^k$: less than 1 exactly when $k<1$.
+
+# %%
+p, tau = np.array([0.5, 0.5, 0.0]), np.array([0.0, 0.5, 0.5])
+for k in (0.25, 0.5, 1, 2):
+    exact = transport.emd(p, tau, costs.ordinal(3, k)).value
+    print(f"k = {k:4}: keep the order 1.0000   jump {0.5 * 2**k:.4f}   exact {exact:.4f}")
+
+# %% [markdown]
+# ### Predict first
+#
+# Below, one $p$ and one $\tau$ under four costs; a green dot is mass carried from its row to its column, and the diagonal stays put. Under which
+# costs does as much as possible stay? Which plan keeps the order, a staircase from top left to bottom right?
+
+# %%
+kit.show(*transport_explorer.panel())
+
+# %% [markdown]
+# Now try to make the plan jump with $k$ above 1 (you cannot), and find an orange square without a dot: a price that is tight on a trip nobody makes.
+# With the 0/1 cost, compare EMD and total variation.
+
+# %%
+transport_explorer.explorer()
+
+# %% [markdown]
+# ## Why not for a whole vocabulary?
+#
+# GPT-2 knows 50,257 tokens. The program has a variable for each pair of them, and the solver wants the cost matrix in memory:
+
+# %%
+V = 50257
+print(f"{V**2:.2e} variables, {2 * V} conditions; the cost matrix takes {V**2 * 8 / 1e9:.1f} GB in float64")
+
+# %% [markdown]
+# And time? Real words this time, under the cosine cost, $n$ of them at random:
+
+# %% tags=["timing"]
+cosine, sizes, medians = costs.cosine(load_words().embedding), (50, 100, 200, 400, 800), []
+for n in sizes:
+    seconds = []
+    for _ in range(5):
+        pick = rng.choice(len(cosine), n, replace=False)
+        problem = rng.dirichlet(np.ones(n)), rng.dirichlet(np.ones(n)), cosine[np.ix_(pick, pick)]
+        begun = time.perf_counter()
+        transport.emd(*problem)
+        seconds.append(time.perf_counter() - begun)
+    medians.append(np.median(seconds))
+    print(f"n = {n:3}: {1000 * medians[-1]:7.2f} ms")
+exponent, offset = np.polyfit(np.log(sizes), np.log(medians), 1)
+print(f"time grows like n^{exponent:.2f}; extrapolated to n = {V}: {np.exp(offset) * V**exponent / 60:.0f} minutes")
+
+# %% [markdown]
+# That is for *one* predicted token, and a training batch has thousands. The last figure is an extrapolation far beyond what was measured: read it as
+# "hopeless", not as minutes.
+#
+# ## The usual way out blurs
+#
+# Let the plan pay for straying from the *product plan* $p_i\tau_j$, which sends every pile to all holes alike: minimise
+# $\sum_{ij}\gamma_{ij}c_{ij}+\varepsilon\,\mathrm{KL}(\gamma\Vert p\,\tau^{\mathsf T})$. *Sinkhorn's iteration* solves this by rescaling rows and
+# columns in turn, which suits GPUs. The price: no cell of the plan is empty any more.
+
+# %%
+for epsilon in (0.01, 0.1, 1, 10):
+    plan = transport.entropic(worked.P, worked.TAU, worked.COST, epsilon)[1]
+    print(f"epsilon {epsilon:5}: transport cost {(plan * worked.COST).sum():.4f}, banana goes {plan[2].round(3)}")
+print(f"product plan : transport cost {worked.P @ worked.COST @ worked.TAU:.4f}, banana goes {worked.P[2] * worked.TAU}")
+
+# %%
+place = np.arange(20)
+bump = lambda centre, width: np.exp(-0.5 * ((place - centre) / width) ** 2)
+p, tau = bump(10, 3), bump(5, 1.5) + bump(15, 2)
+kit.show(*figures.entropic_plans(p / p.sum(), tau / tau.sum(), costs.ordinal(20, 2), (1, 10, 100)))
+
+# %% [markdown]
+# The blur is a bias: even $\mathcal C_\varepsilon[p,p]$ is not 0. And it still needs all $V^2$ costs. Lesson 05 returns to the two ends of this road
+# (D12).
+#
+# ## What we learned
+#
+# The lesson's formulas, checked just now against independent computations:
+
+# %%
+formulas.show("03")
+
+# %%
+worked.table("03")
+
+# %% [markdown]
+# **What to doubt.** We measured one solver on dense random distributions; a model's $p$ is far from uniform, and near-empty piles can be dropped. And
+# all of this is for a soft label. In training the label is *one-hot*: a single hole. How many plans are there then? [04 · When is that cheap to
+# compute?](04_one_hot_closed_form.ipynb) Full proofs are in the [appendix](appendix_derivations.ipynb).
+#
+# **References.** Su Jianlin, [the article](https://spaces.ac.cn/archives/9797) (2023), A4. Rubner, Tomasi and Guibas, *A metric for distributions
+# with applications to image databases* (1998), which named the earth mover. Peyré and Cuturi, [*Computational optimal
+# transport*](https://arxiv.org/abs/1803.00567) (2019), chapters 2 to 4. Bonneel et al., *Displacement interpolation using Lagrangian mass transport*
+# (2011), POT's solver. Gangbo and McCann, *The geometry of optimal transportation* (1996), for concave costs. Cuturi, [*Sinkhorn
+# distances*](https://arxiv.org/abs/1306.0895) (2013).

@@ -1,0 +1,69 @@
+import math
+
+import numpy as np
+
+
+def ce_loop(tau, p):
+    return sum(-t * math.log(q) for t, q in zip(tau, p, strict=True) if t > 0)
+
+
+def ce_nansum(tau, p):
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return -np.nansum(tau * np.log(p))
+
+
+def ce_in_place(tau, p):
+    p[tau == 0] = 1
+    return -np.sum(tau * np.log(p))
+
+
+def softmax(z):
+    e = np.exp(z - z.max())
+    return e / e.sum()
+
+
+def kl(tau, p):
+    there = tau > 0
+    return np.sum(tau[there] * np.log(tau[there] / p[there]))
+
+
+def smooth_loop(target, n, epsilon):
+    return [epsilon / n + (1 - epsilon) * (i == target) for i in range(n)]
+
+
+def others_only(target, n, epsilon):
+    label = np.full(n, epsilon / (n - 1))
+    label[target] = 1 - epsilon
+    return label
+
+
+RIGHT = {
+    "01.1": [ce_loop, ce_nansum],
+    "01.2": [smooth_loop, lambda t, n, e: np.where(np.arange(n) == t, 1 - e + e / n, e / n)],
+    "01.3": [lambda tau, z: softmax(z) - tau, lambda tau, z: -(tau - np.exp(z - z.max()) / np.exp(z - z.max()).sum())],
+}
+WRONG = {
+    "01.1": [
+        (lambda tau, p: ce_loop(tau, p) / math.log(2), "bits"),
+        (lambda tau, p: -ce_loop(tau, p), "sign"),
+        (lambda tau, p: ce_loop(tau, p) / len(p), "mean"),
+        (lambda tau, p: ce_loop(p, np.maximum(tau, 1e-300)), "swapped"),
+        (kl, "KL"),
+        (ce_in_place, "in place"),
+        (lambda tau, p: None, "None"),
+        (lambda tau, p: -tau * np.log(p), "shape"),
+        (0.8975, "expected a function"),
+    ],
+    "01.2": [
+        (lambda t, n, e: np.eye(n)[t], "no effect"),
+        (others_only, "other"),
+        (lambda t, n, e: np.eye(n)[t] * (1 - e) + e, "epsilon / n"),
+        (lambda t, n, e: np.eye(n)[t] + e / n, "more than 1"),
+    ],
+    "01.3": [
+        (lambda tau, z: tau - softmax(z), "sign"),
+        (lambda tau, z: -tau / softmax(z), "softmax"),
+        (lambda tau, z: z - tau, "logits"),
+        (lambda tau, z: np.exp(z) / np.exp(z).sum() - tau, "overflow"),
+    ],
+}

@@ -1,0 +1,79 @@
+"""Reading built lessons for the tests: their pairs, their outputs, and whether two runs of one lesson said the same."""
+
+import re
+from html.parser import HTMLParser
+
+import nbformat
+
+from emo_teach.authoring import build
+
+SOURCES = {path.stem: path for path in build.sources()}
+LESSONS = [name for name in SOURCES if name[:2].isdigit()]  # the appendix has no exercises and no limit on words
+EXEMPT = {"timing", "environment"}  # cells whose output depends on the machine
+NUMBER = re.compile(r"(?<![\w.])[-+−]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
+ABSOLUTE_PATH = re.compile(r"(?:/(?:home|root|tmp|Users|work|usr|opt)/|\b[A-Z]:\\)\S*")
+
+
+def built(name):
+    """The committed notebook."""
+    return nbformat.read(build.LESSONS / f"{name}.ipynb", as_version=4)
+
+
+def tags(cell):
+    """The cell's tags as a set."""
+    return set(cell.metadata.get("tags", ()))
+
+
+def exempt(cell):
+    """True for a cell whose output depends on the machine."""
+    return bool(tags(cell) & EXEMPT)
+
+
+class _Images(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.alts = []
+
+    def handle_starttag(self, tag, attrs):
+        if tag == "img":
+            self.alts.append(dict(attrs).get("alt") or "")
+
+
+def image_alts(html):
+    """Alt texts of all images in a piece of HTML ("" where there is none)."""
+    parser = _Images()
+    parser.feed(html)
+    return parser.alts
+
+
+def said(output):
+    """What an output says to a reader: its text, or the alt texts of its pictures."""
+    if output.output_type == "stream":
+        return output.text
+    data = output.get("data", {})
+    if "text/html" in data:
+        return "\n".join(image_alts(data["text/html"]))
+    return data.get("text/plain", "")
+
+
+def same_text(first, second, relative=1e-3, tiny=1e-9):
+    """True when two outputs agree: same words, and numbers equal up to rounding (below `tiny` any two are rounding noise)."""
+    if NUMBER.sub("#", first) != NUMBER.sub("#", second):
+        return False
+    pairs = zip(NUMBER.findall(first), NUMBER.findall(second), strict=True)
+    values = ((float(a.replace("−", "-")), float(b.replace("−", "-"))) for a, b in pairs)
+    return all(abs(a - b) <= max(relative * max(abs(a), abs(b)), tiny) for a, b in values)
+
+
+def with_solutions(name):
+    """The lesson with every exercise's stub replaced by its solution, and the names of the exercises solved."""
+    import jupytext
+
+    lesson = build.read_source(SOURCES[name])
+    solved = jupytext.read(build.LESSONS / "solutions" / f"{name}.py", fmt="py:percent")
+    answers = {tag: cell.source for cell in solved.cells for tag in tags(cell) if tag.startswith("exercise:")}
+    for cell in lesson.cells:
+        for tag in tags(cell) & set(answers):
+            cell.source = answers.pop(tag)
+    assert not answers, f"{name} has no stub for {sorted(answers)}"
+    return lesson

@@ -1,0 +1,141 @@
+"""Lessons in a real JupyterLab in a real Chromium: they run, sliders answer to keyboard and mouse, and axe-core finds nothing new."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from emo_teach.authoring import browser, build
+
+pytestmark = pytest.mark.browser
+EXPLORED = [
+    "00_start_here",
+    "01_cross_entropy_is_kl",
+    "02_f_divergences",
+    "03_exact_emd_linear_programming",
+    "04_one_hot_closed_form",
+    "05_cosine_cost",
+]
+EXCEPTIONS = Path(__file__).parent / "axe_exceptions.json"
+AXE_VERSION = "4.14.1"
+# The widget's picture is the one image of the lesson whose source is replaced; static ones stand in .jp-RenderedHTMLCommon outputs of their own.
+PICTURE = ".jupyter-widgets img"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A copy of the lessons, so that nothing a browser does reaches the committed ones."""
+    copy = tmp_path_factory.mktemp("lessons")
+    for path in build.LESSONS.glob("*.ipynb"):
+        shutil.copy(path, copy)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def server(folder):
+    with browser.lab(folder) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def page():
+    with browser.tab() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory):
+    """The text of axe-core, from npm."""
+    home = tmp_path_factory.mktemp("axe")
+    command = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(home), f"axe-core@{AXE_VERSION}"]
+    subprocess.run(command, check=True, timeout=300)
+    return (home / "node_modules" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def found():
+    """Accessibility findings of all lessons together, so that an exception that no lesson needs any more shows."""
+    return {"used": set(), "visited": set()}
+
+
+def test_every_lesson_is_listed():
+    assert sorted(EXPLORED + ["appendix_derivations"]) == sorted(path.stem for path in build.sources())
+
+
+def picture(page):
+    """Source and alt text of the explorer's picture."""
+    image = page.locator(PICTURE).first
+    return image.get_attribute("src"), image.get_attribute("alt")
+
+
+def wait_for_change(page, before):
+    """Wait until the explorer shows another picture; returns it."""
+    page.wait_for_function(f"(old) => document.querySelector('{PICTURE}')?.getAttribute('src') !== old", arg=before[0], timeout=15_000)
+    return picture(page)
+
+
+def move_by_key(page):
+    """Press an arrow key on each handle until one changes the picture (a slider may matter only together with another setting)."""
+    handles = page.locator(".jupyter-widgets .noUi-handle")
+    before = picture(page)
+    handles.first.scroll_into_view_if_needed()
+    handles.first.focus()
+    page.keyboard.press("ArrowRight")
+    return before, wait_for_change(page, before)
+
+
+def move_by_mouse(page):
+    """Drag the first handle by a third of its track."""
+    handle = page.locator(".jupyter-widgets .noUi-handle").first
+    before, box = picture(page), handle.bounding_box()
+    track = page.locator(".jupyter-widgets .noUi-target").first.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    to = track["x"] + track["width"] * (0.2 if x > track["x"] + track["width"] / 2 else 0.8)
+    page.mouse.move(to, y, steps=8)
+    page.mouse.up()
+    return before, wait_for_change(page, before)
+
+
+FIND = """async (exceptions) => {
+    const result = await axe.run('.jp-Notebook', {resultTypes: ['violations']});
+    const serious = result.violations.filter(v => ['serious', 'critical'].includes(v.impact));
+    return serious.flatMap(v => v.nodes.map(node => {
+        const element = document.querySelector(node.target[0]);
+        const known = exceptions.findIndex(e => e.rule === v.id && element.matches(e.selector));
+        return {known, rule: v.id, help: v.help, html: node.html.slice(0, 300)};
+    }));
+}"""
+
+
+@pytest.mark.parametrize("name", EXPLORED)
+def test_lesson_runs_answers_and_is_accessible(name, server, page, axe, found):
+    browser.open_notebook(page, server, f"{name}.ipynb")
+    state = browser.run_all(page)
+    assert browser.errors(state) == []
+    page.wait_for_selector(PICTURE, timeout=30_000)
+    assert "Error displaying widget" not in page.inner_text(".jp-Notebook")
+    for move in (move_by_key, move_by_mouse):
+        before, after = move(page)
+        assert after[1] and after[1] != before[1], "the alt text follows the picture"
+    page.evaluate(axe)
+    findings = page.evaluate(FIND, json.loads(EXCEPTIONS.read_text(encoding="utf-8")))
+    found["used"].update(finding["known"] for finding in findings if finding["known"] >= 0)
+    found["visited"].add(name)
+    assert [finding for finding in findings if finding["known"] < 0] == []
+
+
+def test_no_stale_exception(found):
+    """Runs last: an exception that none of the lessons needs any more must go."""
+    assert found["visited"] == set(EXPLORED), "run the whole file"
+    exceptions = json.loads(EXCEPTIONS.read_text(encoding="utf-8"))
+    assert all({"rule", "selector", "reason"} == set(e) and len(e["reason"]) > 20 for e in exceptions)
+    assert found["used"] == set(range(len(exceptions))), [e for k, e in enumerate(exceptions) if k not in found["used"]]
+
+
+def test_appendix_runs(server, page):
+    browser.open_notebook(page, server, "appendix_derivations.ipynb")
+    assert browser.errors(browser.run_all(page)) == []

@@ -1,0 +1,81 @@
+"""The exercises' checkers: right answers pass, planted mistakes are caught and named, stubs are "not attempted"."""
+
+import importlib
+
+import numpy as np
+import pytest
+
+from emo_teach import check
+from emo_teach.check.core import LESSONS, ask, as_array, close
+
+ANSWERS = {lesson: importlib.import_module(f"tests.answers.lesson{lesson}") for lesson in LESSONS}
+RIGHT = [(name, answer) for module in ANSWERS.values() for name, answers in module.RIGHT.items() for answer in answers]
+WRONG = [(name, *pair) for module in ANSWERS.values() for name, pairs in module.WRONG.items() for pair in pairs]
+
+
+def stub(*args):
+    raise NotImplementedError
+
+
+def registered():
+    check.run("01.1", stub)  # loads every lesson's checkers
+    return sorted(check.EXERCISES)
+
+
+@pytest.mark.parametrize(("name", "answer"), RIGHT)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_right_answer_passes(name, answer):
+    for seed in range(3):
+        result = check.run(name, answer, seed=seed)
+        assert result.ok, result
+
+
+@pytest.mark.parametrize(("name", "answer", "said"), WRONG)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_wrong_answer_is_named(name, answer, said):
+    for seed in range(3):
+        result = check.run(name, answer, seed=seed)
+        assert result.status == "failed"
+        assert said.lower() in result.message.lower()
+
+
+def test_every_exercise_has_planted_answers():
+    names = registered()
+    assert names == sorted(name for module in ANSWERS.values() for name in module.RIGHT)
+    for module in ANSWERS.values():
+        assert all(len(answers) >= 2 for answers in module.RIGHT.values())
+        assert all(len(module.WRONG[name]) >= 3 for name in module.RIGHT)
+
+
+@pytest.mark.parametrize("name", registered())
+def test_stub_is_not_attempted(name):
+    result = check.run(name, stub)
+    assert result.status == "not attempted"
+    assert "not attempted yet" in repr(result)
+
+
+def test_unknown_exercise():
+    with pytest.raises(ValueError, match="99.9"):
+        check.run("99.9", stub)
+
+
+def test_answer_that_raises_is_a_verdict():
+    result = check.run("01.1", lambda tau, p: 1 / 0)
+    assert result.status == "failed"
+    assert "ZeroDivisionError" in result.message
+
+
+def test_ask_notices_a_changed_input():
+    def spoil(x):
+        x += 1
+        return x
+
+    with pytest.raises(check.Wrong, match="in place"):
+        ask(spoil, np.zeros(2))
+
+
+def test_shape_and_infinity():
+    with pytest.raises(check.Wrong, match="shape"):
+        as_array([1, 2], (3,))
+    assert close([np.inf, 1], [np.inf, 1])
+    assert not close([np.inf, 1], [1e300, 1])

@@ -1,0 +1,283 @@
+"""Explorers: right numbers at every slider's ends, pictures that follow the sliders, alt text that states what is shown."""
+
+import base64
+import importlib
+import io
+import re
+from dataclasses import fields, is_dataclass
+from functools import lru_cache
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from emo_teach import costs, divergences, transport
+from emo_teach.explorers import kit
+
+EXPLORERS = ("ce_kl", "divergence", "transport")
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+def module(name):
+    return importlib.import_module(f"emo_teach.explorers.{name}")
+
+
+def defaults(name):
+    return kit.settings_for(module(name).CONTROLS, {})
+
+
+def settings_to_try(name):
+    """The start, one control at a time over its samples (both ends included), and combined extremes."""
+    controls, start = module(name).CONTROLS, defaults(name)
+    tried = [start]
+    for control in controls:
+        tried += [start | {control.name: value} for value in control.samples()]
+    ends = {control.name: (control.samples()[0], control.samples()[-1]) for control in controls}
+    tried += [{key: pair[k] for key, pair in ends.items()} for k in (0, 1)]
+    tried += [{key: pair[(k + j) % 2] for j, (key, pair) in enumerate(ends.items())} for k in (0, 1)]
+    for control in controls:
+        if isinstance(control, kit.Choice):
+            tried += [{key: pair[k] for key, pair in ends.items()} | {control.name: value} for value in control.options for k in (0, 1)]
+    return tried
+
+
+@lru_cache
+def picture(name):
+    """One kept picture for each explorer, as the widget has."""
+    return module(name).draw(module(name).compute(**defaults(name)))
+
+
+def pixels(name, settings):
+    """The kept picture at these settings, copied."""
+    return picture(name).set(module(name).compute(**settings)).pixels().copy()
+
+
+def numbers(value):
+    """Every array of numbers in a Data, however deep."""
+    if is_dataclass(value):
+        value = [getattr(value, field.name) for field in fields(value)]
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        return [array for item in value for array in numbers(item)]
+    array = np.asarray(value)
+    return [array.astype(float)] if array.dtype.kind in "fiub" else []
+
+
+def check_ce_kl(settings, data, alt):
+    assert data.entropy + data.kl == pytest.approx(data.cross_entropy, abs=1e-12)  # A3, a few roundings of numbers below 10
+    np.testing.assert_allclose(data.ce_curve - data.kl_curve, data.entropy, atol=1e-12)
+    assert data.p.sum() == pytest.approx(1) and data.p[0] == pytest.approx(settings["p_monday"])
+    assert all(f"{x:.3f}" in alt for x in (data.entropy, data.kl, data.cross_entropy))
+
+
+def check_divergence(settings, data, alt):
+    assert data.p[0] == pytest.approx(10 ** settings["log10_p"])
+    assert data.change < 1e-12  # D10: the split of the rest is not seen; rounding only
+    family = divergences.alpha_generator(round(settings["alpha"], 6))
+    for generator, curve in zip((settings["first"], settings["second"], family), data.curves, strict=True):
+        expected = float(divergences.one_hot_loss(generator, data.p[0]))
+        assert curve.value == pytest.approx(expected, rel=1e-12)  # the three tokens against p_t alone
+        assert curve.name in alt
+        if np.isinf(expected):
+            assert curve.values is None and "∞" in curve.verdict and f"{curve.name}: infinite, no gradient" in alt
+            continue
+        pull = divergences.logit_gradient(generator, [1.0, 0.0, 0.0], _inner(data.p))[0]
+        assert curve.pull == pytest.approx(abs(pull), rel=1e-6)  # the pull taken from all three tokens; 1e-6 for what _inner moves
+        assert f"value {curve.value:.4g}, gradient −{curve.pull:.3g}" in alt
+        assert ("without bound" in curve.verdict) == np.isinf(curve.limit)
+        assert (np.diff(curve.values) < 0).all() and curve.values.max() <= curve.limit  # a loss: it falls as p_t rises
+
+
+def _inner(p):
+    """p with its zeros lifted a little, where every generator has a slope, and the target's probability as it was."""
+    rest = np.maximum(p[1:], 1e-300)
+    return np.array([p[0], *(rest / rest.sum() * (1 - p[0]))])
+
+
+def check_transport(settings, data, alt):
+    solved, scale = data.solved, max(1.0, data.cost.max())
+    assert data.p @ solved.u + data.tau @ solved.v == pytest.approx(solved.value, abs=1e-12 * scale)  # the dual certifies the value
+    assert (solved.u[:, None] + solved.v <= data.cost + 1e-12 * scale).all()
+    assert (solved.plan >= 0).all() and (solved.plan * data.cost).sum() == pytest.approx(solved.value, abs=1e-12 * scale)
+    np.testing.assert_allclose(solved.plan.sum(1), data.p, atol=1e-12)
+    np.testing.assert_allclose(solved.plan.sum(0), data.tau, atol=1e-12)
+    assert solved.value <= data.product + 1e-12 * scale  # A6
+    if settings["cost"] == "0/1":
+        assert data.compared_value == pytest.approx(solved.value, abs=1e-12)  # D8: total variation
+    if settings["cost"].startswith("|"):
+        assert data.compared_value >= solved.value - 1e-10  # the ordered plan is feasible ...
+        if settings["power"] >= 1:  # ... and optimal from power 1 on, D8
+            assert data.compared_value == pytest.approx(transport.emd_1d(data.p, data.tau, settings["power"]), abs=1e-10)
+            assert data.compared_value == pytest.approx(solved.value, abs=1e-10)
+    assert f"EMD {solved.value:.4f}" in alt and f"product plan costs {data.product:.4f}" in alt
+    assert max(np.abs(solved.u).max(), np.abs(solved.v).max()) <= 1.1 * data.cost.max()  # what the axes of u and v show
+
+
+# What must hold of an explorer's data and alt text, beyond what is asked of all: check(settings, data, alt).
+CHECKS = {"ce_kl": check_ce_kl, "divergence": check_divergence, "transport": check_transport}
+MAY_BE_INFINITE = {"divergence"}  # reverse KL and Neyman are infinite for a one-hot label: that is the lesson
+
+
+@pytest.mark.parametrize("name", EXPLORERS)
+def test_numbers_are_right_at_every_setting(name):
+    for settings in settings_to_try(name):
+        data = module(name).compute(**settings)
+        for array in numbers(data):
+            assert not np.isnan(array).any(), settings
+            assert name in MAY_BE_INFINITE or np.isfinite(array).all(), settings
+        if name in CHECKS:
+            CHECKS[name](settings, data, picture(name).set(data).alt(data))
+
+
+@pytest.mark.parametrize("name", EXPLORERS)
+def test_alt_text_states_values(name):
+    for settings in settings_to_try(name):
+        data = module(name).compute(**settings)
+        alt = picture(name).alt(data)
+        assert len(re.findall(r"\d[\d.e+-]*", alt)) >= 3 and "nan" not in alt.split(), alt
+        assert len(alt) < 1000
+
+
+@pytest.mark.parametrize("name", EXPLORERS)
+def test_every_control_changes_picture_and_alt_text(name):
+    controls, start = module(name).CONTROLS, defaults(name)
+    # a control may act under some choice only (the power k under |i - j|^k): some base among these must show it
+    bases = [start] + [start | {c.name: option} for c in controls if isinstance(c, kit.Choice) for option in c.options]
+    for control in controls:
+        for base in bases:
+            seen = [pixels(name, base | {control.name: value}) for value in control.samples()]
+            said = [picture(name).alt(module(name).compute(**base | {control.name: value})) for value in control.samples()]
+            if all((a != b).any() for a, b in zip(seen, seen[1:], strict=False)) and len(set(said)) == len(said):
+                break
+        else:
+            pytest.fail(f"{control.name} does not change the picture and the alt text")
+
+
+@pytest.mark.parametrize("name", EXPLORERS)
+def test_kept_picture_equals_a_fresh_one(name):
+    start = defaults(name)
+    for settings in settings_to_try(name)[-6:]:
+        fresh = module(name).draw(module(name).compute(**settings)).pixels()
+        pixels(name, start)
+        np.testing.assert_array_equal(pixels(name, settings), fresh, err_msg=str(settings))
+
+
+@pytest.mark.parametrize("name", EXPLORERS)
+def test_picture_is_an_image_of_full_width(name):
+    page = picture(name).set(module(name).compute(**defaults(name))).to_html()
+    shown = Image.open(io.BytesIO(base64.b64decode(re.search(r"base64,([^\"]+)", page)[1])))
+    assert shown.width >= 720 and re.search(r'<img alt="[^"]{80,}"', page)
+    assert np.asarray(shown).std() > 10  # something is drawn
+
+
+@pytest.mark.parametrize("name", EXPLORERS)
+def test_live_artists_stay_inside_the_figure(name):
+    for settings in settings_to_try(name):
+        image = pixels(name, settings)[..., :3]
+        frame = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
+        assert (frame == 255).all(), settings  # nothing is cut off at the edge
+
+
+@pytest.mark.parametrize("name", EXPLORERS)
+def test_panel_has_alt_text_with_values(name):
+    figure, alt = module(name).panel()
+    page = kit.as_html(figure, alt)
+    assert len(re.findall(r"\d\.\d", alt)) >= 3 and len(alt) > 100
+    assert "base64" in page and figure.get_figwidth() * kit.DENSITY >= 720
+
+
+@pytest.mark.parametrize("name", EXPLORERS)
+def test_unknown_setting_is_refused(name):
+    with pytest.raises(ValueError, match="no_such_setting"):
+        module(name).explorer(no_such_setting=1)
+
+
+def parts(widget):
+    """The widget and all widgets in it."""
+    return [widget] + [part for child in getattr(widget, "children", ()) for part in parts(child)]
+
+
+@pytest.mark.parametrize("name", EXPLORERS)
+def test_widget_follows_its_controls(name):
+    widgets = pytest.importorskip("ipywidgets")
+    controls = module(name).CONTROLS
+    all_parts = parts(module(name).explorer())
+    (page,) = [part for part in all_parts if isinstance(part, widgets.HTML)]
+    sliders = [part for part in all_parts if isinstance(part, widgets.FloatSlider)]
+    boxes = [part for part in all_parts if isinstance(part, widgets.BoundedFloatText)]
+    menus = [part for part in all_parts if isinstance(part, widgets.Dropdown)]
+    assert len(sliders) == len(boxes) == sum(isinstance(c, kit.Slider) for c in controls)
+    assert len(menus) == sum(isinstance(c, kit.Choice) for c in controls)
+    for slider, box in zip(sliders, boxes, strict=True):
+        before = page.value
+        slider.value = slider.max if slider.value != slider.max else slider.min
+        assert page.value != before and page.value.startswith("<img"), slider.description
+        assert box.value == slider.value  # linked one way ...
+        before = page.value
+        box.value = (slider.min + slider.max) / 2
+        assert slider.value == box.value and page.value != before  # ... and the other
+    for menu in menus:
+        before = page.value
+        menu.value = next(option for option in menu.options if option != menu.value)
+        assert page.value != before and page.value.startswith("<img"), menu.description
+
+
+@pytest.mark.parametrize("name", EXPLORERS)
+def test_widget_starts_where_told(name):
+    pytest.importorskip("ipywidgets")
+    control = next(c for c in module(name).CONTROLS if isinstance(c, kit.Slider))
+    first, second = (
+        [part for part in parts(module(name).explorer(**{control.name: value})) if type(part).__name__ == "HTML"][0].value
+        for value in (control.low, control.high)
+    )
+    assert first != second
+
+
+def test_infinite_divergences_are_said_in_the_picture():
+    explorer = module("divergence")
+    data = explorer.compute(**defaults("divergence") | {"first": "reverse KL", "second": "Neyman chi2"})
+    shown = explorer.draw(data)
+    words = [artist.get_text() for artist in shown.notes if artist.get_visible()]
+    assert len(words) == 2 and all("reverse KL, Neyman chi2" in text for text in words)
+    assert not any(note.get_visible() for note in shown.set(explorer.compute(**defaults("divergence"))).notes)
+
+
+def test_tuesdays_share_moves_the_bars_and_no_value():
+    explorer = module("divergence")
+    low, high = (explorer.compute(**defaults("divergence") | {"tuesday": share}) for share in (0.0, 1.0))
+    assert low.p[1] == 0 and high.p[2] == 0
+    for a, b in zip(low.curves, high.curves, strict=True):
+        assert a.value == pytest.approx(b.value, rel=1e-12) and a.pull == b.pull
+
+
+def test_verdicts_name_what_becomes_of_the_pull():
+    start = defaults("divergence")
+    for name, fate in (("KL", "pull stays"), ("total variation", "flat: never above 1, pull dies out"), ("Pearson chi2", "pull grows")):
+        assert fate in module("divergence").compute(**start | {"first": name}).curves[0].verdict
+
+
+def test_circles_have_areas_proportional_to_the_plan():
+    explorer = module("transport")
+    data = explorer.compute(**defaults("transport"))
+    shown = explorer.draw(data)
+    columns, rows = shown.plan.get_offsets().T.astype(int)
+    ratio = shown.plan.get_sizes() / data.solved.plan[rows, columns]
+    np.testing.assert_allclose(ratio, ratio[0], rtol=1e-12)
+    assert data.solved.plan[rows, columns].sum() == pytest.approx(1, abs=1e-9)  # no mass is left out
+
+
+def test_ordered_plan_is_dearer_below_power_one_somewhere():
+    data = module("transport").compute(**defaults("transport") | {"power": 0.25})
+    assert data.compared_value > data.solved.value + 0.05  # D8: crossing is cheaper for concave costs
+
+
+@pytest.mark.parametrize("name, wrong", [("transport", {"cost": "nowhere"}), ("transport", {"p_width": 0}), ("divergence", {"second": "nothing"})])
+def test_bad_settings_are_refused_by_name(name, wrong):
+    ((key, value),) = wrong.items()
+    with pytest.raises(ValueError, match=f"{key} = .*{value}"):
+        module(name).compute(**defaults(name) | wrong)
+
+
+def test_zero_one_cost_is_the_zero_one_cost():
+    assert module("transport").compute(**defaults("transport") | {"cost": "0/1"}).cost.tolist() == costs.zero_one(8).tolist()
