@@ -17,9 +17,20 @@ def _verify(arguments):
     return 0 if all(outcome.passed and outcome.mutant_rejected for outcome in outcomes) else 1
 
 
+def _build_arguments(parser):
+    parser.add_argument("names", nargs="*", metavar="lesson", help="such as 03_exact_emd_linear_programming; all when none is named")
+
+
+def _build(arguments):
+    from .authoring import build
+
+    return build.main(arguments.names)
+
+
 # name: (one line of help, function that declares the arguments, function that runs and returns the exit status)
 COMMANDS = {
     "verify": ("check every formula against its reference, and that its wrong version is rejected", _verify_arguments, _verify),
+    "build": ("execute lessons' sources into notebooks", _build_arguments, _build),
 }
 
 

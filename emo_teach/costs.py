@@ -3,6 +3,7 @@
 All functions take and return numpy arrays; `cost[i, j]` is the cost from i to j, in whatever unit the cost has (the cosine cost
 has none and lies in [0, 2]).
 """
+
 from dataclasses import dataclass
 
 import numpy as np

@@ -3,8 +3,9 @@
 One convention throughout: `D_f(P||Q) = sum_i q_i f(p_i / q_i)` with f convex and f(1) = 0; where q_i = 0 the term is its limit
 (`p_i` times the slope of f at infinity), and `0 f(0/0) = 0`. As a loss P is the label and Q the model: `D_f(tau||p)`.
 """
+
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 import numpy as np
 
@@ -130,9 +131,10 @@ def _js(p, q):
     return 0.25 * (_rel_entr(2 * p, p + q) + _rel_entr(2 * q, p + q))
 
 
-def _chi2(p, q):
-    """(p - q)^2 / q, by the root of q: neither the square nor the quotient leaves float64 before the result does."""
-    return _ratio(np.abs(p - q), np.sqrt(q)) ** 2
+def _square_over(a, b):
+    """a^2 / b, by the root of b: neither the square nor the quotient leaves float64 before the result does."""
+    with np.errstate(over="ignore"):
+        return _ratio(a, np.sqrt(b)) ** 2
 
 
 GENERATORS = {
@@ -148,8 +150,13 @@ GENERATORS = {
             lambda p, q: 0.5 * (np.sqrt(p) - np.sqrt(q)) ** 2,
             lambda p, q: 0.5 * (q - np.sqrt(p) * np.sqrt(q)),
         ),
-        Generator("Pearson chi2", "(u-1)^2", _chi2, lambda p, q: q - _ratio(p, np.sqrt(q)) ** 2),
-        Generator("Neyman chi2", r"\frac{(u-1)^2}{u}", lambda p, q: _chi2(q, p), lambda p, q: 2 * _ratio(q, np.sqrt(p)) ** 2 - 2 * q),
+        Generator("Pearson chi2", "(u-1)^2", lambda p, q: _square_over(np.abs(p - q), q), lambda p, q: q - _square_over(p, q)),
+        Generator(
+            "Neyman chi2",
+            r"\frac{(u-1)^2}{u}",
+            lambda p, q: _square_over(np.abs(p - q), p),
+            lambda p, q: 2 * _square_over(q, p) - 2 * q,
+        ),
     ]
 }
 
@@ -157,8 +164,8 @@ GENERATORS = {
 def alpha_generator(alpha):
     """The Cressie-Read power family, which runs through KL (alpha 1), reverse KL (0), Pearson (2) and Neyman (-1).
 
-    Formula: `f(u) = (u^alpha - 1 - alpha (u - 1)) / (alpha (alpha - 1))`, with its limits at 0 and 1. On distributions the members are KL, reverse KL,
-    half of Pearson's, half of Neyman's, and at ½ four times the squared Hellinger divergence. Units: alpha has none.
+    Formula: `f(u) = (u^alpha - 1 - alpha (u - 1)) / (alpha (alpha - 1))`, with its limits at 0 and 1. On distributions the members are KL,
+    reverse KL, half of Pearson's, half of Neyman's, and at ½ four times the squared Hellinger divergence. Units: alpha has none.
     Shape: returns a `Generator`. Raises ValueError for an alpha that is not finite.
     Source: Cressie & Read, J. R. Statist. Soc. B 46 (1984).
     """
@@ -188,26 +195,26 @@ def _both(p, q):
     return p, q, both, np.where(both, p, 1.0), np.where(both, q, 1.0)
 
 
+def _alone(mass, rate):
+    """What mass costs where the other side has none: `mass / rate`, infinite when the rate is not above 0."""
+    with np.errstate(over="ignore"):
+        return mass / rate if rate > 0 else _ratio(mass, np.zeros_like(mass))
+
+
 def _power_term(alpha, p, q):
     """One term of the Cressie-Read divergence, exact as alpha nears 0 or 1."""
     p, q, both, a, b = _both(p, q)
     logs = np.log(a) - np.log(b)
-    if alpha > 0.5:
-        inner = (_grown(a, alpha - 1, logs) - (a - b)) / alpha
-    else:
-        inner = (_grown(b, alpha, logs) - (a - b)) / (alpha - 1)
-    only_q = q / alpha if alpha > 0 else _ratio(q, np.zeros_like(q))
-    only_p = p / (1 - alpha) if alpha < 1 else _ratio(p, np.zeros_like(p))
-    return np.where(both, inner, np.where(q > 0, only_q, only_p))
+    inner = (_grown(a, alpha - 1, logs) - (a - b)) / alpha if alpha > 0.5 else (_grown(b, alpha, logs) - (a - b)) / (alpha - 1)
+    return np.where(both, inner, np.where(q > 0, _alone(q, alpha), _alone(p, 1 - alpha)))
 
 
 def _power_pull(alpha, p, q):
     """q times its derivative with respect to q, `q (1 - u^alpha) / alpha`."""
     p, q, both, a, b = _both(p, q)
     inner = -_grown(b, alpha, np.log(a) - np.log(b))
-    only_q = q / alpha if alpha > 0 else _ratio(q, np.zeros_like(q))
-    only_p = np.zeros_like(p) if alpha < 1 else -_ratio(p, np.zeros_like(p))
-    return np.where(both, inner, np.where(q > 0, only_q, only_p))
+    only_p = np.where((alpha < 1) | (p == 0), 0.0, -np.inf)
+    return np.where(both, inner, np.where(q > 0, _alone(q, alpha), only_p))
 
 
 def _generator(value):
@@ -221,8 +228,9 @@ def _generator(value):
 def f_divergence(generator, tau, p):
     """An f-divergence between a label tau and a model p.
 
-    Formula: `D_f(tau||p) = sum_i p_i f(tau_i / p_i)`, in the conventions at the top of this module. Shape: tau and p (..., n), broadcast; returns (...).
-    Units: nats for the logarithmic members, else none; may be infinite. `generator`: a name in `GENERATORS` or a `Generator`.
+    Formula: `D_f(tau||p) = sum_i p_i f(tau_i / p_i)`, in the conventions at the top of this module.
+    Shape: tau and p (..., n), broadcast; returns (...). Units: nats for the logarithmic members, else none; may be infinite.
+    `generator`: a name in `GENERATORS` or a `Generator`.
     Raises ValueError for an unknown generator, bad probabilities or lengths that disagree.
     Source: Csiszár (1967); conventions of Polyanskiy & Wu, Information Theory, chapter 7.
 
@@ -293,8 +301,9 @@ def overconfidence_loss(p_t, gamma):
     p_t, gamma = _target_probability(p_t), _inputs.number("gamma", gamma, low=0)
     if gamma >= 1:
         raise ValueError(f"gamma = {gamma:g} must be below 1 (the limit at 1 is 1 - p_t)")
-    with np.errstate(divide="ignore"):  # log1p keeps its digits near p_t = 1, log near p_t = 0
-        logs = np.where(p_t > 0.5, np.log1p((gamma - 1.0) * (1.0 - p_t)), np.log(gamma + (1.0 - gamma) * p_t))
+    lost = (1.0 - gamma) * (1.0 - p_t)
+    with np.errstate(divide="ignore"):  # log1p keeps its digits near p_t = 1 and gamma = 1, log near 0
+        logs = np.where(lost < 0.5, np.log1p(-np.minimum(lost, 0.5)), np.log(gamma + (1.0 - gamma) * p_t))
     return 0.0 - logs / (1.0 - gamma)
 
 

@@ -71,15 +71,16 @@ def entropic_plans(p, tau, cost, regularisations):
         f"with growing regularisation ε it blurs into the product plan. Transport costs: {', '.join(said)}."
     )
 
+
 def accuracy_staircase(logits, wrong, expected):
     """Lesson 04, A7: the share of wrong arg max answers and its smooth stand-in `1 - p_t` against the target's logit."""
-    figure = kit.new_figure(5.6, 2.8)
+    figure = kit.new_figure(7.6, 2.8)
     with kit.rc_context(kit.STYLE):
         axes = figure.subplots()
-        axes.plot(logits, wrong, color=kit.COLOURS["ink"], lw=2, ls="--", label="error of the most likely token (0 or 1)")
+        axes.step(logits, wrong, where="post", color=kit.COLOURS["ink"], lw=2, ls="--", label="error of the most likely token (0 or 1)")
         axes.plot(logits, expected, color=kit.COLOURS["accuracy"], lw=2.5, label="1 - p(Monday): error of a drawn token")
         axes.set(xlabel="Monday's logit (Tuesday 0, banana -1)", ylabel="error", ylim=(-0.05, 1.05), title="a step, and a slope to walk down")
-        axes.legend(fontsize=9, loc="upper right", bbox_to_anchor=(1.0, 1.0))
+        axes.legend(fontsize=9, loc="upper right")
     step = logits[np.argmin(wrong)]
     return figure, (
         f"Error against Monday's logit. The most likely token's error jumps from 1 to 0 at logit {step:.1f} and is flat elsewhere; "
@@ -93,9 +94,12 @@ def training_paths(tau, cost, paths):
     with kit.rc_context(kit.STYLE):
         ce, moved, triangle = figure.subplots(1, 3, width_ratios=[1, 1, 1.05])
         for axes, name, title in ((ce, "CE", "trained on cross-entropy"), (moved, "transport", "trained on one-hot transport")):
+            for level in np.unique(tau):
+                axes.axhline(level, color=kit.COLOURS["tau"], lw=5, alpha=0.45, solid_capstyle="butt")
+            every = max(1, len(paths[name]) // 250)  # single steps of single labels would blacken the picture
+            steps = np.arange(0, len(paths[name]), every)
             for column, (token, style) in enumerate(zip(worked.TOKENS, ("-", "--", ":"), strict=True)):
-                axes.axhline(tau[column], color=kit.COLOURS["tau"], lw=5, alpha=0.45, solid_capstyle="butt")
-                axes.plot(paths[name][:, column], style, color=kit.COLOURS["p"], lw=1.6, label=f"p({token})")
+                axes.plot(steps, paths[name][steps, column], style, color=kit.COLOURS["p"], lw=1.5, label=f"p({token})")
             axes.set(xlabel="labels seen", ylim=(-0.04, 1.04), title=title, xticks=np.linspace(0, len(paths[name]), 3))
         ce.set_ylabel("probability")
         ce.plot([], [], color=kit.COLOURS["tau"], lw=5, alpha=0.45, label="true shares τ")
@@ -141,10 +145,11 @@ def generators():
             axes.axhline(0, color=kit.COLOURS["faint"], lw=1, zorder=0)
             for name, style in zip(names, ("-", "--", ":")[: len(names)], strict=True):
                 colour = colours.get(name, kit.COLOURS["divergence"])
-                axes.plot(u, divergences.GENERATORS[name].f(u), style, color=colour, lw=2, label=name)
+                broad = {"lw": 6, "alpha": 0.35, "ls": "-"} if name == "squared Hellinger" else {"lw": 2, "ls": style}  # it hides under JS
+                axes.plot(u, divergences.GENERATORS[name].f(u), color=colour, label=name, **broad)
             axes.plot([1], [0], "o", color=kit.COLOURS["ink"], ms=5)
             axes.set(title=title, xlim=(0, 4), ylim=(-1.6, 3), xlabel="u = τ / p")
-            axes.legend(fontsize=9, loc="upper right" if "infinite" in title else "upper center")
+            axes.legend(fontsize=9, loc="lower right" if "slope" in title else "upper right")
         figure.axes[0].set_ylabel("f(u)")
     said = "; ".join(f"{title}: {', '.join(names)}" for title, names in groups)
     return figure, f"Seven convex generators f(u) that all pass through 0 at u = 1, in three groups. {said}."
@@ -162,7 +167,7 @@ def two_bumps(tau, chosen):
             axes.set(title=f"{name}: centre {centre:g}, width {width:g}", xlim=(-0.5, tau.size - 0.5))
             said.append(f"{name}: centre {centre:g}, width {width:g}")
         for axes in panels[1]:
-            axes.set_xlabel("class (°C)")
+            axes.set_xlabel("temperature (°C)")
         for axes in panels[:, 0]:
             axes.set_ylabel("probability")
         panels[0, 0].legend(fontsize=9, loc="upper right")
@@ -188,7 +193,7 @@ def wrong_labels(x, is_one, fits, truth):
             colour, style = looks.get(name, ("family", ("-", "--", ":")[k % 3]))
             axes.plot(at, curve(*fit), style, color=kit.COLOURS[colour], lw=2, label=name)
         axes.set(xlabel="feature x of the text", ylabel="probability of Tuesday", xlim=(-3.2, 9), ylim=(-0.08, 1.08))
-        axes.legend(fontsize=9, loc="center right")
+        axes.legend(fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5))
     said = "; ".join(f"{name} {middle:.1f} with steepness {steep:.2f}" for name, (steep, middle) in fits.items())
     best = f"best possible {truth[1]:.1f} with steepness {truth[0]:g}"
     return figure, f"Sigmoids fitted under several losses with {wrong.sum()} wrong labels far right. Boundary: {said}; {best}."
@@ -211,9 +216,9 @@ def word_costs(groups):
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
         figure.colorbar(image, label="cosine cost (no unit)", shrink=0.8)
-    blocks = [(name, cost[a:b, a:b]) for name, a, b in zip(groups, edges, edges[1:])]
+    blocks = [(name, cost[a:b, a:b]) for name, a, b in zip(groups, edges[:-1], edges[1:], strict=True)]
     within = ", ".join(f"{name} {block[np.triu_indices(len(block), 1)].mean():.2f}" for name, block in blocks)
-    across = np.concatenate([cost[a:b, b:].ravel() for a, b in zip(edges, edges[1:])]).mean()
+    across = np.concatenate([cost[a:b, b:].ravel() for a, b in zip(edges[:-1], edges[1:], strict=True)]).mean()
     return figure, f"Cosine costs among {len(words)} words in groups. Mean cost within each group: {within}; across groups {across:.2f}."
 
 
@@ -245,7 +250,7 @@ def _disc(axes, unit, means, tokens):
         axes.plot(*point, "o", color=kit.COLOURS["ink"], ms=6)
         axes.annotate(token, point, xytext=(7, 5), textcoords="offset points")
     axes.plot(*np.transpose(means), color=kit.COLOURS["emd"], lw=2)
-    for mean, name, offset in zip(means, ("p", "tau"), ((-22, 6), (-4, -17)), strict=True):
+    for mean, name, offset in zip(means, ("p", "tau"), ((-24, 7), (-27, -10)), strict=True):
         axes.plot(*mean, "o", color=kit.COLOURS[name], ms=9)
         axes.annotate({"p": "$m_p$", "tau": r"$m_\tau$"}[name], mean, xytext=offset, textcoords="offset points", fontsize=12)
     axes.set(xlim=(-0.05, 1.3), ylim=(-0.08, 1.15), aspect="equal", xticks=[0, 1], yticks=[0, 1], title="mean directions lie inside")
@@ -276,13 +281,15 @@ def regularisation_dial(strengths, entropic, divergence, exact, upper, lower):
         axes.plot(strengths, entropic, "o-", color=kit.COLOURS["ink"], lw=1.5)
         axes.plot(strengths, divergence, "s-", color=kit.COLOURS["ink"], lw=1.5)
         middle = len(strengths) // 2
-        axes.annotate(r"entropic transport $\mathrm{OT}_\varepsilon$", (strengths[middle], entropic[middle]), xytext=(12, -14), textcoords="offset points")
-        axes.annotate(r"Sinkhorn divergence $S_\varepsilon$", (strengths[middle], divergence[middle]), xytext=(12, 8), textcoords="offset points")
-        axes.set(xscale="log", xlim=(strengths[0] * 0.9, strengths[-1] * 1.1), ylim=(0, upper * 1.15), xlabel="regularisation ε, in units of cost", ylabel="cost")
+        curves = ((r"entropic transport $\mathcal{C}_\varepsilon$", entropic, -14), (r"Sinkhorn divergence $S_\varepsilon$", divergence, 8))
+        for name, curve, up in curves:
+            axes.annotate(name, (strengths[middle], curve[middle]), xytext=(12, up), textcoords="offset points")
+        axes.set(xscale="log", xlim=(strengths[0] * 0.9, strengths[-1] * 1.1), xlabel="regularisation ε, in units of cost")
+        axes.set(ylim=(0, upper * 1.15), ylabel="cost")
     return figure, (
-        f"From regularisation {strengths[0]:.2f} to {strengths[-1]:.0f}, entropic transport rises from {entropic[0]:.3f} to {entropic[-1]:.3f}, towards the "
-        f"product bound {upper:.3f}; the Sinkhorn divergence falls from {divergence[0]:.3f} to {divergence[-1]:.3f}, towards {lower:.3f}. To the left "
-        f"both run towards the exact distance {exact:.3f}."
+        f"From regularisation {strengths[0]:.2f} to {strengths[-1]:.0f}, entropic transport rises from {entropic[0]:.3f} to {entropic[-1]:.3f}, "
+        f"towards the product bound {upper:.3f}; the Sinkhorn divergence falls from {divergence[0]:.3f} to {divergence[-1]:.3f}, towards "
+        f"{lower:.3f}. To the left both run towards the exact distance {exact:.3f}."
     )
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from emo_teach import costs, divergences, transport
 from emo_teach.explorers import kit
 
-EXPLORERS = ("ce_kl", "divergence", "transport")
+EXPLORERS = ("first_look", "ce_kl", "divergence", "transport", "soft_label", "cost_matrix")
 pytestmark = pytest.mark.filterwarnings("error")
 
 
@@ -116,7 +116,8 @@ def check_transport(settings, data, alt):
 
 # What must hold of an explorer's data and alt text, beyond what is asked of all: check(settings, data, alt).
 CHECKS = {"ce_kl": check_ce_kl, "divergence": check_divergence, "transport": check_transport}
-MAY_BE_INFINITE = {"divergence"}  # reverse KL and Neyman are infinite for a one-hot label: that is the lesson
+# reverse KL and Neyman are infinite for a one-hot label, and CE at the corners of the triangle: that is the lesson
+MAY_BE_INFINITE = {"divergence", "soft_label"}
 
 
 @pytest.mark.parametrize("name", EXPLORERS)
@@ -281,3 +282,24 @@ def test_bad_settings_are_refused_by_name(name, wrong):
 
 def test_zero_one_cost_is_the_zero_one_cost():
     assert module("transport").compute(**defaults("transport") | {"cost": "0/1"}).cost.tolist() == costs.zero_one(8).tolist()
+
+
+def test_marks_stand_where_the_numbers_say():
+    start = defaults("divergence") | {"log10_p": -0.5, "first": "Pearson chi2", "second": "Jensen-Shannon"}
+    data = module("divergence").compute(**start)
+    shown = picture("divergence").set(data)
+    np.testing.assert_allclose([bar.get_width() for bar in shown.bars], data.p)
+    inside = [curve.value for curve in data.curves]
+    assert max(inside) < shown.values.get_ylim()[1]
+    np.testing.assert_allclose(shown.dots.get_xydata(), [(data.p[0], value) for value in inside])
+    np.testing.assert_allclose(shown.pull_dots.get_xydata(), [(data.p[0], curve.pull) for curve in data.curves])
+    for curve, line in zip(data.curves, shown.value_lines, strict=True):
+        assert np.interp(data.p[0], *line.get_data()) == pytest.approx(curve.value, rel=0.02)  # the dot is on its curve, up to the grid
+    data = module("transport").compute(**defaults("transport"))
+    shown = picture("transport").set(data)
+    longest = max(data.p.max(), data.tau.max())
+    np.testing.assert_allclose([bar.get_width() for bar in shown.p_bars], data.p / longest)
+    np.testing.assert_allclose([bar.get_height() for bar in shown.tau_bars], data.tau / longest)
+    np.testing.assert_allclose(shown.u_line.get_xdata(), data.solved.u / data.cost.max())
+    tight = {tuple(cell) for cell in shown.tight.get_xydata().astype(int)}
+    assert {tuple(cell) for cell in shown.plan.get_offsets().astype(int)} <= tight  # D6: mass only where u + v = cost

@@ -1,4 +1,5 @@
 """Exercises of lesson 04: the one-hot closed form, the product bound, and the token that the cheap loss prefers."""
+
 import tracemalloc
 
 import numpy as np

@@ -39,10 +39,10 @@ EXAMPLES = {f"{target} ({group})": (target, tuple(GROUPS[group].split())) for ta
 CONTROLS = (
     kit.Choice("example", "target (among)", "Monday (days and fruit)", tuple(EXAMPLES)),
     kit.Slider("temperature", "temperature of p", 1.0, 0.3, 4.0, 0.1),
-    kit.Slider("near", "mass moved to the nearest", 0.2, 0.0, 0.45, 0.05),
-    kit.Slider("far", "mass moved to the farthest", 0.1, 0.0, 0.45, 0.05),
-    kit.Slider("power", "cosine cost to the power", 1.0, 0.25, 4.0, 0.25),
-    kit.Slider("weight", "0/1 cost ... cosine cost", 1.0, 0.0, 1.0, 0.05),
+    kit.Slider("near", "moved to the nearest", 0.2, 0.0, 0.45, 0.05),
+    kit.Slider("far", "moved to the farthest", 0.1, 0.0, 0.45, 0.05),
+    kit.Slider("power", "power of cosine cost", 1.0, 0.25, 4.0, 0.25),
+    kit.Slider("weight", "0/1 to cosine cost", 1.0, 0.0, 1.0, 0.05),
 )
 DARKEST = 1.2  # the cost drawn black
 VALUES = (
@@ -113,20 +113,6 @@ def push(gradient):
     """Each word's share of a descent step on the logits, (n,): the shares pulled up sum to 1, those pushed down to -1."""
     total = strength(gradient)
     return -gradient / total if total > 0 else np.zeros_like(gradient)
-
-
-def _bars(axes, height, offset, n, colour, label):
-    bars = axes.barh(np.arange(n) + offset, np.zeros(n), height, color=colour, label=label)
-    return list(bars)
-
-
-def _set_widths(bars, widths):
-    for bar, width in zip(bars, widths, strict=True):
-        bar.set_width(width)
-
-
-def _words_on(axis, words):
-    axis.set_ticks(range(len(words)), words)
 
 
 class CostMatrixPicture(kit.Picture):

@@ -136,12 +136,12 @@ class DivergencePicture(kit.Picture):
         axes.set(xlim=(0, 1), ylim=(0, 5))
         axes.set_axis_off()
         self.samples, self.rows = [], []
-        for x, text in ((0.36, "value"), (0.48, "gradient"), (0.51, "as p(Monday) → 0")):
-            axes.text(x, 4.3, text, fontsize=9, color=kit.COLOURS["cost"], ha="left" if x > 0.5 else "right")
+        for x, text in ((0.37, "value"), (0.525, "gradient"), (0.55, "as p(Monday) → 0")):
+            axes.text(x, 4.3, text, fontsize=9, color=kit.COLOURS["cost"], ha="left" if x == 0.55 else "right")
         for slot in range(3):
             y = 3.3 - slot
             self.samples.append(self.live(axes.plot([0.0, 0.05], [y + 0.2] * 2, STYLES[slot], lw=2.4)[0]))
-            places = ((0.065, "left"), (0.36, "right"), (0.48, "right"), (0.51, "left"))
+            places = ((0.065, "left"), (0.37, "right"), (0.525, "right"), (0.55, "left"))
             row = [axes.text(x, y, "", ha=side, fontsize=9, in_layout=False) for x, side in places]
             # a menu changes the words of the first two rows, which then stand still: letters are what takes longest to draw
             for artist in row if slot == 2 else row[1:3]:

@@ -15,6 +15,8 @@ from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from .. import _inputs
+
 # The same thing has the same colour in every lesson (Okabe & Ito's colour-blind-safe palette).
 COLOURS = {
     "p": "#0072B2",  # the model
@@ -150,7 +152,7 @@ class Picture:
 
         pixels = self.pixels()
         buffer = io.BytesIO()
-        Image.fromarray(np.ascontiguousarray(pixels[..., :3])).save(buffer, format="PNG", compress_level=1)
+        Image.fromarray(pixels).convert("RGB").save(buffer, format="PNG", compress_level=1)
         return _image(buffer.getvalue(), self.alt(self.data), pixels.shape[1])
 
     def _repr_html_(self):
@@ -173,6 +175,10 @@ class Slider:
         steps = round((self.high - self.low) / self.step)
         return [self.low + self.step * round(i) for i in np.linspace(0, steps, k)]
 
+    def check(self, value):
+        """ValueError when the slider cannot stand at `value`."""
+        _inputs.number(self.name, value, low=self.low, high=self.high)
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -186,6 +192,11 @@ class Choice:
     def samples(self, k=None):
         """Every option."""
         return list(self.options)
+
+    def check(self, value):
+        """ValueError when `value` is none of the options."""
+        if value not in self.options:
+            raise ValueError(f"{self.name} = {value!r} is none of {', '.join(map(str, self.options))}")
 
 
 def _slider_widgets(control, value):
@@ -208,12 +219,13 @@ def _choice_widgets(control, value):
 
 
 def settings_for(controls, given):
-    """The controls' starting values with `given` put over them; an unknown name is refused."""
-    settings = {control.name: control.value for control in controls}
-    for name in given:
-        if name not in settings:
-            raise ValueError(f"{name!r} is not a setting here; there are {', '.join(settings)}")
-    return settings | given
+    """The controls' starting values with `given` put over them; an unknown name or a value that its control cannot take is refused."""
+    known = {control.name: control for control in controls}
+    for name, value in given.items():
+        if name not in known:
+            raise ValueError(f"{name!r} is not a setting here; there are {', '.join(known)}")
+        known[name].check(value)
+    return {name: given.get(name, control.value) for name, control in known.items()}
 
 
 def tie(compute, draw, controls, given):

@@ -14,10 +14,10 @@ from . import kit
 
 LOSSES = ("cross-entropy", "exact EMD", "product bound", "debiased")
 CONTROLS = (
-    kit.Slider("softness", "label τ: mass off Monday", 0.4, 0.0, 1.0, 0.05),
+    kit.Slider("softness", "label τ: off Monday", 0.4, 0.0, 1.0, 0.05),
     kit.Slider("tau_tuesday", "Tuesday's share of it", 1.0, 0.0, 1.0, 0.05),
     kit.Slider("p_monday", "model p: Monday", 0.5, 0.0, 1.0, 0.01),
-    kit.Slider("p_tuesday", "Tuesday's share of the rest", 0.6, 0.0, 1.0, 0.05),
+    kit.Slider("p_tuesday", "Tuesday's share", 0.6, 0.0, 1.0, 0.05),
     kit.Choice("loss", "loss in the triangle", "product bound", LOSSES),
 )
 CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, np.sqrt(0.75)]])  # Monday, Tuesday, banana
@@ -64,7 +64,7 @@ def _pixels(columns=170, rows=148):
     """Models p at the pixels of the triangle's box, (rows, columns, 3), top row first; beyond a side, the nearest shares (clipped away)."""
     x, y = np.meshgrid((np.arange(columns) + 0.5) / columns, (np.arange(rows)[::-1] + 0.5) / rows * CORNERS[2, 1])
     banana = y / CORNERS[2, 1]
-    p = np.clip(np.stack([1 - x - banana / 2, x - banana / 2, banana], axis=-1), 0, None)
+    p = np.clip(np.stack([1 - x - banana / 2, x - banana / 2, banana], axis=-1), 1e-6, None)  # off the sides: cross-entropy stays finite
     return p / p.sum(-1, keepdims=True)
 
 
@@ -143,8 +143,7 @@ def _bands(data):
     """The map as an RGB image: white at the least value, a step darker for each band."""
     low = data.map.min()
     high = low + NATS_SHOWN if data.loss == "cross-entropy" else data.map.max()
-    with np.errstate(invalid="ignore"):
-        level = np.minimum(data.map - low, high - low) * (BANDS / max(high - low, 1e-12))
+    level = (data.map - low) * (BANDS / max(high - low, 1e-12))
     return PALETTE[np.clip(level.astype(int), 0, BANDS - 1)]
 
 

@@ -5,7 +5,7 @@ import statistics
 
 import numpy as np
 
-from .. import costs, divergences, transport
+from .. import costs, transport
 from . import exact, instances, references
 from .instances import one_hot
 from .registry import Row, register
@@ -176,8 +176,8 @@ def _half_way():
 def _by_coordinates(p, embedding, target):
     """EMO minus its wrong version, coordinate by coordinate."""
     unit = [[x / math.hypot(*row) for x in row] for row in embedding.tolist()]
-    mean = [math.fsum(a * row[k] for a, row in zip(p.tolist(), unit)) for k in range(len(unit[0]))]
-    cosine = math.fsum(a * b for a, b in zip(mean, unit[target]))
+    mean = [math.fsum(a * row[k] for a, row in zip(p.tolist(), unit, strict=True)) for k in range(len(unit[0]))]
+    cosine = math.fsum(a * b for a, b in zip(mean, unit[target], strict=True))
     return (1 - cosine) - (1 - cosine / math.hypot(*mean))
 
 

@@ -74,7 +74,7 @@ def _by_one_root(c):
     low, high = max(0.0, p[0] + tau[0] - 1), min(p[0], tau[0])
     width = high - low
     best = plan(brentq(slope, low + 1e-15 * width, high - 1e-15 * width, xtol=1e-16, rtol=1e-14))
-    flat = zip(best.ravel().tolist(), cost.ravel().tolist(), np.outer(p, tau).ravel().tolist())
+    flat = zip(best.ravel().tolist(), cost.ravel().tolist(), np.outer(p, tau).ravel().tolist(), strict=True)
     return math.fsum(g * k + eps * g * math.log(g / r) for g, k, r in flat)
 
 
@@ -161,7 +161,8 @@ register(
     Row(
         label="D12",
         name="sinkhorn-to-emd",
-        statement=r"-\tfrac\varepsilon2 (H(p) + H(\tau)) \le S_\varepsilon - C[p,\tau] \le \varepsilon \min(H(p), H(\tau)) \text{ for costs } \ge 0, c_{ii} = 0",
+        statement=r"-\tfrac\varepsilon2 (H(p) + H(\tau)) \le S_\varepsilon - C[p,\tau] \le \varepsilon \min(H(p), H(\tau))"
+        r" \text{ for costs } \ge 0,\ c_{ii} = 0",
         kind="bound",
         code=(transport.sinkhorn_divergence,),
         reference="LP, entropies",

@@ -97,6 +97,7 @@ def register(row):
     if any((row.label, row.name) == (other.label, other.name) for other in ROWS):
         raise ValueError(f"row = {row.label} {row.name!r} is registered already")
     ROWS.append(row)
+    ROWS.sort(key=lambda other: (other.label[0], int(other.label[1:])))  # A1 ... A9, D1 ... D12; stable within a label
     return row
 
 
@@ -105,7 +106,8 @@ def _errors(a, b):
     a, b = np.asarray(a, float), np.asarray(b, float)
     if a.shape != b.shape:
         raise TypeError(f"shapes {a.shape} and {b.shape} disagree")
-    error = np.where(a == b, 0.0, np.abs(a - b) / np.maximum(1.0, np.where(np.isfinite(b), np.abs(b), 1.0)))
+    with np.errstate(invalid="ignore"):
+        error = np.where(a == b, 0.0, np.abs(a - b) / np.maximum(1.0, np.where(np.isfinite(b), np.abs(b), 1.0)))
     return np.where(np.isnan(error), np.inf, error)
 
 

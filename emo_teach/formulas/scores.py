@@ -89,7 +89,7 @@ register(
     Row(
         label="D9",
         name="proper",
-        statement=r"\mathbb E_{t\sim\tau} S(\tau, t) \le \mathbb E_{t\sim\tau} S(q, t) \text{ for every } q,\quad S(q, t) = \tfrac12|m_q - \hat e_t|^2",
+        statement=r"\mathbb E_{t\sim\tau} S(\tau, t) \le \mathbb E_{t\sim\tau} S(q, t) \ \forall q,\quad S(q, t) = \tfrac12|m_q - \hat e_t|^2",
         kind="bound",
         code=(transport.debiased,),
         reference="coordinates, many rivals",
@@ -140,7 +140,7 @@ def _blind_spot(c, unit=None):
 def _blind_spot_by_hand(c):
     tau, points, direction = c
     other = references.same_mean(tau, points, direction)
-    apart = sum(max(a - b, 0.0) for a, b in zip(other.tolist(), tau.tolist()))
+    apart = sum(max(a - b, 0.0) for a, b in zip(other.tolist(), tau.tolist(), strict=True))
     return apart - exact.squared_distance(other, tau, points) / 2
 
 

@@ -18,10 +18,11 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## One recipe, seven divergences
 #
-# The article makes a claim that we shall call C1: since cross-entropy is a KL divergence, one could try its relatives, the *f-divergences*, but each
-# has some defect. Which relatives, and which defects?
+# The article makes a claim that we call C1: cross-entropy being a KL divergence, one could try KL's relatives, the *f-divergences*, but each has
+# some defect. Which?
 #
-# KL looks at the ratio $u_i=\tau_i/p_i$ of label to model. So do its relatives. Take any convex $f$ with $f(1)=0$, the *generator*, and average it:
+# KL looks at the ratio $u_i=\tau_i/p_i$ of label to model. So do its relatives. Take any convex $f$ with $f(1)=0$, the *generator*, and average it
+# under $p$:
 #
 # $$D_f(\tau\Vert p)=\sum_i p_i\,f\!\left(\frac{\tau_i}{p_i}\right)$$
 #
@@ -42,8 +43,8 @@ for name in divergences.GENERATORS:
     print(f"{name:18} {divergences.f_divergence(name, worked.TAU, worked.P):.4f}")
 
 # %% [markdown]
-# Two are infinite already: the model gives banana some probability, the label none, so $u=0$ there, and their $f(0)$ is infinite. That end of the curve matters, and
-# so does the other: a token with $\tau_i>0$ and $p_i\to0$ contributes $\tau_i$ times $f(u)/u$ at $u=\tau_i/p_i\to\infty$, hence the *slope of $f$ at infinity*, written $f'(\infty)$.
+# Two are infinite already: the label gives banana nothing, so $u=0$ there, and their $f(0)$ is infinite. The other end matters too: a token with
+# $p_i\to0<\tau_i$ contributes $\tau_i$ times $f(u)/u$ at $u\to\infty$, that is, the *slope of $f$ at infinity*, written $f'(\infty)$.
 
 # %%
 kit.show(*figures.generators())
@@ -53,33 +54,33 @@ for g in divergences.GENERATORS.values():
 # %% [markdown]
 # ## None of them is ever negative
 #
-# A convex $f$ lies below its chords, so the average of its values is at least its value at the average. That is Jensen's inequality, and here the average is 1:
+# A convex $f$ lies below its chords, so the average of its values is at least its value at the average. That is Jensen's inequality, and here the
+# average is 1:
 #
 # $$D_f(\tau\Vert p)=\sum_i p_i f(u_i)\;\ge\; f\Big(\sum_i p_i u_i\Big)=f\Big(\sum_i\tau_i\Big)=f(1)=0 .$$
 #
-# Where some $p_i=0$, take the limit; it keeps the sign. For all seven, $f$ bends at 1, and then 0 is reached by $p=\tau$ only. Lesson 01's
-# $\log x\le x-1$ was one case of this. Let us hunt for a counterexample, zeros included:
+# Where some $p_i=0$, take the limit; it keeps the sign. All seven bend at 1, and then only $p=\tau$ reaches 0. A hunt for a counterexample, zeros
+# included:
 
 # %%
-tau = rng.dirichlet(np.full(6, 0.3), 5000)
-p = rng.dirichlet(np.full(6, 0.3), 5000) * (rng.random((5000, 6)) > 0.2)
-p = p[p.sum(1) > 0]
+tau, p = rng.dirichlet(np.full(6, 0.3), (2, 5000))
+p[:, 1:] *= rng.random((5000, 5)) > 0.2  # some zeros
 p /= p.sum(1, keepdims=True)
 for name in divergences.GENERATORS:
-    values = divergences.f_divergence(name, tau[: len(p)], p)
-    print(f"{name:18} smallest {values.min():.1e}   at p = tau {np.abs(divergences.f_divergence(name, tau, tau)).max():.0e}")
+    values, same = divergences.f_divergence(name, tau, p), divergences.f_divergence(name, tau, tau)
+    print(f"{name:18} smallest of 5000: {values.min():.4f}   largest at p = tau: {same.max():.0e}")
 
 # %% [markdown]
 # ## A one-hot label sees one number
 #
-# Now let $\tau$ be one-hot with target $t$. At $t$ the ratio is $1/p_t$; everywhere else it is 0. The sum splits in two, and since the other
-# probabilities add up to $1-p_t$,
+# Let $\tau$ be one-hot with target $t$. At $t$ the ratio is $1/p_t$, elsewhere 0. The sum splits in two, and since the other probabilities add up
+# to $1-p_t$,
 #
 # $$D_f(\tau\Vert p)=p_t\,f(1/p_t)+\sum_{i\ne t}p_i f(0)=p_t\,f(1/p_t)+(1-p_t)\,f(0). \tag{D10}$$
 #
 # **Every f-divergence on a one-hot label is a function of $p_t$ alone.** For KL it is $-\log p_t$, for TV $1-p_t$, for Hellinger $1-\sqrt{p_t}$,
-# for Pearson $1/p_t-1$; put in $f$ and see. With Monday's $p_t=\frac12$: $\log 2$, $\frac12$, $1-\sqrt{1/2}$ and $1$; JS takes a few lines more and gives
-# $\frac34\log\frac43$. The check draws thousands of models that share nothing but $p_t$:
+# for Pearson $1/p_t-1$; put in $f$ and see. On paper, for Monday's $p_t=\frac12$: $\log 2$, $\frac12$, $1-\sqrt{1/2}$ and $1$; JS takes a few lines
+# more and gives $\frac34\log\frac43$. The check draws models that share nothing but $p_t$:
 
 # %%
 label, p_t = np.array([1.0, 0, 0, 0]), 0.2
@@ -91,8 +92,8 @@ for name in divergences.GENERATORS:
 # %% [markdown]
 # ### Exercise 02.1 (D10, 8 minutes)
 #
-# Write D10 for any generator: `f` is a Python function of one number that also works at 0, where it may return infinity. At $p_t=1$ the model is
-# perfect and the answer is 0, whatever $f(0)$ is.
+# Write D10 for any generator: `f` is a Python function of one number, which at 0 may return infinity. At $p_t=1$ the answer is 0, whatever $f(0)$
+# is.
 #
 # <details><summary>I get nan at p_t = 1</summary>
 # There (1 - p_t) f(0) is zero times infinity. No wrong token has mass, so the term is 0: leave it out.
@@ -113,32 +114,35 @@ check.run("02.1", one_hot_loss)
 # %% [markdown]
 # ## Infinite, flat or explosive
 #
-# D10 hands us the defects. As $p_t\to0$ the loss tends to $f'(\infty)+f(0)$, the two numbers printed above. If $f(0)=\infty$ the loss is *infinite* for every
-# $p_t<1$ and cannot train at all. If both are finite the loss is bounded, and a bounded loss must be *flat*: a logit has an endless
-# road from $-\infty$ up, and a hill of finite height cannot be steep all along it. TV shows it in one line, by the softmax's derivative:
+# D10 hands us the defects. As $p_t\to0$ the loss tends to $f'(\infty)+f(0)$, the two numbers printed above. If $f(0)=\infty$ the loss is *infinite*
+# for every $p_t<1$ and cannot train at all. If both are finite the loss is bounded, and a bounded loss must be *flat* somewhere: the logit's road
+# is endless, and a hill of finite height cannot be steep all along it. Call the gradient on the target's own logit the *pull*. Lesson 01's
+# $\partial\log p_t/\partial z_t=1-p_t$, times $p_t$, is $\partial p_t/\partial z_t$, so a loss $g(p_t)$ has the pull
 #
-# $$\frac{\partial(1-p_t)}{\partial z_j}=p_t\,\big(p_j-[j=t]\big).$$
+# $$p_t(1-p_t)\,g'(p_t):\qquad -(1-p_t)\ \text{ for KL},\qquad -p_t(1-p_t)\ \text{ for TV}.$$
 #
-# It is cross-entropy's gradient times $p_t$: where help is needed most, the pull is gone.
+# The extra $p_t$ is TV's defect: where help is needed most, the pull is gone.
 #
 # ### Predict first
 #
-# Let $p_t$ fall from $\frac12$ to one in a million. Whose pull on the target's logit stays, whose dies, whose explodes? And do JS and Hellinger, bounded too, die as fast as TV?
+# Let $p_t$ fall from $\frac12$ to one in a million. Whose pull stays, whose dies, whose explodes? And do JS and Hellinger, bounded too, let go as
+# fast as TV?
 
 # %%
 kit.show(*divergence.panel())
 
 # %% [markdown]
-# Near $p_t=1$, at the right end, every pull that exists is a constant times $1-p_t$: they agree on the last metre and differ on the first mile. The bottom row
-# is D10 again: change the rest as you like.
+# Near $p_t=1$ every pull that exists is a constant times $1-p_t$: the losses agree on the last metre and differ on the first mile. The bottom row
+# is D10 again.
 #
-# Move the sliders. Which α makes the pull constant? Does Tuesday's share move anything?
+# Below, the dotted curve is the *Cressie-Read* family: α = 1 is KL and 0 reverse KL; but for a constant factor, 2 is Pearson, ½ Hellinger and −1
+# Neyman. At which α does the pull start to die, and where is the loss infinite? Does Tuesday's share move anything?
 
 # %%
 divergence.explorer()
 
 # %% [markdown]
-# What does that mean in steps? Start with Monday at probability `start`, walk downhill on the logits with learning rate 1, and count the steps until the model gives Monday 0.9.
+# In steps: put Monday at probability `start`, go downhill on the logits with learning rate 1, and count until Monday has 0.9.
 
 # %%
 def softmax(z):
@@ -164,13 +168,17 @@ for name, g in divergences.GENERATORS.items():
     print(f"{name:18}", *(f"{steps_needed(name, start):>10}" for start in starts), f"  {pull:.1e}")
 
 # %% [markdown]
-# KL pays a few steps for each factor of a hundred. TV's pull is proportional to $p_t$, so a hundred times less probability costs about a hundred times more
-# steps; Hellinger's goes as $\sqrt{p_t}$, so ten times. Pearson arrives in one step, but look at the size of that step: in a network with
-# shared weights it would flatten everything else (with gradient clipping, the clip and not the loss decides).
+# KL pays a few steps for each factor of a hundred. TV's pull is proportional to $p_t$: a hundred times less probability, about a hundred times more
+# steps. Hellinger's goes as $\sqrt{p_t}$, so ten times. Pearson arrives in one step, but look at the size of that step: in a network with shared
+# weights it would trample everything else (and with gradient clipping, the clip decides, not the loss).
 #
 # ### Exercise 02.2 (D10, 8 minutes)
 #
-# Write the gradient of the one-hot TV loss $1-p_t$ on *all* logits.
+# Write the gradient of the TV loss $1-p_t$ on *all* logits, not the target's alone.
+#
+# <details><summary>I do not know where to begin</summary>
+# Lesson 01 has the derivative of log p_t with respect to every logit; multiply by p_t.
+# </details>
 #
 # <details><summary>Only the target's entry is right</summary>
 # Raising Tuesday's logit lowers Monday's probability, so the other entries are not zero. They add up to minus the target's.
@@ -187,14 +195,14 @@ check.run("02.2", tv_gradient)
 # %% [markdown]
 # ## A dial between the two
 #
-# If KL shouts and TV whispers, mix. Su's earlier post (archives/9526) studies
+# If KL shouts and TV whispers, there should be a dial. Su's earlier post (archives/9526) studies
 #
-# $$\ell_\gamma(p_t)=-\frac{\log\big(\gamma+(1-\gamma)p_t\big)}{1-\gamma},\qquad
-# \frac{\partial\ell_\gamma}{\partial z_t}=-\frac{p_t(1-p_t)}{\gamma+(1-\gamma)p_t}.$$
+# $$\ell_\gamma(p_t)=-\frac{\log\big(\gamma+(1-\gamma)p_t\big)}{1-\gamma}.$$
 #
-# $\gamma=0$ is cross-entropy, $\gamma\to1$ is $1-p_t$; in between the pull holds until $p_t$ sinks to about $\gamma$, then fades. The family comes from *TaiLr*, which
-# multiplies $-\log p_t$ by $w=p_t/(\gamma+(1-\gamma)p_t)$ and treats $w$ as a constant: another loss value, the same gradient. It has not left our family
-# either: it is KL from the label to a mixture of label and model (a *skew* divergence), divided by $1-\gamma$. All three statements, checked:
+# $\gamma=0$ is cross-entropy, $\gamma\to1$ is $1-p_t$; in between the pull holds until $p_t$ sinks to about $\gamma$, then fades. The post is about
+# *TaiLr*, which multiplies $-\log p_t$ by $w=p_t/(\gamma+(1-\gamma)p_t)$ and treats $w$ as a constant: another loss value, but the same gradient.
+# Nor have we left the f-divergences: $\ell_\gamma$ is a *skew* divergence, $\mathrm{KL}(\tau\Vert\gamma\tau+(1-\gamma)p)$ divided by $1-\gamma$.
+# Checked for Monday:
 
 # %%
 gamma, p, h = 0.1, worked.P, 1e-6
@@ -207,12 +215,12 @@ print(f"TaiLr: weight times CE's pull    {weight * (p[0] - 1):.6f}")
 print(f"value {loss(p[0]):.6f} and skew KL {divergences.kl(np.eye(3)[0], mixture) / (1 - gamma):.6f}")
 
 # %% [markdown]
-# In fairness: TaiLr's own training scripts also keep $w$ above a floor (0.2 or 0.3). With it a token without mass still gets that share of cross-entropy's pull, so
-# the flat end is patched by hand, and plain total variation is not what was trained.
+# TaiLr sets out from total variation, but its training scripts also keep $w$ above a floor (0.2 or 0.3), so a token without mass still gets that
+# share of cross-entropy's pull: the flat end is patched by hand, and plain TV was not what was trained.
 #
 # ### Exercise 02.3 (D10, 8 minutes)
 #
-# Write the family's pull on the target's logit, for every $\gamma$ from 0 to 1, both included.
+# Derive and write the pull of $\ell_\gamma$ for every $\gamma$ from 0 to 1, both included.
 #
 # <details><summary>Division by zero at γ = 1</summary>
 # Differentiate first: the 1 - γ in front cancels against the inner derivative.
@@ -229,9 +237,9 @@ check.run("02.3", family_pull)
 # %% [markdown]
 # ## Cover both or choose one?
 #
-# Soft labels bring the infinite ones back into play. Say the label spreads over 41 temperatures, with a winter bump and a somewhat smaller summer bump, and the model can make
-# one bump only: it must choose a centre and a width. KL cannot bear $p_i\approx0$ where $\tau_i>0$; reverse KL cannot bear the opposite. What will each choose? A grid
-# search tries everything.
+# Soft labels without zeros bring the infinite ones back. Say the label spreads over 41 temperatures, with a winter bump and a smaller summer bump,
+# and the model can make one bump only: it must choose a centre and a width. KL cannot bear $p_i\approx0$ where $\tau_i>0$; reverse KL cannot bear
+# the opposite. What will each choose? A grid search tells.
 
 # %%
 classes = np.arange(41)
@@ -248,14 +256,14 @@ chosen = {name: (models[best[name]], *settings[best[name]]) for name in ("KL", "
 kit.show(*figures.two_bumps(tau, chosen))
 
 # %% [markdown]
-# KL *covers*, and puts its peak where nothing ever happens; reverse KL *seeks* one mode and forgets the summer. TV and JS, finite at both ends, can afford
-# either: here they drop the smaller bump. Set both widths to 3 and they change their minds.
+# KL *covers*, and puts its peak where next to nothing happens; reverse KL *seeks* one mode and forgets the summer. TV and JS, finite at both ends,
+# can afford either: here they drop the smaller bump. Set both widths to 3 and they change their minds.
 #
 # ## What is won: a few wrong labels
 #
-# Being deaf at $p_t\approx0$ has a use: a wrong label is often one that a good model finds nearly impossible. A model sees one feature $x$ of a text
-# and says "Tuesday" with probability $\mathrm{sigmoid}(s(x-b))$, else "Monday". The texts form two Gaussian clouds around $x=\pm1$, with standard deviation 0.8, for which Bayes' rule
-# gives the best possible model: $b=0$, $s=2/0.8^2=3.125$. Then somebody mislabels six texts far to the right.
+# Being deaf at $p_t\approx0$ has a use: a good model often finds a wrong label nearly impossible. A model sees one feature $x$ of a text and says
+# Tuesday with probability $\mathrm{sigmoid}(s(x-b))$, else Monday. The texts form two Gaussian clouds around $x=\pm1$ with standard deviation 0.8,
+# so Bayes' rule gives the best possible model: $b=0$, $s=2/0.8^2=3.125$. Then somebody mislabels six texts far to the right.
 
 # %%
 clean = np.concatenate([rng.normal(-1, 0.8, 50), rng.normal(1, 0.8, 50)])
@@ -266,7 +274,10 @@ s, b = (g.reshape(-1, 1) for g in grid)
 p_t = expit(np.where(tuesday, 1, -1) * s * (x - b))  # (settings, texts)
 losses = {name: divergences.one_hot_loss(name, p_t) for name in ("KL", "Pearson chi2", "squared Hellinger", "total variation")}
 losses |= {f"family, γ = {gamma}": divergences.overconfidence_loss(p_t, gamma) for gamma in (0.01, 0.5)}
-fits = {name: (s[k, 0], b[k, 0]) for name, loss in losses.items() for k in [loss.mean(1).argmin()]}
+fits = {}
+for name, loss in losses.items():
+    k = loss.mean(1).argmin()
+    fits[name] = s[k, 0], b[k, 0]
 
 # %%
 fresh, sign = np.r_[rng.normal(-1, 0.8, 20_000), rng.normal(1, 0.8, 20_000)], np.repeat([-1, 1], 20_000)
@@ -277,18 +288,21 @@ for name, (steep, middle) in {"the best possible": (3.125, 0.0), **fits}.items()
 kit.show(*figures.wrong_labels(x, tuesday, fits, truth=(3.125, 0.0)))
 
 # %% [markdown]
-# KL and Pearson let six texts drag the boundary away; the bounded losses stay and classify the clean texts better. That is the honest case for them. Now look
-# at $s$ and at the log loss.
+# KL and Pearson let six texts drag the boundary away; the bounded losses stay, and a little $\gamma$ comes close to the best possible. That is the
+# case for them. But look at $s$ and the log loss of the rest: TV is right far more often than KL, and still scores worse, so sure is it when it
+# errs.
 #
 # ## What is lost: honesty
 #
-# They are too steep; TV takes the steepest model that the grid offers. No accident: let one-hot labels come with frequencies $\tau$ and the loss be
-# $g(p_t)$, as D10 says. The average $\sum_t\tau_t\,g(p_t)$ under $\sum_t p_t=1$ is stationary where $\tau_t\,g'(p_t)$ is the same for all $t$. Put in each $g$:
+# TV took the steepest model that the grid offers, and that is no accident. Let one-hot labels come with frequencies $\tau$; by D10 the loss is some
+# $g(p_t)$. Its average $\sum_t\tau_t\,g(p_t)$, under $\sum_t p_t=1$, is stationary where $\tau_t\,g'(p_t)$ is the same for all $t$. Put in each
+# $g$:
 #
 # $$\text{KL: } p\propto\tau,\qquad\text{Hellinger: } p\propto\tau^2,\qquad\text{Pearson: } p\propto\sqrt\tau,\qquad\text{TV: all on the mode.}$$
 #
-# (TV's average is linear, so it ends in a corner.) To be proper, $\tau_t\,g'(\tau_t)$ must be the same number for all $t$, whatever $\tau$; with three or more tokens this
-# forces $g'(x)=-c/x$, so $g$ is a logarithm. **For one-hot labels KL is the only proper f-divergence.** With random models, as in lesson 01:
+# (TV's average is linear, so it ends in a corner.) To be proper, $p=\tau$ must be stationary: $\tau_t\,g'(\tau_t)$ the same for all $t$, whatever
+# $\tau$. With three or more tokens any two numbers with sum below 1 can meet in one $\tau$, so $x\,g'(x)$ is a constant and $g$ a logarithm. **For
+# one-hot labels KL is the only proper f-divergence**, up to a factor. With random models, as in lesson 01:
 
 # %%
 tau = np.array([0.6, 0.3, 0.1])
@@ -299,12 +313,12 @@ for name, best in theory.items():
     print(f"{name:18} best of all models {models[np.argmin(average)].round(2)}   theory {(best / best.sum()).round(2)}")
 
 # %% [markdown]
-# So robustness and dishonesty are one thing seen from two sides. If the 0.1 is dirt, ignoring it is wisdom; if it is the language's
-# own variety, it is a lie, and no loss can tell which. A remedy against *over*confidence, turned up fully, is certain of everything.
+# Robustness and dishonesty are one thing seen from two sides. If the 0.1 is dirt, to ignore it is wisdom; if it is the language's own variety, it
+# is a lie, and no loss can tell which. The cure for overconfidence, in full dose, is certain of everything.
 #
 # ## What none of them sees
 #
-# Move 0.2 from Tuesday to banana, Monday being the label. D10 has already told us what happens: nothing.
+# The label is Monday. Move 0.2 from Tuesday to banana. D10 has told us what happens: nothing.
 
 # %%
 p, moved, label = worked.P, np.array([0.5, 0.1, 0.4]), np.eye(3)[worked.TARGET]
@@ -315,14 +329,14 @@ before, after = (transport.one_hot_emd(q, worked.COST, worked.TARGET) for q in (
 print(f"earth mover's distance {before:.4f} -> {after:.4f}")
 
 # %% [markdown]
-# No choice of $f$ can help, for no f-divergence knows that Tuesday is nearer to Monday than banana is: it compares probabilities token by token and has nowhere to write a
-# distance. The last line has: moving a unit from Tuesday to Monday costs 0.2 there, from banana 1, so
+# No choice of $f$ can help. An f-divergence compares probabilities token by token; it has nowhere to write down that Tuesday is nearer to Monday
+# than banana is. The last line has: it charges what it costs to carry each misplaced unit to Monday, 0.2 from Tuesday and 1 from banana, so
 # $0.3\cdot0.2+0.2\cdot1=0.26$ becomes $0.1\cdot0.2+0.4\cdot1=0.42$.
 #
 # ## What we learned
 #
-# C1 holds, with a price tag. Reverse KL and Neyman are infinite on one-hot labels; Pearson explodes; TV, JS and Hellinger let go where KL pulls. Bounded losses resist wrong
-# labels and pay in honesty. All of them, KL too, are blind to which wrong token.
+# C1 holds. On one-hot labels reverse KL and Neyman are infinite, Pearson explodes, and TV, JS and Hellinger let go where KL pulls; these bounded
+# ones resist wrong labels and pay in honesty. All, KL too, are blind to *which* wrong token.
 
 # %%
 formulas.show("02")
@@ -331,13 +345,15 @@ formulas.show("02")
 worked.table("02")
 
 # %% [markdown]
-# **What to doubt.** Our step counts are for plain gradient descent at one rate on free logits. Adam rescales steps and hides part of the flatness, though not between tokens
-# of one batch. Our wrong labels were picked to be far out; wrong labels next to the boundary would fool every loss alike.
+# **What to doubt.** The step counts are for plain gradient descent on free logits. Adam rescales steps and hides part of the flatness, though not
+# between tokens of one batch. Both $\gamma$ were picked by hand, and the wrong labels put far out; near the boundary, where $p_t\approx\frac12$,
+# every loss listens to them.
 #
-# Where does a loss get a notion of *near*? From a cost, and from moving earth: [03 · Exact EMD](03_exact_emd_linear_programming.ipynb). Full proofs are in the
-# [appendix](appendix_derivations.ipynb).
+# Where does a loss get a notion of *near*? From a cost, and from moving earth: [03 · Exact EMD](03_exact_emd_linear_programming.ipynb). Full proofs
+# are in the [appendix](appendix_derivations.ipynb).
 #
-# **References.** Su Jianlin, [the article](https://spaces.ac.cn/archives/9797) (2023), and [archives/9526](https://spaces.ac.cn/archives/9526).
-# Ji et al., [TaiLr](https://arxiv.org/abs/2302.13344) (2023) and [its scripts](https://github.com/thu-coai/TaiLr). Csiszár, *Information-type measures of difference* (1967). Minka, *Divergence
-# measures and message passing* (2005). Ghosh, Kumar and Sastry, [robust losses](https://arxiv.org/abs/1712.09482) (2017). Zhang and Sabuncu,
-# [another dial](https://arxiv.org/abs/1805.07836) (2018). Dawid, Lauritzen and Parry, [local scores](https://arxiv.org/abs/1104.2224) (2012).
+# **References.** Su Jianlin, [the article](https://spaces.ac.cn/archives/9797) (2023), and [archives/9526](https://spaces.ac.cn/archives/9526). Ji
+# et al., [TaiLr](https://arxiv.org/abs/2302.13344) (2023) and [its scripts](https://github.com/thu-coai/TaiLr). Csiszár, *Information-type measures
+# of difference* (1967). Minka, *Divergence measures and message passing* (2005). Ghosh, Kumar and Sastry, [robust
+# losses](https://arxiv.org/abs/1712.09482) (2017). Zhang and Sabuncu, [another dial](https://arxiv.org/abs/1805.07836) (2018). Dawid, Lauritzen and
+# Parry, [local scores](https://arxiv.org/abs/1104.2224) (2012).

@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 03 · What does it cost to move probability?
 #
-# **You will be able to** solve a small transport problem by hand and *prove* your answer best, state it as a linear program, read the dual as prices,
-# name the costs that need no solver, and say why a vocabulary is too large for one.
+# **You will be able to** solve a small transport problem by hand and *prove* your answer best, write it as a linear program, read its dual as
+# prices, and name costs that need no solver.
 #
-# **Needs** lesson 01, and matrices. **Takes** about 45 minutes. **Formulas** A4, D6, D8.
+# **Needs** lesson 01 and matrices. **Takes** about 45 minutes. **Formulas** A4, D6, D8.
 
 # %% tags=["bootstrap"]
 
@@ -20,26 +20,25 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## Moving earth
 #
-# Picture $p$ as piles of earth, one per token, and $\tau$ as holes that hold exactly as much. Carrying one unit from pile $i$ to hole $j$ costs
-# $c_{ij}$. Here the costs are given; where they come from is lesson 05.
+# Picture $p$ as piles of earth, one per token, and $\tau$ as holes that take just as much. Carrying a unit from pile $i$ to hole $j$ costs
+# $c_{ij}$; where costs come from is lesson 05.
 
 # %%
-print("            pile  hole   cost to each token")
+print("           pile  hole   cost to each token")
 for token, pile, hole, row in zip(worked.TOKENS, worked.P, worked.TAU, worked.COST, strict=True):
-    print(f"{token:10} {pile:5.1f} {hole:5.1f}   {row}")
+    print(f"{token:9} {pile:5.1f} {hole:5.1f}   {row}")
 
 # %% [markdown]
-# A *plan* (or *coupling*) says how much goes where: $\gamma_{ij}\ge 0$ is carried from $i$ to $j$. Every pile is used up and every hole filled. The
-# *earth mover's distance* is what the cheapest plan costs:
+# A *plan* (or *coupling*) carries $\gamma_{ij}\ge 0$ from $i$ to $j$, uses up every pile and fills every hole. The *earth mover's distance* (EMD)
+# is the cost of the cheapest:
 #
 # $$\mathcal C[p,\tau]=\min_{\gamma\ge 0}\ \sum_{ij}\gamma_{ij}\,c_{ij}
 # \quad\text{subject to}\quad \sum_j\gamma_{ij}=p_i,\quad \sum_i\gamma_{ij}=\tau_j \tag{A4}$$
 #
-# **On paper.** Banana has 0.2 too much; Monday and Tuesday each lack 0.1. The obvious plan sends banana's earth straight to where it is missing:
+# **On paper.** Banana has 0.2 too much; Monday and Tuesday each lack 0.1. The obvious plan sends it straight to where it is missing:
 # $0.1\times 1+0.1\times 0.4=0.14$. Try to beat it before you read on.
 #
-# Here is how: send *all* of banana's earth to Tuesday, $0.2\times 0.4=0.08$. Tuesday then has 0.1 to spare and passes it on to Monday, $0.1\times
-# 0.2=0.02$. Total 0.10.
+# Send *all* of it to Tuesday, $0.2\times 0.4=0.08$. Tuesday then has 0.1 of its own to spare for Monday, $0.1\times 0.2=0.02$. Total 0.10.
 
 # %%
 straight = np.array([[0.5, 0.0, 0.0], [0.0, 0.3, 0.0], [0.1, 0.1, 0.0]])
@@ -51,15 +50,15 @@ plans = {"straight": straight, "relay": relay}
 kit.show(*figures.moved_plans(worked.P, worked.TAU, worked.COST, plans, worked.TOKENS))
 
 # %% [markdown]
-# The relay pays because banana to Tuesday to Monday costs $0.4+0.2$, and banana to Monday costs 1. A *metric* forbids such bargains: its triangle
-# inequality says that no detour is shorter than the direct way. The cosine cost is no metric, which will come back in lesson 05.
+# (Grey earth stays, free of charge.) The relay pays because banana to Tuesday to Monday costs $0.4+0.2$, and banana to Monday 1. A *metric* forbids
+# such bargains: by its triangle inequality no detour is cheaper. Our cosine cost is no metric; see lesson 05.
 #
-# Is 0.10 the best? We have no proof yet, only a bargain.
+# Is 0.10 the best? So far we have a bargain, not a proof.
 #
 # ## A linear program
 #
-# Unknowns: the nine cells of the plan, read row by row. Objective: linear in them. Conditions: three row sums, three column sums. Such a problem is a
-# *linear program*; written out in full:
+# The cost is linear in the plan's nine cells, and so are the conditions on row and column sums: a *linear program*. In full, the plan read row by
+# row:
 
 # %%
 A_eq = np.array([
@@ -74,28 +73,26 @@ b_eq = np.concatenate([worked.P, worked.TAU])
 print("rank", np.linalg.matrix_rank(A_eq), "from", len(A_eq), "rows")
 
 # %% [markdown]
-# Six conditions, but rank $2n-1=5$: the first three rows and the last three have the same sum, the whole plan, so one condition is implied by the
-# others.
+# Six conditions, but rank $2n-1=5$: the first three and the last three have the same sum, so one follows from the others.
 #
-# Two solvers, written by different people: HiGHS, a general one, and the network simplex of POT, made for transport, which this course calls
-# `transport.emd`.
+# Two independent solvers: HiGHS, for any linear program, and POT's network simplex, for transport, used by `transport.emd`.
 
 # %%
 general = linprog(worked.COST.ravel(), A_eq=A_eq, b_eq=b_eq)
 solved = transport.emd(worked.P, worked.TAU, worked.COST)
 print(f"HiGHS {general.fun:.4f}   POT {solved.value:.4f}")
-print(solved.plan)
+print(general.x.reshape(3, 3), solved.plan, sep="\n\n")
 
 # %% [markdown]
 # Both find our relay.
 #
 # ### Exercise 03.1 (A4, 8 minutes)
 #
-# Write the constraints for any $n$: first the $n$ row sums, then the $n$ column sums, acting on `plan.ravel()`.
+# Write the conditions for any $n$: first the $n$ row sums, then the $n$ column sums, acting on `plan.ravel()`.
 #
 # <details><summary>I do not see how to build the matrix</summary>
 #
-# Fill it with a double loop: cell (i, j) of the plan is entry i * n + j of the flattened plan, and it appears in two conditions.
+# Use a double loop: cell (i, j) is entry i * n + j of the flattened plan and appears in two conditions.
 # </details>
 
 # %% tags=["exercise:03.1"]
@@ -109,57 +106,58 @@ check.run("03.1", marginal_constraints)
 # %% [markdown]
 # ## The haulier's prices
 #
-# A haulier offers to do the work. He charges $u_i$ for every unit picked up at $i$ and $v_j$ for every unit delivered at $j$, and how he drives is
-# his affair. You accept if no trip costs more than driving it yourself:
+# A haulier offers to do the work. He charges $u_i$ per unit picked up at $i$ and $v_j$ per unit delivered at $j$. You accept if no trip costs more
+# than driving it yourself:
 #
 # $$u_i+v_j\le c_{ij}\quad\text{for all } i,j. \tag{D6}$$
 #
 # Within that limit he wants the largest bill, $\sum_i p_iu_i+\sum_j\tau_jv_j$. This is the *dual* problem; $u$ and $v$ are *potentials*. His bill
-# never exceeds what any plan $\gamma$ of yours costs (*weak duality*). Use his limit, then the row and column sums:
+# never exceeds the cost of a plan $\gamma$ of yours (*weak duality*): use his limit, then the row and column sums,
 #
 # $$\sum_{ij}\gamma_{ij}c_{ij}\ \ge\ \sum_{ij}\gamma_{ij}(u_i+v_j)\ =\ \sum_i p_iu_i+\sum_j\tau_jv_j .$$
 #
-# When are the two sides equal? When every cell in use is tight: $\gamma_{ij}>0$ only where $u_i+v_j=c_{ij}$. This is *complementary slackness*, and
-# it is how we prove the relay best.
+# Both sides are equal when every cell in use is *tight*: $\gamma_{ij}>0$ only where $u_i+v_j=c_{ij}$. This is *complementary slackness*, and it
+# will prove the relay best.
 #
 # **On paper.** Set $v_{\text{Monday}}=0$ and make the four cells of the relay tight:
 #
 # - Monday to Monday costs 0, so $u_{\text{Monday}}=0$; Tuesday to Monday costs 0.2, so $u_{\text{Tuesday}}=0.2$.
 # - Tuesday to Tuesday costs 0, so $v_{\text{Tuesday}}=-0.2$; banana to Tuesday costs 0.4, so $u_{\text{banana}}=0.6$.
 #
-# Nobody delivers to banana; any price up to the limit will do there, say $-0.6$. The bill: $0.3\times 0.2+0.2\times 0.6-0.4\times 0.2=0.10$. Plan and
-# prices meet, so neither can be improved.
+# Nothing is delivered to banana; any price within the limit will do there, say $-0.6$ (a discount). The bill:
+# $0.3\times 0.2+0.2\times 0.6-0.4\times 0.2=0.10$. Plan and bill meet, so neither can be improved.
 
 # %%
 u, v = np.array([0.0, 0.2, 0.6]), np.array([0.0, -0.2, -0.6])
 for i, j in np.ndindex(3, 3):
-    trip = f"{worked.TOKENS[i]:7} to {worked.TOKENS[j]:7}"
-    print(f"{trip}  moved {relay[i, j]:.1f}  cost {worked.COST[i, j]:.1f}  price {u[i] + v[j]:4.1f}  slack {worked.COST[i, j] - u[i] - v[j]:.1f}")
+    trip, cost, price = f"{worked.TOKENS[i]:7} to {worked.TOKENS[j]:7}", worked.COST[i, j], u[i] + v[j]
+    print(f"{trip}  moved {relay[i, j]:.1f}  cost {cost:.1f}  price {price:4.1f}  slack {cost - price:.1f}")
 print(f"bill {worked.P @ u + worked.TAU @ v:.2f}")
 
 # %% [markdown]
-# Read the last two columns: no slack is negative, and where something moves it is 0. (Banana to banana is tight and unused, which is allowed.)
+# No slack is negative, and where something moves it is 0. (Banana to banana, tight and unused, is allowed.)
 #
-# That such prices *always* exist is *strong duality*, a theorem about all linear programs that have a solution. `transport.emd` returns them with
-# each answer, and `gap`, the plan's cost minus the bill. You need not trust the solver: you can check its proof.
+# That such prices *always* exist is *strong duality*, a theorem on linear programs that have a solution. `transport.emd` returns them, with the
+# `gap` between plan and bill. You need not trust a solver: check its proof.
 
 # %%
 piles, holes = rng.dirichlet(np.ones(20), 200), rng.dirichlet(np.ones(20), 200)
 many = transport.emd_many(piles, holes, rng.uniform(size=(200, 20, 20)))
 print(f"200 random problems, largest gap {np.abs(many.gap).max():.1e}")
-print("ours and the solver's:", u, v, solved.u.round(2), solved.v.round(2))
+print("u, ours and the solver's:", u, solved.u.round(2))
+print("v, ours and the solver's:", v, solved.v.round(2))
 
 # %% [markdown]
-# The prices differ from ours by a constant: raise all $u_i$ and lower all $v_j$ by the same amount and no sum changes. (The redundant condition
-# again.) To fix it, `emd` makes $\sum_j\tau_jv_j=0$, so that $p\cdot u$ alone is the distance.
+# Ours differ by a constant: raise all $u_i$ and lower all $v_j$ by the same amount, and no bill changes. To fix it, `emd` makes
+# $\sum_j\tau_jv_j=0$, so that $p\cdot u$ alone is the distance.
 #
 # ### Exercise 03.2 (D6, 8 minutes)
 #
-# Somebody hands you a plan with the right row and column sums, and prices. Do they prove each other optimal? Leave room for rounding, say $10^{-9}$.
+# Given a plan with the right sums, and prices: do they prove each other optimal? Leave room for rounding, say $10^{-9}$.
 #
 # <details><summary>I accept a proof that is wrong</summary>
 #
-# There are two things to check: the haulier's limit in every cell, and tightness in the cells that carry mass.
+# Check two things: the limit in every cell, tightness in the cells that carry mass.
 # </details>
 
 # %% tags=["exercise:03.2"]
@@ -173,9 +171,9 @@ check.run("03.2", proves_optimal)
 # %% [markdown]
 # ## What one more unit costs
 #
-# The haulier's limit does not mention $p$. So his prices stay acceptable for every other $p'$, and weak duality gives $\mathcal C[p',\tau]\ge p'\cdot
-# u+\tau\cdot v$, with equality at $p$: the prices are a tangent from below. Where there is only one tangent, its slope is the derivative. Move
-# $\epsilon$ of the model's mass from token $k$ to token $i$, and the distance grows by $\epsilon\,(u_i-u_k)$.
+# The limit does not mention $p$. So the same prices are allowed for any other $p'$, and by weak duality
+# $\mathcal C[p',\tau]\ge p'\cdot u+\tau\cdot v$, with equality at $p$: a tangent from below. Where there is only one tangent, its slope is the
+# derivative: move $\epsilon$ of the mass from token $k$ to token $i$, and the distance grows by $\epsilon\,(u_i-u_k)$.
 
 # %%
 h = 1e-6
@@ -183,56 +181,57 @@ distance = lambda p: transport.emd(p, worked.TAU, worked.COST).value
 for i, k in [(2, 0), (2, 1), (1, 0)]:
     step = h * (np.eye(3)[i] - np.eye(3)[k])
     slope = (distance(worked.P + step) - distance(worked.P - step)) / (2 * h)
-    print(f"{worked.TOKENS[k]} to {worked.TOKENS[i]:7}: measured {slope:.6f}, u_i - u_k = {solved.u[i] - solved.u[k]:.6f}")
+    print(f"{worked.TOKENS[k]:7} to {worked.TOKENS[i]:7}: measured {slope:.6f}, u_i - u_k = {solved.u[i] - solved.u[k]:.6f}")
 
 # %% [markdown]
-# A unit that strays from Monday to banana costs 0.6 more, not 1: the price knows about the relay. For how long? Move more, and watch.
+# A unit that strays from Monday to banana costs 0.6, not 1: the price knows about the relay. For how long?
 
 # %%
 t = np.linspace(-0.2, 0.5, 141)
 models = worked.P + np.outer(t, [-1, 0, 1])
 figure = kit.new_figure(6.4, 3)
-axes = figure.subplots()
-axes.plot(t, transport.emd_many(models, worked.TAU, worked.COST).value, color=kit.COLOURS["emd"], lw=2, label="EMD")
-axes.plot(t, models @ u + worked.TAU @ v, "--", color=kit.COLOURS["ink"], lw=1, label="tangent p·u + τ·v")
-axes.set(xlabel="mass moved from Monday to banana", ylabel="cost")
-axes.legend(frameon=False)
+with kit.rc_context(kit.STYLE):
+    axes = figure.subplots()
+    axes.plot(t, transport.emd_many(models, worked.TAU, worked.COST).value, color=kit.COLOURS["emd"], lw=2, label="EMD")
+    axes.plot(t, models @ u + worked.TAU @ v, "--", color=kit.COLOURS["ink"], lw=1, label="tangent p·u + τ·v")
+    axes.plot(0, solved.value, "o", color=kit.COLOURS["p"], label="our p")
+    axes.set(xlabel="mass moved from Monday to banana", ylabel="cost")
+    axes.legend()
 alt = "EMD as mass moves from Monday to banana: straight pieces with kinks at -0.1 and 0.2; the tangent of slope 0.6 touches between them."
 kit.show(figure, alt)
 
 # %% [markdown]
-# The kink at 0.2 is where Tuesday has nothing left to pass on; from there a unit costs its full 1. As the largest of many tangents, the distance is
-# convex in $p$, with corners. At a corner several price lists are optimal, and there is a slope to the left and another to the right.
+# Until 0.2: there Tuesday has nothing left to pass on, and a unit costs its full 1. The distance, the largest of its tangents, is convex in $p$,
+# with corners where several price lists are optimal.
 #
 # ## Few cells do all the work
 #
-# Suppose the cells in use close a circuit: pile, hole, pile, hole and back. Add $\epsilon$ to every second cell and take it from the others: all sums
-# stay. The cost changes in proportion to $\epsilon$, so one of the two directions does not raise it. Go that way until a cell is empty, and repeat
-# until no circuit is left. Cells without a circuit form a forest on $k$ piles and $m$ holes, and a forest has at most $k+m-1$ edges. Such plans are
-# called *basic*, some optimal plan is always basic (D6), and simplex methods stop at one. Our relay: $3+2-1=4$ cells.
+# Draw piles and holes as dots, cells in use as lines. If lines close a circuit, add $\epsilon$ to every second cell and take it from the others:
+# all sums stay. The cost changes in proportion to $\epsilon$, so one direction does not raise it. Go that way until a cell is empty; repeat until
+# no circuit is left. Now each line joins parts that were separate, so $k$ piles and $m$ holes have at most $k+m-1$ lines. Such a plan is *basic*:
+# some optimal plan always is (D6), and simplex methods find one. Our relay: $3+2-1=4$ cells.
 
 # %%
 used = (many.plan > 1e-12).sum(axis=(1, 2))
-print("20 random piles and holes, cells used:", np.unique(used))
+print("20 random piles and holes, cells used:", np.unique(used), "of", many.plan[0].size)
 same = np.full(20, 1 / 20)
-print("20 equal piles and holes:", (transport.emd(same, same, rng.uniform(size=(20, 20))).plan > 1e-12).sum())
+print("20 equal piles and holes, cells used:", (transport.emd(same, same, rng.uniform(size=(20, 20))).plan > 1e-12).sum())
 
 # %% [markdown]
-# Of 400 cells a basic plan uses 39 at most. Equal piles need still fewer, one cell each: the plan just pairs them up.
+# Equal piles are just paired up.
 #
 # ## Costs that need no solver
 #
-# **The 0/1 cost.** All moves cost 1, so the cost is the mass that does not stay, $1-\sum_i\gamma_{ii}$. No more than $\min(p_i,\tau_i)$ can stay, and
-# a plan can keep that much everywhere. Hence
+# **The 0/1 cost.** Every move costs 1, so a plan costs what does not stay, $1-\sum_i\gamma_{ii}$. At most $\min(p_i,\tau_i)$ can stay at $i$, and a
+# plan can keep that much everywhere. As $\min(a,b)=\tfrac12(a+b-|a-b|)$,
 #
 # $$\mathcal C[p,\tau]=1-\sum_i\min(p_i,\tau_i)=\tfrac12\sum_i|p_i-\tau_i|, \tag{D8}$$
 #
 # the *total variation*. In our example: $\tfrac12(0.1+0.1+0.2)=0.2$.
 #
-# **Ordered classes**, say ratings, with cost $|i-j|$. Let $P_k=p_1+\dots+p_k$ and $T_k$ likewise. Across the border between $k$ and $k+1$ at least
-# $|P_k-T_k|$ must be carried, since that much too much or too little lies to the left of it. A trip from $i$ to $j$ crosses $|i-j|$ borders, so the
-# cost is at least $\sum_k|P_k-T_k|$. The plan that keeps the order (the first grain to the first place, and so on) crosses no border both ways, so it
-# attains this.
+# **Ordered classes**, say ratings, with cost $|i-j|$. Let $P_b=p_1+\dots+p_b$ and $T_b$ likewise. Left of the border between $b$ and $b+1$ lies
+# $P_b-T_b$ too much (or too little), so at least $|P_b-T_b|$ must cross it. A trip from $i$ to $j$ crosses $|i-j|$ borders: the cost is at least
+# $\sum_b|P_b-T_b|$. The plan that keeps the order (first grain to first place) crosses no border both ways and attains this.
 
 # %%
 worst = {"0/1": 0.0, "|i-j|": 0.0}
@@ -245,11 +244,11 @@ print("largest error over 200 problems:", {name: f"{error:.0e}" for name, error 
 # %% [markdown]
 # ### Exercise 03.3 (D8, 5 minutes)
 #
-# Write the distance for ordered classes with cost $|i-j|$, without a solver.
+# Write the distance under the cost $|i-j|$ without a solver.
 #
 # <details><summary>My value does not depend on how far the mass moves</summary>
 #
-# Comparing entry by entry gives total variation. Sum up from the left first, then compare.
+# Sum up from the left first, then compare.
 # </details>
 
 # %% tags=["exercise:03.3"]
@@ -261,22 +260,22 @@ def ordered_emd(p, tau):
 check.run("03.3", ordered_emd)
 
 # %% [markdown]
-# **Powers, $|i-j|^k$.** Does the plan that keeps the order stay best? If two trips cross, $i<i'$ but $j'<j$, uncross them. That never costs more if
+# **Powers, $|i-j|^k$.** Is keeping the order still best? If two trips cross, $i<i'$ but $j'<j$, uncross them. That never costs more if
 #
 # $$c_{ij'}+c_{i'j}\le c_{ij}+c_{i'j'}\qquad\text{for all } i<i',\ j'<j,$$
 #
-# which holds for $k\ge 1$, where $|x|^k$ is convex: the same total, spread more evenly. It is enough to test neighbours, because larger rectangles
-# are sums of small ones.
+# which holds for $k\ge 1$, where $|x|^k$ is convex: the uncrossed differences have the same sum and lie closer together. Testing neighbours is
+# enough, since larger rectangles are sums of small ones.
 
 # %%
 for k in (0.5, 1, 2, 3):
     c = costs.ordinal(8, k)
-    excess = c[:-1, :-1] + c[1:, 1:] - c[:-1, 1:] - c[1:, :-1]
-    print(f"k = {k:3}: uncrossing costs at most {excess.max():5.2f} more")
+    change = c[:-1, :-1] + c[1:, 1:] - c[:-1, 1:] - c[1:, :-1]
+    print(f"k = {k:3}: uncrossing neighbours changes the cost by {change.max():+.2f} at most")
 
 # %% [markdown]
-# **On paper**, for $k<1$: take $p=(\tfrac12,\tfrac12,0)$ and $\tau=(0,\tfrac12,\tfrac12)$. Keeping the order moves both halves one step and costs 1.
-# Leaving the middle in place and jumping over it costs $\tfrac12\,2^k$: less than 1 exactly when $k<1$.
+# **On paper**, for $k<1$: take $p=(\tfrac12,\tfrac12,0)$ and $\tau=(0,\tfrac12,\tfrac12)$. Keeping the order moves both halves one step, at a cost
+# of 1; leaving the middle in place and jumping over it costs $\tfrac12\,2^k$, which is less exactly when $k<1$.
 
 # %%
 p, tau = np.array([0.5, 0.5, 0.0]), np.array([0.0, 0.5, 0.5])
@@ -287,15 +286,14 @@ for k in (0.25, 0.5, 1, 2):
 # %% [markdown]
 # ### Predict first
 #
-# Below, one $p$ and one $\tau$ under four costs; a green dot is mass carried from its row to its column, and the diagonal stays put. Under which
-# costs does as much as possible stay? Which plan keeps the order, a staircase from top left to bottom right?
+# Below, one $p$ and one $\tau$ under four costs. A green dot is mass carried from its row to its column. Under which costs will as much stay (on
+# the diagonal) as can? Under which will the dots keep the order, a staircase?
 
 # %%
 kit.show(*transport_explorer.panel())
 
 # %% [markdown]
-# Now try to make the plan jump with $k$ above 1 (you cannot), and find an orange square without a dot: a price that is tight on a trip nobody makes.
-# With the 0/1 cost, compare EMD and total variation.
+# The square keeps the order and moves nearly everything a little; the others leave in place what they can. Now find an orange square (a tight cell) without a dot.
 
 # %%
 transport_explorer.explorer()
@@ -303,17 +301,17 @@ transport_explorer.explorer()
 # %% [markdown]
 # ## Why not for a whole vocabulary?
 #
-# GPT-2 knows 50,257 tokens. The program has a variable for each pair of them, and the solver wants the cost matrix in memory:
+# GPT-2 knows 50,257 tokens, and the program has a variable for each pair:
 
 # %%
 V = 50257
 print(f"{V**2:.2e} variables, {2 * V} conditions; the cost matrix takes {V**2 * 8 / 1e9:.1f} GB in float64")
 
 # %% [markdown]
-# And time? Real words this time, under the cosine cost, $n$ of them at random:
+# And time? We take $n$ real words at random, under the cosine cost:
 
 # %% tags=["timing"]
-cosine, sizes, medians = costs.cosine(load_words().embedding), (50, 100, 200, 400, 800), []
+cosine, sizes, medians = costs.cosine(load_words().embedding), (100, 200, 400, 800), []
 for n in sizes:
     seconds = []
     for _ in range(5):
@@ -323,25 +321,26 @@ for n in sizes:
         transport.emd(*problem)
         seconds.append(time.perf_counter() - begun)
     medians.append(np.median(seconds))
-    print(f"n = {n:3}: {1000 * medians[-1]:7.2f} ms")
+    print(f"n = {n:4}: {1000 * medians[-1]:7.2f} ms")
 exponent, offset = np.polyfit(np.log(sizes), np.log(medians), 1)
-print(f"time grows like n^{exponent:.2f}; extrapolated to n = {V}: {np.exp(offset) * V**exponent / 60:.0f} minutes")
+print(f"time grows like n^{exponent:.2f}; extrapolated to n = {V}: {np.exp(offset) * V**exponent / 60:.1f} minutes")
 
 # %% [markdown]
-# That is for *one* predicted token, and a training batch has thousands. The last figure is an extrapolation far beyond what was measured: read it as
-# "hopeless", not as minutes.
+# That is *one* predicted token; a training batch has thousands. The last figure is an extrapolation far beyond the measurement: read it as
+# "hopeless".
 #
 # ## The usual way out blurs
 #
-# Let the plan pay for straying from the *product plan* $p_i\tau_j$, which sends every pile to all holes alike: minimise
-# $\sum_{ij}\gamma_{ij}c_{ij}+\varepsilon\,\mathrm{KL}(\gamma\Vert p\,\tau^{\mathsf T})$. *Sinkhorn's iteration* solves this by rescaling rows and
-# columns in turn, which suits GPUs. The price: no cell of the plan is empty any more.
+# Let the plan also pay for straying from the *product plan* $p_i\tau_j$, which serves all holes from every pile: minimise
+# $\sum_{ij}\gamma_{ij}c_{ij}+\varepsilon\,\mathrm{KL}(\gamma\Vert p\,\tau^{\mathsf T})$. *Sinkhorn's iteration* does it by rescaling rows and
+# columns in turn. But now every pile serves every hole a little:
 
 # %%
 for epsilon in (0.01, 0.1, 1, 10):
     plan = transport.entropic(worked.P, worked.TAU, worked.COST, epsilon)[1]
     print(f"epsilon {epsilon:5}: transport cost {(plan * worked.COST).sum():.4f}, banana goes {plan[2].round(3)}")
 print(f"product plan : transport cost {worked.P @ worked.COST @ worked.TAU:.4f}, banana goes {worked.P[2] * worked.TAU}")
+print(f"from p to p itself, epsilon 0.1: {transport.entropic(worked.P, worked.P, worked.COST, 0.1)[0]:.4f}")
 
 # %%
 place = np.arange(20)
@@ -350,12 +349,11 @@ p, tau = bump(10, 3), bump(5, 1.5) + bump(15, 2)
 kit.show(*figures.entropic_plans(p / p.sum(), tau / tau.sum(), costs.ordinal(20, 2), (1, 10, 100)))
 
 # %% [markdown]
-# The blur is a bias: even $\mathcal C_\varepsilon[p,p]$ is not 0. And it still needs all $V^2$ costs. Lesson 05 returns to the two ends of this road
-# (D12).
+# The blur is a bias: even staying at home costs something. And all $V^2$ costs are still needed. More in lesson 05 (D12).
 #
 # ## What we learned
 #
-# The lesson's formulas, checked just now against independent computations:
+# Every formula, checked just now against an independent computation:
 
 # %%
 formulas.show("03")
@@ -364,12 +362,10 @@ formulas.show("03")
 worked.table("03")
 
 # %% [markdown]
-# **What to doubt.** We measured one solver on dense random distributions; a model's $p$ is far from uniform, and near-empty piles can be dropped. And
-# all of this is for a soft label. In training the label is *one-hot*: a single hole. How many plans are there then? [04 · When is that cheap to
-# compute?](04_one_hot_closed_form.ipynb) Full proofs are in the [appendix](appendix_derivations.ipynb).
+# **What to doubt.** We timed one solver on random distributions; dropping a model's nearly empty tokens would shrink the program. And with a
+# one-hot label there is a single hole. How many plans are there then? See [04 · When is that cheap to compute?](04_one_hot_closed_form.ipynb) Full
+# proofs are in the [appendix](appendix_derivations.ipynb).
 #
-# **References.** Su Jianlin, [the article](https://spaces.ac.cn/archives/9797) (2023), A4. Rubner, Tomasi and Guibas, *A metric for distributions
-# with applications to image databases* (1998), which named the earth mover. Peyré and Cuturi, [*Computational optimal
-# transport*](https://arxiv.org/abs/1803.00567) (2019), chapters 2 to 4. Bonneel et al., *Displacement interpolation using Lagrangian mass transport*
-# (2011), POT's solver. Gangbo and McCann, *The geometry of optimal transportation* (1996), for concave costs. Cuturi, [*Sinkhorn
-# distances*](https://arxiv.org/abs/1306.0895) (2013).
+# **References.** Su Jianlin, [the article](https://spaces.ac.cn/archives/9797) (2023), A4. Peyré and Cuturi,
+# [*Computational optimal transport*](https://arxiv.org/abs/1803.00567) (2019). [POT](https://pythonot.github.io), the solver. Cuturi,
+# [*Sinkhorn distances*](https://arxiv.org/abs/1306.0895) (2013).

@@ -1,0 +1,1054 @@
+# %% [markdown]
+# # Appendix · Why is each formula true?
+#
+# The article that this course follows, Su Jianlin's [EMO: a classification loss designed on the idea of optimal
+# transport](https://spaces.ac.cn/archives/9797), ends with a heading for derivations and notes, and nothing below it. This page is what could stand
+# there: every formula, its proof without gaps, the traps around it, and directly below each proof a cell that tries it on numbers. You need linear
+# algebra, calculus and a little probability; nothing else is assumed. The lessons give the ideas and the pictures. Come here when you want to be
+# *sure*.
+#
+# ## Contents
+#
+# A1 to A9 are the article's nine formulas, in its order. D1 to D12 go beyond it and stand where they belong. (D7 and D11 concern the published
+# training objective; they are taught in lesson 06.)
+#
+# | in the article | formula and proof | what it says | idea in lesson |
+# | --- | --- | --- | --- |
+# | | [Conventions](#Conventions), [softmax](#Softmax-and-its-derivative) | zeros, infinities, one derivative used everywhere | |
+# | Divergences | [A1](#A1-The-log-loss) | the log loss | [01](01_cross_entropy_is_kl.ipynb) |
+# | | [A2](#A2-Soft-labels) | cross-entropy for soft labels | [01](01_cross_entropy_is_kl.ipynb) |
+# | | [A3](#A3-Cross-entropy-is-KL-plus-a-constant) | it is KL plus a constant, and proper | [01](01_cross_entropy_is_kl.ipynb) |
+# | | [D10](#D10-An-f-divergence-sees-only-the-target) | for one-hot labels every f-divergence sees the target alone | [02](02_f_divergences.ipynb) |
+# | Optimal transport | [A4](#A4-The-earth-mover-distance) | the distance, a linear program | [03](03_exact_emd_linear_programming.ipynb) |
+# | | [D6](#D6-Duality-and-basic-plans) | its dual, and how few entries a plan needs | [03](03_exact_emd_linear_programming.ipynb) |
+# | | [D8](#D8-Total-variation-and-ordered-classes) | two costs with a closed form | [03](03_exact_emd_linear_programming.ipynb) |
+# | | [A5](#A5-One-plan-for-a-one-hot-label) | one-hot labels: no choice of plan | [04](04_one_hot_closed_form.ipynb) |
+# | | [A6](#A6-The-product-bound) | soft labels: a cheap upper bound | [04](04_one_hot_closed_form.ipynb) |
+# | Cost function | [A7](#A7-Zero-one-cost-and-accuracy) | the 0/1 cost gives smoothed accuracy | [04](04_one_hot_closed_form.ipynb) |
+# | | [D2](#D2-Why-the-one-hot-loss-is-not-proper) | the average loss is linear, hence not proper | [04](04_one_hot_closed_form.ipynb) |
+# | | [A8](#A8-The-cosine-cost) | the cosine cost is half a squared distance | [05](05_cosine_cost.ipynb) |
+# | | [D3](#D3-The-sandwich) | bounds from both sides | [05](05_cosine_cost.ipynb) |
+# | | [D4](#D4-Which-costs-are-metrics) | the cosine cost is no metric, and what follows | [05](05_cosine_cost.ipynb) |
+# | | [A9](#A9-The-EMO-loss) | EMO: average first, compare once | 06 |
+# | beyond it | [D1](#D1-The-gradient-of-EMO) | its gradient, and where that vanishes | 06 |
+# | | [D5](#D5-The-version-that-normalises-twice) | a plausible wrong version | 06 |
+# | | [D9](#D9-Debiasing-makes-it-proper) | a proper relative at the same price | 06 |
+# | | [D12](#D12-Entropic-transport) | the road from the exact distance to the bound | [05](05_cosine_cost.ipynb) |
+
+# %% tags=["bootstrap"]
+
+# %% [markdown]
+# Every check below calls `confirm`, which stops the page when a claim is off by more than the tolerance that it names: rounding only for
+# identities, a little more where a solver or a numerical derivative takes part.
+
+# %%
+import numpy as np
+from scipy.optimize import linprog
+from scipy.special import logsumexp, softmax
+
+from emo_teach import costs, divergences, transport, worked
+
+rng = np.random.default_rng(0)
+
+
+# %%
+def confirm(claim, error, tolerance=1e-12):
+    worst = np.max(np.abs(error))
+    if not worst <= tolerance:
+        raise AssertionError(f"{claim}: off by {worst:.1e}")
+    print(f"holds within {tolerance:.0e}: {claim}")
+
+
+def slope(loss, z, h=1e-6):
+    return np.array([(loss(z + step) - loss(z - step)) / (2 * h) for step in h * np.eye(z.size)])
+
+
+# %% [markdown]
+# ## Conventions
+#
+# **Distributions.** There are $n$ tokens. $p$ is the model, $\tau$ the label: vectors with entries at least 0 that sum to 1, the points of the
+# *simplex* $\Delta$. The *support* of $p$ is the set of tokens with $p_i>0$. $\delta_t$ is the one-hot vector of token $t$, $\mathbf 1$ the vector
+# of ones, $p\cdot u=\sum_ip_iu_i$. A cost is any real matrix $C=(c_{ij})$; where a proof needs $c_{ij}\ge 0$, symmetry or $c_{ii}=0$, it says so.
+# Logarithms are natural. *On paper* always means the course's example: tokens Monday, Tuesday, banana, $p=(.5,.3,.2)$, $\tau=(.6,.4,0)$, target
+# Monday, costs $.2$ (Monday-Tuesday), $1$ (Monday-banana), $.4$ (Tuesday-banana).
+#
+# **Zeros and logarithms.** We set $0\log 0=0$. This is a limit, not a whim: with $x=e^{-s}$ we get $x\log x=-s\,e^{-s}\to 0$ as $s\to\infty$. For
+# $a>0$ we set $a\log(a/0)=+\infty$, also a limit. A computer knows neither: `0 * log(0)` is `nan`.
+#
+# **Generators.** Let $f$ be convex on $(0,\infty)$ with $f(1)=0$. Two limits then always exist, finite or $+\infty$:
+#
+# $$f(0)=\lim_{u\to 0}f(u),\qquad f'_\infty=\lim_{u\to\infty}\frac{f(u)}{u}\quad\text{(the recession slope)}.$$
+#
+# *Proof.* Let $s(u)=f(u)/(u-1)$ for $u\ne 1$: the slope of the chord from $(1,0)$ to $(u,f(u))$. For convex $f$ chord slopes from a fixed point
+# increase with $u$. So $s(u)$ has a limit as $u\to\infty$, and $f(u)/u=s(u)\,(u-1)/u$ has the same one. As $u\to 0$, $s(u)$ falls to a limit in
+# $[-\infty,\infty)$, and $f(u)=-s(u)(1-u)$ tends to minus that limit. ∎
+#
+# With these, $q\,f(a/q)$ is given a meaning for all $a,q\ge 0$:
+#
+# $$0\cdot f\!\left(\tfrac a0\right)=a\,f'_\infty\quad(a>0),\qquad 0\cdot f\!\left(\tfrac00\right)=0.$$
+#
+# The first is the limit as $q\to 0$, since $q\,f(a/q)=a\cdot f(u)/u$ with $u=a/q\to\infty$. The second says that a token which neither side uses
+# costs nothing.
+
+# %%
+for g in divergences.GENERATORS.values():
+    small, large = float(g.f(1e-12)), float(g.f(1e12)) / 1e12
+    print(f"{g.name:18} f(1e-12) = {small:8.1e}, f(0) = {g.at_zero:6.4f};  f(1e12)/1e12 = {large:8.1e}, limit {g.slope_at_infinity:6.4f}")
+
+# %% [markdown]
+# (Where the limit is `inf`, the number beside it is large or, for logarithms, growing slowly.)
+#
+# ## Softmax and its derivative
+#
+# A network outputs logits $z$, and $p_i=e^{z_i}/\sum_ke^{z_k}$. Three facts, used throughout.
+#
+# **Derivative.** $\partial p_i/\partial z_j=p_i(\delta_{ij}-p_j)$, where $\delta_{ij}$ is 1 for $i=j$ and 0 otherwise. *Proof.* Take logarithms:
+# $\log p_i=z_i-\ell(z)$ with $\ell(z)=\log\sum_ke^{z_k}$. Since $\partial\ell/\partial z_j=e^{z_j}/\sum_ke^{z_k}=p_j$, we get $\partial\log
+# p_i/\partial z_j=\delta_{ij}-p_j$; multiply by $p_i$. ∎
+#
+# **Chain rule.** Let a loss $L(p)$ have partial derivatives $g_i=\partial L/\partial p_i$. Then
+#
+# $$\frac{\partial L}{\partial z_j}=\sum_ig_i\,p_i(\delta_{ij}-p_j)=p_j\,\big(g_j-\textstyle\sum_ip_ig_i\big).$$
+#
+# The same number added to all $g_i$ changes nothing. So it does not matter how $L$ is continued off the simplex, and the components of the gradient
+# sum to 0: softmax ignores a constant added to all logits.
+#
+# **Log-sum-exp.** $\ell$ is convex, and $\max_kz_k\le\ell(z)\le\max_kz_k+\log n$. *Proof.* The matrix of second derivatives is
+# $J=\operatorname{diag}(p)-pp^\top$, by the first fact, and $x^\top Jx=\sum_ip_ix_i^2-(\sum_ip_ix_i)^2$ is the variance of $x$ under $p$: never
+# negative, and 0 only for constant $x$, as all $p_i>0$. For the bounds, $e^{\max z}\le\sum_ke^{z_k}\le n\,e^{\max z}$. ∎
+#
+# *Trap.* `exp(800)` overflows. Use $\ell(z)=m+\log\sum_ke^{z_k-m}$ with $m=\max_kz_k$.
+
+# %%
+z, direction = rng.normal(size=5), rng.normal(size=5)
+p = softmax(z)
+J = np.diag(p) - np.outer(p, p)
+confirm("dp_i/dz_j = p_i (delta_ij - p_j)", slope(softmax, z) - J, 1e-9)
+confirm("x'Jx is the variance of x under p", direction @ J @ direction - p @ (direction - p @ direction) ** 2)
+excess = logsumexp(z) - z.max()
+confirm("max <= logsumexp <= max + log n", max(-excess, excess - np.log(5), 0))
+
+# %% [markdown]
+# ## A1 The log loss
+#
+# $$\mathcal L=-\log p_t \tag{A1}$$
+#
+# *The idea: [lesson 01](01_cross_entropy_is_kl.ipynb).* A definition needs no proof but a reason. A text $x_1,\dots,x_N$ has, by the definition of
+# conditional probability, $\Pr(x_1,\dots,x_N)=\prod_k\Pr(x_k\mid x_1,\dots,x_{k-1})$. The model's $p_t$ at position $k$ is its word for the $k$-th
+# factor. The text is most probable under the model where the product is largest, that is where minus its logarithm, the *sum* of the log losses, is
+# smallest. So A1, averaged over tokens, is maximum likelihood. ∎
+#
+# On $(0,1]$ it falls strictly from $+\infty$ to 0. *On paper:* $-\log .5=\log 2$.
+
+# %%
+factors = rng.uniform(0.01, 1, 12)  # what a model gave to the twelve tokens of a text
+models = np.stack([factors, 1 - factors], axis=1)
+sum_of_losses = sum(divergences.log_loss(model, 0) for model in models)
+confirm("sum of log losses = -log of the product", sum_of_losses + np.log(factors.prod()))
+confirm("on paper: log 2", divergences.log_loss(worked.P, worked.TARGET) - np.log(2))
+
+# %% [markdown]
+# ## A2 Soft labels
+#
+# $$\mathrm{CE}(\tau,p)=-\sum_i\tau_i\log p_i \tag{A2}$$
+#
+# *The idea: [lesson 01](01_cross_entropy_is_kl.ipynb).* Three claims.
+#
+# 1. *For $\tau=\delta_t$ it is A1.* Terms with $\tau_i=0$ are 0, by $0\log p_i=0$, even where $p_i=0$; the one left is $-1\cdot\log p_t$.
+# 2. *A soft label is an average of hard ones.* If the label $t$ is drawn from $\tau$, the mean log loss is $\sum_t\tau_t(-\log p_t)$ by the
+#    definition of a mean, and that is A2. Training on many one-hot labels with frequencies $\tau$ is training on $\tau$.
+# 3. *In logits* $\mathrm{CE}=\ell(z)-\tau\cdot z$. Put $\log p_i=z_i-\ell(z)$ into A2 and use $\sum_i\tau_i=1$. It is convex in $z$, as $\ell$ is
+#    convex and the rest linear; its gradient is $p-\tau$. ∎
+#
+# *On paper:* $-.6\log .5-.4\log .3$.
+
+# %%
+z, tau = rng.normal(size=6), rng.dirichlet(np.ones(6))
+p = softmax(z)
+hard = [divergences.log_loss(p, t) for t in range(6)]
+confirm("CE is the mean of hard losses", divergences.cross_entropy(tau, p) - tau @ hard)
+confirm("CE = logsumexp(z) - tau.z", divergences.cross_entropy(tau, p) - (logsumexp(z) - tau @ z))
+confirm("its gradient is p - tau", slope(lambda z: divergences.cross_entropy(tau, softmax(z)), z) - (p - tau), 1e-8)
+
+# %% [markdown]
+# ## A3 Cross entropy is KL plus a constant
+#
+# $$\mathrm{KL}(\tau\Vert p)=\sum_i\tau_i\log\frac{\tau_i}{p_i}=\sum_i\tau_i\log\tau_i-\sum_i\tau_i\log p_i=\mathrm{CE}(\tau,p)-H(\tau) \tag{A3}$$
+#
+# *The idea: [lesson 01](01_cross_entropy_is_kl.ipynb).* *Proof.* If some token has $\tau_i>0=p_i$, both sides are $+\infty$, since
+# $H(\tau)=-\sum_i\tau_i\log\tau_i$ is finite. Otherwise every term is finite: where $\tau_i>0$, split the logarithm; where $\tau_i=0$, all terms
+# are 0. Sum. ∎
+#
+# $H(\tau)$ does not contain $p$. So CE and KL have the same minimisers in $p$ and, as functions of the logits, the same gradient $p-\tau$.
+#
+# **Gibbs' inequality.** $\mathrm{KL}(\tau\Vert p)\ge 0$, with equality only for $p=\tau$.
+#
+# *Proof.* We use $\log x\le x-1$, with equality only at $x=1$ (the derivative of $x-1-\log x$ is $1-1/x$: negative before 1, positive after). Let
+# $S$ be the support of $\tau$; we may assume $p_i>0$ on $S$, or else KL is infinite. Then
+#
+# $$-\mathrm{KL}(\tau\Vert p)=\sum_{i\in S}\tau_i\log\frac{p_i}{\tau_i}\le\sum_{i\in S}\tau_i\Big(\frac{p_i}{\tau_i}-1\Big)=\sum_{i\in S}p_i-1\le 0.$$
+#
+# If KL is 0, both inequalities are equalities. The first says $p_i=\tau_i$ for all $i\in S$. The second says that $p$ has no mass outside $S$,
+# where $\tau$ has none either. So $p=\tau$. ∎
+#
+# **Cross-entropy is strictly proper.** A loss $L_t(p)$ is *proper* if its mean $\sum_t\tau_tL_t(p)$ over labels drawn from $\tau$ is smallest at
+# $p=\tau$, for every $\tau$, and *strictly* proper if it is smallest there alone. For the log loss the mean is
+# $\mathrm{CE}(\tau,p)=H(\tau)+\mathrm{KL}(\tau\Vert p)$; apply Gibbs. ∎
+#
+# *Trap.* The least possible CE is $H(\tau)$, not 0. A loss curve that flattens above 0 may be perfect.
+
+# %%
+tau, models = rng.dirichlet(np.ones(4)), rng.dirichlet(np.ones(4), 5000)
+kl, ce = divergences.kl(tau, models), divergences.cross_entropy(tau, models)
+confirm("KL = CE - H", kl - (ce - divergences.entropy(tau)))
+confirm("KL >= 0", np.minimum(kl, 0))
+confirm("KL = 0 at p = tau", divergences.kl(tau, tau))
+hole = np.array([0.0, 0.5, 0.5])
+print("tau without the first token:", divergences.kl(hole, worked.P).round(4), " p without it:", divergences.kl(worked.P, hole))
+
+# %% [markdown]
+# **Why the logarithm?** Suppose a loss looks at the target's probability alone, $L_t(p)=F(p_t)$ with $F$ differentiable on $(0,1)$, and there are
+# $n\ge 3$ tokens. If it is proper, then $F(x)=b-a\log x$ with $a\ge0$: *the log loss is the only one.*
+#
+# *Proof.* Let all $\tau_i>0$. Then $p=\tau$ is an interior minimum of $\sum_i\tau_iF(p_i)$ subject to $\sum_ip_i=1$, so by Lagrange's rule
+# $\tau_iF'(\tau_i)$ is the same number for all $i$. Now take any $x,y$ in $(0,1)$ and a $w>0$ with $w<1-x$ and $w<1-y$. Since $n\ge3$, there is a
+# $\tau$ with entries $x$ and $w$ and something positive left for the others, so $xF'(x)=wF'(w)$; likewise $yF'(y)=wF'(w)$. Hence $xF'(x)$ is a
+# constant $-a$, and $F$ is as claimed. Were $a<0$, then $F(x)\to-\infty$ as $x\to0$, and $\tau$ would not be a minimum. ∎
+#
+# *Trap.* For two tokens there are others: with $n=2$, $(1-p_t)^2$ is proper. With three it is not, as its mean loss shows when we look for
+# something better than the truth:
+
+
+# %%
+def mean_square(tau, p):
+    return tau @ (1 - p) ** 2
+
+
+two, three = np.array([0.7, 0.3]), np.array([0.7, 0.2, 0.1])
+for tau in (two, three):
+    found = rng.dirichlet(np.ones(tau.size), 20000)
+    best = min(mean_square(tau, p) for p in found)
+    print(f"{tau.size} tokens: mean loss at the truth {mean_square(tau, tau):.4f}, best of 20000 random models {best:.4f}")
+
+# %% [markdown]
+# ## D10 An f-divergence sees only the target
+#
+# For convex $f$ with $f(1)=0$, in the [conventions](#Conventions) above,
+#
+# $$D_f(\tau\Vert p)=\sum_ip_i\,f\!\left(\frac{\tau_i}{p_i}\right),\qquad
+# D_f(\delta_t\Vert p)=F(p_t):=p_t\,f\!\left(\frac1{p_t}\right)+(1-p_t)\,f(0). \tag{D10}$$
+#
+# *The idea: [lesson 02](02_f_divergences.ipynb).* *Proof.* The target's term is $p_tf(1/p_t)$ (for $p_t=0$: $f'_\infty$). Every other term is
+# $p_if(0/p_i)=p_if(0)$, and 0 where $p_i=0$. The other tokens hold $1-p_t$ together. (If $p_t=1$ and $f(0)=\infty$, there is no term with $p_i>0$
+# left; read $0\cdot\infty$ as 0.) ∎
+#
+# How the wrong mass is spread over Tuesday and banana has dropped out. Some consequences:
+#
+# **Never negative.** $D_f(\tau\Vert p)\ge 0$. *Proof.* Split the tokens by $p_i>0$ and $p_i=0$, and let $a$ and $b$ be $\tau$'s mass on the two
+# parts, $a+b=1$. Jensen's inequality with weights $p_i$ gives $\sum_{p_i>0}p_if(\tau_i/p_i)\ge f(a)$. The other terms add $b\,f'_\infty$. No chord
+# of $f$ is steeper than $f'_\infty$, so $f(a)+b\,f'_\infty\ge f(a+b)=f(1)=0$. ∎
+#
+# **Bounded or not.** Let $f(0)$ be finite. A convex $f$ is the supremum of lines $\alpha u+\beta$ below it, so $p_tf(1/p_t)$ is the supremum of
+# $\alpha+\beta p_t$: convex in $p_t$, and so is $F$. It is 0 at its end $p_t=1$ and nowhere lower, so it never rises on its way there from
+# $F(0)=f'_\infty+f(0)$. The loss is bounded exactly if both limits are finite.
+#
+# **Gradient, any label.** Where $p_i>0$ and $f$ is differentiable, the derivative of $p_if(\tau_i/p_i)$ by $p_i$ is $s_i=f(u_i)-u_if'(u_i)$ with
+# $u_i=\tau_i/p_i$. By the [chain rule](#Softmax-and-its-derivative) $\partial D_f/\partial z_j=p_j(s_j-\sum_ip_is_i)$. For KL, $s_i=u_i\log
+# u_i-u_i(\log u_i+1)=-u_i$, which gives $p_j-\tau_j$ again.
+#
+# **Gradient, one-hot label.** By the same chain rule (now $g_t=F'(p_t)$, all others 0)
+#
+# $$\frac{\partial F}{\partial z_j}=p_tF'(p_t)\,(\delta_{jt}-p_j),\qquad F'(p_t)=f(u)-u\,f'(u)-f(0)\ \text{ at }\ u=1/p_t .$$
+#
+# The vector $\delta_t-p$ does not depend on $f$. **For a one-hot label, all f-divergences pull in cross-entropy's direction; they differ only in
+# how hard.** On the target's own logit the pull is $p_t(1-p_t)F'(p_t)$. ∎
+#
+# | divergence | $f(u)$ | loss $F(p_t)$ | factor $p_tF'(p_t)$ |
+# | --- | --- | --- | --- |
+# | KL | $u\log u$ | $-\log p_t$ | $-1$ |
+# | total variation | $\frac12\lvert u-1\rvert$ | $1-p_t$ | $-p_t$ |
+# | Jensen-Shannon | $\frac12[u\log u-(u+1)\log\frac{u+1}2]$ | $\log2+\frac12[p_t\log p_t-(1+p_t)\log(1+p_t)]$ | $\frac12p_t\log\frac{p_t}{1+p_t}$ |
+# | squared Hellinger | $\frac12(\sqrt u-1)^2$ | $1-\sqrt{p_t}$ | $-\frac12\sqrt{p_t}$ |
+# | Pearson $\chi^2$ | $(u-1)^2$ | $1/p_t-1$ | $-1/p_t$ |
+# | reverse KL, Neyman $\chi^2$ | $-\log u$, $(u-1)^2/u$ | $\infty$ unless $p_t=1$ | none |
+#
+# Each $F$ is the definition worked out. For Pearson: $p(1/p-1)^2+(1-p)=(1-p)^2/p+(1-p)=(1-p)/p$. For Jensen-Shannon use $f(0)=\frac12\log2$.
+
+# %%
+p = softmax(rng.normal(size=5))
+x, one_hot = p[2], np.eye(5)[2]
+js = np.log(2) + (x * np.log(x) - (1 + x) * np.log(1 + x)) / 2
+js_pull = x * np.log(x / (1 + x)) / 2
+table = {"KL": (-np.log(x), -1), "total variation": (1 - x, -x), "Jensen-Shannon": (js, js_pull)}
+table |= {"squared Hellinger": (1 - x**0.5, -(x**0.5) / 2), "Pearson chi2": (1 / x - 1, -1 / x)}
+for name, (value, pull) in table.items():
+    numerical = slope(lambda z, name=name: divergences.f_divergence(name, one_hot, softmax(z)), np.log(p))
+    confirm(f"{name}: F and its gradient", [divergences.f_divergence(name, one_hot, p) - value, *(numerical - pull * (one_hot - p))], 1e-8)
+
+# %% [markdown]
+# *Trap: the average of divergences is not the divergence from the average.* $D_f(\tau\Vert p)$ is 0 at $p=\tau$. But training on one-hot labels
+# drawn from $\tau$ minimises the mean of $D_f(\delta_t\Vert p)$, that is $\sum_t\tau_tF(p_t)$, and that is something else. By "Why the logarithm?"
+# it is proper, for three tokens or more and differentiable $F$, only if $F$ is a multiple of the log loss. For KL the two differ by the constant
+# $H(\tau)$. For Pearson the mean is $\sum_t\tau_t/p_t-1$, smallest where $\tau_t/p_t^2$ is constant (Lagrange; the function is convex): at
+# $p_t\propto\sqrt{\tau_t}$, flatter than the truth. For total variation it is $1-\sum_t\tau_tp_t$, smallest at the mode of $\tau$: sharper than the
+# truth.
+
+# %%
+tau = np.array([0.64, 0.32, 0.04])
+root = np.sqrt(tau) / np.sqrt(tau).sum()
+answers = {"truth": tau, "square root": root, "mode": np.eye(3)[0]}
+for name in ("KL", "Pearson chi2", "total variation"):
+    means = {who: tau @ divergences.one_hot_loss(name, p) for who, p in answers.items()}
+    print(f"{name:16}", ", ".join(f"{who} {mean:.4f}" for who, mean in means.items()), "-> best:", min(means, key=means.get))
+
+# %% [markdown]
+# ## A4 The earth mover distance
+#
+# $$\mathrm{EMD}(p,\tau)=\min_{\gamma\in\Pi}\ \sum_{ij}\gamma_{ij}c_{ij},\qquad
+# \Pi=\Big\lbrace\gamma:\ \gamma_{ij}\ge0,\ \sum_j\gamma_{ij}=p_i,\ \sum_i\gamma_{ij}=\tau_j\Big\rbrace \tag{A4}$$
+#
+# *The idea: [lesson 03](03_exact_emd_linear_programming.ipynb).* A $\gamma$ in $\Pi$ is a *plan* (or coupling): $\gamma_{ij}$ is the mass that goes
+# from $i$ to $j$. The article writes an infimum. Why may we write a minimum?
+#
+# **A best plan exists.** *Proof.* $\Pi$ is not empty: $\gamma_{ij}=p_i\tau_j$ is in it. It is bounded: $0\le\gamma_{ij}\le1$. It is closed:
+# equations and inequalities with $\ge$ survive limits. So it is compact, and the cost, a continuous function, attains its minimum on it. ∎
+#
+# **Rank.** As equations for the $n^2$ unknowns, the $2n$ marginal constraints have rank $2n-1$. *Proof.* A combination of them, with weights
+# $\alpha_i$ for rows and $\beta_j$ for columns, is $\sum_{ij}\gamma_{ij}(\alpha_i+\beta_j)$. It vanishes for *every* matrix $\gamma$ exactly if
+# $\alpha_i+\beta_j=0$ for all $i,j$, that is $\alpha_i=s$ and $\beta_j=-s$ with one number $s$. So the relations among the $2n$ equations form a
+# space of dimension 1, and the rank is $2n-1$. ∎ (The one relation: row sums and column sums have the same total.) In the same way $k$ rows and $m$
+# columns have rank $k+m-1$.
+#
+# **Dimension.** If $p$ and $\tau$ have supports of sizes $k$ and $m$, $\Pi$ has dimension $(k-1)(m-1)$. *Proof.* Entries outside the block of
+# supports are 0, since a sum of non-negative numbers that is 0 has only zeros. Within the block, the solutions of the equations form a flat of
+# dimension $km-(k+m-1)=(k-1)(m-1)$. The product plan has only positive entries there, so a small ball around it in that flat still satisfies
+# $\gamma\ge0$: the polytope fills the flat's dimension. ∎
+#
+# *Trap.* As one equation is redundant, marginals whose totals differ by rounding make the program *infeasible*, if taken literally. Drop one
+# equation, as below, or rescale one side.
+
+
+# %%
+def program(p, tau, cost):
+    n = p.size
+    rows, columns = np.kron(np.eye(n), np.ones(n)), np.kron(np.ones(n), np.eye(n))
+    A = np.concatenate([rows, columns])
+    answer = linprog(cost.ravel(), A_eq=A[:-1], b_eq=np.concatenate([p, tau])[:-1])
+    return answer.fun, answer.x.reshape(n, n), A
+
+
+# %%
+for n in (2, 5, 8):
+    p, tau, cost = rng.dirichlet(np.ones(n)), rng.dirichlet(np.ones(n)), rng.uniform(size=(n, n))
+    value, plan, A = program(p, tau, cost)
+    print(f"n = {n}: {2 * n} equations of rank {np.linalg.matrix_rank(A)}, dimension {n * n - np.linalg.matrix_rank(A)}")
+    confirm("two solvers agree", value - transport.emd(p, tau, cost).value, 1e-9)
+
+# %% [markdown]
+# ## D6 Duality and basic plans
+#
+# $$\mathrm{EMD}(p,\tau)=\max_{u,v}\ p\cdot u+\tau\cdot v\quad\text{subject to}\quad u_i+v_j\le c_{ij}\ \text{ for all } i,j \tag{D6}$$
+#
+# *The idea: [lesson 03](03_exact_emd_linear_programming.ipynb).* $u,v$ are called potentials; think of a carrier who charges $u_i$ for collecting
+# and $v_j$ for delivering, never more than moving it yourself.
+#
+# **Weak duality and slackness.** For every plan $\gamma$ and all feasible $u,v$
+#
+# $$p\cdot u+\tau\cdot v=\sum_{ij}\gamma_{ij}(u_i+v_j)\le\sum_{ij}\gamma_{ij}c_{ij},$$
+#
+# with equality exactly if $u_i+v_j=c_{ij}$ wherever $\gamma_{ij}>0$ (*complementary slackness*). *Proof.* The first step puts in the row and column
+# sums. The second compares term by term, and since each term of the difference, $\gamma_{ij}(c_{ij}-u_i-v_j)$, is at least 0, the sum of the
+# differences is 0 only if each one is. ∎
+#
+# So a plan and potentials that meet this condition *prove each other optimal*. It remains to find potentials for a given best plan. Shortest paths
+# do it.
+#
+# **Strong duality.** *Proof.* Let $\gamma$ be a best plan (A4). Suppose first that all $p_i>0$ and $\tau_j>0$. Draw a directed graph with a node
+# for every row and every column, and
+#
+# - an edge from row $i$ to column $j$ of length $c_{ij}$, for all $i,j$ ("send more this way");
+# - an edge from column $j$ to row $i$ of length $-c_{ij}$, wherever $\gamma_{ij}>0$ ("send less").
+#
+# *No cycle has negative length.* It is enough to look at cycles that visit no node twice, as every other one splits into such. A cycle of two
+# edges, there and back, has length 0. In a longer one, let $\varepsilon$ be the smallest $\gamma_{ij}$ on its "less" edges. Add $\varepsilon$ to
+# $\gamma$ on the "more" edges and take $\varepsilon$ off on the "less" edges. Each node of the cycle has one edge of each kind, so all row and
+# column sums stay; nothing becomes negative; we have a new plan. Its cost has changed by $\varepsilon$ times the cycle's length. As $\gamma$ was
+# best, that length is not negative.
+#
+# *Distances.* Let $d(x)$ be the length of a shortest path from row 1 to node $x$. It exists: row 1 has an edge to every column, and each row $i$,
+# having $p_i>0$, is entered from some column. It is finite, since a walk only gets shorter, or stays, when its cycles are cut out, and paths
+# without repetition are finitely many. A shortest path to one end of an edge, followed by the edge, is a walk to the other end. So
+#
+# $$d(\text{col }j)\le d(\text{row }i)+c_{ij}\ \text{ for all }i,j,\qquad d(\text{row }i)\le d(\text{col }j)-c_{ij}\ \text{ where }\gamma_{ij}>0.$$
+#
+# Put $u_i=-d(\text{row }i)$ and $v_j=d(\text{col }j)$. The first inequality says $u_i+v_j\le c_{ij}$: feasible. Together with the second,
+# $u_i+v_j=c_{ij}$ where $\gamma_{ij}>0$: slackness. By the last result both are optimal and their values equal.
+#
+# *Zeros.* If some $p_i$ or $\tau_j$ are 0, do this on the supports only, then set $v_j=\min_i(c_{ij}-u_i)$ over the rows with mass for each column
+# without, and after that $u_i=\min_j(c_{ij}-v_j)$ over *all* columns for each row without. All constraints hold by construction, and weights of 0
+# leave the value alone. ∎
+#
+# The proof is an algorithm (Bellman and Ford's). Below it turns a plan into potentials.
+
+# %%
+p, tau, cost = rng.dirichlet(np.ones(7)), rng.dirichlet(np.ones(7)), rng.uniform(size=(7, 7))
+plan = transport.emd(p, tau, cost).plan
+row, column = np.where(np.arange(7) == 0, 0.0, np.inf), np.full(7, np.inf)
+for _ in range(14):  # no shortest path has more edges than there are nodes
+    column = np.minimum(column, (row[:, None] + cost).min(axis=0))
+    row = np.minimum(row, np.where(plan > 0, column - cost, np.inf).min(axis=1))
+u, v = -row, column
+confirm("the potentials are feasible", np.maximum(u[:, None] + v - cost, 0))
+confirm("no gap between plan and potentials", (plan * cost).sum() - (p @ u + tau @ v))
+
+# %% [markdown]
+# *On paper.* Banana's $.2$ goes to Tuesday ($.4$ each), and Tuesday sends $.1$ on to Monday ($.2$ each): cost $.08+.02=.10$. Potentials
+# $u=(0,.2,.6)$, $v=(0,-.2,-.6)$ satisfy all nine inequalities and pay $.3\cdot.2+.2\cdot.6-.4\cdot.2=.10$. So no plan does better, and you have
+# proved it in one line.
+#
+# **What comes for free.** (i) $u+s\mathbf 1$, $v-s\mathbf 1$ are as good as $u,v$: potentials are never unique. (ii) As a maximum of functions
+# linear in $(p,\tau)$, EMD is *convex* in $(p,\tau)$. (iii) With optimal $u$ for $p$, the pair $(u,v)$ stays feasible for any other $p'$. So
+# $\mathrm{EMD}(p',\tau)\ge\mathrm{EMD}(p,\tau)+u\cdot(p'-p)$: $u$ is a (sub)gradient of the distance in $p$.
+
+# %%
+u, v = np.array([0, 0.2, 0.6]), np.array([0, -0.2, -0.6])
+confirm("on paper: feasible", np.maximum(u[:, None] + v - worked.COST, 0))
+confirm("on paper: the pair pays .10", worked.P @ u + worked.TAU @ v - 0.10)
+confirm("on paper: so does the solver", transport.emd(worked.P, worked.TAU, worked.COST).value - 0.10)
+others = rng.dirichlet(np.ones(3), 500)
+moved = transport.emd_many(others, worked.TAU, worked.COST).value
+confirm("u is a subgradient", np.minimum(moved - 0.10 - (others - worked.P) @ u, 0))
+
+# %% [markdown]
+# **Basic plans.** Join row $i$ and column $j$ by an edge where $\gamma_{ij}>0$: the plan's *support graph*. A plan is a *vertex* of $\Pi$ if it is
+# not the midpoint of two other plans. Then
+#
+# *a plan is a vertex exactly if its support graph has no cycle, some best plan is a vertex, and a vertex has at most $k+m-1\le 2n-1$ entries above
+# 0* ($k,m$: sizes of the supports).
+#
+# *Proof.* (a) Suppose there is a cycle. Its edges alternate when walked around; add $\varepsilon$ to every second entry and take $\varepsilon$ off
+# the others, or the reverse. For small $\varepsilon$ both are plans, and $\gamma$ is their midpoint: no vertex.
+#
+# (b) Suppose $\gamma$ is the midpoint of two different plans, and let $D\ne0$ be their difference. Its row and column sums are 0. Where
+# $\gamma_{ij}=0$ both plans are 0, so $D$ lives on the support of $\gamma$. A row or column that holds one non-zero of $D$ holds a second, or its
+# sum would not be 0. So in the graph of $D$'s non-zeros one can always walk on by a new edge, and, since the graph is finite, one comes back to a
+# node: a cycle in the support graph.
+#
+# (c) Take a best plan with as few positive entries as possible. If it had a cycle, shift $\varepsilon$ around it as in (a). One direction and its
+# reverse change the cost by opposite amounts; neither may be negative, so both are 0. Increase $\varepsilon$ until the first entry reaches 0: still
+# best, with fewer positive entries. Contradiction. So there is no cycle, and by (b) the plan is a vertex.
+#
+# (d) A graph without cycles on $k+m$ nodes has at most $k+m-1$ edges. ∎
+#
+# *Traps.* A vertex may have fewer entries (*degenerate*: when a part of $p$ and a part of $\tau$ have equal sums, for example at $p=\tau$). And a
+# solver that is not a simplex method may return a mixture of several best plans, which is best but not basic.
+
+# %%
+p, tau, cost = rng.dirichlet(np.ones(8)), rng.dirichlet(np.ones(8)), rng.uniform(size=(8, 8))
+tau[:3] = 0
+tau /= tau.sum()
+_, _, A = program(p, tau, cost)
+support = transport.emd(p, tau, cost).plan > 0
+print(f"k = 8, m = 5: {support.sum()} entries, at most {8 + 5 - 1}")
+confirm("no cycle: the support's columns are independent", support.sum() - np.linalg.matrix_rank(A[:, support.ravel()]))
+product = np.outer(p, tau) > 0
+print(f"the product plan: {product.sum()} entries, rank {np.linalg.matrix_rank(A[:, product.ravel()])}, so no vertex")
+
+# %% [markdown]
+# (A shift around cycles is exactly a linear relation among the columns of the constraint matrix that belong to the support. So "no cycle" and
+# "independent columns", the textbook's *basic solution*, are the same thing.)
+#
+# ## D8 Total variation and ordered classes
+#
+# *The idea: [lesson 03](03_exact_emd_linear_programming.ipynb).* Two families of costs have closed forms.
+#
+# **0/1 cost.** If $c_{ii}=0$ and $c_{ij}=1$ otherwise, then
+#
+# $$\mathrm{EMD}(p,\tau)=\tfrac12\sum_i\lvert p_i-\tau_i\rvert=1-\sum_i\min(p_i,\tau_i)=\mathrm{TV}(p,\tau). \tag{D8a}$$
+#
+# *Proof.* The two sums agree, since $\lvert x-y\rvert=x+y-2\min(x,y)$. *At least:* a plan's cost is the mass off its diagonal,
+# $1-\sum_i\gamma_{ii}$, and $\gamma_{ii}\le\min(p_i,\tau_i)$, as an entry exceeds neither its row sum nor its column sum. *At most:* put
+# $m_i=\min(p_i,\tau_i)$ on the diagonal. Left over are $a=p-m$ and $b=\tau-m$, both non-negative with total $T=1-\sum_im_i$. If $T=0$ we are done.
+# Otherwise add $a_ib_j/T$: row sums $m_i+a_i=p_i$, column sums $m_j+b_j=\tau_j$. As $a_i$ or $b_i$ is 0 for each $i$, nothing is added on the
+# diagonal, and the cost is $T$. ∎ *On paper:* $\frac12(.1+.1+.2)=.2$.
+#
+# **Ordered classes.** If $c_{ij}=\lvert i-j\rvert$, then, with the cumulative sums $P_k=p_1+\dots+p_k$ and $T_k=\tau_1+\dots+\tau_k$,
+#
+# $$\mathrm{EMD}(p,\tau)=\sum_{k=1}^{n-1}\lvert P_k-T_k\rvert. \tag{D8b}$$
+#
+# *Proof.* Going from $i$ to $j$ crosses $\lvert i-j\rvert$ of the cuts between $k$ and $k+1$: with $[\,\cdot\,]=1$ if true and 0 if false, $\lvert
+# i-j\rvert=\sum_k\big\lvert[i\le k]-[j\le k]\big\rvert$. *At least:* for every plan
+#
+# $$\sum_{ij}\gamma_{ij}\lvert i-j\rvert=\sum_k\sum_{ij}\gamma_{ij}\big\lvert[i\le k]-[j\le k]\big\rvert
+# \ \ge\ \sum_k\Big\lvert\sum_{ij}\gamma_{ij}\big([i\le k]-[j\le k]\big)\Big\rvert=\sum_k\lvert P_k-T_k\rvert .$$
+#
+# *At most:* cut the interval $(0,1]$ twice, at the levels $P_1,P_2,\dots$ and at $T_1,T_2,\dots$. Class $i$ owns $I_i=(P_{i-1},P_i]$ in the first
+# cutting, class $j$ owns $J_j=(T_{j-1},T_j]$ in the second ($P_0=T_0=0$). The *monotone plan* moves each level from its first owner to its second:
+# $\gamma_{ij}$ is the length of $I_i\cap J_j$. Its row sums are the lengths of the $I_i$, that is $p_i$; its column sums $\tau_j$. A level $s$
+# crosses cut $k$ exactly if one of $s\le P_k$, $s\le T_k$ is true and the other false: levels of total length $\lvert P_k-T_k\rvert$. ∎
+
+# %%
+p, tau = rng.dirichlet(np.ones(9)), rng.dirichlet(np.ones(9))
+least = np.minimum(p, tau)
+plan = np.diag(least) + np.outer(p - least, tau - least) / (1 - least.sum())
+confirm("the plan of the proof has the right marginals", [plan.sum(axis=1) - p, plan.sum(axis=0) - tau])
+confirm("it costs the total variation", (plan * costs.zero_one(9)).sum() - divergences.total_variation(p, tau))
+confirm("0/1 cost: EMD = TV", program(p, tau, costs.zero_one(9))[0] - divergences.total_variation(p, tau), 1e-9)
+cuts = np.abs(np.cumsum(p) - np.cumsum(tau))[:-1].sum()
+confirm("|i - j|: EMD = distance of the cumulative sums", program(p, tau, costs.ordinal(9))[0] - cuts, 1e-9)
+
+# %% [markdown]
+# **Convex costs.** If $c_{ij}=h(i-j)$ with $h$ convex, for example $\lvert i-j\rvert^q$ with $q\ge1$, the monotone plan is optimal.
+#
+# *Proof.* *(1) Uncrossing never costs more.* For $i<i'$ and $j<j'$: $c_{ij}+c_{i'j'}\le c_{ij'}+c_{i'j}$. Indeed let $a=i-j'$ and $b=i'-j$. Then
+# $x=i-j$ and $y=i'-j'$ lie between them, and $x+y=a+b$. So if $x=\lambda a+(1-\lambda)b$, then $y=(1-\lambda)a+\lambda b$, and convexity gives
+# $h(x)+h(y)\le h(a)+h(b)$.
+#
+# *(2) Some best plan has no crossing.* Of all best plans (a compact set) take one with the least $\sum\gamma_{ij}(i-j)^2$. Suppose it had a
+# crossing: $\gamma_{ij'}>0$ and $\gamma_{i'j}>0$ with $i<i'$, $j<j'$. Move a small $\varepsilon$ from both onto $(i,j)$ and $(i',j')$. The sums
+# stay; by (1) the plan is still best; but its squares fall, by $2\varepsilon(i'-i)(j'-j)>0$. Contradiction.
+#
+# *(3) Only the monotone plan has no crossing.* Let $\Gamma_{kl}=\sum_{i\le k,\,j\le l}\gamma_{ij}$. It is at most $P_k$ and at most $T_l$. Without
+# crossings, mass cannot both go from $\lbrace i\le k\rbrace$ to $\lbrace j>l\rbrace$ and from $\lbrace i>k\rbrace$ to $\lbrace j\le l\rbrace$. If
+# none goes the first way, $\Gamma_{kl}=P_k$; if none the second way, $\Gamma_{kl}=T_l$. In both cases $\Gamma_{kl}=\min(P_k,T_l)$, for all $k,l$,
+# and $\gamma$ is found from $\Gamma$ by taking differences. The monotone plan has the same $\Gamma$: the length of $(0,P_k]\cap(0,T_l]$. ∎
+#
+# *Trap: concave costs.* For $\lvert i-j\rvert^q$ with $q<1$ one long trip beats two short ones, (1) fails, and mass that can stay should stay (such
+# a cost is a metric: instead of going from $i$ to $k$ and filling the gap from $k$ on to $l$, go from $i$ to $l$). Three classes,
+# $p=(\frac12,\frac12,0)$, $\tau=(0,\frac12,\frac12)$, $q=\frac12$: the monotone plan moves everything one step and costs 1; leaving the middle
+# alone costs $\frac12\sqrt2$. (And in numpy `0.0 ** 0` is 1: at $q=0$ set the diagonal to 0 by hand.)
+
+
+# %%
+def monotone(p, tau):
+    both = np.minimum.outer(np.cumsum(p), np.cumsum(tau))
+    return np.diff(np.diff(both, axis=0, prepend=0), axis=1, prepend=0)
+
+
+for q in (1, 1.5, 2, 3):
+    best = program(p, tau, costs.ordinal(9, q))[0]
+    confirm(f"power {q}: the monotone plan is best", (monotone(p, tau) * costs.ordinal(9, q)).sum() - best, 1e-8)
+start, end, root = np.array([0.5, 0.5, 0]), np.array([0, 0.5, 0.5]), costs.ordinal(3, 0.5)
+print(f"power 0.5: monotone {(monotone(start, end) * root).sum():.4f}, best {transport.emd(start, end, root).value:.4f}")
+
+# %% [markdown]
+# ## A5 One plan for a one-hot label
+#
+# $$\tau=\delta_t\quad\Longrightarrow\quad \mathrm{EMD}(p,\delta_t)=\sum_ip_i\,c_{it} \tag{A5}$$
+#
+# *The idea: [lesson 04](04_one_hot_closed_form.ipynb).* *Proof.* Let $\gamma$ be any plan. A column $j\ne t$ has sum 0 and entries at least 0, so
+# all of them are 0. Row $i$ then has a single entry left, $\gamma_{it}=p_i$. There is *one* plan, so there is nothing to minimise, and its cost is
+# $\sum_ip_ic_{it}$. ∎
+#
+# No property of the cost was used. The loss is linear in $p$ and linear in $C$: losses for blended costs are blended losses. Optimal potentials can
+# be read off: $u_i=c_{it}$, $v_t=0$ (and $v_j=\min_i(c_{ij}-c_{it})$). *On paper:* $.5\cdot0+.3\cdot.2+.2\cdot1=.26$.
+#
+# *Trap.* "No optimisation" is a property of the one-hot label, not of the cost. The transport in EMO is real but trivial: all its content sits in
+# the choice of $C$.
+
+# %%
+n, t = 6, 4
+p, cost = rng.dirichlet(np.ones(n)), rng.normal(size=(n, n))  # no symmetry, no sign
+value, plan, _ = program(p, np.eye(n)[t], cost)
+confirm("the program's value", value - transport.one_hot_emd(p, cost, t), 1e-9)
+confirm("its only plan: column t holds p", plan - np.outer(p, np.eye(n)[t]), 1e-9)
+confirm("on paper: .26", transport.one_hot_emd(worked.P, worked.COST, worked.TARGET) - 0.26)
+
+# %% [markdown]
+# ## A6 The product bound
+#
+# $$\mathrm{EMD}(p,\tau)\le\sum_{ij}p_i\,\tau_j\,c_{ij}=p^\top C\,\tau \tag{A6}$$
+#
+# *The idea: [lesson 04](04_one_hot_closed_form.ipynb).* *Proof.* $\gamma_{ij}=p_i\tau_j$ is a plan: entries at least 0, row sums
+# $p_i\sum_j\tau_j=p_i$, column sums $\tau_j\sum_ip_i=\tau_j$. A minimum is at most the value at any one plan. ∎
+#
+# **When is it exact?** Exactly if $c_{ij}=u_i+v_j$ for some $u,v$ on all pairs with $p_i\tau_j>0$. *Proof.* Equality says that the product plan is
+# best. Then there are potentials (D6), and slackness makes $u_i+v_j=c_{ij}$ wherever $p_i\tau_j>0$. Conversely, if the cost has that form there,
+# every plan costs $\sum_{ij}\gamma_{ij}(u_i+v_j)=p\cdot u+\tau\cdot v$: all plans, the product included, are equally good. ∎ So it is exact
+# whenever $p$ or $\tau$ is one-hot (one column: take $u_i=c_{it}$, $v_t=0$), and rarely otherwise.
+#
+# **What it is.** By A5, $p^\top C\tau=\sum_t\tau_t\,\mathrm{EMD}(p,\delta_t)$: the *mean one-hot loss* over labels drawn from $\tau$. And
+# $\tau=\sum_t\tau_t\delta_t$, so A6 is Jensen's inequality for the convex function EMD.
+#
+# *Trap.* The bound is no distance: with $c_{ij}>0$ off the diagonal, $p^\top Cp>0$ for every $p$ that is not one-hot. *On paper:*
+# $C\tau=(.08,.12,.76)$ and $p\cdot C\tau=.04+.036+.152=.228$, more than twice the exact $.10$.
+
+# %%
+problems = [(rng.dirichlet(np.ones(5)), rng.dirichlet(np.ones(5)), rng.uniform(size=(5, 5))) for _ in range(100)]
+gaps = np.array([transport.product_bound(p, tau, cost) - transport.emd(p, tau, cost).value for p, tau, cost in problems])
+confirm("the bound is never below", np.minimum(gaps, 0))
+p, tau, cost = problems[0]
+hard = [transport.one_hot_emd(p, cost, t) for t in range(5)]
+confirm("it is the mean one-hot loss", transport.product_bound(p, tau, cost) - tau @ hard)
+separable = np.add.outer(rng.normal(size=5), rng.normal(size=5))
+confirm("exact for c_ij = u_i + v_j", transport.product_bound(p, tau, separable) - transport.emd(p, tau, separable).value)
+confirm("on paper: .228", transport.product_bound(worked.P, worked.TAU, worked.COST) - 0.228)
+
+# %% [markdown]
+# ## A7 Zero-one cost and accuracy
+#
+# $$c_{it}=1-\delta_{it}\quad\Longrightarrow\quad\mathrm{EMD}(p,\delta_t)=1-p_t;
+# \qquad\text{for any }\tau:\ \mathrm{EMD}(p,\tau)=\mathrm{TV}(p,\tau) \tag{A7}$$
+#
+# *The idea: [lesson 04](04_one_hot_closed_form.ipynb).* *Proof.* By A5, $\sum_ip_i(1-\delta_{it})=1-p_t$. The second part is D8a. ∎
+#
+# **Smoothed accuracy.** Scale the logits by $\beta$, $p=\operatorname{softmax}(\beta z)$. As $\beta\to\infty$, $1-p_t$ tends to 0 if $z_t$ is the
+# only largest logit, to 1 if another is larger, to $1-\frac1m$ if $m$ tie for the top with $z_t$ among them.
+#
+# *Proof.* $1/p_t=\sum_ke^{\beta(z_k-z_t)}$. A term with $z_k<z_t$ tends to 0, one with $z_k=z_t$ is 1, one with $z_k>z_t$ tends to infinity. Add up
+# the three cases. ∎ So $1-p_t$ is a smooth stand-in for the error rate of the *best guess*. Without any limit it is the error rate of a *sampled*
+# answer: drawing a token from $p$ misses the target with probability $1-p_t$.
+#
+# **Next to cross-entropy.** With $x=1-p_t$, $-\log p_t=x+\frac{x^2}2+\frac{x^3}3+\dots\ge x$. The two agree to first order where the model is
+# right, and only one of them goes to infinity where it is wrong.
+#
+# *Traps.* $1-p_t$ is total variation for one-hot labels. For soft ones the *product bound* with this cost is $1-\sum_ip_i\tau_i$, which is larger
+# than TV, in general, and not 0 at $p=\tau$.
+
+# %%
+z, t = np.array([1.0, 0.9, -0.5, 1.0]), 0
+for beta in (1, 10, 100, 1000):
+    tied, sole = softmax(beta * z), softmax(beta * z[:3])
+    print(f"beta {beta:5}: target alone on top 1 - p_t = {1 - sole[t]:.6f}, tied {1 - tied[t]:.6f}, beaten {1 - sole[1]:.6f}")
+p, tau = rng.dirichlet(np.ones(6)), rng.dirichlet(np.ones(6))
+confirm("1 - p_t", [transport.one_hot_emd(p, costs.zero_one(6), t) - (1 - p[t]) for t in range(6)])
+confirm("-log p_t >= 1 - p_t", np.minimum(-np.log(p) - (1 - p), 0))
+confirm("TV below the bound 1 - p.tau", max(divergences.total_variation(p, tau) - (1 - p @ tau), 0))
+
+# %% [markdown]
+# ## D2 Why the one-hot loss is not proper
+#
+# Let labels be drawn from $\tau$, and let $g=C\tau$, that is $g_i=\sum_jc_{ij}\tau_j$: the mean cost of answering $i$. Then
+#
+# $$\sum_t\tau_t\,\mathrm{EMD}(p,\delta_t)=p^\top C\tau=p\cdot g\ \ge\ \min_ig_i,
+# \quad\text{with equality exactly if } p \text{ lives on } M=\lbrace i:\ g_i=\min_kg_k\rbrace. \tag{D2}$$
+#
+# *The idea: [lesson 04](04_one_hot_closed_form.ipynb).* *Proof.* The first step is A5, averaged. For the rest, $p\cdot g-\min g=\sum_ip_i(g_i-\min
+# g)$ has terms at least 0; their sum is 0 exactly if $p_i=0$ wherever $g_i>\min g$. ∎
+#
+# Read it slowly.
+#
+# - The minimisers are the whole *face* of the simplex spanned by $M$. Without a tie that is one vertex: all mass on the *medoid* of $\tau$, the
+#   token with the least mean cost. Nothing rewards keeping the probabilities of $\tau$.
+# - So the loss is **not proper**: if $g$ is not constant on the support of $\tau$, then $p=\tau$ is no minimiser. *On paper:* $g=(.08,.12,.76)$. At
+#   $p=\tau$ the mean loss is $.6\cdot.08+.4\cdot.12=.096$; at "always Monday" it is $.08$.
+# - With the 0/1 cost $g_i=1-\tau_i$: the medoid is the *mode*.
+# - It is the right loss for a *decision*. If answering $i$ when $j$ is true costs $c_{ij}$, then $g_i$ is the expected cost of answering $i$, and
+#   $M$ is the set of Bayes-optimal answers. The minimiser of the mean loss answers so always.
+# - The medoid may have $\tau_i=0$. Three unit vectors at $-60°$, $0°$, $60°$ and $\tau=(\frac12,0,\frac12)$: the middle costs $1-\cos60°=\frac12$
+#   on average, either end $\frac12(1-\cos120°)=\frac34$. The middle wins, and it never occurs.
+#
+# *Traps.* In logits no minimum is attained: softmax never reaches a vertex, it only creeps towards it (D1 says how slowly). And gradients from
+# sampled labels are unbiased for $p^\top C\tau$, *not* for $\mathrm{EMD}(p,\tau)$, which is 0 at $p=\tau$ for costs $c_{ij}\ge0=c_{ii}$.
+
+# %%
+tau, cost = rng.dirichlet(np.ones(6)), rng.uniform(size=(6, 6))
+models, best = rng.dirichlet(np.ones(6), 5000), np.eye(6)[transport.medoid(tau, cost)]
+confirm("nothing beats the medoid", np.minimum(transport.product_bound(models, tau, cost) - transport.product_bound(best, tau, cost), 0))
+confirm("0/1 cost: the medoid is the mode", transport.medoid(tau, costs.zero_one(6)) - np.argmax(tau))
+confirm("on paper: .096 and .08", [worked.TAU @ worked.COST @ worked.TAU - 0.096, (worked.COST @ worked.TAU).min() - 0.08])
+angles = np.radians([-60, 0, 60])
+fan = costs.cosine(np.stack([np.cos(angles), np.sin(angles)], axis=1))
+print("mean cost of answering each of the three:", fan @ [0.5, 0, 0.5])
+
+# %% [markdown]
+# ## A8 The cosine cost
+#
+# $$c_{ij}=1-\cos(e_i,e_j)=1-\langle\hat e_i,\hat e_j\rangle=\tfrac12\lvert\hat e_i-\hat e_j\rvert^2,
+# \qquad\hat e_i=\frac{e_i}{\lvert e_i\rvert} \tag{A8}$$
+#
+# *The idea: [lesson 05](05_cosine_cost.ipynb).* Here $e_i$ is the embedding of token $i$, a vector other than 0. *Proof of the last equality.*
+# $\lvert\hat e_i-\hat e_j\rvert^2=\lvert\hat e_i\rvert^2+\lvert\hat e_j\rvert^2-2\langle\hat e_i,\hat e_j\rangle=2-2\langle\hat e_i,\hat
+# e_j\rangle$. ∎
+#
+# So half a squared distance on the unit sphere, and from that: $0\le c_{ij}\le2$ (two points of the sphere are at most 2 apart); $c_{ij}=c_{ji}$;
+# $c_{ij}=0$ exactly if $e_i$ and $e_j$ have the same direction, in particular $c_{ii}=0$. Lengths of embeddings do not matter.
+#
+# With the unit vectors as rows of a matrix $G$, $C=\mathbf 1\mathbf 1^\top-GG^\top$. Hence, for every $x$ with $\sum_ix_i=0$,
+#
+# $$x^\top Cx=(\mathbf 1\cdot x)^2-\lvert G^\top x\rvert^2=-\Big\lvert\sum_ix_i\hat e_i\Big\rvert^2\le0 .$$
+#
+# Costs with this property are called *conditionally negative definite*. Remember it: D9 hangs on it.
+#
+# *Trap.* In floating point $1-\langle\hat e_t,\hat e_t\rangle$ is not 0, only about as small as rounding. A confident model has a loss of that
+# size, so set $c_{tt}=0$ by hand.
+
+# %%
+E = rng.normal(size=(7, 3)) * rng.uniform(0.1, 10, (7, 1))
+C, unit, x = costs.cosine(E), costs.unit_rows(E), rng.normal(size=7)
+x -= x.mean()
+confirm("half the squared distance", C - 0.5 * ((unit[:, None] - unit) ** 2).sum(-1))
+confirm("x'Cx = -|sum x_i e_i|^2 where sum x = 0", x @ C @ x + ((x @ unit) ** 2).sum())
+confirm("on paper: .2, 1, .4", worked.COST[[0, 0, 1], [1, 2, 2]] - [0.2, 1, 0.4])
+single = costs.unit_rows(rng.normal(size=(1000, 64))).astype(np.float32)
+print("float32: is 1 - |e_t|^2 exactly 0 for all of 1000 tokens?", bool((1 - (single**2).sum(axis=1) == 0).all()))
+
+# %% [markdown]
+# ## D3 The sandwich
+#
+# For the cosine cost let $m_p=\sum_ip_i\hat e_i$ be the *mean direction*. Then
+#
+# $$\tfrac12\lvert m_p-m_\tau\rvert^2\ \le\ \mathrm{EMD}(p,\tau)\ \le\ p^\top C\tau
+# =\tfrac12\lvert m_p-m_\tau\rvert^2+\tfrac12\big(1-\lvert m_p\rvert^2\big)+\tfrac12\big(1-\lvert m_\tau\rvert^2\big). \tag{D3}$$
+#
+# *The idea: [lesson 05](05_cosine_cost.ipynb).* *Proof.* *Left.* Let $\gamma$ be any plan. The row and column sums give $\sum_{ij}\gamma_{ij}(\hat
+# e_i-\hat e_j)=m_p-m_\tau$. The function $\lvert\cdot\rvert^2$ is convex and $\gamma$ is a distribution over pairs, so Jensen's inequality and A8
+# give
+#
+# $$\tfrac12\lvert m_p-m_\tau\rvert^2\le\sum_{ij}\gamma_{ij}\,\tfrac12\lvert\hat e_i-\hat e_j\rvert^2=\sum_{ij}\gamma_{ij}c_{ij}.$$
+#
+# *Middle* is A6. *Right.* $p^\top C\tau=\sum_{ij}p_i\tau_j(1-\langle\hat e_i,\hat e_j\rangle)=1-\langle m_p,m_\tau\rangle$. Put in $\langle
+# m_p,m_\tau\rangle=\frac12\lvert m_p\rvert^2+\frac12\lvert m_\tau\rvert^2-\frac12\lvert m_p-m_\tau\rvert^2$. ∎
+#
+# **The middle term** is half the *spread* of $p$: with $\tau=p$ above, $\frac12(1-\lvert m_p\rvert^2)=\frac12p^\top Cp$, and also $1-\lvert
+# m_p\rvert^2=\sum_ip_i\lvert\hat e_i-m_p\rvert^2\ge0$ (expand the square). So $\lvert m_p\rvert\le1$, with equality exactly if all of $p$'s mass
+# points one way. A loss that contains this term pays the model for becoming sharp. The last term does not contain $p$.
+#
+# *On paper:* $m_p=(.74,.38)$, $m_\tau=(.92,.24)$, so the left end is $\frac12(.18^2+.14^2)=.026$. The spreads add $.154$ and $.048$, and
+# $.026+.154+.048=.228$. In between sits the exact $.10$.
+
+# %%
+pairs = [(rng.dirichlet(np.ones(7)), rng.dirichlet(np.ones(7))) for _ in range(100)]
+exact = np.array([transport.emd(p, tau, C).value for p, tau in pairs])
+low, high = (np.array([bound(p, tau, at) for p, tau in pairs]) for bound, at in ((transport.jensen_bound, E), (transport.product_bound, C)))
+spread = np.array([1 - (transport.mean_direction([p, tau], E) ** 2).sum(-1).mean() for p, tau in pairs])
+confirm("lower <= EMD <= upper", np.maximum(np.maximum(low - exact, exact - high), 0))
+confirm("upper = lower + spreads", high - low - spread)
+p, tau = worked.P, worked.TAU
+paper = [transport.jensen_bound(p, tau, worked.EMBEDDING), 0.5 * p @ worked.COST @ p, 0.5 * tau @ worked.COST @ tau]
+confirm("on paper: .026, .154, .048", np.subtract(paper, [0.026, 0.154, 0.048]))
+
+# %% [markdown]
+# ## D4 Which costs are metrics
+#
+# *The idea: [lesson 05](05_cosine_cost.ipynb).* A metric is 0 on the diagonal, positive off it, symmetric, and obeys the triangle inequality
+# $c_{ik}\le c_{ij}+c_{jk}$. A *pseudometric* may be 0 off the diagonal, as here for two tokens of the same direction. (D4)
+#
+# **The cosine cost is none.** Vectors at $0°$, $45°$, $90°$: $c_{13}=1$, but $c_{12}+c_{23}=2-\sqrt2<1$. (Within a factor it holds: $\lvert
+# x+y\rvert^2\le2\lvert x\rvert^2+2\lvert y\rvert^2$ gives $c_{ik}\le2(c_{ij}+c_{jk})$.)
+#
+# **The chord is one:** $\lvert\hat e_i-\hat e_j\rvert=\sqrt{2c_{ij}}$ is Euclid's distance between points, with its triangle inequality.
+#
+# **The angle is one:** $\theta_{ij}=\arccos\langle\hat e_i,\hat e_j\rangle$. *Proof of the triangle inequality.* Let $\alpha$ be the angle between
+# $a$ and $b$, and $\beta$ that between $b$ and $c$. If $\alpha+\beta\ge\pi$ there is nothing to show. Otherwise split off the parts along $b$:
+# $a=\cos\alpha\,b+\sin\alpha\,x$ and $c=\cos\beta\,b+\sin\beta\,y$ with unit vectors $x,y$ perpendicular to $b$ (if a sine is 0, its vector does
+# not matter). Then $\langle a,c\rangle=\cos\alpha\cos\beta+\sin\alpha\sin\beta\,\langle
+# x,y\rangle\ge\cos\alpha\cos\beta-\sin\alpha\sin\beta=\cos(\alpha+\beta)$, since the sines are not negative and $\langle x,y\rangle\ge-1$. As
+# $\arccos$ is decreasing, the angle between $a$ and $c$ is at most $\alpha+\beta$. ∎ (From $2-2\cos\theta=4\sin^2\frac\theta2$ the chord is
+# $2\sin\frac\theta2$, so all three rank pairs of tokens alike.)
+
+# %%
+bent = np.stack([np.cos(np.radians([0, 45, 90])), np.sin(np.radians([0, 45, 90]))], axis=1)
+for name, cost in (("cosine", costs.cosine), ("chord", costs.chord), ("angle", costs.angle)):
+    three, many = costs.metric_report(cost(bent)), costs.metric_report(cost(rng.normal(size=(60, 4))))
+    print(f"{name:6} triangle excess {three.triangle_excess:7.4f}, a metric on 60 random tokens: {many.is_metric}")
+loose = costs.cosine(rng.normal(size=(40, 4)))
+confirm("the triangle holds up to a factor 2", np.maximum(loose[:, None, :] - 2 * (loose[:, :, None] + loose[None]), 0))
+
+# %% [markdown]
+# **Which distance is EMD, then?** By A8, with the chord as ground metric,
+#
+# $$\mathrm{EMD}(p,\tau)=\min_\gamma\sum_{ij}\gamma_{ij}\tfrac12\lvert\hat e_i-\hat e_j\rvert^2=\tfrac12W_2(p,\tau)^2,
+# \qquad W_2(p,\tau)=\min_\gamma\Big(\sum_{ij}\gamma_{ij}\lvert\hat e_i-\hat e_j\rvert^2\Big)^{1/2}.$$
+#
+# So *its square root* obeys the triangle inequality (EMD itself need not). *Proof.* Take three distributions $p,q,r$, a best plan $\gamma$ from $p$
+# to $q$ and a best $\eta$ from $q$ to $r$. Glue them: $\pi_{ijk}=\gamma_{ij}\eta_{jk}/q_j$, and 0 where $q_j=0$. Summing over $k$ gives back
+# $\gamma_{ij}$, over $i$ gives $\eta_{jk}$, and over $j$ it gives a plan from $p$ to $r$. Now $(\sum\pi_{ijk}\lvert\,\cdot\,\rvert^2)^{1/2}$ is a
+# (semi)norm on families of vectors, so $\hat e_i-\hat e_k=(\hat e_i-\hat e_j)+(\hat e_j-\hat e_k)$ yields $W_2(p,r)\le W_2(p,q)+W_2(q,r)$. ∎
+#
+# **Kantorovich and Rubinstein's dual.** If $c$ is a (pseudo)metric, one potential is enough:
+#
+# $$\mathrm{EMD}(p,\tau)=\max_f\ \sum_i(p_i-\tau_i)f_i\quad\text{subject to}\quad f_i-f_j\le c_{ij}.$$
+#
+# *Proof.* Given such an $f$, $u=f$ and $v=-f$ are feasible for D6, so the right side is at most the left. For the converse take optimal $u,v$ and
+# set $f_i=\min_j(c_{ij}-v_j)$. Then $f_i\ge u_i$, as $u_i\le c_{ij}-v_j$ for all $j$. Taking $j=i$, $f_i\le c_{ii}-v_i=-v_i$. And $f_i-f_{i'}\le
+# c_{ii'}$: for the best $j$ of $i'$, $f_i\le c_{ij}-v_j\le c_{ii'}+c_{i'j}-v_j=c_{ii'}+f_{i'}$. **Here the triangle inequality went in.** So $f$ is
+# allowed and $\sum_i(p_i-\tau_i)f_i\ge p\cdot u+\tau\cdot v=\mathrm{EMD}$. ∎
+#
+# **Why it fails for the cosine cost.** The constraints $f_i-f_j\le c_{ij}$ add up along a path, so they also force $f_i-f_k\le c_{ij}+c_{jk}$: the
+# right side can only see the *shortest-path* version of the cost. From $0°$ to $90°$ with $45°$ as a stop it says $2-\sqrt2$, though moving costs
+# 1.
+#
+# *Trap.* Recipes for "the" Wasserstein loss that train a 1-Lipschitz critic therefore do not compute A4 with the cosine cost.
+
+
+# %%
+def one_potential(p, tau, cost):
+    n = p.size
+    differences = np.kron(np.eye(n), np.ones((n, 1))) - np.kron(np.ones((n, 1)), np.eye(n))
+    return -linprog(tau - p, A_ub=differences, b_ub=cost.ravel(), bounds=[(0, 0)] + [(None, None)] * (n - 1)).fun
+
+
+start, end = np.array([1.0, 0, 0]), np.array([0, 0, 1.0])
+for name, cost in (("chord", costs.chord(bent)), ("cosine", costs.cosine(bent))):
+    print(f"{name:6} EMD {transport.emd(start, end, cost).value:.4f}, one potential {one_potential(start, end, cost):.4f}")
+
+# %%
+E = rng.normal(size=(6, 3))
+p, q, r = rng.dirichlet(np.ones(6), 3)
+metric = costs.angle(E)
+confirm("a metric: one potential is enough", one_potential(p, q, metric) - transport.emd(p, q, metric).value, 1e-9)
+pq, qr, pr = (np.sqrt(2 * transport.emd(a, b, costs.cosine(E)).value) for a, b in ((p, q), (q, r), (p, r)))
+confirm("W_2 obeys the triangle inequality", max(pr - pq - qr, 0))
+
+# %% [markdown]
+# ## A9 The EMO loss
+#
+# $$\mathrm{EMD}(p,\delta_t)=\sum_ip_i\big(1-\langle\hat e_i,\hat e_t\rangle\big)
+# =1-\Big\langle\sum_ip_i\hat e_i,\ \hat e_t\Big\rangle=1-\langle m_p,\hat e_t\rangle \tag{A9}$$
+#
+# *Taught in lesson 06.* *Proof.* A5 with the cost A8; then $\sum_ip_i=1$, and the inner product is linear in its first argument. ∎
+#
+# **Values.** They lie in $[0,2]$, as the costs do. The loss is 0 exactly if all of $p$'s mass is on tokens of the target's direction: a sum of
+# terms $p_ic_{it}\ge0$ is 0 only if each is. By A8 and D3 it splits into $\frac12\lvert m_p-\hat e_t\rvert^2+\frac12(1-\lvert m_p\rvert^2)$: be
+# near the target, and be sharp.
+#
+# **Work.** Averaging first takes $Vd$ multiplications for $V$ tokens in $d$ dimensions and never forms a $V\times V$ matrix. A *row* of costs for
+# the target also takes $Vd$; what averaging saves there is storing the row, not computing it. It truly wins for soft labels: $p^\top
+# C\tau=1-\langle m_p,m_\tau\rangle$ needs $2Vd$ instead of $V^2$ multiplications (and the matrix).
+#
+# *Trap.* Near $p=\delta_t$ the difference $1-\langle m_p,\hat e_t\rangle$ is rounding noise; the sum $\sum_{i\ne t}p_ic_{it}$ is exact there. *On
+# paper:* $m_p=(.74,.38)$, $\hat e_t=(1,0)$, loss $.26$, as in A5.
+
+# %%
+E, p, tau = rng.normal(size=(9, 4)), rng.dirichlet(np.ones(9)), rng.dirichlet(np.ones(9))
+C, m = costs.cosine(E), transport.mean_direction([p, tau], E)
+confirm("average first = sum of costs", [transport.emo(p, E, t) - transport.one_hot_emd(p, C, t) for t in range(9)])
+confirm("soft labels: 1 - <m_p, m_tau>", 1 - m[0] @ m[1] - transport.product_bound(p, tau, C))
+confirm("on paper: .26", transport.emo(worked.P, worked.EMBEDDING, worked.TARGET) - 0.26)
+
+# %% [markdown]
+# ## D1 The gradient of EMO
+#
+# For any cost, $L=\sum_ip_ic_{it}$ and $p=\operatorname{softmax}(z)$:
+#
+# $$\frac{\partial L}{\partial z_j}=p_j\,(c_{jt}-L) \tag{D1}$$
+#
+# *Taught in lesson 06.* *Proof.* The [chain rule](#Softmax-and-its-derivative) with $g_i=c_{it}$; then $\sum_ip_ig_i=L$. ∎ A token cheaper than the
+# current average is pushed up, a dearer one down, each in proportion to its probability.
+#
+# **Where it vanishes.** Exactly where $c_{jt}=L$ for all $j$ with $p_j>0$, that is where *the cost is constant under $p$*. (If it is constant, the
+# constant is its mean, $L$.) So it vanishes at every vertex, right or wrong, in the limit of infinite logits. At finite logits all $p_j>0$, and
+# with $c_{tt}=0$ it vanishes only if all costs to $t$ are 0.
+#
+# **How large.** $\sum_j\lvert\partial L/\partial z_j\rvert=\sum_jp_j\lvert c_{jt}-L\rvert\le\operatorname{std}_p(c)\le\frac12(\max c-\min c)$.
+# *Proof.* The first inequality is Cauchy-Schwarz: $(\sum_jp_j\lvert x_j\rvert)^2\le\sum_jp_jx_j^2$. For the second, the mean $L$ minimises
+# $\sum_jp_j(c_{jt}-a)^2$ over $a$, so the variance is at most that for the midpoint $a=\frac12(\max c+\min c)$, where no term exceeds $\frac14(\max
+# c-\min c)^2$. ∎ At uniform $p_j=1/V$ the Euclidean norm is $\big(\sum_j(c_{jt}-L)^2\big)^{1/2}/V=\operatorname{std}(c)/\sqrt V$.
+#
+# **On the target's logit** the pull is $-p_tL$ (where $c_{tt}=0$). Cross-entropy's is $p_t-1$. A token that the model holds impossible gets no help
+# from EMO, however wrong the model is; mass only flows, for a while, between the tokens that have some.
+#
+# **A policy gradient.** $L$ is the mean cost when the answer $i$ is drawn from $p$. As $\partial\log p_i/\partial z_j=\delta_{ij}-p_j$, the
+# REINFORCE estimate from one sample, with any baseline $b$ that does not depend on $i$, is $(c_{it}-b)(\delta_i-p)$. Its mean over $i\sim p$ has
+# components $\sum_ip_i(c_{it}-b)(\delta_{ij}-p_j)=p_j(c_{jt}-b)-p_j(L-b)=p_j(c_{jt}-L)$: D1, whatever $b$. EMO is that estimate summed over *all*
+# answers, with no sampling noise. The reward is the cosine.
+#
+# *Traps.* $L$ is not convex in $z$: with two tokens it is $c\,\sigma(z_2-z_1)$, a sigmoid. And it is the *target's* component that dies with $p_t$,
+# not the whole gradient: with $p=(0,\frac12,\frac12)$ and costs $(0,.2,1.2)$ the others still get $\mp.25$.
+#
+# *On paper:* $(.5\cdot(-.26),\ .3\cdot(-.06),\ .2\cdot.74)=(-.13,-.018,.148)$, sum 0.
+
+# %%
+z, t = rng.normal(size=9), 3
+gradient = transport.one_hot_logit_gradient(softmax(z), C, t)
+confirm("against a numerical derivative", gradient - slope(lambda z: transport.emo(softmax(z), E, t), z), 1e-8)
+flat = transport.one_hot_logit_gradient(np.full(9, 1 / 9), C, t)
+confirm("norm at uniform p: std(c) / sqrt(V)", np.linalg.norm(flat) - C[:, t].std() / np.sqrt(9))
+confirm("0 at every vertex", [transport.one_hot_logit_gradient(vertex, C, t) for vertex in np.eye(9)])
+confirm("no target, others +-.25", transport.one_hot_logit_gradient([0, 0.5, 0.5], [[0, 0, 0], [0.2, 0, 0], [1.2, 0, 0]], 0) - [0, -0.25, 0.25])
+confirm("on paper", transport.one_hot_logit_gradient(worked.P, worked.COST, 0) - [-0.13, -0.018, 0.148])
+
+# %%
+p = softmax(z)
+for b in (0.0, 0.5, transport.emo(p, E, t)):
+    estimates = (C[:, t] - b)[:, None] * (np.eye(9) - p)  # row i: the estimate when answer i was drawn
+    noise = np.sqrt(p @ ((estimates - gradient) ** 2).sum(axis=1))
+    confirm(f"REINFORCE, baseline {b:.3f}: unbiased, noise {noise:.3f} for a gradient of {np.linalg.norm(gradient):.3f}", p @ estimates - gradient)
+
+# %% [markdown]
+# ## D5 The version that normalises twice
+#
+# "Average the embeddings, then take the cosine" sounds like A9. It is not:
+#
+# $$1-\cos(m_p,e_t)=1-\frac{\langle m_p,\hat e_t\rangle}{\lvert m_p\rvert}\ \ne\ 1-\langle m_p,\hat e_t\rangle. \tag{D5}$$
+#
+# *Taught in lesson 06.* *Proof.* By D3, $\lvert m_p\rvert\le1$ with equality only if all of $p$'s mass points one way. So the two agree exactly if
+# that is so or if $\langle m_p,\hat e_t\rangle=0$ (with $m_p\ne0$; the wrong version is undefined at $m_p=0$). Otherwise they differ. ∎
+#
+# The difference is not cosmetic. The right version is linear in $p$, an expected cost; the wrong one is not. And it can be *0 while every token
+# drawn is wrong*: put half of $p$ on a token at $+45°$ from the target and half on one at $-45°$. Then $m_p$ points exactly at the target, and the
+# wrong loss is 0; the right one is $1-\cos45°$. What the division throws away is the spread of D3. *On paper:* $1-.74/\sqrt{.692}\approx.11$
+# instead of $.26$.
+
+
+# %%
+def normalised_twice(p, embedding, target):
+    m = transport.mean_direction(p, embedding)
+    return 1 - m @ costs.unit_rows(embedding)[target] / np.linalg.norm(m)
+
+
+cross = np.array([[1.0, 0], [1, 1], [1, -1]])
+for name, p, embedding in (("worked example", worked.P, worked.EMBEDDING), ("+45 and -45 degrees", np.array([0, 0.5, 0.5]), cross)):
+    print(f"{name:20} EMO {transport.emo(p, embedding, 0):.4f}, wrong version {abs(normalised_twice(p, embedding, 0)):.4f}")
+
+# %% [markdown]
+# ## D9 Debiasing makes it proper
+#
+# Take from the one-hot loss half of what $p$'s own spread costs, and write
+#
+# $$L_t(p)=\sum_ip_ic_{it}-\tfrac12p^\top Cp,\qquad S(p,\tau)=p^\top C\tau-\tfrac12p^\top Cp-\tfrac12\tau^\top C\tau . \tag{D9}$$
+#
+# *Taught in lesson 06.* Let $C$ be symmetric. Then
+#
+# 1. $S(p,\tau)=-\frac12(p-\tau)^\top C(p-\tau)$, and the mean of $L_t$ over labels drawn from $\tau$ is $S(p,\tau)+\frac12\tau^\top C\tau$;
+# 2. $L_t$ is proper exactly if $C$ is conditionally negative definite ($x^\top Cx\le0$ whenever $\sum_ix_i=0$), and strictly proper exactly if,
+#    moreover, $x^\top Cx=0$ only for $x=0$;
+# 3. for the cosine cost $S(p,\tau)=\frac12\lvert m_p-m_\tau\rvert^2$ and $L_t(p)=\frac12\lvert m_p-\hat e_t\rvert^2$, so $L_t$ is proper, and
+#    strictly so exactly if the unit vectors $\hat e_i$ are *affinely independent*; this needs $V\le d+1$.
+#
+# *Proof.* (1) Multiply out, using $p^\top C\tau=\tau^\top Cp$. The mean of $\sum_ip_ic_{it}$ is $p^\top C\tau$ (A6), and $\frac12p^\top Cp$ does
+# not depend on $t$.
+#
+# (2) By (1), at $p=\tau$ the mean loss is $\frac12\tau^\top C\tau$, and at any $p$ it exceeds that by $S(p,\tau)=-\frac12x^\top Cx$ with
+# $x=p-\tau$. So proper means $x^\top Cx\le0$ for all differences $x$ of distributions, and strictly proper means $<0$ for all such $x\ne0$. These
+# differences are, up to a positive factor, *all* vectors with sum 0: with $\tau$ uniform and small $\varepsilon$, $\tau+\varepsilon x$ is a
+# distribution.
+#
+# (3) By A8, $x^\top Cx=-\lvert\sum_ix_i\hat e_i\rvert^2$ for sums 0: the first formula, and proper. For one-hot $\tau$ it reads
+# $S(p,\delta_t)=\frac12\lvert m_p-\hat e_t\rvert^2$, and $S(p,\delta_t)=L_t(p)$ since $c_{tt}=0$. Strictly proper now means: $\sum_ix_i=0$ and
+# $\sum_ix_i\hat e_i=0$ only for $x=0$, which is the definition of affine independence. It says that the $V$ vectors $(1,\hat e_i)$ of $d+1$ entries
+# are linearly independent, so $V\le d+1$. ∎
+#
+# **Readings.** $\lvert m_p-m_\tau\rvert^2$ is the squared *maximum mean discrepancy* for the kernel $\langle\hat e_i,\hat e_j\rangle$. $2S$ is the
+# *energy distance* with the cost in the place of the distance, and $L_t$ the matching *energy score*: the mean cost from a draw to the label minus
+# half the mean cost between two draws. $S$ is also the left end of the sandwich D3. With the **0/1 cost**, $C=\mathbf 1\mathbf 1^\top-I$, so
+# $x^\top Cx=-\lvert x\rvert^2$ and $L_t(p)=\frac12\lvert p-\delta_t\rvert^2$, half the *Brier score*, strictly proper for every $V$. EMO is to
+# $L_t$ what $1-p_t$ is to Brier.
+#
+# *Traps.* With a real vocabulary $V$ is far above $d+1$: then $L_t$ pins down only $m_p$, and many $p$ share it. It can make up for EMO's bias, not
+# replace cross-entropy. And debiasing is no cure for every cost: if $C$ is not conditionally negative definite, $S$ is negative somewhere. *On
+# paper:* $.26-.154=.106=\frac12(.26^2+.38^2)$.
+
+# %%
+E, t = rng.normal(size=(7, 3)), 2
+C, (p, tau) = costs.cosine(E), rng.dirichlet(np.ones(7), 2)
+m, one_hot = transport.mean_direction([p, tau], E), np.eye(7)[t]
+confirm("cosine: half the squared distance of the means", transport.debiased(p, tau, C) - 0.5 * ((m[0] - m[1]) ** 2).sum())
+confirm("one-hot: half |m_p - e_t|^2", p @ C[:, t] - 0.5 * p @ C @ p - 0.5 * ((m[0] - costs.unit_rows(E)[t]) ** 2).sum())
+confirm("0/1: half the Brier score", transport.debiased(p, one_hot, costs.zero_one(7)) - 0.5 * ((p - one_hot) ** 2).sum())
+confirm("on paper: .106", transport.debiased(worked.P, np.eye(3)[0], worked.COST) - 0.106)
+twisted = np.array([[0, 0, 0], [0, 0, 1.0], [0, 1.0, 0]])  # symmetric, but free to and from the first token
+print("a cost that is not conditionally negative definite: S =", transport.debiased([1, 0, 0], [0, 0.5, 0.5], twisted))
+
+# %%
+for V, d in ((4, 3), (5, 3)):
+    E, tau = rng.normal(size=(V, d)), np.full(V, 1 / V)
+    lifted = np.column_stack([np.ones(V), costs.unit_rows(E)])
+    x = np.linalg.svd(lifted.T)[2][-1]  # the direction that (1, e_i) sees least
+    other = tau + 0.1 * (x - x.mean())
+    print(f"V = {V}, d = {d}: rank {np.linalg.matrix_rank(lifted)}, score of another p {transport.debiased(other, tau, costs.cosine(E)):.6f}")
+
+# %% [markdown]
+# With $V=d+1$ the other $p$ is found out; with one token more it scores 0 like the truth.
+#
+# ## D12 Entropic transport
+#
+# Let a plan also pay for straying from the product $p\tau^\top$: for $\varepsilon>0$
+#
+# $$\mathrm{OT}_\varepsilon(p,\tau)=\min_{\gamma\in\Pi}\ \sum_{ij}\gamma_{ij}c_{ij}+\varepsilon\,\mathrm{KL}(\gamma\Vert p\tau^\top). \tag{D12}$$
+#
+# *The idea: [lesson 05](05_cosine_cost.ipynb).* Write $\Delta$ for the largest minus the smallest cost among pairs with $p_i\tau_j>0$. Then
+#
+# $$\max\Big(\mathrm{EMD},\ p^\top C\tau-\frac{\Delta^2}{8\varepsilon}\Big)\ \le\ \mathrm{OT}_\varepsilon
+# \ \le\ \min\Big(p^\top C\tau,\ \mathrm{EMD}+\varepsilon\min\big(H(p),H(\tau)\big)\Big).$$
+#
+# *So $\mathrm{OT}_\varepsilon\to\mathrm{EMD}$ as $\varepsilon\to0$ and $\mathrm{OT}_\varepsilon\to p^\top C\tau$, the product bound A6, as
+# $\varepsilon\to\infty$.*
+#
+# *Proof.* *Upper bounds* come from trying a plan. The product plan pays $p^\top C\tau$ and no KL. A best plan $\gamma$ of A4 pays EMD plus
+# $\varepsilon\,\mathrm{KL}(\gamma\Vert p\tau^\top)$. As $\gamma_{ij}\le\tau_j$,
+#
+# $$\mathrm{KL}(\gamma\Vert p\tau^\top)=\sum_{ij}\gamma_{ij}\log\frac{\gamma_{ij}}{p_i\tau_j}\le\sum_{ij}\gamma_{ij}\log\frac1{p_i}=H(p);$$
+#
+# in the same way it is at most $H(\tau)$. *Lower bound by EMD:* KL is never negative (Gibbs, A3).
+#
+# *Lower bound by the product.* Let $R=p\tau^\top$, $Z=\sum_{ij}R_{ij}e^{-c_{ij}/\varepsilon}$, and let $Q_{ij}=R_{ij}e^{-c_{ij}/\varepsilon}/Z$, a
+# distribution. For every plan $\sum\gamma_{ij}c_{ij}+\varepsilon\,\mathrm{KL}(\gamma\Vert R)=\varepsilon\,\mathrm{KL}(\gamma\Vert
+# Q)-\varepsilon\log Z\ge-\varepsilon\log Z$: put in $\log Q_{ij}=\log R_{ij}-c_{ij}/\varepsilon-\log Z$, and use Gibbs. It remains to bound $Z$
+# from above.
+#
+# *Hoeffding's lemma:* if a random $X$ lies in an interval of length $\Delta$, then $\psi(s)=\log\mathbb E\,e^{sX}\le s\,\mathbb E
+# X+\frac18s^2\Delta^2$. Indeed $\psi(0)=0$ and $\psi'(0)=\mathbb EX$. Differentiating twice, $\psi''(s)$ is the variance of $X$ under the
+# distribution with weights in proportion to $e^{sX}$; in an interval of length $\Delta$ no variance exceeds $\frac14\Delta^2$ (shown in D1).
+# Taylor's formula with remainder, $\psi(s)=s\psi'(0)+\frac12s^2\psi''(s')$, gives the claim. With $X=c_{ij}$ under $R$ and $s=-1/\varepsilon$:
+# $-\varepsilon\log Z\ge p^\top C\tau-\Delta^2/(8\varepsilon)$. ∎
+
+# %%
+p, tau, C = *rng.dirichlet(np.ones(5), 2), costs.cosine(rng.normal(size=(5, 3)))
+exact, product, entropies = transport.emd(p, tau, C).value, transport.product_bound(p, tau, C), divergences.entropy([p, tau])
+for epsilon in (0.05, 0.2, 1, 5, 100):
+    value, _ = transport.entropic(p, tau, C, epsilon)
+    low = max(exact, product - (C.max() - C.min()) ** 2 / (8 * epsilon))
+    high = min(product, exact + epsilon * entropies.min())
+    confirm(f"epsilon {epsilon:6}: {low:.4f} <= {value:.4f} <= {high:.4f}", max(low - value, value - high, 0), 1e-9)
+
+# %% [markdown]
+# **What the best plan looks like.** There is exactly one, and $\gamma_{ij}=p_i\tau_j\,e^{(u_i+v_j-c_{ij})/\varepsilon}$ for some $u,v$.
+#
+# *Proof.* It exists by compactness, as in A4. It is unique, since $x\log x$ is strictly convex: the midpoint of two best plans would be better. It
+# is positive wherever $p_i\tau_j>0$: if an entry were 0 there, move from $\gamma$ towards the product, $\gamma+s(p\tau^\top-\gamma)$. The
+# derivative of $x\log x$ at 0 is $-\infty$, all else changes at a finite rate, so small steps would improve. Being positive, it is a minimum in the
+# interior, where the derivative of the objective, $c_{ij}+\varepsilon\log\frac{\gamma_{ij}}{p_i\tau_j}+\varepsilon$, must be orthogonal to every
+# matrix with row and column sums 0. The matrices orthogonal to all those are the combinations of the constraints, of the form $a_i+b_j$ (A4). Solve
+# for $\gamma$. ∎
+#
+# Sinkhorn's iteration finds $u,v$ by correcting rows and columns in turn. As $\varepsilon$ grows the plan itself tends to the product:
+# $\mathrm{OT}_\varepsilon\le p^\top C\tau$ says $\varepsilon\,\mathrm{KL}(\gamma\Vert p\tau^\top)\le p^\top C\tau-\mathrm{EMD}$.
+#
+# **Sinkhorn divergence.**
+# $S_\varepsilon(p,\tau)=\mathrm{OT}_\varepsilon(p,\tau)-\frac12\mathrm{OT}_\varepsilon(p,p)-\frac12\mathrm{OT}_\varepsilon(\tau,\tau)$. For costs
+# with $c_{ij}\ge0=c_{ii}$ it tends to $\mathrm{EMD}(p,\tau)$ as $\varepsilon\to0$; for every cost it tends to the debiased score $S(p,\tau)$ of D9
+# as $\varepsilon\to\infty$. *Proof.* Take limits term by term. At 0 the last two terms tend to $\mathrm{EMD}(p,p)=0$ (leave everything in place);
+# at infinity the three are the three terms of D9. ∎ In between, $S_\varepsilon\ge0$ for costs such as the cosine cost; that is deeper, and we only
+# cite it (Feydy et al.).
+#
+# *Trap.* On the self terms $\mathrm{OT}_\varepsilon(p,p)$ Sinkhorn's alternation can crawl when $\varepsilon$ is small. For symmetric $C$ the plan
+# is symmetric, being unique, so one may take $u=v=f$; averaging the old and the new $f$ in each step then converges fast in practice (Feydy et
+# al.). The value is $2\,p\cdot f$: put the form of $\gamma$ into D12.
+
+# %%
+value, plan = transport.entropic(p, tau, C, 0.2)
+potentials = C + 0.2 * np.log(plan / np.outer(p, tau))  # should be u_i + v_j
+centred = potentials - potentials.mean(axis=0) - potentials.mean(axis=1)[:, None] + potentials.mean()
+confirm("the plan has the claimed form", centred, 1e-8)
+_, late = transport.entropic(p, tau, C, 100)
+stray = divergences.kl(late.ravel(), np.outer(p, tau).ravel())
+confirm("epsilon 100: KL to the product is below gap / epsilon", max(stray - (product - exact) / 100, 0))
+
+
+# %%
+def own_term(p, cost, epsilon, steps=100):
+    f = np.zeros(p.size)
+    for _ in range(steps):
+        f = (f - epsilon * logsumexp((f - cost) / epsilon, b=p, axis=1)) / 2
+    return 2 * p @ f
+
+
+confirm("the same value by alternation", own_term(p, C, 0.5) - transport.entropic(p, p, C, 0.5)[0], 1e-9)
+
+# %%
+for epsilon in (0.001, 0.01, 0.1, 1, 10, 1000):
+    sinkhorn = transport.entropic(p, tau, C, epsilon)[0] - own_term(p, C, epsilon) / 2 - own_term(tau, C, epsilon) / 2
+    print(f"epsilon {epsilon:7}: S = {sinkhorn:.4f}")
+print(f"EMD {exact:.4f}, debiased score {transport.debiased(p, tau, C):.4f}")
+
+# %% [markdown]
+# ## Sources
+#
+# Su Jianlin, [the article](https://spaces.ac.cn/archives/9797) (2023), for A1 to A9. Ren et al., [EMO](https://arxiv.org/abs/2310.04691) (2023).
+# The proofs are standard or our own; for more of the same see: Gneiting and Raftery, *Strictly proper scoring rules, prediction, and estimation*
+# (2007), on A3, D2 and D9. Csiszár (1967) and Polyanskiy and Wu, *Information Theory*, on D10. Villani, *Topics in Optimal Transportation* (2003),
+# and Peyré and Cuturi, [*Computational Optimal Transport*](https://arxiv.org/abs/1803.00567) (2019), on A4, D4, D6, D8 and D12. Williams, on
+# REINFORCE (1992). Gretton et al., *A kernel two-sample test* (2012), and Székely and Rizzo, *Energy statistics* (2013), on D9. Brier (1950).
+# Hoeffding (1963), Cuturi (2013), Genevay, Peyré and Cuturi (2018) and [Feydy et al.](https://arxiv.org/abs/1810.08278) (2019) on D12.

@@ -1,0 +1,132 @@
+"""Costs: what each promises, on drawn inputs; what each refuses."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emo_teach import costs
+
+from . import drawing
+
+E = np.array([[1.0, 0.0], [1.0, 1.0], [0.0, 2.0]])
+CALLS = {
+    "zero_one": (costs.zero_one, {"n": 3}),
+    "ordinal": (costs.ordinal, {"n": 3, "power": 2.0}),
+    "unit_rows": (costs.unit_rows, {"embedding": E}),
+    "cosine": (costs.cosine, {"embedding": E}),
+    "chord": (costs.chord, {"embedding": E}),
+    "angle": (costs.angle, {"embedding": E}),
+    "blend": (costs.blend, {"first": np.eye(3), "second": np.ones((3, 3)), "weight": 0.5}),
+    "metric_report": (costs.metric_report, {"cost": 1 - np.eye(3), "tolerance": 1e-9}),
+}
+EXTRA = [
+    *((name, "n", "zero", 0, ("0",)) for name in ("zero_one", "ordinal")),
+    *((name, "n", "fraction", 2.5, ("2.5",)) for name in ("zero_one", "ordinal")),
+    ("ordinal", "power", "negative", -1.0, ("-1",)),
+    ("ordinal", "power", "NaN", np.nan, ("nan",)),
+    ("ordinal", "power", "text", "2", ("'2'",)),
+    *(
+        ("blend", which, kind, value, fragments)
+        for which in ("first", "second")
+        for kind, (value, fragments) in drawing.BAD_COSTS.items()
+        if (which, kind) != ("first", "other size")
+    ),
+    ("blend", "weight", "above 1", 1.5, ("1.5",)),
+    ("blend", "weight", "negative", -0.5, ("-0.5",)),
+    ("blend", "weight", "NaN", np.nan, ("nan",)),
+    ("metric_report", "tolerance", "negative", -1e-9, ("-1e-09",)),
+]
+REFUSALS = list(drawing.refusals(CALLS, EXTRA))
+
+
+def test_every_public_function_is_tried():
+    assert set(CALLS) == drawing.public_functions(costs)
+
+
+@pytest.mark.parametrize(("name", "argument", "kind", "value", "fragments"), REFUSALS, ids=lambda x: x if isinstance(x, str) else "")
+def test_refuses(name, argument, kind, value, fragments):
+    drawing.assert_refused(CALLS, name, argument, kind, value, fragments)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_leaves_its_inputs_alone(name):
+    drawing.assert_untouched(CALLS, name)
+
+
+@given(st.integers(1, 30))
+def test_zero_one(n):
+    cost = costs.zero_one(n)
+    assert cost.shape == (n, n) and cost.trace() == 0 and cost.sum() == n * n - n
+    np.testing.assert_array_equal(cost, costs.ordinal(n, 0))
+
+
+@given(st.integers(1, 12), st.floats(0, 4))
+def test_ordinal_depends_on_the_steps_alone(n, power):
+    cost = costs.ordinal(n, power)
+    np.testing.assert_array_equal(np.diag(cost), np.zeros(n))
+    for step in range(1, n):
+        np.testing.assert_allclose(np.diag(cost, step), float(step) ** power, rtol=1e-14)
+    np.testing.assert_array_equal(cost, cost.T)
+
+
+@given(drawing.token_problems(), st.floats(1e-6, 1e6))
+def test_unit_rows_keep_the_direction_only(problem, scale):
+    embedding = problem[2]
+    unit = costs.unit_rows(embedding)
+    np.testing.assert_allclose(np.linalg.norm(unit, axis=1), 1, rtol=1e-14)
+    np.testing.assert_allclose(unit * np.linalg.norm(embedding, axis=1, keepdims=True), embedding, atol=1e-13)
+    np.testing.assert_allclose(costs.unit_rows(embedding * scale), unit, atol=1e-14)
+
+
+def test_unit_rows_of_extreme_lengths():
+    unit = costs.unit_rows([[3e-320, 0.0], [0.0, -1e300], [1e200, 1e200]])
+    np.testing.assert_allclose(unit, [[1, 0], [0, -1], [0.5**0.5, 0.5**0.5]], atol=1e-14)
+
+
+@given(drawing.token_problems())
+def test_cosine_chord_and_angle_agree(problem):
+    cosine, chord, angle = (f(problem[2]) for f in (costs.cosine, costs.chord, costs.angle))
+    assert cosine.min() >= 0 and cosine.max() <= 2 and (np.diag(cosine) == 0).all()
+    np.testing.assert_array_equal(cosine, cosine.T)
+    np.testing.assert_allclose(chord**2 / 2, cosine, atol=1e-14)
+    np.testing.assert_allclose(1 - np.cos(angle), cosine, atol=1e-14)
+
+
+def test_tokens_of_one_direction_are_at_distance_zero():
+    rows = np.random.default_rng(0).normal(size=(5, 7))
+    both = np.concatenate([rows, 3 * rows, -7 * rows])
+    for distance in (costs.chord(both), costs.angle(both)):
+        report = costs.metric_report(distance)
+        assert report.is_pseudometric and not report.is_metric
+        assert np.diag(distance[:5, 5:10]).max() < 1e-15
+    np.testing.assert_allclose(np.diag(costs.angle(both)[:5, 10:]), np.pi, rtol=1e-15)
+
+
+@given(st.integers(1, 6).flatmap(lambda n: st.tuples(drawing.cost(n), drawing.cost(n))), st.floats(0, 1))
+def test_blend_is_linear(pair, weight):
+    first, second = pair
+    np.testing.assert_array_equal(costs.blend(first, second, 0), first)
+    np.testing.assert_array_equal(costs.blend(first, second, 1), second)
+    np.testing.assert_allclose(costs.blend(first, second, weight), first + weight * (second - first), atol=1e-13)
+
+
+@given(st.integers(1, 6).flatmap(drawing.cost))
+def test_metric_report_finds_the_worst_triangle(cost):
+    report = costs.metric_report(cost)
+    n = len(cost)
+    worst = max(cost[i, k] - (cost[i, j] + cost[j, k]) for i in range(n) for j in range(n) for k in range(n))
+    i, j, k = report.triple
+    assert report.triangle_excess == worst == cost[i, k] - (cost[i, j] + cost[j, k])
+    assert report.zero_diagonal == all(abs(cost[i, i]) <= 1e-12 for i in range(n))
+
+
+def test_metric_report_on_known_costs():
+    assert costs.metric_report(costs.zero_one(4)).is_metric
+    assert costs.metric_report(costs.ordinal(5)).is_metric
+    assert not costs.metric_report(costs.ordinal(5, 2)).is_pseudometric
+    report = costs.metric_report(costs.cosine(E))
+    assert (report.zero_diagonal, report.symmetric, report.separates, report.is_metric) == (True, True, True, False)
+    assert not costs.metric_report([[0, 1], [2, 0]]).symmetric
+    assert not costs.metric_report([[0, -1], [-1, 0]]).separates
+    assert costs.metric_report([[0, 0], [0, 0]]).is_pseudometric and not costs.metric_report([[0, 0], [0, 0]]).is_metric

@@ -1,0 +1,218 @@
+"""Divergences: what each promises, on drawn inputs and at the ends of float64; what each refuses."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emo_teach import divergences as dv
+from emo_teach.formulas import exact, references
+
+from . import drawing
+
+P, TAU = np.array([0.5, 0.3, 0.2]), np.array([0.6, 0.4, 0.0])
+CALLS = {
+    "entropy": (dv.entropy, {"p": P}),
+    "log_loss": (dv.log_loss, {"p": P, "target": 0}),
+    "cross_entropy": (dv.cross_entropy, {"tau": TAU, "p": P}),
+    "kl": (dv.kl, {"tau": TAU, "p": P}),
+    "total_variation": (dv.total_variation, {"p": P, "tau": TAU}),
+    "alpha_generator": (dv.alpha_generator, {"alpha": 0.5}),
+    "f_divergence": (dv.f_divergence, {"generator": "KL", "tau": TAU, "p": P}),
+    "logit_gradient": (dv.logit_gradient, {"generator": "KL", "tau": TAU, "p": P}),
+    "one_hot_loss": (dv.one_hot_loss, {"generator": "KL", "p_t": 0.5}),
+    "one_hot_logit_gradient": (dv.one_hot_logit_gradient, {"generator": "KL", "p_t": 0.5}),
+    "overconfidence_loss": (dv.overconfidence_loss, {"p_t": 0.5, "gamma": 0.1}),
+}
+EXTRA = [
+    *(
+        (name, "p_t", kind, value, (shown,))
+        for name in ("one_hot_loss", "one_hot_logit_gradient", "overconfidence_loss")
+        for kind, value, shown in (("negative", -0.1, "-0.1"), ("above 1", [0.5, 1.1], "1.1"), ("NaN", [np.nan], "[0] = nan"), ("empty", [], "empty"))
+    ),
+    *(
+        (name, "generator", "unknown", "kullback", ("'kullback'",))
+        for name in ("f_divergence", "logit_gradient", "one_hot_loss", "one_hot_logit_gradient")
+    ),
+    ("one_hot_logit_gradient", "p_t", "zero", 0.0, ("p_t = 0",)),
+    ("alpha_generator", "alpha", "infinite", np.inf, ("inf",)),
+    ("alpha_generator", "alpha", "NaN", np.nan, ("nan",)),
+    ("alpha_generator", "alpha", "text", "KL", ("'KL'",)),
+    ("overconfidence_loss", "gamma", "one", 1.0, ("1",)),
+    ("overconfidence_loss", "gamma", "negative", -0.1, ("-0.1",)),
+    ("overconfidence_loss", "gamma", "NaN", np.nan, ("nan",)),
+]
+REFUSALS = list(drawing.refusals(CALLS, EXTRA))
+EXTREMES = (0.0, 5e-324, 1e-310, 1e-300, 1e-160, 1e-20, 0.3, 1 - 1e-16, 1.0)
+ALPHAS = (-3.0, -1.0, -1e-9, 1e-14, 1e-9, 0.3, 0.5, 0.99, 1 - 1e-12, 1 + 1e-9, 2.0, 14.0)
+PAIRS = st.integers(1, 6).flatmap(lambda n: st.tuples(drawing.distribution(n), drawing.distribution(n)))
+
+
+def generators():
+    """(ours, exact) of all named generators and some powers."""
+    yield from ((dv.GENERATORS[name], name) for name in dv.GENERATORS)
+    yield from ((dv.alpha_generator(alpha), exact.power_generator(alpha)) for alpha in ALPHAS)
+
+
+def close(a, b, tolerance=1e-9):
+    """Equal, infinities included, up to rounding."""
+    return a == b or abs(a - b) <= tolerance * max(1.0, abs(b))
+
+
+def test_every_public_function_is_tried():
+    assert set(CALLS) == drawing.public_functions(dv)
+
+
+@pytest.mark.parametrize(("name", "argument", "kind", "value", "fragments"), REFUSALS, ids=lambda x: x if isinstance(x, str) else "")
+def test_refuses(name, argument, kind, value, fragments):
+    drawing.assert_refused(CALLS, name, argument, kind, value, fragments)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_leaves_its_inputs_alone(name):
+    drawing.assert_untouched(CALLS, name)
+
+
+@given(PAIRS)
+def test_entropy_cross_entropy_and_kl(pair):
+    tau, p = pair
+    assert -1e-15 <= dv.entropy(tau) <= math.log(tau.size) + 1e-12
+    assert close(dv.entropy(tau), exact.entropy(tau), 1e-12)
+    assert close(dv.cross_entropy(tau, p), exact.cross_entropy(tau, p), 1e-12)
+    assert close(dv.kl(tau, p), dv.cross_entropy(tau, p) - dv.entropy(tau), 1e-12)
+    assert dv.kl(tau, p) >= -1e-15 and dv.kl(tau, tau) == 0
+    assert dv.f_divergence("KL", tau, p) == dv.kl(tau, p)
+
+
+@given(PAIRS)
+def test_log_loss_is_cross_entropy_of_a_one_hot_label(pair):
+    p = pair[0]
+    for target, label in enumerate(np.eye(p.size)):
+        assert close(dv.log_loss(p, target), dv.cross_entropy(label, p), 1e-15)
+    assert math.copysign(1, dv.log_loss([1.0, 0.0], 0)) == 1  # 0, not -0
+
+
+@given(PAIRS)
+def test_total_variation(pair):
+    p, tau = pair
+    tv = dv.total_variation(p, tau)
+    assert tv == dv.total_variation(tau, p) and 0 <= tv <= 1 + 1e-15
+    assert close(tv, max(abs((p - tau)[list(s)].sum()) for s in _subsets(p.size)), 1e-14)
+    assert tv <= math.sqrt(dv.kl(tau, p) / 2) + 1e-12  # Pinsker
+
+
+def _subsets(n):
+    return ([k for k in range(n) if mask >> k & 1] for mask in range(2**n))
+
+
+@pytest.mark.parametrize("pair", list(generators()), ids=lambda pair: pair[0].name)
+def test_generator(pair):
+    generator, _ = pair
+    u = np.linspace(0.05, 4, 80)
+    assert abs(generator.f(1.0)) < 1e-15
+    assert (generator.f(u) >= 0).all() or generator.name in ("KL", "reverse KL")
+    assert (np.diff(generator.f(u), 2) > -1e-12).all()  # convex
+    assert isinstance(generator.latex, str) and generator.latex
+    if math.isfinite(generator.at_zero):
+        assert close(generator.f(1e-300), generator.at_zero, 1e-6) or abs(float(generator.name.split()[-1])) < 1e-2
+    if math.isfinite(generator.slope_at_infinity):
+        assert close(generator.perspective(np.float64(1), np.float64(1e-300)), generator.slope_at_infinity, 1e-6) or "alpha" in generator.name
+
+
+@given(PAIRS)
+def test_f_divergences_are_sums_of_their_generator(pair):
+    tau, p = pair
+    for generator, reference in generators():
+        value = dv.f_divergence(generator, tau, p)
+        assert close(value, exact.f_divergence(reference, tau, p)), generator.name
+        assert value >= -1e-12
+
+
+@pytest.mark.parametrize("pair", list(generators()), ids=lambda pair: pair[0].name)
+@pytest.mark.filterwarnings("error")
+def test_terms_stay_exact_at_the_ends_of_float64(pair):
+    generator, reference = pair
+    for a in EXTREMES:
+        for b in EXTREMES:
+            expected = exact.f_divergence(reference, [a], [b])
+            assert close(float(generator.perspective(np.float64(a), np.float64(b))), expected), (a, b)
+            assert math.isfinite(generator.pull(np.float64(a), np.float64(b))) or not math.isfinite(expected), (a, b)
+
+
+@pytest.mark.parametrize("near", [1e-13, 1e-10, 1e-7, 1e-300, 5e-324])
+def test_alpha_runs_through_its_limits(near):
+    rng = np.random.default_rng(0)
+    tau, p = rng.dirichlet(np.ones(6)), rng.dirichlet(np.ones(6))
+    for alpha, limit in ((0.0, "reverse KL"), (1.0, "KL")):
+        expected = dv.f_divergence(limit, tau, p)
+        assert close(dv.f_divergence(dv.alpha_generator(alpha), tau, p), expected, 1e-14)
+        for side in (alpha - near, alpha + near):
+            assert close(dv.f_divergence(dv.alpha_generator(side), tau, p), expected, 10 * near + 1e-14)
+            gradient = dv.logit_gradient(dv.alpha_generator(side), tau, p)
+            np.testing.assert_allclose(gradient, dv.logit_gradient(limit, tau, p), atol=10 * near + 1e-13)
+
+
+def test_named_members_of_the_power_family():
+    tau, p = np.array([0.2, 0.5, 0.3]), P
+    for alpha, name, factor in ((2, "Pearson chi2", 0.5), (-1, "Neyman chi2", 0.5), (0.5, "squared Hellinger", 4)):
+        assert close(dv.f_divergence(dv.alpha_generator(alpha), tau, p), factor * dv.f_divergence(name, tau, p), 1e-14)
+
+
+@given(PAIRS)
+def test_bounded_divergences_and_broadcasting(pair):
+    tau, p = pair
+    assert dv.f_divergence("Jensen-Shannon", tau, p) <= math.log(2) + 1e-15
+    assert dv.f_divergence("total variation", tau, p) == dv.total_variation(p, tau)
+    stacked = dv.f_divergence("squared Hellinger", tau, np.stack([p, tau]))
+    assert stacked.shape == (2,) and stacked[0] <= 1 + 1e-15 and stacked[1] == 0
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_logit_gradient_is_the_derivative(seed):
+    rng = np.random.default_rng(seed)
+    tau, logits = rng.dirichlet(np.ones(4)), rng.normal(size=4)
+    p = references.softmax(logits)
+    for generator, _ in generators():
+        numeric = [_slope(lambda z, g=generator: dv.f_divergence(g, tau, references.softmax(z)), logits, step) for step in 1e-5 * np.eye(4)]
+        gradient = dv.logit_gradient(generator, tau, p)
+        np.testing.assert_allclose(gradient, numeric, rtol=1e-5, atol=1e-6 * max(1, np.abs(gradient).max()))  # central differences
+        assert abs(gradient.sum()) <= 1e-12 * max(1, np.abs(gradient).max())
+
+
+def _slope(function, x, step):
+    return (function(x + step) - function(x - step)) / (2 * np.abs(step).max())
+
+
+def test_logit_gradient_at_the_edges():
+    np.testing.assert_allclose(dv.logit_gradient("KL", TAU, P), P - TAU, atol=1e-16)
+    np.testing.assert_allclose(dv.logit_gradient("KL", [0.5, 0.5], [5e-324, 1.0]), [-0.5, 0.5], atol=1e-15)
+    assert np.isnan(dv.logit_gradient("KL", [0.5, 0.5], [0.0, 1.0])).all()  # infinite loss
+    np.testing.assert_array_equal(dv.logit_gradient("Jensen-Shannon", [0.5, 0.5], [0.0, 1.0])[0], 0)  # no mass, no pull
+
+
+@given(st.one_of(st.floats(0, 1), st.sampled_from(EXTREMES)))
+def test_one_hot_loss_is_the_full_divergence(p_t):
+    for generator, _ in generators():
+        full = dv.f_divergence(generator, [1.0, 0.0, 0.0], [p_t, (1 - p_t) / 4, 3 * (1 - p_t) / 4])
+        assert close(float(dv.one_hot_loss(generator, p_t)), float(full)), generator.name
+
+
+def test_one_hot_gradient_of_the_published_kinds():
+    p_t = np.array([5e-324, 1e-300, 1e-6, 0.3, 1.0])
+    np.testing.assert_allclose(dv.one_hot_logit_gradient("KL", p_t), p_t - 1, atol=1e-15)
+    np.testing.assert_allclose(dv.one_hot_logit_gradient("total variation", p_t), -p_t * (1 - p_t), rtol=1e-14, atol=1e-320)
+    assert np.isnan(dv.one_hot_logit_gradient("reverse KL", p_t)).all()
+    for name in ("Jensen-Shannon", "squared Hellinger", "Pearson chi2"):
+        gradient = dv.one_hot_logit_gradient(name, np.array([1e-6, 0.3]))
+        full = [dv.logit_gradient(name, [1.0, 0.0], [q, 1 - q])[0] for q in (1e-6, 0.3)]
+        np.testing.assert_allclose(gradient, full, rtol=1e-12)
+
+
+@given(st.one_of(st.floats(0, 1), st.sampled_from(EXTREMES)), st.floats(0, 1, exclude_max=True))
+def test_overconfidence_loss(p_t, gamma):
+    value = float(dv.overconfidence_loss(p_t, gamma))
+    assert close(float(dv.overconfidence_loss(p_t, 0)), -math.log(p_t) if p_t else math.inf, 1e-14)
+    assert 1 - p_t - 1e-12 <= value and (p_t == 0 or value <= -math.log(p_t) + 1e-12)
+    assert close(float(dv.overconfidence_loss(p_t, 1 - 1e-12)), 1 - p_t, 1e-11)

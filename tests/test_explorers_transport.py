@@ -1,0 +1,217 @@
+"""The soft-label and the cost-matrix explorer show what is true: bounds in order, minima where they are, LP and closed form equal."""
+
+import io
+import re
+from itertools import product
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from emo_teach import divergences, transport, worked
+from emo_teach.explorers import cost_matrix, kit, soft_label
+from emo_teach.words import load_words
+
+EXPLORERS = [soft_label, cost_matrix]
+pytestmark = pytest.mark.filterwarnings("error")
+ROUNDING = 1e-12  # sums of at most nine products below 2: their rounding stays under 1e-14
+LABELS = [(s, t) for s in np.linspace(0, 1, 11) for t in np.linspace(0, 1, 6)]
+
+
+def start(module, **given):
+    return kit.settings_for(module.CONTROLS, given)
+
+
+def soft(**given):
+    return soft_label.compute(**start(soft_label, **given))
+
+
+def matrix(**given):
+    return cost_matrix.compute(**start(cost_matrix, **given))
+
+
+def corners(module):
+    """Settings at both ends of all sliders at once, for every option of a choice."""
+    ends = [control.options if isinstance(control, kit.Choice) else (control.low, control.high) for control in module.CONTROLS]
+    return [dict(zip([c.name for c in module.CONTROLS], values, strict=True)) for values in product(*ends)]
+
+
+# ---- both explorers
+
+
+@pytest.mark.parametrize("module", EXPLORERS)
+def test_every_control_changes_the_picture_and_its_alt_text(module):
+    picture = module.draw(module.compute(**start(module)))
+    before, said = picture.pixels().copy(), picture.alt(picture.data)
+    for control in module.CONTROLS:
+        other = control.samples()[0] if control.samples()[0] != control.value else control.samples()[-1]
+        picture.set(module.compute(**start(module, **{control.name: other})))
+        assert (picture.pixels() != before).any(), control.name
+        assert picture.alt(picture.data) != said, control.name
+    picture.set(module.compute(**start(module)))
+    assert (picture.pixels() == before).all()  # nothing is left behind by the moves
+
+
+@pytest.mark.parametrize("module", EXPLORERS)
+def test_the_ends_of_all_sliders_draw_without_a_warning(module):
+    picture = module.draw(module.compute(**start(module)))
+    for settings in corners(module)[:: 1 if module is soft_label else 7]:
+        page = picture.set(module.compute(**settings)).to_html()
+        assert not re.search(r"\b(nan|inf)\b", picture.alt(picture.data)) and "data:image/png" in page
+
+
+@pytest.mark.parametrize("module", EXPLORERS)
+def test_a_kept_picture_is_what_a_fresh_one_would_be(module):
+    picture = module.draw(module.compute(**start(module)))
+    picture.pixels()
+    for control in module.CONTROLS:
+        data = module.compute(**start(module, **{control.name: control.samples()[-1]}))
+        assert (picture.set(data).pixels() == module.draw(data).pixels()).all(), control.name
+
+
+@pytest.mark.parametrize("module", EXPLORERS)
+def test_size_and_panel(module):
+    picture = module.draw(module.compute(**start(module)))
+    assert picture.pixels().shape[1] >= 720
+    figure, alt = module.panel()
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=kit.DENSITY)
+    assert np.asarray(Image.open(buffer)).std() > 10  # something is drawn
+    assert sum(part.replace(".", "").isdigit() for part in alt.replace(",", " ").replace(";", " ").split()) >= 6
+
+
+# ---- soft label
+
+
+@pytest.mark.parametrize(("softness", "share"), LABELS)
+def test_the_sandwich_holds_and_closes_for_a_one_hot_label(softness, share):
+    for p_monday, p_tuesday in ((0.5, 0.6), (0.0, 0.0), (1.0, 1.0), (0.2, 0.9)):
+        data = soft(softness=softness, tau_tuesday=share, p_monday=p_monday, p_tuesday=p_tuesday)
+        for values in (data.values, data.curves):
+            assert np.all(values["jensen"] <= values["exact"] + ROUNDING)
+            assert np.all(values["exact"] <= values["product"] + ROUNDING)
+        if data.tau.max() == 1:
+            assert data.values["exact"] == pytest.approx(data.values["product"], abs=ROUNDING)
+
+
+def test_the_largest_dual_vertex_is_the_linear_program():
+    rng = np.random.default_rng(4)
+    p, tau = rng.dirichlet(np.full(3, 0.4), 200), rng.dirichlet(np.full(3, 0.4), 200)
+    tau[::4] = np.eye(3)[rng.integers(3, size=50)]
+    np.testing.assert_allclose(soft_label.loss_values("exact EMD", p, tau), transport.emd_many(p, tau, worked.COST).value, atol=ROUNDING)
+
+
+def test_the_start_is_the_worked_example():
+    data = soft()
+    np.testing.assert_allclose([data.p, data.tau], [worked.P, worked.TAU], atol=ROUNDING)
+    assert data.values["product"] == pytest.approx(transport.product_bound(worked.P, worked.TAU, worked.COST))
+
+
+@pytest.mark.parametrize(("softness", "share"), LABELS)
+def test_marked_minima(softness, share):
+    data = soft(softness=softness, tau_tuesday=share)
+    corners = data.minimisers["product bound"]
+    assert np.isin(corners, (0, 1)).all() and (corners.sum(1) == 1).all()
+    assert np.eye(3)[transport.medoid(data.tau, worked.COST)].tolist() in corners.tolist()
+    for loss in ("cross-entropy", "exact EMD", "debiased"):
+        np.testing.assert_allclose(data.minimisers[loss], data.tau[None], atol=ROUNDING)
+    for loss, models in data.minimisers.items():
+        shown = soft(softness=softness, tau_tuesday=share, loss=loss).map
+        assert (soft_label.loss_values(loss, models, data.tau) <= shown.min() + ROUNDING).all(), loss  # no pixel is better
+
+
+def test_the_product_bound_can_end_at_a_word_the_label_never_names():
+    data = soft(softness=0.5, tau_tuesday=0.0)
+    assert data.tau[1] == 0 and data.minimisers["product bound"].tolist() == [[0, 1, 0]]
+    tied = soft(softness=0.5, tau_tuesday=1.0).minimisers["product bound"]
+    assert tied.tolist() == [[1, 0, 0], [0, 1, 0]]
+    assert "Monday or Tuesday" in soft_label.draw(soft(softness=0.5, tau_tuesday=1.0)).alt(soft(softness=0.5, tau_tuesday=1.0))
+
+
+def test_the_map_is_the_loss_at_the_pixels_place():
+    data = soft(loss="cross-entropy")
+    places = soft_label._pixels()
+    rows, columns = places.shape[:2]
+    for share in ([0.6, 0.3, 0.1], [0.2, 0.2, 0.6], [0.1, 0.8, 0.1]):
+        x, y = np.array(share) @ soft_label.CORNERS
+        at = int((1 - y / soft_label.CORNERS[2, 1]) * rows), int(x * columns)
+        np.testing.assert_allclose(places[at], share, atol=0.02)  # two pixels
+        assert data.map[at] == pytest.approx(divergences.cross_entropy(data.tau, places[at]))
+
+
+def test_soft_label_alt_states_the_values_and_a_wrong_loss_is_refused():
+    data = soft()
+    alt = soft_label.draw(data).alt(data)
+    assert all(f"{value:.3f}" in alt for value in data.values.values())
+    with pytest.raises(ValueError, match="'hinge'"):
+        soft(loss="hinge")
+
+
+# ---- cost matrix
+
+
+@pytest.mark.parametrize("example", cost_matrix.EXAMPLES)
+def test_linear_program_equals_closed_form_and_gradients_balance(example):
+    for near, far, power, weight in product((0.0, 0.45), (0.0, 0.3), (0.25, 1.0, 4.0), (0.0, 0.5, 1.0)):
+        data = matrix(example=example, near=near, far=far, power=power, weight=weight)
+        assert data.values["emo"] == pytest.approx(data.values["emd"], abs=ROUNDING)
+        assert abs(data.ce_gradient.sum()) < ROUNDING and abs(data.emo_gradient.sum()) < ROUNDING
+        np.testing.assert_allclose(data.plan[:, 0], data.p, atol=ROUNDING)
+        assert data.plan[:, 1:].max() == 0
+        lifted = data.emo_gradient < 0
+        assert lifted[: data.lifted].all() and not lifted[data.lifted :].any()  # the border parts them, nearest words first
+        assert (np.diff(data.cost[:, 0]) >= 0).all()
+
+
+@pytest.mark.parametrize("example", cost_matrix.EXAMPLES)
+def test_gradients_are_those_of_the_losses(example):
+    data, step = matrix(example=example), 1e-5
+    logits = np.log(data.p)
+    shifted = logits + step * np.concatenate([np.eye(9), -np.eye(9)])
+    p = np.exp(shifted) / np.exp(shifted).sum(1, keepdims=True)
+    for gradient, loss in ((data.ce_gradient, -np.log(p[:, 0])), (data.emo_gradient, p @ data.cost[:, 0])):
+        np.testing.assert_allclose((loss[:9] - loss[9:]) / (2 * step), gradient, atol=1e-9)  # central difference: error of the order step**2
+
+
+def test_cross_entropy_does_not_see_where_the_mistake_goes_but_emo_does():
+    for example in cost_matrix.EXAMPLES:
+        near, far = matrix(example=example, near=0.3, far=0.0), matrix(example=example, near=0.0, far=0.3)
+        assert near.values["cross_entropy"] == pytest.approx(far.values["cross_entropy"], abs=ROUNDING)
+        assert (
+            far.values["emo"] - near.values["emo"] == pytest.approx(0.3 * (near.cost[-1, 0] - near.cost[1, 0]), abs=ROUNDING) and near.cost[1, 0] > 0
+        )
+
+
+def test_zero_one_cost_pushes_as_cross_entropy_does():
+    data = matrix(weight=0.0)
+    assert data.values["emo"] == pytest.approx(data.values["one_minus"], abs=ROUNDING)
+    np.testing.assert_allclose(cost_matrix.push(data.emo_gradient), cost_matrix.push(data.ce_gradient), atol=ROUNDING)
+    np.testing.assert_allclose(data.emo_gradient, data.p[0] * data.ce_gradient, atol=ROUNDING)
+
+
+def test_pushes_are_shares():
+    data = matrix()
+    shares = cost_matrix.push(data.emo_gradient)
+    assert shares[shares > 0].sum() == pytest.approx(1) and shares[shares < 0].sum() == pytest.approx(-1)
+    assert (cost_matrix.push(np.zeros(3)) == 0).all()
+
+
+def test_at_the_start_emo_lifts_the_other_days_and_cross_entropy_does_not():
+    data = matrix()
+    assert data.words[: data.lifted] == ("Monday", "Tuesday", "Wednesday", "Sunday")
+    assert (data.ce_gradient[1:] > 0).all()
+
+
+def test_the_words_are_there_and_the_groups_are_of_one_size():
+    for target, group in cost_matrix.EXAMPLES.values():
+        assert target in group and len(set(group)) == len(group) == 9
+        load_words().rows(group)
+
+
+def test_cost_matrix_alt_states_the_values_and_an_unknown_example_is_refused():
+    data = matrix()
+    alt = cost_matrix.draw(data).alt(data)
+    assert all(f"{data.values[name]:.3f}" in alt for name in ("cross_entropy", "one_minus", "emo", "emd"))
+    assert "pulls up the target and Tuesday, Wednesday, Sunday" in alt
+    with pytest.raises(ValueError, match="'cheese'"):
+        matrix(example="cheese")

@@ -1,0 +1,214 @@
+"""The table of formulas: every row holds and rejects its wrong version, and the machinery can fail."""
+
+import dataclasses
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from emo_teach import __main__ as command_line
+from emo_teach import formulas, transport
+from emo_teach.formulas import exact, instances, references, registry
+
+GROUND = {f"A{k}" for k in range(1, 10)} | {f"D{k}" for k in range(1, 13)} - {"D7", "D11"}  # those two need torch
+IDS = [f"{row.label} {row.name}" for row in formulas.ROWS]
+
+
+@pytest.fixture
+def registered():
+    """A registry that forgets what the test adds."""
+    before = list(formulas.ROWS)
+    yield formulas.register
+    formulas.ROWS[:] = before
+
+
+def simple(**changes):
+    """A small row: addition, checked against math.fsum's idea of it."""
+    row = {
+        "label": "A1",
+        "name": "addition",
+        "statement": "a + b",
+        "kind": "identity",
+        "code": (np.add,),
+        "reference": "by hand",
+        "instances": lambda: [(1.0, 2.0), (0.0, -1.0)],
+        "ours": lambda c: c[0] + c[1],
+        "independent": lambda c: sum(c),
+        "wrong": lambda c: c[0] - c[1],
+        "mistake": "subtracts",
+        "tolerance": 1e-12,
+        "why": "one addition",
+    }
+    return formulas.Row(**{**row, **changes})
+
+
+@pytest.mark.parametrize("row", formulas.ROWS, ids=IDS)
+def test_row_holds_and_rejects_its_wrong_version(row):
+    (outcome,) = formulas.verify([row])
+    assert not outcome.trouble, outcome.trouble
+    assert outcome.passed, f"figure {outcome.figure}, extra {outcome.extra}, tolerance {row.tolerance}"
+    assert outcome.mutant_rejected, f"the wrong version ({row.mistake}) passes with figure {outcome.mutant}"
+    assert outcome.instances >= 1
+
+
+@pytest.mark.parametrize("row", formulas.ROWS, ids=IDS)
+def test_row_is_described(row):
+    assert all(text.strip() for text in (row.statement, row.reference, row.mistake, row.why))
+    assert len(row.name) <= 32 and row.name == row.name.strip() and " " not in row.name
+    assert row.lesson == formulas.LESSON_OF[row.label] and row.lesson in {"01", "02", "03", "04", "05", "06"}
+    assert row.code and all(callable(function) for function in row.code)
+    assert row.statement.count("{") == row.statement.count("}")
+
+
+def test_every_label_has_a_row_and_names_are_unique():
+    assert {row.label for row in formulas.ROWS} >= GROUND
+    assert set(formulas.LESSON_OF) == GROUND | {"D7", "D11"}
+    assert len({(row.label, row.name) for row in formulas.ROWS}) == len(formulas.ROWS)
+    order = [(row.label[0], int(row.label[1:])) for row in formulas.ROWS]
+    assert order == sorted(order)
+
+
+def test_hard_instances_are_among_the_cases():
+    pairs = {name: (p, tau) for name, p, tau in instances.pairs()}
+    assert {p.size for p, _ in pairs.values()} >= {1, 2, 200}
+    assert any((p == 0).any() and p.max() < 1 for p, _ in pairs.values())
+    assert any(p.max() == 1 and p.size > 2 for p, _ in pairs.values()) and any(tau.max() == 1 and tau.size > 2 for _, tau in pairs.values())
+    assert any(p.size > 1 and (p == tau).all() for p, tau in pairs.values())
+    assert any((p * tau).sum() == 0 for p, tau in pairs.values())
+    assert any(0 < p[p > 0].min() < 1e-11 for p, _ in pairs.values())
+    kinds = {case.name.rsplit(", ", 1)[-1] for case in instances.cost_cases()}
+    assert kinds >= set(instances.EMBEDDINGS) | set(instances.COSTS)
+
+
+def test_table_prints_every_row_on_one_line(capsys):
+    outcomes = formulas.verify(lesson="01")
+    text = formulas.table(outcomes)
+    head, *lines, close = text.splitlines()
+    assert all(word in head for word in ("label", "name", "kind", "reference", "figure", "verdict", "mutant"))
+    assert len(lines) == len(outcomes) and all("ok" in line and "rejected" in line for line in lines)
+    assert close == f"{len(outcomes)} of {len(outcomes)} rows hold and reject their wrong version."
+    formulas.show("01")
+    shown = capsys.readouterr().out
+    assert text in shown and all(o.row.mistake in shown for o in outcomes)
+
+
+def test_nothing_is_printed_and_no_warning_is_raised(capfd, recwarn):
+    formulas.verify(lesson="02")
+    formulas.verify([row for row in formulas.ROWS if row.label in ("A1", "D5")])
+    assert capfd.readouterr() == ("", "") and not recwarn.list
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        simple(ours=lambda c: c[0] + c[1] + 1e-6),
+        simple(ours=lambda c: np.nan),
+        simple(ours=lambda c: np.array([c[0] + c[1]] * 2)),  # another shape must not be broadcast into agreement
+        simple(ours=lambda c: 1 / 0),
+        simple(instances=lambda: []),
+        simple(kind="bound", ours=lambda c: sum(c) + 1e-6),
+        simple(kind="bound", sense=">=", ours=lambda c: sum(c) - 1e-6),
+        simple(kind="bound", ours=lambda c: np.nan),
+        simple(kind="witness", threshold=0.5, wrong=lambda c: 0.0),  # the second margin is -1
+        simple(kind="witness", threshold=0.5, instances=lambda: [(1.0, 2.0)], independent=lambda c: 2.9, wrong=lambda c: 0.0),
+    ],
+)
+def test_a_broken_row_fails(broken, registered, capsys):
+    (outcome,) = formulas.verify([broken])
+    assert not outcome.passed
+    registered(broken)
+    assert command_line.main(["verify", "--label", "A1"]) == 1
+    assert "FAILS" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "blind",
+    [
+        simple(wrong=lambda c: c[1] + c[0]),
+        simple(wrong=lambda c: 1 / 0),  # a mutant that does not run proves nothing
+        simple(kind="bound", wrong=lambda c: sum(c) - 1),
+        simple(kind="witness", threshold=0.5, instances=lambda: [(1.0, 2.0)], wrong=lambda c: 0.6),
+    ],
+)
+def test_a_row_whose_mutant_survives_fails(blind, registered, capsys):
+    registered(blind)
+    assert not formulas.verify([blind])[0].mutant_rejected
+    assert command_line.main(["verify", "--label", "A1"]) == 1
+    assert "SURVIVES" in capsys.readouterr().out
+
+
+def test_a_fault_in_the_code_under_test_is_seen(monkeypatch):
+    rows = formulas.select(label="A9")
+    right = transport.emo
+    monkeypatch.setattr(transport, "emo", lambda *a: right(*a) * (1 + 1e-6))
+    assert not formulas.verify(rows)[0].passed
+
+
+def test_simple_row_is_sound():
+    (outcome,) = formulas.verify([simple()])
+    assert outcome.passed and outcome.mutant_rejected and outcome.figure == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"label": "Z9"}, "'Z9'"),
+        ({"kind": "guess"}, "'guess'"),
+        ({"sense": "<"}, "'<'"),
+        ({"tolerance": 1e-3}, "0.001"),
+        ({"kind": "witness"}, "threshold"),
+    ],
+)
+def test_rows_that_make_no_sense_are_refused(change, text):
+    with pytest.raises(ValueError, match=text):
+        simple(**change)
+
+
+def test_a_row_is_registered_once(registered):
+    row = registered(simple())
+    assert row in formulas.ROWS and formulas.ROWS[0].label == "A1"
+    with pytest.raises(ValueError, match="A1 'addition'"):
+        registered(dataclasses.replace(row, tolerance=0.0))
+
+
+def test_unknown_requests_are_refused_in_one_line(capsys):
+    for arguments, word in ((["--lesson", "42"], "'42'"), (["--label", "D99"], "'D99'"), (["--label", "A1", "--lesson", "03"], "'A1'")):
+        assert command_line.main(["verify", *arguments]) == 2
+        captured = capsys.readouterr()
+        assert word in captured.err and captured.err.count("\n") == 1 and not captured.out
+    with pytest.raises(ValueError, match="'42'"):
+        formulas.verify(lesson="42")
+    with pytest.raises(ValueError, match="'42'"):
+        formulas.show("42")
+
+
+def test_command_line():
+    run = [sys.executable, "-W", "error", "-m", "emo_teach"]
+    good = subprocess.run([*run, "verify", "--lesson", "06", "--label", "D5"], capture_output=True, text=True, timeout=120)
+    assert (good.returncode, good.stderr) == (0, "") and "D5" in good.stdout
+    bad = subprocess.run([*run, "verify", "--lesson", "6"], capture_output=True, text=True, timeout=120)
+    assert bad.returncode == 2 and bad.stderr.count("\n") == 1 and "Traceback" not in bad.stderr
+    unknown = subprocess.run([*run, "conjure"], capture_output=True, text=True, timeout=120)
+    assert unknown.returncode == 2
+
+
+def test_references_on_cases_done_by_hand():
+    value, plan = references.linear_program([0.5, 0.5], [1.0, 0.0], [[0.0, 9.0], [3.0, 0.0]])
+    assert value == pytest.approx(1.5) and plan == pytest.approx(np.array([[0.5, 0.0], [0.5, 0.0]]))
+    assert references.linear_program([1.0], [1.0], [[2.5]])[0] == 2.5
+    assert references.simplex_minimum([3.0, -1.0, 2.0]) == pytest.approx(-1)
+    assert references.lipschitz_dual([1.0, 0.0], [0.0, 1.0], [[0, 2], [2, 0]]) == pytest.approx(2)
+    assert references.monotone_plan([0.5, 0.5, 0.0], [0.0, 0.5, 0.5]).tolist() == [[0, 0.5, 0], [0, 0, 0.5], [0, 0, 0]]
+    assert exact.entropy([0.5, 0.5, 0.0]) == pytest.approx(np.log(2), abs=1e-16)
+    assert exact.rank([[1, 2], [2, 4]]) == 1 and exact.rank([[0, 1], [1, 0]]) == 2
+    assert exact.cosine([[1.0, 0.0], [0.0, 3.0], [-2.0, 0.0]]).tolist() == [[0, 1, 2], [1, 0, 1], [2, 1, 0]]
+    assert exact.f_divergence("Pearson chi2", [1.0, 0.0], [0.25, 0.75]) == 3.0
+    with pytest.raises(RuntimeError, match="HiGHS"):
+        references.linear_program([2.0, -1.0], [0.5, 0.5], np.zeros((2, 2)))
+
+
+def test_errors_are_relative_above_one_and_infinities_agree():
+    assert registry._errors(np.inf, np.inf) == 0 and registry._errors(-np.inf, np.inf) == np.inf
+    assert registry._errors(1e12 + 1, 1e12) < 1e-11 and registry._errors(np.nan, np.nan) == np.inf
+    assert registry._errors(3.0, np.inf) == np.inf

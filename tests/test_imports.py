@@ -1,0 +1,39 @@
+"""Importing stays light: the heavy libraries are loaded by what uses them."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("torch", "transformers", "ot", "matplotlib", "ipywidgets", "tensorflow", "jax")
+
+
+def loaded(code):
+    """The heavy modules in memory after running `code` in a fresh interpreter."""
+    report = f"{code}\nimport sys\nprint(*[name for name in {HEAVY} if name in sys.modules])"
+    return subprocess.run([sys.executable, "-c", report], capture_output=True, text=True, check=True, timeout=120).stdout.split()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import emo_teach",
+        "from emo_teach import costs, divergences, transport, formulas",
+        "import emo_teach; emo_teach.divergences.kl([1, 0], [.5, .5])",
+        "import emo_teach.__main__",
+    ],
+)
+def test_nothing_heavy_is_loaded(code):
+    assert loaded(code) == []
+
+
+def test_transport_loads_pot_without_its_backends():
+    assert loaded("import emo_teach; emo_teach.transport.emd([1], [1], [[0]])") == ["ot"]
+
+
+def test_submodules_are_listed_and_unknown_names_refused():
+    import emo_teach
+
+    assert {"costs", "formulas", "transport"} <= set(dir(emo_teach))
+    with pytest.raises(AttributeError, match="'nonsense'"):
+        emo_teach.nonsense  # noqa: B018

@@ -1,0 +1,113 @@
+"""What a stranger meets first: the README's commands, the pinned versions, the bootstrap cell, and files that stand on their own."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from importlib import util
+from unittest import mock
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+from emo_teach.authoring import build
+
+ROOT = build.ROOT
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+# Colab's versions of what the package needs, from its published package list of 19 August 2026; POT is not among them.
+COLAB = {"numpy": "2.1.3", "scipy": "1.16.3", "matplotlib": "3.10.0", "ipywidgets": "7.7.1", "safetensors": "0.8.0", "torch": "2.11.0", "transformers": "5.15.0"}
+
+
+def ranges():
+    """All requirements in pyproject.toml, by lower-case name."""
+    extras = PROJECT["project"]["optional-dependencies"].values()
+    lines = [*PROJECT["project"]["dependencies"], *(line for extra in extras for line in extra)]
+    return {requirement.name.lower(): requirement for requirement in map(Requirement, lines)}
+
+
+def pins():
+    """Name and version of every pin in requirements.txt."""
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    return [line.split("==") for line in lines if "==" in line]
+
+
+def test_readme_has_two_one_line_commands():
+    for marker, last in (("lessons", "-m jupyter lab notebooks/00_start_here.ipynb"), ("tests", "-m pytest")):
+        command = re.search(rf"<!-- {marker} -->\n```\n(.+)\n```", README)[1]
+        assert "\n" not in command
+        assert command.startswith("python3 -m venv .venv && ") and command.endswith(last)
+        assert "requirements.txt" in command
+
+
+def test_readme_example_runs():
+    code = re.search(r"```python\n(.+?)```", README, re.DOTALL)[1]
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True)
+
+
+@pytest.mark.parametrize(("name", "version"), pins())
+def test_pins_lie_in_the_ranges(name, version):
+    assert ranges()[name].specifier.contains(Version(version))
+
+
+@pytest.mark.parametrize(("name", "version"), COLAB.items())
+def test_colab_satisfies_the_ranges(name, version):
+    assert ranges()[name].specifier.contains(Version(version))
+
+
+def test_users_packages_are_pinned():
+    assert {"jupyterlab", "torch", "numpy", "matplotlib", "pot", "ipywidgets", "transformers"} <= {name for name, _ in pins()}
+
+
+def run_bootstrap(cell, installed):
+    """Run a bootstrap cell where emo_teach is or is not installed; returns the commands that it started."""
+    with mock.patch.object(util, "find_spec", lambda name: object() if installed else None), mock.patch.object(subprocess, "run") as started:
+        exec(cell, {})
+    return [call.args[0] for call in started.call_args_list]
+
+
+def test_bootstrap_does_nothing_where_installed():
+    assert run_bootstrap(build.bootstrap_cell(), installed=True) == []
+
+
+def test_bootstrap_installs_this_package_and_pot_only():
+    cell = build.BOOTSTRAP.format(home="git+https://github.com/owner/name@main")
+    (command,) = run_bootstrap(cell, installed=False)
+    assert command[1:] == ["-m", "pip", "install", "-q", "--no-deps", "git+https://github.com/owner/name@main", "POT"]
+
+
+def test_bootstrap_says_what_to_do_while_there_is_no_address():
+    with pytest.raises(ModuleNotFoundError, match="README"):
+        run_bootstrap(build.BOOTSTRAP.format(home=""), installed=False)
+
+
+def test_no_badge_before_the_address_is_known():
+    if not PROJECT["tool"]["emo_teach"]["slug"]:
+        texts = [README, *(path.read_text(encoding="utf-8") for path in build.sources())]
+        assert not any("colab.research" in text or "badge" in text.lower() for text in texts)
+
+
+def tracked_texts():
+    """Every text file of the project that git tracks or would track, as (path, text)."""
+    names = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    for name in names:
+        path = ROOT / name
+        if path.suffix not in (".png", ".safetensors", ".ipynb") and path.exists():
+            yield name, path.read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="a copy without git's list of files")
+def test_files_stand_on_their_own():
+    machine = re.compile(r"(?<![\w.])/(?:home|root|work|Users)/\w")
+    for name, text in tracked_texts():
+        if name != "tests/test_setup.py":
+            assert not machine.search(text), (name, machine.search(text))
+            assert not re.search(r"files\.pythonhosted|registry\.npmjs|deb\.debian|pypi\.org/simple", text), name
+
+
+def test_the_command_line_names_its_commands():
+    said = subprocess.run([sys.executable, "-m", "emo_teach", "--help"], capture_output=True, text=True, check=True).stdout
+    assert "verify" in said and "build" in said
+    wrong = subprocess.run([sys.executable, "-m", "emo_teach", "build", "99_nothing"], capture_output=True, text=True)
+    assert wrong.returncode == 2 and "99_nothing" in wrong.stdout + wrong.stderr

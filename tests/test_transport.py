@@ -1,0 +1,238 @@
+"""Exact transport, its closed forms, bounds and cousins: what each promises, on drawn inputs; what each refuses."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emo_teach import costs, divergences, transport
+from emo_teach.formulas.references import linear_program, marginal_constraints, softmax
+
+from . import drawing
+
+P, TAU, E = np.array([0.5, 0.3, 0.2]), np.array([0.6, 0.4, 0.0]), np.array([[2.0, 0.0], [4.0, 3.0], [0.0, 3.0]])
+C = costs.cosine(E)
+ONE = {"p": P, "cost": C, "target": 0}
+TWO = {"p": P, "tau": TAU, "cost": C}
+CALLS = {
+    "emd": (transport.emd, {**TWO, "max_iterations": 1000}),
+    "emd_many": (transport.emd_many, {**TWO, "max_iterations": 1000}),
+    "one_hot_emd": (transport.one_hot_emd, ONE),
+    "product_bound": (transport.product_bound, TWO),
+    "jensen_bound": (transport.jensen_bound, {"p": P, "tau": TAU, "embedding": E}),
+    "mean_direction": (transport.mean_direction, {"p": P, "embedding": E}),
+    "emo": (transport.emo, {"p": P, "embedding": E, "target": 0}),
+    "one_hot_logit_gradient": (transport.one_hot_logit_gradient, ONE),
+    "debiased": (transport.debiased, TWO),
+    "medoid": (transport.medoid, {"tau": TAU, "cost": C}),
+    "emd_1d": (transport.emd_1d, {"p": P, "tau": TAU, "power": 2.0}),
+    "entropic": (transport.entropic, {**TWO, "regularisation": 1.0, "max_iterations": 1000, "tolerance": 1e-9}),
+    "sinkhorn_divergence": (transport.sinkhorn_divergence, {**TWO, "regularisation": 1.0}),
+}
+EXTRA = [
+    *((name, "max_iterations", "zero", 0, ("0",)) for name in ("emd", "emd_many", "entropic")),
+    *((name, "max_iterations", "fraction", 10.5, ("10.5",)) for name in ("emd", "emd_many", "entropic")),
+    *(
+        (name, "regularisation", kind, value, (f"{value:g}",))
+        for name in ("entropic", "sinkhorn_divergence")
+        for kind, value in (("zero", 0.0), ("negative", -1.0), ("NaN", np.nan), ("infinite", np.inf))
+    ),
+    ("entropic", "tolerance", "zero", 0.0, ("0",)),
+    *(("emd_1d", "power", kind, value, (f"{value:g}",)) for kind, value in (("below 1", 0.5), ("NaN", np.nan))),
+]
+REFUSALS = list(drawing.refusals(CALLS, EXTRA))
+
+
+def test_every_public_function_is_tried():
+    assert set(CALLS) == drawing.public_functions(transport)
+
+
+@pytest.mark.parametrize(("name", "argument", "kind", "value", "fragments"), REFUSALS, ids=lambda x: x if isinstance(x, str) else "")
+def test_refuses(name, argument, kind, value, fragments):
+    drawing.assert_refused(CALLS, name, argument, kind, value, fragments)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_leaves_its_inputs_alone(name):
+    drawing.assert_untouched(CALLS, name)
+
+
+@given(drawing.problems())
+def test_emd_solves_the_linear_program(problem):
+    p, tau, cost = problem
+    solved = transport.emd(p, tau, cost)
+    np.testing.assert_allclose(solved.plan.sum(1), p, atol=1e-14)
+    np.testing.assert_allclose(solved.plan.sum(0), tau, atol=1e-14)
+    assert solved.plan.min() >= 0
+    assert abs((solved.plan * cost).sum() - solved.value) < 1e-12
+    assert (solved.u[:, None] + solved.v - cost).max() < 1e-10  # feasible dual of equal value: a certificate of optimality
+    assert abs(solved.gap) < 1e-10 and abs(p @ solved.u + tau @ solved.v - solved.value) < 1e-10
+    assert abs(tau @ solved.v) < 1e-12
+    assert abs(solved.value - linear_program(p, tau, cost)[0]) < 1e-9 * 10
+
+
+@given(drawing.problems())
+def test_linear_program_obeys_its_constraints(problem):
+    p, tau, cost = problem
+    value, plan = linear_program(p, tau, cost)
+    np.testing.assert_allclose(marginal_constraints(p.size) @ plan.ravel(), np.concatenate([p, tau]), atol=1e-8)
+    assert plan.min() >= -1e-9 and abs((plan * cost).sum() - value) < 1e-8
+
+
+@given(drawing.problems(), st.floats(0.1, 10), st.floats(-5, 5))
+def test_emd_moves_with_its_cost(problem, scale, shift):
+    p, tau, cost = problem
+    value = transport.emd(p, tau, cost).value
+    assert abs(transport.emd(p, tau, scale * cost + shift).value - (scale * value + shift)) < 1e-10
+    assert abs(transport.emd(tau, p, cost.T).value - value) < 1e-11
+
+
+def test_emd_takes_sums_off_by_rounding():
+    p = softmax(np.random.default_rng(0).normal(size=300)).astype(np.float32)
+    tau = np.full(300, 1 / 300, dtype=np.float32)
+    solved = transport.emd(p, tau, costs.zero_one(300))
+    np.testing.assert_allclose(solved.plan.sum(1), p, atol=1e-9)
+    assert abs(solved.value - divergences.total_variation(p, tau)) < 1e-6
+    assert transport.emd(np.array([0.5, 0.5 + 5e-7]), [1, 0], costs.zero_one(2)).value == pytest.approx(0.5, abs=1e-6)
+
+
+@pytest.mark.parametrize("solve", [transport.emd, transport.emd_many])
+def test_a_solver_that_stops_early_is_an_error(solve):
+    rng = np.random.default_rng(0)
+    p, tau, cost = rng.dirichlet(np.ones(40)), rng.dirichlet(np.ones(40)), rng.uniform(size=(40, 40))
+    with pytest.raises(transport.SolverError, match="size 40.*[Ii]teration"):
+        solve(p, tau, cost, max_iterations=1)
+    assert issubclass(transport.SolverError, RuntimeError)
+
+
+@pytest.mark.filterwarnings("error")
+def test_sinkhorn_that_stops_early_is_an_error():
+    with pytest.raises(transport.SolverError, match="regularisation 0.01 .* after 2 iterations"):
+        transport.entropic(P, [0.1, 0.1, 0.8], C, 0.01, max_iterations=2)
+    with pytest.raises(transport.SolverError):
+        transport.sinkhorn_divergence(P, [0.1, 0.1, 0.8], C, 0.01, max_iterations=2)
+
+
+@given(drawing.problems(), drawing.problems())
+def test_emd_many_is_emd_one_by_one(first, second):
+    p, tau, cost = first
+    other = np.roll(p, 1)
+    many = transport.emd_many(np.stack([p, other]), tau, np.stack([cost, cost.T]))
+    for k, single in enumerate((transport.emd(p, tau, cost), transport.emd(other, tau, cost.T))):
+        for field in ("value", "plan", "u", "v", "gap"):
+            np.testing.assert_array_equal(getattr(many, field)[k], getattr(single, field))
+    assert transport.emd_many(p, tau, cost).plan.shape == (1, p.size, p.size)
+
+
+def test_emd_many_refuses_batches_that_disagree():
+    with pytest.raises(ValueError, match=r"\[2, 3\]"):
+        transport.emd_many(np.stack([P, P]), np.stack([TAU] * 3), C)
+    with pytest.raises(ValueError, match=r"p\[1\] sums to 0.9"):
+        transport.emd_many([P, [0.5, 0.3, 0.1]], TAU, C)
+    with pytest.raises(ValueError, match=r"\(1, 1, 3\)"):
+        transport.emd_many(P[None, None], TAU, C)
+    with pytest.raises(ValueError, match=r"\(1, 1, 3, 3\)"):
+        transport.emd_many(P, TAU, C[None, None])
+
+
+@given(drawing.problems())
+def test_one_hot_closed_form_and_gradient(problem):
+    p, _, cost = problem
+    for target, label in enumerate(np.eye(p.size)):
+        value = transport.one_hot_emd(p, cost, target)
+        assert abs(value - transport.emd(p, label, cost).value) < 1e-12
+        assert abs(value - transport.product_bound(p, label, cost)) < 1e-13
+        gradient = transport.one_hot_logit_gradient(p, cost, target)
+        assert abs(gradient.sum()) < 1e-13 and (gradient[p == 0] == 0).all()
+        stacked = transport.one_hot_logit_gradient(np.stack([p, p]), cost, target)
+        np.testing.assert_allclose(stacked, [gradient, gradient], atol=1e-15)  # a matrix product may sum in another order
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_one_hot_gradient_is_the_derivative(seed):
+    rng = np.random.default_rng(seed)
+    logits, cost = rng.normal(size=5), rng.uniform(0, 2, size=(5, 5))
+    for step, slope in zip(1e-5 * np.eye(5), transport.one_hot_logit_gradient(softmax(logits), cost, 3), strict=True):
+        ahead, behind = (transport.one_hot_emd(softmax(logits + side * step), cost, 3) for side in (1, -1))
+        assert abs((ahead - behind) / 2e-5 - slope) < 1e-9  # central differences: step squared
+
+
+@given(drawing.problems())
+def test_product_bound_is_above_and_bilinear(problem):
+    p, tau, cost = problem
+    bound = transport.product_bound(p, tau, cost)
+    assert bound >= transport.emd(p, tau, cost).value - 1e-12
+    assert abs(bound - p @ cost @ tau) < 1e-12
+    corners = transport.product_bound(np.eye(p.size), tau, cost)
+    assert abs(p @ corners - bound) < 1e-12
+    assert transport.medoid(tau, cost) == int(np.argmin(cost @ tau))
+    assert corners[transport.medoid(tau, cost)] <= bound + 1e-12
+
+
+@given(drawing.token_problems())
+def test_cosine_bounds_and_emo(problem):
+    p, tau, embedding, target = problem
+    cost = costs.cosine(embedding)
+    value = transport.emd(p, tau, cost).value
+    mean = transport.mean_direction(p, embedding)
+    assert np.linalg.norm(mean) <= 1 + 1e-14
+    np.testing.assert_allclose(mean, sum(a * e / np.linalg.norm(e) for a, e in zip(p, embedding, strict=True)), atol=1e-14)
+    assert transport.jensen_bound(p, tau, embedding) <= value + 1e-12
+    assert abs(transport.debiased(p, tau, cost) - transport.jensen_bound(p, tau, embedding)) < 1e-13
+    assert abs(transport.emo(p, embedding, target) - transport.one_hot_emd(p, cost, target)) < 1e-13
+    assert transport.emo(np.eye(p.size)[target], embedding, target) == pytest.approx(0, abs=1e-15)
+
+
+@given(drawing.problems())
+def test_debiased_vanishes_at_the_label(problem):
+    p, tau, cost = problem
+    symmetric = cost + cost.T
+    assert abs(transport.debiased(tau, tau, cost)) < 1e-13
+    assert abs(transport.debiased(p, tau, symmetric) - transport.debiased(tau, p, symmetric)) < 1e-12
+    assert abs(transport.debiased(p, tau, costs.zero_one(p.size)) - 0.5 * ((p - tau) ** 2).sum()) < 1e-14
+
+
+def test_stacks_of_distributions_broadcast():
+    stack = np.stack([P, TAU])
+    assert transport.product_bound(stack, TAU, C).shape == (2,)
+    assert transport.debiased(stack[:, None], stack, C).shape == (2, 2)
+    assert transport.one_hot_emd(stack, C, 1).shape == (2,)
+    assert transport.emo(stack, E, 1).shape == (2,)
+    assert transport.jensen_bound(stack, P, E).shape == (2,)
+    assert transport.mean_direction(stack[None], E).shape == (1, 2, 2)
+    assert transport.one_hot_logit_gradient(stack, C, 1).shape == (2, 3)
+
+
+def test_medoid_takes_the_first_of_a_tie():
+    assert transport.medoid([0.5, 0.5], costs.zero_one(2)) == 0
+    assert transport.medoid([0.0, 0.5, 0.5], costs.zero_one(3)) == 1
+
+
+@given(st.integers(1, 7).flatmap(lambda n: st.tuples(drawing.distribution(n), drawing.distribution(n))), st.floats(1, 4))
+def test_one_dimension(pair, power):
+    p, tau = pair
+    value = transport.emd_1d(p, tau, power)
+    assert isinstance(value, float)
+    assert abs(value - transport.emd(p, tau, costs.ordinal(p.size, power)).value) < 1e-10 * max(1, value)
+    assert transport.emd_1d(p, p, power) < 1e-12
+    assert abs(transport.emd_1d(p[::-1], tau[::-1], power) - value) < 1e-10 * max(1, value)
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.3, 30))
+def test_entropic_lies_between_the_distance_and_the_bound(seed, regularisation):
+    rng = np.random.default_rng(seed)
+    p, tau, cost = rng.dirichlet(np.ones(4)), rng.dirichlet(np.ones(4)), rng.uniform(size=(4, 4))
+    value, plan = transport.entropic(p, tau, cost, regularisation)
+    assert transport.emd(p, tau, cost).value - 1e-9 <= value <= transport.product_bound(p, tau, cost) + 1e-9
+    np.testing.assert_allclose(plan.sum(1), p, atol=1e-9)
+    np.testing.assert_allclose(plan.sum(0), tau, atol=1e-9)
+    again = np.outer(p, tau) * np.exp(-cost / regularisation)  # the optimal plan is this matrix with rows and columns rescaled
+    ratio = plan / again
+    np.testing.assert_allclose(ratio * ratio[0, 0], np.outer(ratio[:, 0], ratio[0]), rtol=1e-6)
+
+
+def test_sinkhorn_divergence_runs_from_emd_to_the_debiased_score():
+    p, tau = np.array([0.5, 0.3, 0.2]), np.array([0.2, 0.2, 0.6])
+    assert abs(transport.sinkhorn_divergence(p, tau, C, 1e5) - transport.debiased(p, tau, C)) < 1e-5
+    assert abs(transport.sinkhorn_divergence(p, tau, C, 0.02, max_iterations=200_000) - transport.emd(p, tau, C).value) < 0.02
+    assert abs(transport.sinkhorn_divergence(tau, tau, C, 1.0)) < 1e-12
