@@ -3,6 +3,7 @@
 The ground floor is `costs`, `divergences` and `transport` (numpy, with POT for the linear program); `formulas` checks every formula
 against an independent reference; `explorers` and `check` are what the lessons touch. Importing this package loads none of the heavy ones.
 """
+
 import importlib
 
 __version__ = "0.1.0"

@@ -3,6 +3,7 @@
 Each check returns the input as a float64 array (a copy is made only when the type differs) or raises `ValueError` with the
 argument's name and the offending value or index. Nothing is repaired on the way.
 """
+
 import numpy as np
 
 SUM_TOLERANCE = 1e-6  # how far from 1 the sum of a distribution may be: float32 softmax over 50,000 tokens stays within it

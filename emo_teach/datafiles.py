@@ -1,4 +1,5 @@
 """The one place that knows where the files of `data/` are."""
+
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent

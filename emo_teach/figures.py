@@ -37,7 +37,7 @@ def _band(axes, i, j, mass, cost):
     free = cost == 0
     axes.plot([0, 1], [-i, -j], color=kit.COLOURS["faint" if free else "plan"], lw=26 * mass, solid_capstyle="butt", zorder=1 if free else 2)
     if not free:
-        place = 0.4  # where along the band the label sits: past the fork, before the next pile
+        place = 0.36  # where along the band the label sits: past the fork, before the next pile
         axes.text(
             place,
             -i + place * (i - j),

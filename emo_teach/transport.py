@@ -3,6 +3,7 @@
 `p` (n,) is the model, the first marginal; `tau` (n,) the label, the second; `cost[i, j]` the cost from i to j. Values are in the cost's unit.
 POT is imported on first use (without its torch and TensorFlow backends, which would cost seconds and are not needed on arrays).
 """
+
 import os
 import sys
 import warnings
@@ -118,8 +119,8 @@ def emd_many(p, tau, cost, max_iterations=1_000_000):
     m = counts.pop() if counts else 1
     p, tau, cost = np.broadcast_to(p, (m, n)), np.broadcast_to(tau, (m, n)), np.broadcast_to(cost, (m, n, n))
     max_iterations = _inputs.count("max_iterations", max_iterations)
-    solved = [_solve(*problem, max_iterations) for problem in zip(p, tau, cost)]
-    return Transport(*(np.stack(field) for field in zip(*solved)))
+    solved = [_solve(*problem, max_iterations) for problem in zip(p, tau, cost, strict=True)]
+    return Transport(*(np.stack(field) for field in zip(*solved, strict=True)))
 
 
 def one_hot_emd(p, cost, target):
@@ -141,7 +142,8 @@ def one_hot_emd(p, cost, target):
 def product_bound(p, tau, cost):
     """Cost of the product plan `p_i tau_j`, an upper bound on the earth mover's distance that is bilinear, hence cheap.
 
-    Formula: A6, `sum_ij p_i tau_j cost_ij >= EMD(p, tau)`, with equality when tau is one-hot. It is also the mean EMO loss over labels drawn from tau (D2).
+    Formula: A6, `sum_ij p_i tau_j cost_ij >= EMD(p, tau)`, with equality when tau is one-hot. It is also the mean EMO loss
+    over labels drawn from tau (D2).
     Shape: p and tau (..., n), broadcast, cost (n, n); returns (...). Units: those of the cost.
     Raises ValueError for bad probabilities, a bad cost or sizes that disagree.
     Source: https://spaces.ac.cn/archives/9797.
@@ -256,11 +258,12 @@ def emd_1d(p, tau, power=1.0):
 def entropic(p, tau, cost, regularisation, max_iterations=10_000, tolerance=1e-11):
     """Entropic optimal transport: the plan that also pays for straying from the product `p_i tau_j`.
 
-    Formula: D12, `min <plan, cost> + regularisation * KL(plan || p tau^T)`: the EMD as the regularisation goes to 0, the product bound (A6) as it grows.
+    Formula: D12, `min <plan, cost> + regularisation * KL(plan || p tau^T)`: the EMD as the regularisation goes to 0, the
+    product bound (A6) as it grows.
     Shape: p and tau (n,), cost (n, n); returns (value, plan). Units: value and regularisation in those of the cost.
     Raises ValueError as `emd` and for a regularisation or tolerance that is not above 0; `SolverError` when Sinkhorn's iteration has not met the
     tolerance.
-    Source: Cuturi, Sinkhorn distances (2013); POT's log-domain Sinkhorn.
+    Source: Cuturi, Sinkhorn distances (2013); POT's log-domain Sinkhorn; for p = tau the averaged steps of Feydy et al. (2019).
     """
     p, tau, cost = _problem(p, tau, cost)
     regularisation = _inputs.number("regularisation", regularisation, low=0, open_low=True)
@@ -285,14 +288,18 @@ def entropic(p, tau, cost, regularisation, max_iterations=10_000, tolerance=1e-1
 
 
 def _own_plan(a, cost, regularisation, max_iterations, tolerance):
-    """Entropic plan from a to itself under a symmetric cost. One potential serves both sides, and averaging each step with the last one takes a
-    few dozen steps where alternating takes many thousands (Feydy et al. 2019, section 3.1)."""
+    """Entropic plan from a to itself under a symmetric cost.
+
+    One potential serves both sides, and averaging each step with the last one takes a few dozen steps where alternating takes thousands.
+    """
     from scipy.special import logsumexp
 
     potential, kernel = np.zeros_like(a), np.log(a) - cost / regularisation  # potential in units of the regularisation
     for _ in range(max_iterations):
         fitted = -logsumexp(kernel + potential, axis=1)
-        if np.abs(a * np.expm1(potential - fitted)).max() <= tolerance:
+        with np.errstate(over="ignore"):  # far from the solution
+            missed = np.abs(a * np.expm1(potential - fitted)).max()
+        if missed <= tolerance:
             break
         potential = 0.5 * (potential + fitted)
     return a[:, None] * np.exp(potential[:, None] + kernel + potential)
@@ -301,7 +308,8 @@ def _own_plan(a, cost, regularisation, max_iterations, tolerance):
 def sinkhorn_divergence(p, tau, cost, regularisation, **options):
     """Entropic transport with its bias taken out; it runs from the EMD to the debiased score as the regularisation grows.
 
-    Formula: D12, `OT(p, tau) - ½ OT(p, p) - ½ OT(tau, tau)` with `entropic` for OT. Tends to the EMD at 0 (for costs with a zero diagonal), to D9 at infinity.
+    Formula: D12, `OT(p, tau) - ½ OT(p, p) - ½ OT(tau, tau)` with `entropic` for OT. Tends to the EMD at 0 (for costs of at
+    least 0 with a zero diagonal), to D9 at infinity.
     Shape: p and tau (n,), cost (n, n); returns a float. Units: those of the cost. `options` go to `entropic`.
     Raises as `entropic`.
     Source: Genevay, Peyré & Cuturi (2018); Feydy et al. (2019).

@@ -1,8 +1,9 @@
 """Real word embeddings for the cosine cost: common English words as a small language model sees them.
 
-    words = load_words()
-    words.nearest("Monday", 3)
+words = load_words()
+words.nearest("Monday", 3)
 """
+
 import csv
 import difflib
 from collections.abc import Mapping

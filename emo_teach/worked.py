@@ -1,4 +1,5 @@
 """The worked example of all lessons: three tokens, numbers small enough for paper, and the table to which each lesson adds its lines."""
+
 from types import MappingProxyType
 
 import numpy as np
@@ -35,6 +36,8 @@ LINES = MappingProxyType(
             ("A5", "one-hot EMD to Monday", lambda: transport.one_hot_emd(P, COST, TARGET)),
             ("A6", "product bound p' C tau", lambda: transport.product_bound(P, TAU, COST)),
             ("A7", "0/1 cost: 1 - p_t", lambda: transport.one_hot_emd(P, costs.zero_one(3), TARGET)),
+            ("D2", "product bound at p = tau", lambda: transport.product_bound(TAU, TAU, COST)),
+            ("D2", "product bound at its best corner", lambda: (COST @ TAU).min()),
         ),
         "05": (
             ("D3", "Jensen bound ½|m_p - m_tau|²", lambda: transport.jensen_bound(P, TAU, EMBEDDING)),

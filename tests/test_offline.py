@@ -1,4 +1,5 @@
 """All lessons run where there is no network at all: `.ci/run` starts this file inside an empty network namespace."""
+
 from pathlib import Path
 
 import pytest

@@ -3,6 +3,7 @@
 Cell ids follow from the cells' text, widget views and states are left out (readers without a kernel would see an error in their place), and each
 notebook is written in one step, so that an interrupted build leaves the old one whole.
 """
+
 import hashlib
 import os
 import tempfile
@@ -19,14 +20,14 @@ METADATA = {
     "language_info": {"name": "python", "file_extension": ".py", "mimetype": "text/x-python"},
 }
 # The same few lines open every lesson; `slug` and `ref` come from pyproject.toml.
-BOOTSTRAP = '''\
+BOOTSTRAP = """\
 # Nothing happens here where emo_teach is installed; elsewhere (Colab) this cell installs it and its solver.
 import importlib.util, subprocess, sys
 HOME = "{home}"
 if importlib.util.find_spec("emo_teach") is None:
     if not HOME:
         raise ModuleNotFoundError("emo_teach is not installed: run the first command of the README, then reopen this lesson")
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", HOME, "POT"], check=True)'''
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", HOME, "POT"], check=True)"""
 
 
 def bootstrap_cell():

@@ -5,6 +5,7 @@
 The words come from data/word_list.txt and the pairs from data/relation_list.txt, both written by hand; the
 embeddings come from the GGUF file. Needs `gguf` and `safetensors`. The same input gives the same bytes.
 """
+
 import argparse
 import csv
 import io

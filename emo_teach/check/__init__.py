@@ -3,6 +3,7 @@
 A checker tests properties of the answer on random inputs and names the likely mistake; it never prints the right value. One file per lesson holds
 its exercises; `core` holds what they share.
 """
+
 from .core import EXERCISES, Result, Wrong, exercise, run
 
 __all__ = ["EXERCISES", "Result", "Wrong", "exercise", "run"]

@@ -1,4 +1,5 @@
 """What all checkers share: the registry of exercises, the three verdicts, and calling an answer without trusting it."""
+
 import importlib
 from dataclasses import dataclass
 

@@ -1,4 +1,5 @@
 """Exercises of lesson 01: cross-entropy is KL."""
+
 import numpy as np
 
 from .. import divergences
@@ -47,18 +48,24 @@ def smooth(answer, rng):
 
 @exercise("01.3", "A3")
 def gradient(answer, rng):
-    """`answer(tau, z)` is the gradient of CE(tau, softmax(z)) with respect to the logits z."""
+    """`answer(tau, z, temperature)` is the gradient of CE(tau, softmax(z / temperature)) with respect to the logits z."""
     for n in (2, 4, 6):
-        tau, z = rng.dirichlet(np.ones(n)), rng.normal(size=n)
-        p = np.exp(z - z.max())
-        p /= p.sum()
+        tau, z, temperature = rng.dirichlet(np.ones(n)), rng.normal(size=n), float(rng.uniform(1.5, 3))
+        p, hot = _softmax(z / temperature), _softmax(z)
+        right = (p - tau) / temperature
         mistakes = [
-            (tau - p, "the sign is reversed: where the model gives too much (p above tau), the loss *grows* with that logit"),
+            (-right, "the sign is reversed: where the model gives too much (p above tau), the loss *grows* with that logit"),
+            (p - tau, "that is the gradient with respect to z / T: one factor of the chain rule is missing"),
+            ((p - tau) * temperature, "you multiply by T where the chain rule divides"),
+            (hot - tau, "the temperature has no effect on your p: softmax takes z / T"),
+            ((hot - tau) / temperature, "the temperature has no effect on your p: softmax takes z / T"),
             (-tau / p, "that is the gradient with respect to p: the softmax in between is missing"),
-            (z - tau, "z are logits: put them through softmax first"),
         ]
-        value = ask(answer, tau, z)
-        compare(value, p - tau, mistakes, "the gradient is off: test one entry with a central difference, (L(z+h) - L(z-h)) / 2h")
-        shifted = ask(answer, tau, z + 800.0)
-        if not np.allclose(shifted, p - tau):
+        compare(ask(answer, tau, z, temperature), right, mistakes, "the gradient is off: test one entry with (L(z+h) - L(z-h)) / 2h")
+        if not np.allclose(ask(answer, tau, z + 800.0 * temperature, temperature), right):
             raise Wrong("adding a constant to all logits changes your answer or overflows: subtract the largest logit before exp")
+
+
+def _softmax(z):
+    e = np.exp(z - z.max())
+    return e / e.sum()

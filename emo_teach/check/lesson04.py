@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 
 from .. import transport
-from .core import Wrong, ask, as_array, compare, exercise
+from .core import Wrong, as_array, ask, compare, exercise
 
 
 def _cost(rng, n):

@@ -3,6 +3,7 @@
 `compute(**settings) -> data` and `draw(data) -> Picture` are pure and tested without a browser; `explorer(**settings)` ties them to
 core ipywidgets (7.7 and 8); `panel()` is the static row of small multiples that readers without a kernel see. `kit` holds what they share.
 """
+
 import importlib
 
 __all__ = ["ce_kl", "cost_matrix", "divergence", "first_look", "soft_label", "transport"]

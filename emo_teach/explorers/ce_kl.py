@@ -1,4 +1,5 @@
 """CE-KL explorer (lesson 01): cross-entropy is entropy plus KL, and the entropy does not depend on the model."""
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,8 +40,14 @@ def compute(tau_monday, tau_tuesday, p_monday, p_tuesday):
     sweep = np.linspace(0.01, 0.98, 98)
     models = np.stack([sweep, (1 - sweep) * p_tuesday, (1 - sweep) * (1 - p_tuesday)], axis=-1)
     return Data(
-        tau, p, float(divergences.entropy(tau)), float(divergences.kl(tau, p)), float(divergences.cross_entropy(tau, p)),
-        sweep, divergences.cross_entropy(tau, models), divergences.kl(tau, models),
+        tau,
+        p,
+        float(divergences.entropy(tau)),
+        float(divergences.kl(tau, p)),
+        float(divergences.cross_entropy(tau, p)),
+        sweep,
+        divergences.cross_entropy(tau, models),
+        divergences.kl(tau, models),
     )
 
 

@@ -180,7 +180,7 @@ class DivergencePicture(kit.Picture):
             self.stale()
         texts = (curve.name, "∞" if infinite else f"{curve.value:.4g}", pull, curve.verdict)
         for artist, text in zip(self.rows[slot], texts, strict=True):
-            artist.set(text=text, color=colour if artist is self.rows[slot][0] else kit.COLOURS["ink"])
+            artist.set_text(text)
 
     def alt(self, data):
         said = []

@@ -1,4 +1,5 @@
 """The first slider (lesson 00): move the wrong half of the probability from banana to Tuesday, and see which loss notices."""
+
 from dataclasses import dataclass
 
 import numpy as np

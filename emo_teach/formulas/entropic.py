@@ -24,7 +24,7 @@ def _cases():
     rng = np.random.default_rng(instances.SEED)
     chosen = [(p, tau) for name, p, tau in instances.pairs(large=False) if p.size <= 10 and not name.startswith("spiky")]
     for p, tau in chosen:
-        for eps in (0.5, 20.0):
+        for eps in (0.2, 1.0, 30.0):
             yield p, tau, costs.cosine(rng.normal(size=(p.size, 3))), eps
 
 

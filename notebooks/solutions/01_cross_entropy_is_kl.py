@@ -13,6 +13,6 @@ def smooth(target, n, epsilon):
     return (1 - epsilon) * np.eye(n)[target] + epsilon / n
 
 # %% tags=["exercise:01.3"]
-def gradient(tau, z):
-    """Gradient (n,) of CE(tau, softmax(z)) with respect to z (n,)."""
-    return softmax(z) - tau
+def gradient(tau, z, temperature):
+    """Gradient (n,) of CE(tau, softmax(z / temperature)) with respect to z (n,)."""
+    return (softmax(z / temperature) - tau) / temperature

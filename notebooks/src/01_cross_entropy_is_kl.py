@@ -39,7 +39,8 @@ print(f"loss if Monday comes: {divergences.log_loss(worked.P, worked.TARGET):.4f
 #
 # $$\mathrm{CE}(\tau,p)=-\sum_i \tau_i\log p_i \tag{A2}$$
 #
-# in which every term with $\tau_i=0$ drops out ($0\log 0=0$). The gain is that A2 also accepts *soft* labels. They arise when annotators disagree, when a
+# in which every term with $\tau_i=0$ drops out ($0\log 0=0$). On paper, for our $p=(.5,.3,.2)$ and the soft label $\tau=(.6,.4,0)$:
+# $-.6\log .5-.4\log .3\approx .416+.482=.897$. The gain is that A2 also accepts *soft* labels. They arise when annotators disagree, when a
 # large model teaches a small one, and in *label smoothing*, where a share $\varepsilon$ of the one-hot label is spread evenly over all $n$ tokens.
 
 # %%
@@ -150,15 +151,19 @@ print("numerical", np.round(numerical, 6))
 #
 # ### Exercise 01.3 (A3, 8 minutes)
 #
-# Write the gradient of CE with respect to the logits, so that it survives logits like 800.
+# Models are often run with a *temperature*: $p=\mathrm{softmax}(z/T)$, flatter for $T>1$, sharper for $T<1$. Derive the gradient of CE with respect to
+# $z$ (not $z/T$) on paper, then write it so that it survives logits like 800.
 #
 # <details><summary>overflow encountered in exp</summary>
 # Subtract the largest logit first: softmax does not notice a constant added to all logits.
 # </details>
+# <details><summary>The direction is right but not the length</summary>
+# There is one more factor from the chain rule: how much does z/T move when z moves by 1?
+# </details>
 
 # %% tags=["exercise:01.3"]
-def gradient(tau, z):
-    """Gradient (n,) of CE(tau, softmax(z)) with respect to z (n,)."""
+def gradient(tau, z, temperature):
+    """Gradient (n,) of CE(tau, softmax(z / temperature)) with respect to z (n,)."""
     raise NotImplementedError
 
 # %% tags=["check:01.3"]
@@ -188,7 +193,7 @@ print(f"best of 20000 random models: {best.round(2)}, loss {average_loss.min():.
 print(f"the truth itself:            {tau}, loss {divergences.entropy(tau):.4f}")
 
 # %% [markdown]
-# Hold on to this property. In lesson 04 a loss that looks just as reasonable will lose it.
+# Hold on to this property. From the next lesson on, losses that look just as reasonable will lose it.
 #
 # ## What we learned
 #

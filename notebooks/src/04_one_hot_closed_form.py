@@ -110,7 +110,8 @@ kit.show(*figures.accuracy_staircase(logits, wrong, drawn_wrong))
 #
 # $$\sum_j p_i\tau_j=p_i,\qquad \sum_i p_i\tau_j=\tau_j,\qquad p_i\tau_j\ge 0 .$$
 #
-# The distance is the cost of the *cheapest* plan, so this plan's cost can only be higher. With the costs as a matrix $C$:
+# The distance is the cost of the *cheapest* plan, so this plan's cost can only be higher. With the costs as a matrix $C$, this is the *product
+# bound*:
 #
 # $$\mathcal C[p,\tau]\;\le\;\sum_{ij}p_i\,\tau_j\,c_{ij}=p^\top C\,\tau. \tag{A6}$$
 #

@@ -21,16 +21,16 @@ rng = np.random.default_rng(0)
 # ## The model already knows
 #
 # So far the costs fell from the sky: 0.2 between the days, 1 and 0.4 to banana. For a whole vocabulary, ask a pretrained language model. Its last
-# layer, the *LM head*, has a row $e_i$ for each token, the token's *embedding*. The text read so far becomes a vector $h$, and the logits
-# are $z_i=\langle e_i,h\rangle$. Two tokens whose rows point the same way rise and fall together in every text: to the model they are interchangeable. So
-# compare directions. With $\hat e_i=e_i/|e_i|$,
+# layer, the *LM head*, has a row $e_i$ for each token, the token's *embedding*. The text read so far becomes a vector $h$, and the logits are
+# $z_i=\langle e_i,h\rangle$. Two tokens whose rows point the same way rise and fall together in every text: to the model they are
+# interchangeable. So compare directions. With $\hat e_i=e_i/|e_i|$,
 #
 # $$c_{ij}=1-\cos(e_i,e_j)=1-\langle\hat e_i,\hat e_j\rangle \tag{A8}$$
 #
 # is 0 for equal directions, 1 at a right angle, 2 for opposite ones.
 #
-# **On paper.** Our tokens have the rows $(2,0)$, $(4,3)$, $(0,3)$, of lengths 2, 5, 3. Divide: $(1,0)$, $(.8,.6)$, $(0,1)$. Dot products: .8 between the
-# days, 0 from Monday to banana, .6 from Tuesday to banana. Costs: 0.2, 1, 0.4. That is where they came from.
+# **On paper.** Our tokens have the rows $(2,0)$, $(4,3)$, $(0,3)$, of lengths 2, 5, 3. Divide: $(1,0)$, $(.8,.6)$, $(0,1)$. Dot products: .8
+# between the days, 0 from Monday to banana, .6 from Tuesday to banana. Costs: 0.2, 1, 0.4. That is where they came from.
 
 # %%
 print(costs.unit_rows(worked.EMBEDDING))
@@ -66,7 +66,8 @@ check.run("05.1", cosine_cost)
 # %% [markdown]
 # ## Real words
 #
-# Here are rows from the LM head of SmolLM2-135M, a small model of 2025, and some words with their nearest neighbours and what these cost:
+# Here are rows from the LM head of SmolLM2-135M-Instruct, a small model of 2025, and some words with their nearest neighbours and what these
+# cost:
 
 # %%
 words = load_words()
@@ -75,8 +76,8 @@ for word in ("Monday", "two", "king", "bank"):
     print(f"{word:7}", ", ".join(f"{other} {1 - cosine:.2f}" for other, cosine in words.nearest(word, 6)))
 
 # %% [markdown]
-# Nobody taught the model the week, yet the words nearest to Monday are the other days. *Two* counts on. *Bank* has a single row for its two meanings, and
-# lies between the loan and the beach.
+# Nobody taught the model the week, yet the words nearest to Monday are the other days. *Two* counts on. *Bank* has a single row for its two
+# meanings, and lies between the loan and the beach.
 
 # %%
 groups = {
@@ -99,8 +100,8 @@ for a, b in [("hot", "cold"), ("happy", "unhappy"), ("Monday", "Tuesday"), ("Mon
 print(f"largest cost of all pairs: {cost.max():.2f}")
 
 # %% [markdown]
-# **Opposites are neighbours.** Nothing is nearer to *hot* than *cold*. Both fit into the same sentences, and that is what the cost measures: not what is
-# true.
+# **Opposites are neighbours.** Nothing is nearer to *hot* than *cold*. Both fit into the same sentences, and that is what the cost measures: not
+# what is true.
 #
 # **Costs exceed 1.** Some cosines are negative. Opposite directions, cost 2, do not occur.
 #
@@ -116,9 +117,9 @@ print("most along the mean: ", ", ".join(words.words[i] for i in order[-8:]))
 print(f"correlation with log token number: {np.corrcoef(unit @ mean, np.log(words.token_ids))[0, 1]:.2f}")
 
 # %% [markdown]
-# (The average of $\langle\hat e_i,\hat e_j\rangle$ over all pairs is the squared length of the mean; that will come back.) The tokenizer gives common
-# words low numbers, so the lean is *rarity*: rare words share a direction. Monday and banana are near partly because neither is *the*. Take the mean
-# away from all directions:
+# (The average of $\langle\hat e_i,\hat e_j\rangle$ over all pairs is the squared length of the mean; that will come back.) The tokenizer gives
+# common words low numbers, so the lean goes with *rarity*: rare words share a direction. Monday and banana are near partly because neither is
+# *the*. Take the mean away from all directions:
 
 # %%
 centred = costs.cosine(unit - mean)
@@ -130,15 +131,15 @@ for a, b in [("hot", "cold"), ("Monday", "Tuesday"), ("Monday", "banana"), ("two
 #
 # ### Predict first
 #
-# That loss is lesson 04's one-hot transport, $L=\sum_i p_ic_{it}$, with the cosine cost; its name is *EMO*. Cross-entropy pulls up the target's logit and
-# pushes all others down. Which logits does EMO pull up, when the model's mistake is a near word, and when it is a far one?
+# That loss is lesson 04's one-hot transport, $L=\sum_i p_ic_{it}$, with the cosine cost; its name is *EMO*. Cross-entropy pulls up the target's
+# logit and pushes all others down. Which logits does EMO pull up, when the model's mistake is a near word, and when it is a far one?
 
 # %%
 kit.show(*cost_matrix.panel())
 
 # %% [markdown]
-# Lesson 04's gradient $p_j(c_{jt}-L)$ says which: all words cheaper than the average $L$. Take *happy* as target and move mass to the farthest word. When does
-# *unhappy* begin to be pulled up? And which word alone is, under the 0/1 cost?
+# Lesson 04's gradient $p_j(c_{jt}-L)$ says which: all words cheaper than the average $L$. Take *happy* as target and move mass to the farthest
+# word. When does *unhappy* begin to be pulled up? And which word alone is, under the 0/1 cost?
 
 # %%
 cost_matrix.explorer()
@@ -150,19 +151,21 @@ cost_matrix.explorer()
 #
 # $$\tfrac12|\hat e_i-\hat e_j|^2=\tfrac12(1+1-2\langle\hat e_i,\hat e_j\rangle)=c_{ij}.$$
 #
-# Let $m_p=\sum_i p_i\hat e_i$ be the *mean direction* of $p$. For any plan $\gamma$, an average of squares is at least the square of the average (Jensen),
-# and the row and column sums of $\gamma$ do the rest:
+# Let $m_p=\sum_i p_i\hat e_i$ be the *mean direction* of $p$. For any plan $\gamma$, an average of squares is at least the square of the average
+# (Jensen), and the row and column sums of $\gamma$ do the rest:
 #
 # $$\sum_{ij}\gamma_{ij}\,\tfrac12|\hat e_i-\hat e_j|^2\ \ge\ \tfrac12\Big|\sum_{ij}\gamma_{ij}(\hat e_i-\hat e_j)\Big|^2=\tfrac12|m_p-m_\tau|^2 .$$
 #
-# From above comes the product bound A6, now a dot product: $\sum_{ij}p_i\tau_j(1-\langle\hat e_i,\hat e_j\rangle)=1-\langle m_p,m_\tau\rangle$. Since
-# $-\langle a,b\rangle=\tfrac12|a-b|^2-\tfrac12|a|^2-\tfrac12|b|^2$, both bounds stand in one line:
+# From above comes the product bound A6, now a dot product: $\sum_{ij}p_i\tau_j(1-\langle\hat e_i,\hat e_j\rangle)=1-\langle m_p,m_\tau\rangle$.
+# Since $-\langle a,b\rangle=\tfrac12|a-b|^2-\tfrac12|a|^2-\tfrac12|b|^2$, the bounds differ by two slices:
 #
-# $$\tfrac12|m_p-m_\tau|^2\ \le\ \mathcal C[p,\tau]\ \le\ p^{\mathsf T}C\tau=\tfrac12|m_p-m_\tau|^2+\tfrac12(1-|m_p|^2)+\tfrac12(1-|m_\tau|^2) \tag{D3}$$
+# $$\tfrac12|m_p-m_\tau|^2\ \le\ \mathcal C[p,\tau]\ \le\ p^{\mathsf T}C\tau, \tag{D3}$$
 #
-# **On paper.** $m_p=.5(1,0)+.3(.8,.6)+.2(0,1)=(.74,.38)$ and $m_\tau=.6(1,0)+.4(.8,.6)=(.92,.24)$. They differ by $(-.18,.14)$, and half the square is
-# $\tfrac12(.0324+.0196)=.026$. The squared lengths are $.692$ and $.904$, so the other slices are $.154$ and $.048$; together $.228$, as in lesson 04.
-# Lesson 03 found $.10$. Indeed $.026\le .10\le .228$.
+# $$p^{\mathsf T}C\tau=\tfrac12|m_p-m_\tau|^2+\tfrac12(1-|m_p|^2)+\tfrac12(1-|m_\tau|^2).$$
+#
+# **On paper.** $m_p=.5(1,0)+.3(.8,.6)+.2(0,1)=(.74,.38)$ and $m_\tau=.6(1,0)+.4(.8,.6)=(.92,.24)$. They differ by $(-.18,.14)$, and half the
+# square is $\tfrac12(.0324+.0196)=.026$. The squared lengths are $.692$ and $.904$, so the other slices are $.154$ and $.048$; together $.228$,
+# as in lesson 04. Lesson 03 found $.10$. Indeed $.026\le .10\le .228$.
 
 # %%
 kit.show(*figures.sandwich(worked.P, worked.TAU, worked.EMBEDDING, worked.TOKENS))
@@ -183,9 +186,9 @@ for _ in range(200):
 print("least slack below and above:", np.min(slack, axis=0).round(4), " mean:", np.mean(slack, axis=0).round(4))
 
 # %% [markdown]
-# Both bounds hold, neither is tight. And the middle slice is worth a second look: it is $\tfrac12p^{\mathsf T}Cp$ (put $\tau=p$), and vanishes only when all of $p$
-# points one way. So the upper bound pays for being *sharp*, whatever the label says. That is why lesson 04's loss was not proper. The lower bound has
-# no such slice.
+# Both bounds hold, neither is tight. And the middle slice is worth a second look: it is $\tfrac12p^{\mathsf T}Cp$ (put $\tau=p$), and vanishes
+# only when all of $p$ points one way. So the upper bound pays for being *sharp*, whatever the label says. That is why lesson 04's loss was not
+# proper. The lower bound has no such slice.
 #
 # ### Exercise 05.2 (D3, 6 minutes)
 #
@@ -207,9 +210,9 @@ check.run("05.2", lower_bound)
 # %% [markdown]
 # ## What kind of distance is this?
 #
-# A *metric* obeys the triangle inequality: no detour is shorter than the direct way. The cosine cost does not. Monday to banana costs 1, but by way of
-# Tuesday $.2+.4=.6$. Two relatives rank all pairs as it does and *are* metrics (as long as no two tokens share a direction): the straight line between
-# the unit vectors and the way along the sphere,
+# A *metric* obeys the triangle inequality: no detour is shorter than the direct way. The cosine cost does not. Monday to banana costs 1, but by
+# way of Tuesday $.2+.4=.6$. Two relatives rank all pairs as it does and *are* metrics (as long as no two tokens share a direction): the straight
+# line between the unit vectors and the way along the sphere,
 #
 # $$\text{chord}_{ij}=|\hat e_i-\hat e_j|=\sqrt{2c_{ij}},\qquad \text{angle}_{ij}=\arccos\langle\hat e_i,\hat e_j\rangle. \tag{D4}$$
 
@@ -217,6 +220,9 @@ check.run("05.2", lower_bound)
 for distance in (costs.cosine, costs.chord, costs.angle):
     report = costs.metric_report(distance(worked.EMBEDDING))
     print(f"{distance.__name__:6} metric: {report.is_metric!s:5}  worst triangle broken by {max(report.triangle_excess, 0):.2f}")
+
+# %% [markdown]
+# Real words do it too. From *small*, the detour that saves most:
 
 # %%
 start = cost[index("small")]
@@ -243,9 +249,9 @@ def triangle_excess(cost):
 check.run("05.3", triangle_excess)
 
 # %% [markdown]
-# This matters twice. First, take a metric, square it, solve the transport problem, take the root: that is the *Wasserstein-2 distance* $W_2$, itself a metric
-# between distributions. Our cost is $\tfrac12\text{chord}^2$, so $\mathcal C=\tfrac12W_2^2$. The *root* of $\mathcal C$ obeys the triangle inequality; $\mathcal C$
-# need not:
+# This matters twice. First, take a metric, square it, solve the transport problem, take the root: that is the *Wasserstein-2 distance* $W_2$,
+# itself a metric between distributions. Our cost is $\tfrac12\text{chord}^2$, so $\mathcal C=\tfrac12W_2^2$. The *root* of $\mathcal C$ obeys the
+# triangle inequality; $\mathcal C$ need not:
 
 # %%
 broken = {"C": 0, "root of C": 0}
@@ -256,9 +262,9 @@ for a, b, c in rng.dirichlet(np.full(3, 0.3), (300, 3)):
 print("triangles broken by 300 random triples of distributions:", {name: int(count) for name, count in broken.items()})
 
 # %% [markdown]
-# Second, a famous shortcut is closed. For a metric, lesson 03's haulier needs only one price list: he charges $f_i$ on pick-up and pays back $f_j$
-# on delivery, with $f_i-f_j\le c_{ij}$ (*Kantorovich and Rubinstein*; such an $f$ is called 1-Lipschitz). Try it with *all* mass on banana and the label
-# Monday. The one plan costs 1. But $f_{\text{banana}}-f_{\text{Tuesday}}\le .4$ and $f_{\text{Tuesday}}-f_{\text{Monday}}\le .2$:
+# Second, a famous shortcut is closed. For a metric, lesson 03's haulier needs only one price list: he charges $f_i$ on pick-up and pays back
+# $f_j$ on delivery, with $f_i-f_j\le c_{ij}$ (*Kantorovich and Rubinstein*; such an $f$ is called 1-Lipschitz). Try it with *all* mass on banana
+# and the label Monday. The one plan costs 1. But $f_{\text{banana}}-f_{\text{Tuesday}}\le .4$ and $f_{\text{Tuesday}}-f_{\text{Monday}}\le .2$:
 
 # %%
 monday, _, banana = np.eye(3)
@@ -266,8 +272,8 @@ print(f"exact distance {transport.emd(banana, monday, worked.COST).value:.2f}")
 print(f"best single price list {references.lipschitz_dual(banana, monday, worked.COST):.2f}")
 
 # %% [markdown]
-# A single list lets one grain change trains at Tuesday. In a plan each grain travels once. (Lesson 03's relay was something else: banana's mass *stayed* at
-# Tuesday, and Tuesday's own went on.)
+# A single list lets one grain change trains at Tuesday. In a plan each grain travels once. (Lesson 03's relay was something else: banana's mass
+# *stayed* at Tuesday, and Tuesday's own went on.)
 #
 # ## The sandwich is a dial
 #
@@ -276,14 +282,15 @@ print(f"best single price list {references.lipschitz_dual(banana, monday, worked
 # $$\mathcal C_\varepsilon[p,\tau]=\min_\gamma\ \sum_{ij}\gamma_{ij}c_{ij}+\varepsilon\,\mathrm{KL}(\gamma\Vert p\,\tau^{\mathsf T}).$$
 #
 # For $\varepsilon\to0$ the KL term is free and $\mathcal C$ is left. For large $\varepsilon$ nobody strays. The product plan itself has KL 0, so
-# $\mathcal C_\varepsilon\le p^{\mathsf T}C\tau$. Conversely, allow $\gamma$ any row and column sums: that can only lower the minimum, which then is
-# $-\varepsilon\log\sum_{ij}p_i\tau_je^{-c_{ij}/\varepsilon}$ (Gibbs), and Hoeffding's lemma bounds this from below. With $\mathrm{osc}$ the largest minus the
-# smallest cost, here 1,
+# $\mathcal C_\varepsilon\le p^{\mathsf T}C\tau$. Conversely, allow $\gamma$ any row and column sums: that can only lower the minimum, which then
+# is $-\varepsilon\log\sum_{ij}p_i\tau_je^{-c_{ij}/\varepsilon}$ (Gibbs), and Hoeffding's lemma bounds this from below. With $\mathrm{osc}$ the
+# largest minus the smallest cost, here 1,
 #
 # $$p^{\mathsf T}C\tau-\frac{\mathrm{osc}^2}{8\varepsilon}\ \le\ \mathcal C_\varepsilon\ \le\ p^{\mathsf T}C\tau. \tag{D12}$$
 #
-# Lesson 03 noticed a bias, $\mathcal C_\varepsilon[p,p]>0$. The *Sinkhorn divergence* takes it out: $S_\varepsilon=\mathcal C_\varepsilon[p,\tau]-\tfrac12\mathcal
-# C_\varepsilon[p,p]-\tfrac12\mathcal C_\varepsilon[\tau,\tau]$. **Predict** with D3: where does it go as $\varepsilon$ grows?
+# Lesson 03 noticed a bias, $\mathcal C_\varepsilon[p,p]>0$. The *Sinkhorn divergence* takes it out:
+# $S_\varepsilon=\mathcal C_\varepsilon[p,\tau]-\tfrac12\mathcal C_\varepsilon[p,p]-\tfrac12\mathcal C_\varepsilon[\tau,\tau]$. **Predict** with
+# D3: where does it go as $\varepsilon$ grows?
 
 # %%
 example, strengths = (worked.P, worked.TAU, worked.COST), np.geomspace(0.03, 20, 12)
@@ -296,8 +303,8 @@ reach = 1 / (8 * strengths)
 print(f"within osc²/8ε of their right ends: {np.all(upper - entropic <= reach)}, {np.all(abs(divergence - lower) <= reach)}")
 
 # %% [markdown]
-# What $S_\varepsilon$ takes out tends to $\tfrac12p^{\mathsf T}Cp+\tfrac12\tau^{\mathsf T}C\tau$, the two spread slices. That leaves $\tfrac12|m_p-m_\tau|^2$: from the exact
-# distance in the middle, one knob leads to either slice of bread.
+# What $S_\varepsilon$ takes out tends to $\tfrac12p^{\mathsf T}Cp+\tfrac12\tau^{\mathsf T}C\tau$, the two spread slices. That leaves
+# $\tfrac12|m_p-m_\tau|^2$: from the exact distance in the middle, one knob leads to either side of the sandwich.
 #
 # ## Why the cost is frozen
 #
@@ -306,7 +313,7 @@ print(f"within osc²/8ε of their right ends: {np.all(upper - entropic <= reach)
 #
 # $$L=\sum_{ij}W_{ij}\,(1-\langle\hat e_i,\hat e_j\rangle),\qquad W_{ij}=\frac1N\sum_{n:\,t_n=j}p_i^{(n)} .$$
 #
-# Lengthening $e_k$ changes nothing; a sideways step turns $\hat e_k$ by the step over $|e_k|$. Hence downhill is
+# Lengthening $e_k$ changes nothing; a sideways step turns $\hat e_k$ by the step over $|e_k|$. Hence the way downhill is
 #
 # $$-\frac{\partial L}{\partial e_k}=\frac1{|e_k|}\big(I-\hat e_k\hat e_k^{\mathsf T}\big)\sum_j(W_{kj}+W_{jk})\,\hat e_j .$$
 #
@@ -325,8 +332,8 @@ slope = (loss(E + 1e-6 * direction) - loss(E - 1e-6 * direction)) / 2e-6
 print(f"slope of the loss {slope:.6f}, by the formula {-(pull(E, W) * direction).sum():.6f}")
 
 # %% [markdown]
-# Now eight real words, 2,000 examples with 16 features each, and a linear model trained on EMO with lesson 04's gradient. The embedding stays frozen if
-# its rate is 0.
+# Now eight real words, 2,000 examples with 16 features each, and a linear model trained on EMO with lesson 04's gradient. The embedding stays
+# frozen if its rate is 0.
 
 # %%
 toy = ["Monday", "Tuesday", "Wednesday", "banana", "mango", "peach", "two", "three"]
@@ -340,13 +347,13 @@ def train(labels, cost_rate, steps=300):
         loss = (p * to_label).sum(axis=1, keepdims=True)
         history.append((loss.mean(), (p.argmax(axis=1) == labels).mean()))
         rulers.append(cost)
-        A -= 2.0 * features.T @ (p * (to_label - loss)) / len(features)
-        E = E + cost_rate * pull(E, p.T @ np.eye(8)[labels] / len(features))
+        A -= 2.0 * features.T @ (p * (to_label - loss)) / len(features)  # the model
+        E = E + cost_rate * pull(E, p.T @ np.eye(8)[labels] / len(features))  # the embedding
     return np.array(history), rulers
 
 # %% [markdown]
-# One set of labels is random, so there is nothing to learn; the other follows from the features. **Predict:** which loss ends lower, and which model is
-# better?
+# One set of labels is random, so there is nothing to learn; the other follows from the features. **Predict:** which loss ends lower, and which
+# model is better?
 
 # %%
 labels = {"random labels": rng.integers(8, size=2000), "labels that can be learned": (features @ rng.normal(size=(16, 8))).argmax(axis=1)}
@@ -361,9 +368,9 @@ for kind in labels:
         print(f"{kind:26} cost {name:7} loss {abs(loss):.3f}  accuracy {accuracy:.2f}")
 
 # %% [markdown]
-# With a trained cost the loss vanishes even on random labels, though hardly more than one guess in eight is right. Monday, banana and two have become one
-# direction: the ruler shrank, not the error. And where there is something to learn, learning stops, for the model's gradient fades with the costs.
-# Do not let the pupil hold the ruler: compute the cost once, from a detached copy of the head.
+# With a trained cost the loss vanishes even on random labels, though hardly more than one guess in eight is right. Monday, banana and two have
+# become one direction: the ruler shrank, not the error. And where there is something to learn, learning stops, for the model's gradient fades
+# with the costs. Do not let the pupil hold the ruler: compute the cost once, from a detached copy of the head.
 #
 # ## What we learned
 #
@@ -376,15 +383,16 @@ formulas.show("05")
 worked.table("05")
 
 # %% [markdown]
-# **What to doubt.** The cost is one small model's opinion, from rows rounded to eight bits. Should one centre? Are near opposites a flaw? We measured neither.
-# In the toy, how far the model gets before the ruler is gone depends on the two learning rates; cross-entropy in the mixture would push back; and a model trained
-# from scratch has no head worth copying.
+# **What to doubt.** The cost is one small model's opinion, from rows rounded to eight bits. Should one centre? Are near opposites a flaw? We
+# measured neither. In the toy, how far the model gets before the ruler is gone depends on the two learning rates; cross-entropy in the mixture
+# would push back; and a model trained from scratch has no head worth copying.
 #
-# Next comes lesson 06, EMO as a loss (A9, the table's last line): for a one-hot label $1-\langle m_p,\hat e_t\rangle$ is the exact distance, and no $V\times V$ matrix
-# is ever built. Full proofs are in the [appendix](appendix_derivations.ipynb).
+# Next comes lesson 06, EMO as a loss (A9, the table's last line): for a one-hot label $1-\langle m_p,\hat e_t\rangle$ is the exact distance, and
+# no $V\times V$ matrix is ever built. Full proofs are in the [appendix](appendix_derivations.ipynb).
 #
-# **References.** Su Jianlin, [the article](https://spaces.ac.cn/archives/9797) (2023), A8 and C3. Ren et al., [*EMO*](https://arxiv.org/abs/2310.04691) (2024).
-# Ben Allal et al., [*SmolLM2*](https://arxiv.org/abs/2502.02737) (2025). Mu, Bhat and Viswanath, [*All-but-the-Top*](https://arxiv.org/abs/1702.01417) (2018), on
-# taking the mean away. Gao et al., [*Representation degeneration*](https://arxiv.org/abs/1907.12009) (2019), on the narrow cone of embeddings. Peyré and Cuturi,
-# [*Computational optimal transport*](https://arxiv.org/abs/1803.00567) (2019), section 6.1, for the single price list. Feydy et al.,
-# [*Interpolating between optimal transport and MMD*](https://arxiv.org/abs/1810.08278) (2019).
+# **References.** Su Jianlin, [the article](https://spaces.ac.cn/archives/9797) (2023), A8 and C3. Ren et al.,
+# [*EMO*](https://arxiv.org/abs/2310.04691) (2024). Ben Allal et al., [*SmolLM2*](https://arxiv.org/abs/2502.02737) (2025). Mu, Bhat and
+# Viswanath, [*All-but-the-Top*](https://arxiv.org/abs/1702.01417) (2018), on taking the mean away. Gao et al., [*Representation
+# degeneration*](https://arxiv.org/abs/1907.12009) (2019), on the narrow cone of embeddings. Peyré and Cuturi, [*Computational optimal
+# transport*](https://arxiv.org/abs/1803.00567) (2019), chapters 2 and 6, for $W_2$ and the single price list. Feydy et al., [*Interpolating
+# between optimal transport and MMD*](https://arxiv.org/abs/1810.08278) (2019).

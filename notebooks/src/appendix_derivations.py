@@ -39,14 +39,16 @@
 
 # %% [markdown]
 # Every check below calls `confirm`, which stops the page when a claim is off by more than the tolerance that it names: rounding only for
-# identities, a little more where a solver or a numerical derivative takes part.
+# identities, a little more where a solver or a numerical derivative takes part. `rows` tries the entries of the project's table of formulas that
+# belong to a label: many cases, hard ones among them, each against an independent reference, which must also reject a plausible *wrong* version. It
+# too stops the page otherwise.
 
 # %%
 import numpy as np
 from scipy.optimize import linprog
 from scipy.special import logsumexp, softmax
 
-from emo_teach import costs, divergences, transport, worked
+from emo_teach import costs, divergences, formulas, transport, worked
 
 rng = np.random.default_rng(0)
 
@@ -61,6 +63,14 @@ def confirm(claim, error, tolerance=1e-12):
 
 def slope(loss, z, h=1e-6):
     return np.array([(loss(z + step) - loss(z - step)) / (2 * h) for step in h * np.eye(z.size)])
+
+
+# %%
+def rows(label):
+    for tried in formulas.verify(formulas.select(label)):
+        if not (tried.passed and tried.mutant_rejected):
+            raise AssertionError(formulas.table([tried]))
+        print(f"row {label} {tried.row.name}: cases {tried.instances}, reference: {tried.row.reference}")
 
 
 # %% [markdown]
@@ -93,7 +103,8 @@ def slope(loss, z, h=1e-6):
 # %%
 for g in divergences.GENERATORS.values():
     small, large = float(g.f(1e-12)), float(g.f(1e12)) / 1e12
-    print(f"{g.name:18} f(1e-12) = {small:8.1e}, f(0) = {g.at_zero:6.4f};  f(1e12)/1e12 = {large:8.1e}, limit {g.slope_at_infinity:6.4f}")
+    print(f"{g.name:18} f(1e-12) = {small:8.1e}, f(0) = {g.at_zero:6.4f};", end="  ")
+    print(f"f(1e12)/1e12 = {large:8.1e}, limit {g.slope_at_infinity:6.4f}")
 
 # %% [markdown]
 # (Where the limit is `inf`, the number beside it is large or, for logarithms, growing slowly.)
@@ -146,6 +157,7 @@ models = np.stack([factors, 1 - factors], axis=1)
 sum_of_losses = sum(divergences.log_loss(model, 0) for model in models)
 confirm("sum of log losses = -log of the product", sum_of_losses + np.log(factors.prod()))
 confirm("on paper: log 2", divergences.log_loss(worked.P, worked.TARGET) - np.log(2))
+rows("A1")
 
 # %% [markdown]
 # ## A2 Soft labels
@@ -169,6 +181,7 @@ hard = [divergences.log_loss(p, t) for t in range(6)]
 confirm("CE is the mean of hard losses", divergences.cross_entropy(tau, p) - tau @ hard)
 confirm("CE = logsumexp(z) - tau.z", divergences.cross_entropy(tau, p) - (logsumexp(z) - tau @ z))
 confirm("its gradient is p - tau", slope(lambda z: divergences.cross_entropy(tau, softmax(z)), z) - (p - tau), 1e-8)
+rows("A2")
 
 # %% [markdown]
 # ## A3 Cross entropy is KL plus a constant
@@ -205,6 +218,7 @@ confirm("KL >= 0", np.minimum(kl, 0))
 confirm("KL = 0 at p = tau", divergences.kl(tau, tau))
 hole = np.array([0.0, 0.5, 0.5])
 print("tau without the first token:", divergences.kl(hole, worked.P).round(4), " p without it:", divergences.kl(worked.P, hole))
+rows("A3")
 
 # %% [markdown]
 # **Why the logarithm?** Suppose a loss looks at the target's probability alone, $L_t(p)=F(p_t)$ with $F$ differentiable on $(0,1)$, and there are
@@ -263,27 +277,27 @@ for tau in (two, three):
 # The vector $\delta_t-p$ does not depend on $f$. **For a one-hot label, all f-divergences pull in cross-entropy's direction; they differ only in
 # how hard.** On the target's own logit the pull is $p_t(1-p_t)F'(p_t)$. ∎
 #
-# | divergence | $f(u)$ | loss $F(p_t)$ | factor $p_tF'(p_t)$ |
-# | --- | --- | --- | --- |
-# | KL | $u\log u$ | $-\log p_t$ | $-1$ |
-# | total variation | $\frac12\lvert u-1\rvert$ | $1-p_t$ | $-p_t$ |
-# | Jensen-Shannon | $\frac12[u\log u-(u+1)\log\frac{u+1}2]$ | $\log2+\frac12[p_t\log p_t-(1+p_t)\log(1+p_t)]$ | $\frac12p_t\log\frac{p_t}{1+p_t}$ |
-# | squared Hellinger | $\frac12(\sqrt u-1)^2$ | $1-\sqrt{p_t}$ | $-\frac12\sqrt{p_t}$ |
-# | Pearson $\chi^2$ | $(u-1)^2$ | $1/p_t-1$ | $-1/p_t$ |
-# | reverse KL, Neyman $\chi^2$ | $-\log u$, $(u-1)^2/u$ | $\infty$ unless $p_t=1$ | none |
+# - **KL**, $f=u\log u$: loss $-\log p_t$, factor $p_tF'(p_t)=-1$.
+# - **Total variation**, $\frac12\lvert u-1\rvert$: loss $1-p_t$, factor $-p_t$.
+# - **Jensen-Shannon**, $\frac12[u\log u-(u+1)\log\frac{u+1}2]$: loss $\log2+\frac12[p_t\log p_t-(1+p_t)\log(1+p_t)]$, factor
+#   $\frac12p_t\log\frac{p_t}{1+p_t}$.
+# - **Squared Hellinger**, $\frac12(\sqrt u-1)^2$: loss $1-\sqrt{p_t}$, factor $-\frac12\sqrt{p_t}$.
+# - **Pearson** $\chi^2$, $(u-1)^2$: loss $1/p_t-1$, factor $-1/p_t$.
+# - **Reverse KL**, $-\log u$, and **Neyman** $\chi^2$, $(u-1)^2/u$: loss $\infty$ unless $p_t=1$, for $f(0)=\infty$. A network never says $p_t=1$.
 #
-# Each $F$ is the definition worked out. For Pearson: $p(1/p-1)^2+(1-p)=(1-p)^2/p+(1-p)=(1-p)/p$. For Jensen-Shannon use $f(0)=\frac12\log2$.
+# Each $F$ is the definition worked out, each factor a derivative. For Pearson: $p(1/p-1)^2+(1-p)=(1-p)^2/p+(1-p)=(1-p)/p$. For Jensen-Shannon use
+# $f(0)=\frac12\log2$.
 
 # %%
 p = softmax(rng.normal(size=5))
 x, one_hot = p[2], np.eye(5)[2]
-js = np.log(2) + (x * np.log(x) - (1 + x) * np.log(1 + x)) / 2
-js_pull = x * np.log(x / (1 + x)) / 2
-table = {"KL": (-np.log(x), -1), "total variation": (1 - x, -x), "Jensen-Shannon": (js, js_pull)}
+js = np.log(2) + (x * np.log(x) - (1 + x) * np.log(1 + x)) / 2, x * np.log(x / (1 + x)) / 2
+table = {"KL": (-np.log(x), -1), "total variation": (1 - x, -x), "Jensen-Shannon": js}
 table |= {"squared Hellinger": (1 - x**0.5, -(x**0.5) / 2), "Pearson chi2": (1 / x - 1, -1 / x)}
 for name, (value, pull) in table.items():
     numerical = slope(lambda z, name=name: divergences.f_divergence(name, one_hot, softmax(z)), np.log(p))
-    confirm(f"{name}: F and its gradient", [divergences.f_divergence(name, one_hot, p) - value, *(numerical - pull * (one_hot - p))], 1e-8)
+    whole = divergences.f_divergence(name, one_hot, p)
+    confirm(f"{name}: F and its gradient", [whole - value, *(numerical - pull * (one_hot - p))], 1e-8)
 
 # %% [markdown]
 # *Trap: the average of divergences is not the divergence from the average.* $D_f(\tau\Vert p)$ is 0 at $p=\tau$. But training on one-hot labels
@@ -300,6 +314,7 @@ answers = {"truth": tau, "square root": root, "mode": np.eye(3)[0]}
 for name in ("KL", "Pearson chi2", "total variation"):
     means = {who: tau @ divergences.one_hot_loss(name, p) for who, p in answers.items()}
     print(f"{name:16}", ", ".join(f"{who} {mean:.4f}" for who, mean in means.items()), "-> best:", min(means, key=means.get))
+rows("D10")
 
 # %% [markdown]
 # ## A4 The earth mover distance
@@ -343,6 +358,7 @@ for n in (2, 5, 8):
     value, plan, A = program(p, tau, cost)
     print(f"n = {n}: {2 * n} equations of rank {np.linalg.matrix_rank(A)}, dimension {n * n - np.linalg.matrix_rank(A)}")
     confirm("two solvers agree", value - transport.emd(p, tau, cost).value, 1e-9)
+rows("A4")
 
 # %% [markdown]
 # ## D6 Duality and basic plans
@@ -421,7 +437,7 @@ confirm("u is a subgradient", np.minimum(moved - 0.10 - (others - worked.P) @ u,
 
 # %% [markdown]
 # **Basic plans.** Join row $i$ and column $j$ by an edge where $\gamma_{ij}>0$: the plan's *support graph*. A plan is a *vertex* of $\Pi$ if it is
-# not the midpoint of two other plans. Then
+# not the midpoint of two different plans. Then
 #
 # *a plan is a vertex exactly if its support graph has no cycle, some best plan is a vertex, and a vertex has at most $k+m-1\le 2n-1$ entries above
 # 0* ($k,m$: sizes of the supports).
@@ -453,6 +469,7 @@ print(f"k = 8, m = 5: {support.sum()} entries, at most {8 + 5 - 1}")
 confirm("no cycle: the support's columns are independent", support.sum() - np.linalg.matrix_rank(A[:, support.ravel()]))
 product = np.outer(p, tau) > 0
 print(f"the product plan: {product.sum()} entries, rank {np.linalg.matrix_rank(A[:, product.ravel()])}, so no vertex")
+rows("D6")
 
 # %% [markdown]
 # (A shift around cycles is exactly a linear relation among the columns of the constraint matrix that belong to the support. So "no cycle" and
@@ -525,11 +542,13 @@ def monotone(p, tau):
     return np.diff(np.diff(both, axis=0, prepend=0), axis=1, prepend=0)
 
 
+# %%
 for q in (1, 1.5, 2, 3):
     best = program(p, tau, costs.ordinal(9, q))[0]
     confirm(f"power {q}: the monotone plan is best", (monotone(p, tau) * costs.ordinal(9, q)).sum() - best, 1e-8)
 start, end, root = np.array([0.5, 0.5, 0]), np.array([0, 0.5, 0.5]), costs.ordinal(3, 0.5)
 print(f"power 0.5: monotone {(monotone(start, end) * root).sum():.4f}, best {transport.emd(start, end, root).value:.4f}")
+rows("D8")
 
 # %% [markdown]
 # ## A5 One plan for a one-hot label
@@ -553,6 +572,7 @@ value, plan, _ = program(p, np.eye(n)[t], cost)
 confirm("the program's value", value - transport.one_hot_emd(p, cost, t), 1e-9)
 confirm("its only plan: column t holds p", plan - np.outer(p, np.eye(n)[t]), 1e-9)
 confirm("on paper: .26", transport.one_hot_emd(worked.P, worked.COST, worked.TARGET) - 0.26)
+rows("A5")
 
 # %% [markdown]
 # ## A6 The product bound
@@ -583,6 +603,7 @@ confirm("it is the mean one-hot loss", transport.product_bound(p, tau, cost) - t
 separable = np.add.outer(rng.normal(size=5), rng.normal(size=5))
 confirm("exact for c_ij = u_i + v_j", transport.product_bound(p, tau, separable) - transport.emd(p, tau, separable).value)
 confirm("on paper: .228", transport.product_bound(worked.P, worked.TAU, worked.COST) - 0.228)
+rows("A6")
 
 # %% [markdown]
 # ## A7 Zero-one cost and accuracy
@@ -614,6 +635,7 @@ p, tau = rng.dirichlet(np.ones(6)), rng.dirichlet(np.ones(6))
 confirm("1 - p_t", [transport.one_hot_emd(p, costs.zero_one(6), t) - (1 - p[t]) for t in range(6)])
 confirm("-log p_t >= 1 - p_t", np.minimum(-np.log(p) - (1 - p), 0))
 confirm("TV below the bound 1 - p.tau", max(divergences.total_variation(p, tau) - (1 - p @ tau), 0))
+rows("A7")
 
 # %% [markdown]
 # ## D2 Why the one-hot loss is not proper
@@ -638,18 +660,21 @@ confirm("TV below the bound 1 - p.tau", max(divergences.total_variation(p, tau) 
 # - The medoid may have $\tau_i=0$. Three unit vectors at $-60°$, $0°$, $60°$ and $\tau=(\frac12,0,\frac12)$: the middle costs $1-\cos60°=\frac12$
 #   on average, either end $\frac12(1-\cos120°)=\frac34$. The middle wins, and it never occurs.
 #
-# *Traps.* In logits no minimum is attained: softmax never reaches a vertex, it only creeps towards it (D1 says how slowly). And gradients from
-# sampled labels are unbiased for $p^\top C\tau$, *not* for $\mathrm{EMD}(p,\tau)$, which is 0 at $p=\tau$ for costs $c_{ij}\ge0=c_{ii}$.
+# *Traps.* In logits no minimum is attained: softmax never reaches a vertex, it only creeps towards it, and the gradient fades on the way (D1). And
+# gradients from sampled labels are unbiased for $p^\top C\tau$, *not* for $\mathrm{EMD}(p,\tau)$, which is 0 at $p=\tau$ for costs
+# $c_{ij}\ge0=c_{ii}$.
 
 # %%
 tau, cost = rng.dirichlet(np.ones(6)), rng.uniform(size=(6, 6))
 models, best = rng.dirichlet(np.ones(6), 5000), np.eye(6)[transport.medoid(tau, cost)]
-confirm("nothing beats the medoid", np.minimum(transport.product_bound(models, tau, cost) - transport.product_bound(best, tau, cost), 0))
+lead = transport.product_bound(models, tau, cost) - transport.product_bound(best, tau, cost)
+confirm("nothing beats the medoid", np.minimum(lead, 0))
 confirm("0/1 cost: the medoid is the mode", transport.medoid(tau, costs.zero_one(6)) - np.argmax(tau))
 confirm("on paper: .096 and .08", [worked.TAU @ worked.COST @ worked.TAU - 0.096, (worked.COST @ worked.TAU).min() - 0.08])
 angles = np.radians([-60, 0, 60])
 fan = costs.cosine(np.stack([np.cos(angles), np.sin(angles)], axis=1))
 print("mean cost of answering each of the three:", fan @ [0.5, 0, 0.5])
+rows("D2")
 
 # %% [markdown]
 # ## A8 The cosine cost
@@ -682,6 +707,7 @@ confirm("x'Cx = -|sum x_i e_i|^2 where sum x = 0", x @ C @ x + ((x @ unit) ** 2)
 confirm("on paper: .2, 1, .4", worked.COST[[0, 0, 1], [1, 2, 2]] - [0.2, 1, 0.4])
 single = costs.unit_rows(rng.normal(size=(1000, 64))).astype(np.float32)
 print("float32: is 1 - |e_t|^2 exactly 0 for all of 1000 tokens?", bool((1 - (single**2).sum(axis=1) == 0).all()))
+rows("A8")
 
 # %% [markdown]
 # ## D3 The sandwich
@@ -710,19 +736,23 @@ print("float32: is 1 - |e_t|^2 exactly 0 for all of 1000 tokens?", bool((1 - (si
 # %%
 pairs = [(rng.dirichlet(np.ones(7)), rng.dirichlet(np.ones(7))) for _ in range(100)]
 exact = np.array([transport.emd(p, tau, C).value for p, tau in pairs])
-low, high = (np.array([bound(p, tau, at) for p, tau in pairs]) for bound, at in ((transport.jensen_bound, E), (transport.product_bound, C)))
-spread = np.array([1 - (transport.mean_direction([p, tau], E) ** 2).sum(-1).mean() for p, tau in pairs])
+low = np.array([transport.jensen_bound(p, tau, E) for p, tau in pairs])
+high = np.array([transport.product_bound(p, tau, C) for p, tau in pairs])
+spread = np.array([1 - (transport.mean_direction(pair, E) ** 2).sum(-1).mean() for pair in pairs])
 confirm("lower <= EMD <= upper", np.maximum(np.maximum(low - exact, exact - high), 0))
 confirm("upper = lower + spreads", high - low - spread)
-p, tau = worked.P, worked.TAU
-paper = [transport.jensen_bound(p, tau, worked.EMBEDDING), 0.5 * p @ worked.COST @ p, 0.5 * tau @ worked.COST @ tau]
+rows("D3")
+
+# %%
+p, tau, cost = worked.P, worked.TAU, worked.COST
+paper = [transport.jensen_bound(p, tau, worked.EMBEDDING), p @ cost @ p / 2, tau @ cost @ tau / 2]
 confirm("on paper: .026, .154, .048", np.subtract(paper, [0.026, 0.154, 0.048]))
 
 # %% [markdown]
 # ## D4 Which costs are metrics
 #
 # *The idea: [lesson 05](05_cosine_cost.ipynb).* A metric is 0 on the diagonal, positive off it, symmetric, and obeys the triangle inequality
-# $c_{ik}\le c_{ij}+c_{jk}$. A *pseudometric* may be 0 off the diagonal, as here for two tokens of the same direction. (D4)
+# $c_{ik}\le c_{ij}+c_{jk}$. A *pseudometric* may be 0 off the diagonal, as here for two tokens of the same direction.
 #
 # **The cosine cost is none.** Vectors at $0°$, $45°$, $90°$: $c_{13}=1$, but $c_{12}+c_{23}=2-\sqrt2<1$. (Within a factor it holds: $\lvert
 # x+y\rvert^2\le2\lvert x\rvert^2+2\lvert y\rvert^2$ gives $c_{ik}\le2(c_{ij}+c_{jk})$.)
@@ -751,10 +781,12 @@ confirm("the triangle holds up to a factor 2", np.maximum(loose[:, None, :] - 2 
 # $$\mathrm{EMD}(p,\tau)=\min_\gamma\sum_{ij}\gamma_{ij}\tfrac12\lvert\hat e_i-\hat e_j\rvert^2=\tfrac12W_2(p,\tau)^2,
 # \qquad W_2(p,\tau)=\min_\gamma\Big(\sum_{ij}\gamma_{ij}\lvert\hat e_i-\hat e_j\rvert^2\Big)^{1/2}.$$
 #
-# So *its square root* obeys the triangle inequality (EMD itself need not). *Proof.* Take three distributions $p,q,r$, a best plan $\gamma$ from $p$
-# to $q$ and a best $\eta$ from $q$ to $r$. Glue them: $\pi_{ijk}=\gamma_{ij}\eta_{jk}/q_j$, and 0 where $q_j=0$. Summing over $k$ gives back
-# $\gamma_{ij}$, over $i$ gives $\eta_{jk}$, and over $j$ it gives a plan from $p$ to $r$. Now $(\sum\pi_{ijk}\lvert\,\cdot\,\rvert^2)^{1/2}$ is a
-# (semi)norm on families of vectors, so $\hat e_i-\hat e_k=(\hat e_i-\hat e_j)+(\hat e_j-\hat e_k)$ yields $W_2(p,r)\le W_2(p,q)+W_2(q,r)$. ∎
+# So *its square root* obeys the triangle inequality (EMD itself does not: take one-hot distributions on $0°$, $45°$, $90°$). *Proof.* Take three
+# distributions $p,q,r$, a best plan $\gamma$ from $p$ to $q$ and a best $\eta$ from $q$ to $r$. Glue them: $\pi_{ijk}=\gamma_{ij}\eta_{jk}/q_j$,
+# and 0 where $q_j=0$. Summing over $k$ gives back $\gamma_{ij}$, over $i$ gives $\eta_{jk}$, and over $j$ it gives a plan from $p$ to $r$. Now
+# $(\sum\pi_{ijk}\lvert\,\cdot\,\rvert^2)^{1/2}$ is a (semi)norm on families of vectors, so $\hat e_i-\hat e_k=(\hat e_i-\hat e_j)+(\hat e_j-\hat
+# e_k)$ yields $W_2(p,r)\le W_2(p,q)+W_2(q,r)$. ∎ It is symmetric (transpose the plan), and if no two tokens share a direction, a plan that costs 0
+# is diagonal, so $W_2(p,\tau)=0$ only for $p=\tau$: a metric.
 #
 # **Kantorovich and Rubinstein's dual.** If $c$ is a (pseudo)metric, one potential is enough:
 #
@@ -766,8 +798,8 @@ confirm("the triangle holds up to a factor 2", np.maximum(loose[:, None, :] - 2 
 # allowed and $\sum_i(p_i-\tau_i)f_i\ge p\cdot u+\tau\cdot v=\mathrm{EMD}$. ∎
 #
 # **Why it fails for the cosine cost.** The constraints $f_i-f_j\le c_{ij}$ add up along a path, so they also force $f_i-f_k\le c_{ij}+c_{jk}$: the
-# right side can only see the *shortest-path* version of the cost. From $0°$ to $90°$ with $45°$ as a stop it says $2-\sqrt2$, though moving costs
-# 1.
+# right side sees only the *shortest-path* version of the cost. (Which is a pseudometric, so the right side is the EMD under *that* cost.) From $0°$
+# to $90°$ with $45°$ as a stop it says $2-\sqrt2$, though moving costs 1.
 #
 # *Trap.* Recipes for "the" Wasserstein loss that train a 1-Lipschitz critic therefore do not compute A4 with the cosine cost.
 
@@ -790,6 +822,7 @@ metric = costs.angle(E)
 confirm("a metric: one potential is enough", one_potential(p, q, metric) - transport.emd(p, q, metric).value, 1e-9)
 pq, qr, pr = (np.sqrt(2 * transport.emd(a, b, costs.cosine(E)).value) for a, b in ((p, q), (q, r), (p, r)))
 confirm("W_2 obeys the triangle inequality", max(pr - pq - qr, 0))
+rows("D4")
 
 # %% [markdown]
 # ## A9 The EMO loss
@@ -816,6 +849,7 @@ C, m = costs.cosine(E), transport.mean_direction([p, tau], E)
 confirm("average first = sum of costs", [transport.emo(p, E, t) - transport.one_hot_emd(p, C, t) for t in range(9)])
 confirm("soft labels: 1 - <m_p, m_tau>", 1 - m[0] @ m[1] - transport.product_bound(p, tau, C))
 confirm("on paper: .26", transport.emo(worked.P, worked.EMBEDDING, worked.TARGET) - 0.26)
+rows("A9")
 
 # %% [markdown]
 # ## D1 The gradient of EMO
@@ -856,7 +890,8 @@ confirm("against a numerical derivative", gradient - slope(lambda z: transport.e
 flat = transport.one_hot_logit_gradient(np.full(9, 1 / 9), C, t)
 confirm("norm at uniform p: std(c) / sqrt(V)", np.linalg.norm(flat) - C[:, t].std() / np.sqrt(9))
 confirm("0 at every vertex", [transport.one_hot_logit_gradient(vertex, C, t) for vertex in np.eye(9)])
-confirm("no target, others +-.25", transport.one_hot_logit_gradient([0, 0.5, 0.5], [[0, 0, 0], [0.2, 0, 0], [1.2, 0, 0]], 0) - [0, -0.25, 0.25])
+unequal = [[0, 0, 0], [0.2, 0, 0], [1.2, 0, 0]]
+confirm("no target, others +-.25", transport.one_hot_logit_gradient([0, 0.5, 0.5], unequal, 0) - [0, -0.25, 0.25])
 confirm("on paper", transport.one_hot_logit_gradient(worked.P, worked.COST, 0) - [-0.13, -0.018, 0.148])
 
 # %%
@@ -864,7 +899,9 @@ p = softmax(z)
 for b in (0.0, 0.5, transport.emo(p, E, t)):
     estimates = (C[:, t] - b)[:, None] * (np.eye(9) - p)  # row i: the estimate when answer i was drawn
     noise = np.sqrt(p @ ((estimates - gradient) ** 2).sum(axis=1))
-    confirm(f"REINFORCE, baseline {b:.3f}: unbiased, noise {noise:.3f} for a gradient of {np.linalg.norm(gradient):.3f}", p @ estimates - gradient)
+    confirm(f"REINFORCE, baseline {b:.3f}: unbiased, standard deviation {noise:.3f}", p @ estimates - gradient)
+print(f"length of the gradient itself: {np.linalg.norm(gradient):.3f}")
+rows("D1")
 
 # %% [markdown]
 # ## D5 The version that normalises twice
@@ -889,8 +926,10 @@ def normalised_twice(p, embedding, target):
 
 
 cross = np.array([[1.0, 0], [1, 1], [1, -1]])
-for name, p, embedding in (("worked example", worked.P, worked.EMBEDDING), ("+45 and -45 degrees", np.array([0, 0.5, 0.5]), cross)):
+tries = {"worked example": (worked.P, worked.EMBEDDING), "+45 and -45 degrees": (np.array([0, 0.5, 0.5]), cross)}
+for name, (p, embedding) in tries.items():
     print(f"{name:20} EMO {transport.emo(p, embedding, 0):.4f}, wrong version {abs(normalised_twice(p, embedding, 0)):.4f}")
+rows("D5")
 
 # %% [markdown]
 # ## D9 Debiasing makes it proper
@@ -942,12 +981,13 @@ twisted = np.array([[0, 0, 0], [0, 0, 1.0], [0, 1.0, 0]])  # symmetric, but free
 print("a cost that is not conditionally negative definite: S =", transport.debiased([1, 0, 0], [0, 0.5, 0.5], twisted))
 
 # %%
-for V, d in ((4, 3), (5, 3)):
-    E, tau = rng.normal(size=(V, d)), np.full(V, 1 / V)
-    lifted = np.column_stack([np.ones(V), costs.unit_rows(E)])
-    x = np.linalg.svd(lifted.T)[2][-1]  # the direction that (1, e_i) sees least
-    other = tau + 0.1 * (x - x.mean())
-    print(f"V = {V}, d = {d}: rank {np.linalg.matrix_rank(lifted)}, score of another p {transport.debiased(other, tau, costs.cosine(E)):.6f}")
+E = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [-1, -1, -1], [1, 1, 0]])
+for V in (4, 5):
+    tau, lifted = np.full(V, 1 / V), np.column_stack([np.ones(V), costs.unit_rows(E[:V])])
+    x = np.linalg.svd(lifted.T)[2][-1]  # the direction that the vectors (1, e_i) see least
+    score = transport.debiased(tau + 0.1 * (x - x.mean()), tau, costs.cosine(E[:V]))
+    print(f"V = {V}, d = 3: rank {np.linalg.matrix_rank(lifted)}, score of a p that is not tau: {abs(score):.6f}")
+rows("D9")
 
 # %% [markdown]
 # With $V=d+1$ the other $p$ is found out; with one token more it scores 0 like the truth.
@@ -1038,10 +1078,12 @@ def own_term(p, cost, epsilon, steps=100):
 confirm("the same value by alternation", own_term(p, C, 0.5) - transport.entropic(p, p, C, 0.5)[0], 1e-9)
 
 # %%
-for epsilon in (0.001, 0.01, 0.1, 1, 10, 1000):
-    sinkhorn = transport.entropic(p, tau, C, epsilon)[0] - own_term(p, C, epsilon) / 2 - own_term(tau, C, epsilon) / 2
+for epsilon in (0.01, 0.1, 1, 10, 1000):
+    own = own_term(p, C, epsilon) + own_term(tau, C, epsilon)
+    sinkhorn = transport.entropic(p, tau, C, epsilon)[0] - own / 2
     print(f"epsilon {epsilon:7}: S = {sinkhorn:.4f}")
 print(f"EMD {exact:.4f}, debiased score {transport.debiased(p, tau, C):.4f}")
+rows("D12")
 
 # %% [markdown]
 # ## Sources

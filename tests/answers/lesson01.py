@@ -40,7 +40,10 @@ def others_only(target, n, epsilon):
 RIGHT = {
     "01.1": [ce_loop, ce_nansum],
     "01.2": [smooth_loop, lambda t, n, e: np.where(np.arange(n) == t, 1 - e + e / n, e / n)],
-    "01.3": [lambda tau, z: softmax(z) - tau, lambda tau, z: -(tau - np.exp(z - z.max()) / np.exp(z - z.max()).sum())],
+    "01.3": [
+        lambda tau, z, t: (softmax(z / t) - tau) / t,
+        lambda tau, z, t: -(tau - np.exp((z - z.max()) / t) / np.exp((z - z.max()) / t).sum()) / t,
+    ],
 }
 WRONG = {
     "01.1": [
@@ -61,9 +64,11 @@ WRONG = {
         (lambda t, n, e: np.eye(n)[t] + e / n, "more than 1"),
     ],
     "01.3": [
-        (lambda tau, z: tau - softmax(z), "sign"),
-        (lambda tau, z: -tau / softmax(z), "softmax"),
-        (lambda tau, z: z - tau, "logits"),
-        (lambda tau, z: np.exp(z) / np.exp(z).sum() - tau, "overflow"),
+        (lambda tau, z, t: (tau - softmax(z / t)) / t, "sign"),
+        (lambda tau, z, t: softmax(z / t) - tau, "chain rule"),
+        (lambda tau, z, t: t * (softmax(z / t) - tau), "divides"),
+        (lambda tau, z, t: (softmax(z) - tau) / t, "no effect"),
+        (lambda tau, z, t: -tau / softmax(z / t), "softmax"),
+        (lambda tau, z, t: (np.exp(z / t) / np.exp(z / t).sum() - tau) / t, "overflow"),
     ],
 }
