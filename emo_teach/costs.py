@@ -40,7 +40,7 @@ def ordinal(n, power=1.0):
     """
     n, power = _inputs.count("n", n), _inputs.number("power", power, low=0)
     steps = np.abs(np.subtract.outer(np.arange(n), np.arange(n))).astype(float)
-    return np.where(steps == 0, 0.0, np.power(steps, power, where=steps > 0, out=np.zeros_like(steps)))
+    return np.power(steps, power, where=steps > 0, out=np.zeros_like(steps))
 
 
 def unit_rows(embedding):

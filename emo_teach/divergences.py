@@ -267,7 +267,7 @@ def one_hot_loss(generator, p_t):
     Raises ValueError for an unknown generator or a `p_t` outside [0, 1].
     Source: D10 in this project's `appendix_derivations`.
 
-    >>> one_hot_loss("KL", 0.5) == np.log(2)
+    >>> bool(one_hot_loss("KL", 0.5) == np.log(2))
     True
     """
     generator, p_t = _generator(generator), _target_probability(p_t)

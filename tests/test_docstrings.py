@@ -1,5 +1,6 @@
 """Every public function says what it computes: one sentence, formula, shapes, units, what it raises, and its source."""
 
+import ast
 import importlib
 import importlib.util
 import inspect
@@ -37,6 +38,21 @@ def test_docstring(name, short, function):
     words = ("Formula", "Shape", "Units", "Raises", "Source") if short in NUMERIC else ("Raises", "Source")
     missing = [word for word in words if word not in text]
     assert not missing, f"{name} lacks {', '.join(missing)}"
+
+
+@pytest.mark.parametrize("folder", ["check", "explorers", "authoring"])
+def test_functions_of_the_upper_floors_have_a_docstring(folder):
+    package = importlib.import_module(f"emo_teach.{folder}")
+    for found in pkgutil.iter_modules(package.__path__):
+        tree = ast.parse(Path(package.__path__[0], f"{found.name}.py").read_text(encoding="utf-8"))
+        for node in tree.body:
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
+                assert ast.get_docstring(node) or _is_checker(node), f"{folder}.{found.name}.{node.name} has no docstring"
+
+
+def _is_checker(node):
+    """Exercises' checkers are reached through their number and described by the lesson."""
+    return any(getattr(getattr(d, "func", None), "id", "") == "exercise" for d in node.decorator_list)
 
 
 def test_modules_have_docstrings():

@@ -87,6 +87,16 @@ def test_emd_moves_with_its_cost(problem, scale, shift):
     assert abs(transport.emd(tau, p, cost.T).value - value) < 1e-11
 
 
+@given(drawing.problems())
+def test_potentials_without_mass_are_the_largest_feasible_ones(problem):
+    p, tau, cost = problem
+    solved = transport.emd(p, tau, cost)
+    for j in np.flatnonzero(tau == 0):
+        assert abs(solved.v[j] - (cost[p > 0, j] - solved.u[p > 0]).min()) < 1e-10
+    for i in np.flatnonzero(p == 0):
+        assert abs(solved.u[i] - (cost[i] - solved.v).min()) < 1e-10
+
+
 def test_emd_takes_sums_off_by_rounding():
     p = softmax(np.random.default_rng(0).normal(size=300)).astype(np.float32)
     tau = np.full(300, 1 / 300, dtype=np.float32)

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 03 · What does it cost to move probability?
 #
-# **You will be able to** solve a small transport problem by hand and *prove* your answer best, write it as a linear program, read its dual as
-# prices, and name costs that need no solver.
+# **You will be able to** solve a small transport problem by hand and *prove* your answer best, write it as a linear program, read its dual as prices,
+# and name costs that need no solver.
 #
 # **Needs** lesson 01 and matrices. **Takes** about 45 minutes. **Formulas** A4, D6, D8.
 
@@ -20,8 +20,8 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## Moving earth
 #
-# Picture $p$ as piles of earth, one per token, and $\tau$ as holes that take just as much. Carrying a unit from pile $i$ to hole $j$ costs
-# $c_{ij}$; where costs come from is lesson 05.
+# Picture $p$ as piles of earth, one per token, and $\tau$ as holes that take just as much. Carrying a unit from pile $i$ to hole $j$ costs $c_{ij}$;
+# where costs come from is lesson 05.
 
 # %%
 print("           pile  hole   cost to each token")
@@ -29,16 +29,16 @@ for token, pile, hole, row in zip(worked.TOKENS, worked.P, worked.TAU, worked.CO
     print(f"{token:9} {pile:5.1f} {hole:5.1f}   {row}")
 
 # %% [markdown]
-# A *plan* (or *coupling*) carries $\gamma_{ij}\ge 0$ from $i$ to $j$, uses up every pile and fills every hole. The *earth mover's distance* (EMD)
-# is the cost of the cheapest:
+# A *plan* (or *coupling*) carries $\gamma_{ij}\ge 0$ from $i$ to $j$, uses up every pile and fills every hole. The *earth mover's distance* (EMD) is
+# the cost of the cheapest:
 #
 # $$\mathcal C[p,\tau]=\min_{\gamma\ge 0}\ \sum_{ij}\gamma_{ij}\,c_{ij}
 # \quad\text{subject to}\quad \sum_j\gamma_{ij}=p_i,\quad \sum_i\gamma_{ij}=\tau_j \tag{A4}$$
 #
-# **On paper.** Banana has 0.2 too much; Monday and Tuesday each lack 0.1. The obvious plan sends it straight to where it is missing:
-# $0.1\times 1+0.1\times 0.4=0.14$. Try to beat it before you read on.
+# **On paper.** Banana has 0.2 too much; Monday and Tuesday each lack 0.1. The obvious plan sends it straight to where it is missing: $0.1\times
+# 1+0.1\times 0.4=0.14$. Try to beat it before you read on.
 #
-# Send *all* of it to Tuesday, $0.2\times 0.4=0.08$. Tuesday then has 0.1 of its own to spare for Monday, $0.1\times 0.2=0.02$. Total 0.10.
+# Send *all* of it to Tuesday, $0.2\times 0.4=0.08$. Tuesday then has 0.1 of its own to spare for Monday, $0.1\times 0.2=0.02$. Total 0.10: a relay.
 
 # %%
 straight = np.array([[0.5, 0.0, 0.0], [0.0, 0.3, 0.0], [0.1, 0.1, 0.0]])
@@ -106,8 +106,8 @@ check.run("03.1", marginal_constraints)
 # %% [markdown]
 # ## The haulier's prices
 #
-# A haulier offers to do the work. He charges $u_i$ per unit picked up at $i$ and $v_j$ per unit delivered at $j$. You accept if no trip costs more
-# than driving it yourself:
+# A haulier offers to do the work. He charges $u_i$ per unit picked up at $i$ and $v_j$ per unit delivered at $j$; how he drives is his affair. You
+# accept if no trip costs more than driving it yourself:
 #
 # $$u_i+v_j\le c_{ij}\quad\text{for all } i,j. \tag{D6}$$
 #
@@ -116,16 +116,16 @@ check.run("03.1", marginal_constraints)
 #
 # $$\sum_{ij}\gamma_{ij}c_{ij}\ \ge\ \sum_{ij}\gamma_{ij}(u_i+v_j)\ =\ \sum_i p_iu_i+\sum_j\tau_jv_j .$$
 #
-# Both sides are equal when every cell in use is *tight*: $\gamma_{ij}>0$ only where $u_i+v_j=c_{ij}$. This is *complementary slackness*, and it
-# will prove the relay best.
+# Both sides are equal when every cell in use is *tight*: $\gamma_{ij}>0$ only where $u_i+v_j=c_{ij}$. This is *complementary slackness*, and it will
+# prove the relay best.
 #
 # **On paper.** Set $v_{\text{Monday}}=0$ (one price is free) and make the four cells of the relay tight:
 #
-# - Monday to Monday costs 0, so $u_{\text{Monday}}=0$; Tuesday to Monday costs 0.2, so $u_{\text{Tuesday}}=0.2$. - Tuesday to Tuesday costs 0, so
-# $v_{\text{Tuesday}}=-0.2$; banana to Tuesday costs 0.4, so $u_{\text{banana}}=0.6$.
+# - Monday to Monday costs 0, so $u_{\text{Monday}}=0$; Tuesday to Monday costs 0.2, so $u_{\text{Tuesday}}=0.2$.
+# - Tuesday to Tuesday costs 0, so $v_{\text{Tuesday}}=-0.2$; banana to Tuesday costs 0.4, so $u_{\text{banana}}=0.6$.
 #
-# Nothing is delivered to banana; any price within the limit will do there, say $-0.6$. The bill: $0.3\times 0.2+0.2\times 0.6-0.4\times 0.2=0.10$.
-# Plan and bill meet, so neither can be improved.
+# Nothing is delivered to banana; any price within the limit will do there, say $-0.6$ (a discount). The bill: $0.3\times 0.2+0.2\times 0.6-0.4\times
+# 0.2=0.10$. Plan and bill meet, so neither can be improved.
 
 # %%
 u, v = np.array([0.0, 0.2, 0.6]), np.array([0.0, -0.2, -0.6])
@@ -137,8 +137,8 @@ print(f"bill {worked.P @ u + worked.TAU @ v:.2f}")
 # %% [markdown]
 # No slack is negative, and where something moves it is 0. (Banana to banana, tight and unused, is allowed.)
 #
-# That such prices *always* exist is *strong duality*, a theorem on linear programs that have a solution. `transport.emd` returns them, with the
-# `gap` between plan and bill. You need not trust a solver: check its proof.
+# That such prices *always* exist is *strong duality*, a theorem on linear programs that have a solution. `transport.emd` returns them, with the `gap`
+# between plan and bill. You need not trust a solver: check its proof.
 
 # %%
 piles, holes = rng.dirichlet(np.ones(20), 200), rng.dirichlet(np.ones(20), 200)
@@ -148,8 +148,8 @@ print("u, ours and the solver's:", u, solved.u.round(2))
 print("v, ours and the solver's:", v, solved.v.round(2))
 
 # %% [markdown]
-# Ours differ by a constant: raise all $u_i$ and lower all $v_j$ by the same amount, and no bill changes. To fix it, `emd` makes
-# $\sum_j\tau_jv_j=0$, so that $p\cdot u$ alone is the distance.
+# Ours differ by a constant: raise all $u_i$ and lower all $v_j$ by the same amount, and no bill changes. To fix it, `emd` makes $\sum_j\tau_jv_j=0$,
+# so that $p\cdot u$ alone is the distance.
 #
 # ### Exercise 03.2 (D6, 8 minutes)
 #
@@ -171,9 +171,9 @@ check.run("03.2", proves_optimal)
 # %% [markdown]
 # ## What one more unit costs
 #
-# The limit does not mention $p$. So the same prices are allowed for any other $p'$, and by weak duality
-# $\mathcal C[p',\tau]\ge p'\cdot u+\tau\cdot v$, with equality at $p$: a tangent from below. Where there is only one tangent, its slope is the
-# derivative: move $\epsilon$ of the mass from token $k$ to token $i$, and the distance grows by $\epsilon\,(u_i-u_k)$.
+# The limit does not mention $p$. So the same prices are allowed for any other $p'$, and by weak duality $\mathcal C[p',\tau]\ge p'\cdot u+\tau\cdot
+# v$, with equality at $p$: a tangent from below. Where the tangent is unique, its slope is the derivative: move $\epsilon$ of the mass from token $k$
+# to token $i$, and the distance grows by $\epsilon\,(u_i-u_k)$.
 
 # %%
 h = 1e-6
@@ -201,15 +201,15 @@ alt = "EMD as mass moves from Monday to banana: straight pieces with kinks at -0
 kit.show(figure, alt)
 
 # %% [markdown]
-# Until 0.2: there Tuesday has nothing left to pass on, and a unit costs its full 1. The distance, the largest of its tangents, is convex in $p$,
-# with corners where several price lists are optimal.
+# Until 0.2: there Tuesday has nothing left to pass on, and a unit costs its full 1. The distance, the largest of its tangents, is convex in $p$, with
+# corners where several price lists are optimal.
 #
 # ## Few cells do all the work
 #
-# Draw piles and holes as dots, cells in use as lines. If lines close a circuit, add $\epsilon$ to every second cell and take it from the others:
-# all sums stay. The cost changes in proportion to $\epsilon$, so one direction does not raise it. Go that way until a cell is empty; repeat until
-# no circuit is left. Now each line joins parts that were separate, so $k$ piles and $m$ holes have at most $k+m-1$ lines. Such a plan is *basic*:
-# some optimal plan always is (D6), and simplex methods find one. Our relay: $3+2-1=4$ cells.
+# Draw piles and holes as dots, cells in use as lines. If lines close a circuit, add $\epsilon$ to every second cell and take it from the others: all
+# sums stay. The cost changes in proportion to $\epsilon$, so one direction does not raise it. Go that way until a cell is empty; repeat until no
+# circuit is left. Now each line joins parts that were separate, so $k$ piles and $m$ holes have at most $k+m-1$ lines. Such a plan is *basic*: some
+# optimal plan always is (D6), and simplex methods find one. Our relay: $3+2-1=4$ cells.
 
 # %%
 used = (many.plan > 1e-12).sum(axis=(1, 2))
@@ -218,7 +218,7 @@ same = np.full(20, 1 / 20)
 print("20 equal piles and holes, cells used:", (transport.emd(same, same, rng.uniform(size=(20, 20))).plan > 1e-12).sum())
 
 # %% [markdown]
-# Equal piles are just paired up.
+# Equal piles need fewer still: the plan just pairs them up.
 #
 # ## Costs that need no solver
 #
@@ -275,8 +275,8 @@ for k in (0.5, 1, 2, 3):
     print(f"k = {k:3}: uncrossing neighbours changes the cost by {change.max():+.2f} at most")
 
 # %% [markdown]
-# **On paper**, for $k<1$: take $p=(\tfrac12,\tfrac12,0)$ and $\tau=(0,\tfrac12,\tfrac12)$. Keeping the order moves both halves one step, at a cost
-# of 1; leaving the middle in place and jumping over it costs $\tfrac12\,2^k$, which is less exactly when $k<1$.
+# **On paper**, for $k<1$: take $p=(\tfrac12,\tfrac12,0)$ and $\tau=(0,\tfrac12,\tfrac12)$. Keeping the order moves both halves one step, at a cost of
+# 1; leaving the middle in place and jumping over it costs $\tfrac12\,2^k$, which is less exactly when $k<1$.
 
 # %%
 order = np.array([[0, 0.5, 0], [0, 0, 0.5], [0, 0, 0]])
@@ -289,15 +289,15 @@ for k in (0.25, 0.5, 1, 2):
 # %% [markdown]
 # ### Predict first
 #
-# Below, one $p$ and one $\tau$ under four costs. A green dot is mass carried from its row to its column. Under which costs will as much stay (on
-# the diagonal) as can? Under which will the dots keep the order, a staircase?
+# Below, one $p$ and one $\tau$ under four costs. A green dot is mass carried from its row to its column. Under which costs will as much stay (on the
+# diagonal) as can? Under which will the dots keep the order, a staircase?
 
 # %%
 kit.show(*transport_explorer.panel())
 
 # %% [markdown]
-# The squared distance keeps the order and moves nearly everything a little; the others leave in place what they can. Now find an orange square (a
-# tight cell) without a dot.
+# The squared distance keeps the order and moves nearly everything a little; the others leave in place what they can. Now try to make the plan jump
+# with $k$ above 1 (you cannot), and find an orange square (a tight cell) without a dot.
 
 # %%
 transport_explorer.explorer()
@@ -336,8 +336,8 @@ print(f"time grows like n^{exponent:.2f}; extrapolated to n = {V}: {np.exp(offse
 # ## The usual way out blurs
 #
 # Let the plan also pay for straying from the *product plan* $p_i\tau_j$, which serves all holes from every pile: minimise
-# $\sum_{ij}\gamma_{ij}c_{ij}+\varepsilon\,\mathrm{KL}(\gamma\Vert p\,\tau^{\mathsf T})$. *Sinkhorn's iteration* does it by rescaling rows and
-# columns in turn. But now every pile serves every hole a little:
+# $\sum_{ij}\gamma_{ij}c_{ij}+\varepsilon\,\mathrm{KL}(\gamma\Vert p\,\tau^{\mathsf T})$. *Sinkhorn's iteration* does it by rescaling rows and columns
+# in turn. But now every pile serves every hole a little:
 
 # %%
 for epsilon in (0.05, 0.1, 1, 10):
@@ -360,7 +360,7 @@ kit.show(*figures.entropic_plans(p / p.sum(), tau / tau.sum(), costs.ordinal(20,
 #
 # ## What we learned
 #
-# Each formula, checked independently:
+# Every formula of this lesson, checked just now against an independent computation:
 
 # %%
 formulas.show("03")
@@ -369,8 +369,8 @@ formulas.show("03")
 worked.table("03")
 
 # %% [markdown]
-# **What to doubt.** We timed one solver on random distributions; dropping a model's nearly empty tokens would shrink the program. And with a
-# one-hot label there is a single hole. How many plans then? See [04 · When is that cheap to compute?](04_one_hot_closed_form.ipynb) Full proofs are
+# **What to doubt.** We timed one solver on random distributions; dropping a model's nearly empty tokens would shrink the program. And with a one-hot
+# label there is a single hole. How many plans are there then? See [04 · When is that cheap to compute?](04_one_hot_closed_form.ipynb) Full proofs are
 # in the [appendix](appendix_derivations.ipynb).
 #
 # **References.** Su Jianlin, [the article](https://spaces.ac.cn/archives/9797) (2023), A4. Peyré and Cuturi, [*Computational optimal

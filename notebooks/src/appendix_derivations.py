@@ -103,8 +103,8 @@ def rows(label):
 # %%
 for g in divergences.GENERATORS.values():
     small, large = float(g.f(1e-12)), float(g.f(1e12)) / 1e12
-    print(f"{g.name:18} f(1e-12) = {small:8.1e}, f(0) = {g.at_zero:6.4f};", end="  ")
-    print(f"f(1e12)/1e12 = {large:8.1e}, limit {g.slope_at_infinity:6.4f}")
+    print(f"{g.name:18} f near 0 {small:8.1e}, limit {g.at_zero:.4f};", end=" ")
+    print(f"f(u)/u far out {large:8.1e}, limit {g.slope_at_infinity:.4f}")
 
 # %% [markdown]
 # (Where the limit is `inf`, the number beside it is large or, for logarithms, growing slowly.)
@@ -249,8 +249,11 @@ for tau in (two, three):
 #
 # For convex $f$ with $f(1)=0$, in the [conventions](#Conventions) above,
 #
-# $$D_f(\tau\Vert p)=\sum_ip_i\,f\!\left(\frac{\tau_i}{p_i}\right),\qquad
-# D_f(\delta_t\Vert p)=F(p_t):=p_t\,f\!\left(\frac1{p_t}\right)+(1-p_t)\,f(0). \tag{D10}$$
+# $$D_f(\tau\Vert p)=\sum_ip_i\,f\!\left(\frac{\tau_i}{p_i}\right),$$
+#
+# and for a one-hot label
+#
+# $$D_f(\delta_t\Vert p)=F(p_t):=p_t\,f\!\left(\frac1{p_t}\right)+(1-p_t)\,f(0). \tag{D10}$$
 #
 # *The idea: [lesson 02](02_f_divergences.ipynb).* *Proof.* The target's term is $p_tf(1/p_t)$ (for $p_t=0$: $f'_\infty$). Every other term is
 # $p_if(0/p_i)=p_if(0)$, and 0 where $p_i=0$. The other tokens hold $1-p_t$ together. (If $p_t=1$ and $f(0)=\infty$, there is no term with $p_i>0$
@@ -319,8 +322,9 @@ rows("D10")
 # %% [markdown]
 # ## A4 The earth mover distance
 #
-# $$\mathrm{EMD}(p,\tau)=\min_{\gamma\in\Pi}\ \sum_{ij}\gamma_{ij}c_{ij},\qquad
-# \Pi=\Big\lbrace\gamma:\ \gamma_{ij}\ge0,\ \sum_j\gamma_{ij}=p_i,\ \sum_i\gamma_{ij}=\tau_j\Big\rbrace \tag{A4}$$
+# $$\mathrm{EMD}(p,\tau)=\min_{\gamma\in\Pi}\ \sum_{ij}\gamma_{ij}c_{ij} \tag{A4}$$
+#
+# $$\Pi=\Big\lbrace\gamma:\ \gamma_{ij}\ge0,\ \sum_j\gamma_{ij}=p_i,\ \sum_i\gamma_{ij}=\tau_j\Big\rbrace$$
 #
 # *The idea: [lesson 03](03_exact_emd_linear_programming.ipynb).* A $\gamma$ in $\Pi$ is a *plan* (or coupling): $\gamma_{ij}$ is the mass that goes
 # from $i$ to $j$. The article writes an infimum. Why may we write a minimum?
@@ -608,10 +612,10 @@ rows("A6")
 # %% [markdown]
 # ## A7 Zero-one cost and accuracy
 #
-# $$c_{it}=1-\delta_{it}\quad\Longrightarrow\quad\mathrm{EMD}(p,\delta_t)=1-p_t;
-# \qquad\text{for any }\tau:\ \mathrm{EMD}(p,\tau)=\mathrm{TV}(p,\tau) \tag{A7}$$
+# $$c_{it}=1-\delta_{it}\quad\Longrightarrow\quad\mathrm{EMD}(p,\delta_t)=1-p_t \tag{A7}$$
 #
-# *The idea: [lesson 04](04_one_hot_closed_form.ipynb).* *Proof.* By A5, $\sum_ip_i(1-\delta_{it})=1-p_t$. The second part is D8a. ∎
+# *The idea: [lesson 04](04_one_hot_closed_form.ipynb).* *Proof.* By A5, $\sum_ip_i(1-\delta_{it})=\sum_ip_i-p_t=1-p_t$. ∎ For any label $\tau$ the
+# same cost gives $\mathrm{TV}(p,\tau)$; that is D8a.
 #
 # **Smoothed accuracy.** Scale the logits by $\beta$, $p=\operatorname{softmax}(\beta z)$. As $\beta\to\infty$, $1-p_t$ tends to 0 if $z_t$ is the
 # only largest logit, to 1 if another is larger, to $1-\frac1m$ if $m$ tie for the top with $z_t$ among them.
@@ -642,8 +646,9 @@ rows("A7")
 #
 # Let labels be drawn from $\tau$, and let $g=C\tau$, that is $g_i=\sum_jc_{ij}\tau_j$: the mean cost of answering $i$. Then
 #
-# $$\sum_t\tau_t\,\mathrm{EMD}(p,\delta_t)=p^\top C\tau=p\cdot g\ \ge\ \min_ig_i,
-# \quad\text{with equality exactly if } p \text{ lives on } M=\lbrace i:\ g_i=\min_kg_k\rbrace. \tag{D2}$$
+# $$\sum_t\tau_t\,\mathrm{EMD}(p,\delta_t)=p^\top C\tau=p\cdot g\ \ge\ \min_ig_i, \tag{D2}$$
+#
+# with equality exactly if all mass of $p$ is on $M=\lbrace i:\ g_i=\min_kg_k\rbrace$.
 #
 # *The idea: [lesson 04](04_one_hot_closed_form.ipynb).* *Proof.* The first step is A5, averaged. For the rest, $p\cdot g-\min g=\sum_ip_i(g_i-\min
 # g)$ has terms at least 0; their sum is 0 exactly if $p_i=0$ wherever $g_i>\min g$. ∎
@@ -682,9 +687,9 @@ rows("D2")
 # $$c_{ij}=1-\cos(e_i,e_j)=1-\langle\hat e_i,\hat e_j\rangle=\tfrac12\lvert\hat e_i-\hat e_j\rvert^2,
 # \qquad\hat e_i=\frac{e_i}{\lvert e_i\rvert} \tag{A8}$$
 #
-# *The idea: [lesson 05](05_cosine_cost.ipynb).* Here $e_i$ is the embedding of token $i$, a vector other than 0. *Proof of the last equality.*
-# $\lvert\hat e_i-\hat e_j\rvert^2=\lvert\hat e_i\rvert^2+\lvert\hat e_j\rvert^2-2\langle\hat e_i,\hat e_j\rangle=2-2\langle\hat e_i,\hat
-# e_j\rangle$. ∎
+# *The idea: [lesson 05](05_cosine_cost.ipynb).* Here $e_i$ is the embedding of token $i$, a vector other than 0; $\langle\cdot,\cdot\rangle$ is the
+# inner product, $\lvert\cdot\rvert$ Euclid's length. *Proof of the last equality.* $\lvert\hat e_i-\hat e_j\rvert^2=\lvert\hat
+# e_i\rvert^2+\lvert\hat e_j\rvert^2-2\langle\hat e_i,\hat e_j\rangle=2-2\langle\hat e_i,\hat e_j\rangle$. ∎
 #
 # So half a squared distance on the unit sphere, and from that: $0\le c_{ij}\le2$ (two points of the sphere are at most 2 apart); $c_{ij}=c_{ji}$;
 # $c_{ij}=0$ exactly if $e_i$ and $e_j$ have the same direction, in particular $c_{ii}=0$. Lengths of embeddings do not matter.
@@ -840,8 +845,8 @@ rows("D4")
 # the target also takes $Vd$; what averaging saves there is storing the row, not computing it. It truly wins for soft labels: $p^\top
 # C\tau=1-\langle m_p,m_\tau\rangle$ needs $2Vd$ instead of $V^2$ multiplications (and the matrix).
 #
-# *Trap.* Near $p=\delta_t$ the difference $1-\langle m_p,\hat e_t\rangle$ is rounding noise; the sum $\sum_{i\ne t}p_ic_{it}$ is exact there. *On
-# paper:* $m_p=(.74,.38)$, $\hat e_t=(1,0)$, loss $.26$, as in A5.
+# *Trap.* Near $p=\delta_t$ the difference $1-\langle m_p,\hat e_t\rangle$ is rounding noise; the sum $\sum_{i\ne t}p_ic_{it}$ keeps its digits
+# there. *On paper:* $m_p=(.74,.38)$, $\hat e_t=(1,0)$, loss $.26$, as in A5.
 
 # %%
 E, p, tau = rng.normal(size=(9, 4)), rng.dirichlet(np.ones(9)), rng.dirichlet(np.ones(9))
