@@ -11,6 +11,7 @@ SOURCES = {path.stem: path for path in build.sources()}
 LESSONS = [name for name in SOURCES if name[:2].isdigit()]  # the appendix has no exercises and no limit on words
 EXEMPT = {"timing", "environment"}  # cells whose output depends on the machine
 NUMBER = re.compile(r"(?<![\w.])[-+−]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
+TAG = re.compile(r"<[^>]*>")
 ABSOLUTE_PATH = re.compile(r"(?:/(?:home|root|tmp|Users|work|usr|opt)/|\b[A-Z]:\\)\S*")
 
 
@@ -47,12 +48,12 @@ def image_alts(html):
 
 
 def said(output):
-    """What an output says to a reader: its text, or the alt texts of its pictures."""
+    """What an output says to a reader: its text, and the alt texts of its pictures."""
     if output.output_type == "stream":
         return output.text
     data = output.get("data", {})
     if "text/html" in data:
-        return "\n".join(image_alts(data["text/html"]))
+        return "\n".join([*image_alts(data["text/html"]), TAG.sub(" ", data["text/html"])])
     return data.get("text/plain", "")
 
 

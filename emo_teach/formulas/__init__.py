@@ -6,13 +6,15 @@ table, the tests iterate over it, and each lesson shows its own rows.
 
 from . import closed_forms, cosine, cross_entropy, emo, entropic, exact_transport, f_divergences, metric, one_hot, scores  # noqa: F401 (for their rows)
 from .references import linear_program, marginal_constraints
-from .registry import KINDS, LESSON_OF, ROWS, Outcome, Row, register, select, show, table, verify
+from .registry import KINDS, LESSON_OF, ROWS, Outcome, Row, register, select, verify
+from .report import Report, show, table
 
 __all__ = [
     "KINDS",
     "LESSON_OF",
     "ROWS",
     "Outcome",
+    "Report",
     "Row",
     "linear_program",
     "marginal_constraints",

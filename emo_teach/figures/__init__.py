@@ -1,0 +1,20 @@
+"""Pictures that stand still, a file per lesson: each function returns (figure, alt text) for `kit.show`."""
+
+from .lesson02 import generators, two_bumps, wrong_labels
+from .lesson03 import entropic_plans, moved_plans
+from .lesson04 import accuracy_staircase, training_paths
+from .lesson05 import regularisation_dial, sandwich, shrinking_costs, word_costs
+
+__all__ = [
+    "accuracy_staircase",
+    "entropic_plans",
+    "generators",
+    "moved_plans",
+    "regularisation_dial",
+    "sandwich",
+    "shrinking_costs",
+    "training_paths",
+    "two_bumps",
+    "word_costs",
+    "wrong_labels",
+]
