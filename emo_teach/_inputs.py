@@ -6,7 +6,10 @@ argument's name and the offending value or index. Nothing is repaired on the way
 
 import numpy as np
 
-SUM_TOLERANCE = 1e-6  # how far from 1 the sum of a distribution may be: float32 softmax over 50,000 tokens stays within it
+# How far from 1 the sum of a distribution may be. A float32 softmax in numpy stays within 1e-7 at any size; torch's, which adds up in another
+# order, misses by more over tens of thousands of tokens and is to be divided by its sum in float64 first.
+SUM_TOLERANCE = 1e-6
+COUNT_BITS = 63  # what compiled code takes as a count
 # The ufuncs' own reductions: at n = 20 they take a third of the time of the array methods.
 _sum, _min = np.add.reduce, np.minimum.reduce
 
@@ -15,27 +18,34 @@ def as_floats(name, values):
     """Return `values` as a float64 array, or raise ValueError naming the argument when they are not real numbers."""
     try:
         array = np.asarray(values)
+        if array is not values and np.ma.is_masked(values):
+            raise TypeError("a masked array: fill or drop the masked entries")
         if array.dtype != np.float64:
             if array.dtype.kind not in "fiub":
                 raise TypeError(f"dtype {array.dtype}")
             array = array.astype(np.float64)
-    except (TypeError, ValueError) as err:
+    except (TypeError, ValueError, RuntimeError) as err:  # torch's "requires grad" is a RuntimeError
         raise ValueError(f"{name} must be an array of real numbers, got {type(values).__name__} ({err})") from None
     return array
 
 
 def _first(bad):
-    """Index of the first True of a mask, as a reader writes it: 3 or (0, 3)."""
+    """Index of the first True of a mask, and the same as a reader writes it: "3" or "0, 3"."""
     where = tuple(int(k) for k in np.argwhere(bad)[0])
-    return where[0] if len(where) == 1 else where
+    return where, ", ".join(map(str, where))
+
+
+def shown(value):
+    """The number in few digits, or in all of them where few would show another number (1 for 1 + 1e-9)."""
+    short = f"{value:g}"
+    return short if float(short) == value or value != value else repr(float(value))
 
 
 def _refuse_where(name, array, bad, why):
     """Raise ValueError for the first element marked in `bad`, if there is one."""
     if np.any(bad):
-        index = _first(bad)
-        shown = ", ".join(map(str, index)) if isinstance(index, tuple) else index
-        raise ValueError(f"{name}[{shown}] = {array[index]:g}: {why}")
+        index, place = _first(bad)
+        raise ValueError(f"{name}[{place}] = {shown(array[index])}: {why}")
 
 
 def finite(name, values, ndim=None):
@@ -82,8 +92,8 @@ def _explain_distribution(name, array):
     bad = np.abs(total - 1) > SUM_TOLERANCE
     if array.ndim == 1:
         raise ValueError(f"{name} sums to {total:.8g}: probabilities must sum to 1 within {SUM_TOLERANCE:g}")
-    index = _first(bad)
-    raise ValueError(f"{name}[{index}] sums to {total[index]:.8g}: probabilities must sum to 1 within {SUM_TOLERANCE:g}")
+    index, place = _first(bad)
+    raise ValueError(f"{name}[{place}] sums to {total[index]:.8g}: probabilities must sum to 1 within {SUM_TOLERANCE:g}")
 
 
 def square_cost(name, values, n=None):
@@ -115,17 +125,37 @@ def same_length(first, a, second, b):
         raise ValueError(f"{first} has {a.shape[-1]} entries but {second} has {b.shape[-1]}")
 
 
+def broadcast(first, a, second, b):
+    """Raise ValueError unless two arrays of distributions have one length and their leading axes broadcast."""
+    same_length(first, a, second, b)
+    try:
+        np.broadcast_shapes(a.shape, b.shape)
+    except ValueError:
+        raise ValueError(f"{first} {a.shape} and {second} {b.shape} do not broadcast: their leading axes must agree or be 1") from None
+
+
 def number(name, value, low=None, high=None, open_low=False):
     """Return a finite number, within [low, high] where given (above `low` if `open_low`)."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise ValueError(f"{name} must be a number, got {value!r}")
-    value = float(value)
+    try:
+        value = float(value)
+    except OverflowError:
+        raise ValueError(f"{name} is an integer of {value.bit_length()} bits: too large for a number") from None
     too_low = low is not None and (value <= low if open_low else value < low)
     if not np.isfinite(value) or too_low or (high is not None and value > high):
         left = "" if low is None else f" {'above' if open_low else 'at least'} {low:g}"
         right = "" if high is None else f"{' and' if left else ''} at most {high:g}"
-        raise ValueError(f"{name} = {value:g} must be a finite number{left}{right}")
+        raise ValueError(f"{name} = {shown(value)} must be a finite number{left}{right}")
     return value
+
+
+def power_fits(name, power, base):
+    """Raise ValueError when `base ** power` overflows."""
+    try:
+        float(base) ** power
+    except OverflowError:
+        raise ValueError(f"{name} = {power:g} is too large: {base} ** {power:g} overflows") from None
 
 
 def count(name, value, low=1):
@@ -134,4 +164,6 @@ def count(name, value, low=1):
         raise ValueError(f"{name} must be an integer, got {value!r}")
     if value < low:
         raise ValueError(f"{name} = {value} must be at least {low}")
+    if int(value).bit_length() > COUNT_BITS:
+        raise ValueError(f"{name} is an integer of {int(value).bit_length()} bits: at most {COUNT_BITS} can be counted")
     return int(value)

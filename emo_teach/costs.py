@@ -30,7 +30,7 @@ def ordinal(n, power=1.0):
 
     Formula: D8, `c_ij = |i - j| ** power`, with an exact 0 on the diagonal for every power (numpy's `0 ** 0` is 1).
     Shape: returns (n, n). Units: rank steps to the given power; `power` is at least 0.
-    Raises ValueError when `n` is not an integer of at least 1 or `power` is negative or not finite.
+    Raises ValueError when `n` is not an integer of at least 1 or `power` is negative, not finite, or so large that a cost would overflow.
     Source: the one-dimensional case in Peyré & Cuturi, Computational Optimal Transport (2019), section 2.6.
 
     >>> ordinal(3, power=2)
@@ -39,6 +39,7 @@ def ordinal(n, power=1.0):
            [4., 1., 0.]])
     """
     n, power = _inputs.count("n", n), _inputs.number("power", power, low=0)
+    _inputs.power_fits("power", power, n - 1)
     steps = np.abs(np.subtract.outer(np.arange(n), np.arange(n))).astype(float)
     return np.power(steps, power, where=steps > 0, out=np.zeros_like(steps))
 

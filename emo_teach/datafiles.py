@@ -17,7 +17,7 @@ def data_path(name):
     """Return the path of one data file, wherever this copy of emo_teach keeps them.
 
     A wheel ships the files as `emo_teach/data/`; a clone or an editable install has them in the top-level `data/`.
-    Shape: `name` is the file's path inside `data/`, with `/` between folders. Returns a `pathlib.Path`. Units: none.
+    Formula: none. Shape: `name` is the file's path inside `data/`, with `/` between folders. Returns a `pathlib.Path`. Units: none.
     Raises ValueError when there is no such file; the message lists the files there are.
     Source: data/README.md says what each file holds.
 
@@ -26,6 +26,6 @@ def data_path(name):
     """
     folder = _data_folder()
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
-    if name not in files:
+    if not isinstance(name, str) or name not in files:
         raise ValueError(f"no data file {name!r}; data/ has {', '.join(sorted(files))}")
     return files[name]

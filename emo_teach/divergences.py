@@ -92,7 +92,7 @@ def total_variation(p, tau):
 
 def _pair(first, a, second, b):
     a, b = _inputs.distributions(first, a), _inputs.distributions(second, b)
-    _inputs.same_length(first, a, second, b)
+    _inputs.broadcast(first, a, second, b)
     return a, b
 
 
@@ -111,8 +111,10 @@ class Generator:
     pull: Callable
 
     def f(self, u):
-        """The generator itself at u >= 0, elementwise."""
-        u = _inputs.as_floats("u", u)
+        """The generator itself at finite u >= 0, elementwise; ValueError elsewhere (`slope_at_infinity` tells what happens there)."""
+        u = _inputs.finite("u", u)
+        if (u < 0).any():
+            raise ValueError(f"u = {_inputs.shown(u[u < 0][0])} is negative: f is defined for u >= 0")
         return self.perspective(u, np.ones_like(u))
 
     @property
@@ -311,5 +313,5 @@ def _target_probability(p_t):
     p_t = _inputs.finite("p_t", p_t)
     bad = (p_t < 0) | (p_t > 1)
     if bad.any():
-        raise ValueError(f"p_t = {p_t[bad][0]:g} must lie in [0, 1]")
+        raise ValueError(f"p_t = {_inputs.shown(p_t[bad][0])} must lie in [0, 1]")
     return p_t

@@ -6,7 +6,6 @@ POT is imported on first use (without its torch and TensorFlow backends, which w
 
 import os
 import sys
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +23,7 @@ class Transport:
 
     `value` is the optimal cost; `plan` (n, n) has row sums p and column sums tau; `u`, `v` (n,) are the potentials with `u_i + v_j <= cost_ij`,
     shifted so that `tau @ v = 0`, hence `value = p @ u`; `gap = value - (p @ u + tau @ v)` is 0 up to rounding and certifies optimality.
+    Rounding is that of the largest cost: beside a barrier of 1e20, costs near 1 have no digits left.
     From `emd_many` every field has one more axis, the problem, in front.
     """
 
@@ -35,18 +35,22 @@ class Transport:
 
 
 _ot = None
+SMALL, LARGE = 0.1, 1e100  # the solver's tolerance of about 1e-15 is absolute, and its sums of costs overflow near 1e307
 
 
 def _pot():
-    """Import POT once, without the array backends that are not loaded yet."""
+    """Import POT once, without the array backends that are not loaded yet; the environment is left as it was."""
     global _ot
     if _ot is None:
         heavy = {"PYTORCH": "torch", "TENSORFLOW": "tensorflow", "JAX": "jax", "CUPY": "cupy"}
-        for backend, module in heavy.items():
-            if module not in sys.modules:
-                os.environ.setdefault(f"POT_BACKEND_DISABLE_{backend}", "1")
-        import ot
-
+        keys = [f"POT_BACKEND_DISABLE_{backend}" for backend, module in heavy.items() if module not in sys.modules]
+        ours = [key for key in keys if key not in os.environ]
+        os.environ.update(dict.fromkeys(ours, "1"))
+        try:
+            import ot
+        finally:
+            for key in ours:
+                os.environ.pop(key, None)
         _ot = ot
     return _ot
 
@@ -76,14 +80,21 @@ def emd(p, tau, cost, max_iterations=1_000_000):
 
 def _solve(p, tau, cost, max_iterations):
     """(value, plan, u, v, gap) of a checked problem."""
-    low = min(cost.min(), 0.0)
+    low = min(np.minimum.reduce(cost, axis=None), 0.0)
+    largest = max(np.maximum.reduce(cost, axis=None), -low)
+    if not SMALL <= largest <= LARGE and largest > 0:
+        return _solve_scaled(p, tau, cost, max_iterations, int(np.frexp(largest)[1]))
     if low < 0:  # POT calls costs far below 0 infeasible; a constant added to all costs changes no plan, and u takes it back
         cost = cost - low
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the solver's status is read from its log and raised, not printed
+    p = np.ascontiguousarray(p)  # POT refuses a slice with gaps, such as a column, for the first marginal
+    try:
+        # POT also warns when it fails; silencing that would not be safe in threads (warnings.catch_warnings).
         plan, log = _pot().emd(p, tau, cost, max_iterations, True, center_dual=False, check_marginals=False)
-    if log["warning"] is not None:
-        raise SolverError(f"no optimal plan for this problem of size {p.size}: {log['warning']}")
+        trouble = log["warning"]
+    except UserWarning as err:  # where the caller made warnings errors
+        trouble = err
+    if trouble is not None:
+        raise SolverError(f"no optimal plan for this problem of size {p.size}: {trouble}")
     u, v = log["u"], log["v"]
     if not (p.all() and tau.all()):
         u, v = _complete(p, tau, cost, u, v)
@@ -91,6 +102,13 @@ def _solve(p, tau, cost, max_iterations):
     u, v = u + shift + low, v - shift
     value = log["cost"] + low * p.sum()
     return value, plan, u, v, value - (p.dot(u) + tau.dot(v))
+
+
+def _solve_scaled(p, tau, cost, max_iterations, exponent):
+    """The same by way of costs near 1: all are divided by 2 ** exponent, which rounds nothing, and the results multiplied by it."""
+    value, plan, u, v, gap = _solve(p, tau, np.ldexp(cost, -exponent), max_iterations)
+    value, u, v, gap = (np.ldexp(x, exponent) for x in (value, u, v, gap))
+    return value, plan, u, v, gap
 
 
 def _complete(p, tau, cost, u, v):
@@ -142,14 +160,14 @@ def one_hot_emd(p, cost, target):
 def product_bound(p, tau, cost):
     """Cost of the product plan `p_i tau_j`, an upper bound on the earth mover's distance that is bilinear, hence cheap.
 
-    Formula: A6, `sum_ij p_i tau_j cost_ij >= EMD(p, tau)`, with equality when tau is one-hot. It is also the mean EMO loss
-    over labels drawn from tau (D2).
+    Formula: A6, `sum_ij p_i tau_j cost_ij >= EMD(p, tau)`, with equality when p or tau is one-hot. It is also the mean
+    one-hot loss (for the cosine cost: the mean EMO loss) over labels drawn from tau (D2).
     Shape: p and tau (..., n), broadcast, cost (n, n); returns (...). Units: those of the cost.
     Raises ValueError for bad probabilities, a bad cost or sizes that disagree.
     Source: https://spaces.ac.cn/archives/9797.
     """
     p, tau = _inputs.distributions("p", p), _inputs.distributions("tau", tau)
-    _inputs.same_length("p", p, "tau", tau)
+    _inputs.broadcast("p", p, "tau", tau)
     cost = _inputs.square_cost("cost", cost, p.shape[-1])
     return ((p @ cost) * tau).sum(-1)
 
@@ -163,7 +181,7 @@ def jensen_bound(p, tau, embedding):
     Source: Jensen's inequality on `1 - cos = ½ |ê_i - ê_j|^2`; D3 in this project's `appendix_derivations`.
     """
     p, tau = _inputs.distributions("p", p), _inputs.distributions("tau", tau)
-    _inputs.same_length("p", p, "tau", tau)
+    _inputs.broadcast("p", p, "tau", tau)
     return 0.5 * ((mean_direction(p, embedding) - mean_direction(tau, embedding)) ** 2).sum(-1)
 
 
@@ -207,9 +225,10 @@ def one_hot_logit_gradient(p, cost, target):
 
 
 def debiased(p, tau, cost):
-    """The product bound minus what p's own spread costs: for the cosine cost a proper score, where the bound alone is not.
+    """The product bound minus half of what p's and tau's own spreads cost: for the cosine cost a proper score, where the bound alone is not.
 
-    Formula: D9, `p^T C tau - ½ p^T C p - ½ tau^T C tau`; for the cosine cost this is `½ |m_p - m_tau|^2`, for the 0/1 cost `½ |p - tau|^2` (Brier).
+    Formula: D9, `p^T C tau - ½ p^T C p - ½ tau^T C tau`; for the cosine cost this is `½ |m_p - m_tau|^2`, for the 0/1 cost `½ |p - tau|^2`
+    (half of Brier's score).
     Shape: p and tau (..., n), broadcast, cost (n, n); returns (...). Units: those of the cost.
     Raises ValueError for bad probabilities, a bad cost or sizes that disagree.
     Source: the energy distance of Székely & Rizzo (2013); D9 in this project's `appendix_derivations`.
@@ -233,9 +252,9 @@ def emd_1d(p, tau, power=1.0):
     """Earth mover's distance between histograms over ordered classes, in closed form: match the quantiles.
 
     Formula: D8, the cost of the monotone plan under `|i - j| ** power`; for power 1 this is `sum_k |P_k - T_k|` of the cumulative sums.
-    Optimal for power >= 1 only; below 1 crossing plans can be cheaper, so such powers are refused.
+    Optimal for power >= 1 only; below 1 crossing plans can be cheaper, so such powers are refused. As in `emd`, tau is scaled to p's sum.
     Shape: p and tau (n,); returns a float. Units: rank steps to the given power.
-    Raises ValueError for bad probabilities, lengths that disagree or a power below 1.
+    Raises ValueError for bad probabilities, lengths that disagree, a power below 1 or one so large that a cost would overflow.
     Source: Peyré & Cuturi, Computational Optimal Transport (2019), section 2.6.
 
     >>> round(emd_1d([1, 0, 0], [0, 0.5, 0.5]), 12)
@@ -244,7 +263,9 @@ def emd_1d(p, tau, power=1.0):
     p, tau = _inputs.distribution("p", p), _inputs.distribution("tau", tau)
     _inputs.same_length("p", p, "tau", tau)
     power = _inputs.number("power", power, low=1)
+    _inputs.power_fits("power", power, p.size - 1)
     cdf_p, cdf_tau = np.cumsum(p), np.cumsum(tau)
+    cdf_tau *= cdf_p[-1] / cdf_tau[-1]  # else what rounding left over would travel to the far end
     if power == 1:
         return float(np.abs(cdf_p - cdf_tau)[:-1].sum())
     levels = np.sort(np.concatenate([cdf_p, cdf_tau]))
@@ -271,12 +292,12 @@ def entropic(p, tau, cost, regularisation, max_iterations=10_000, tolerance=1e-1
     rows, columns = np.flatnonzero(p), np.flatnonzero(tau)
     part = cost[np.ix_(rows, columns)]
     a, b = p[rows] / p.sum(), tau[columns] / tau.sum()
-    if np.array_equal(rows, columns) and np.array_equal(a, b) and np.array_equal(part, part.T):
-        inner = _own_plan(a, part, regularisation, max_iterations, tolerance)
-    else:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # whether it converged is read from the marginals below
-            inner = _pot().sinkhorn(a, b, part, regularisation, method="sinkhorn_log", numItermax=max_iterations, stopThr=tolerance)
+    with np.errstate(all="ignore"):  # far from the solution numbers may overflow; whether it converged is read from the marginals below
+        if np.array_equal(rows, columns) and np.array_equal(a, b) and np.array_equal(part, part.T):
+            inner = _own_plan(a, part, regularisation, max_iterations, tolerance)
+        else:
+            options = {"method": "sinkhorn_log", "numItermax": max_iterations, "stopThr": tolerance, "warn": False}
+            inner = _pot().sinkhorn(a, b, part, regularisation, **options)
     error = max(np.abs(inner.sum(0) - b).max(), np.abs(inner.sum(1) - a).max())
     if not error <= 10 * tolerance:
         raise SolverError(f"Sinkhorn at regularisation {regularisation:g} missed the marginals by {error:.2e} after {max_iterations} iterations")
@@ -297,8 +318,7 @@ def _own_plan(a, cost, regularisation, max_iterations, tolerance):
     potential, kernel = np.zeros_like(a), np.log(a) - cost / regularisation  # potential in units of the regularisation
     for _ in range(max_iterations):
         fitted = -logsumexp(kernel + potential, axis=1)
-        with np.errstate(over="ignore"):  # far from the solution
-            missed = np.abs(a * np.expm1(potential - fitted)).max()
+        missed = np.abs(a * np.expm1(potential - fitted)).max()
         if missed <= tolerance:
             break
         potential = 0.5 * (potential + fitted)
@@ -309,7 +329,7 @@ def sinkhorn_divergence(p, tau, cost, regularisation, **options):
     """Entropic transport with its bias taken out; it runs from the EMD to the debiased score as the regularisation grows.
 
     Formula: D12, `OT(p, tau) - ½ OT(p, p) - ½ OT(tau, tau)` with `entropic` for OT. Tends to the EMD at 0 (for costs of at
-    least 0 with a zero diagonal), to D9 at infinity.
+    least 0 with a zero diagonal), to D9 at infinity; never negative for the cosine cost.
     Shape: p and tau (n,), cost (n, n); returns a float. Units: those of the cost. `options` go to `entropic`.
     Raises as `entropic`.
     Source: Genevay, Peyré & Cuturi (2018); Feydy et al. (2019).

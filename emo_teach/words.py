@@ -48,6 +48,7 @@ class Words:
     def index(self, word):
         """Return the row of a word, an integer in [0, n).
 
+        Formula: none. Shape: a string, returns an integer. Units: none.
         Raises ValueError, with close matches if there are any, when the word is not there.
         Source: the order of data/words.csv.
 
@@ -61,17 +62,22 @@ class Words:
     def rows(self, words):
         """Return the embeddings of k words as a new (k, d) array, in their order.
 
-        Units: none; the rows are not normalised.
-        Raises ValueError for an unknown word, and for a string where a list of words belongs.
+        Formula: none. Shape: k strings, returns (k, d). Units: none; the rows are not normalised.
+        Raises ValueError for an unknown word, and for a string or anything else where a list of words belongs.
         Source: the rows of data/words.safetensors.
         """
         if isinstance(words, str):
             raise ValueError(f"words must be a list of words, got the string {words!r}: did you mean [{words!r}]?")
+        try:
+            words = list(words)
+        except TypeError:
+            raise ValueError(f"words must be a list of words, got {words!r}") from None
         return self.embedding[np.array([self.index(word) for word in words], dtype=np.intp)]
 
     def category(self, name):
         """Return the words of a category as a tuple of strings.
 
+        Formula: none. Shape: a string, returns a tuple. Units: none.
         Raises ValueError, with close matches if there are any, when there is no such category.
         Source: data/word_list.txt.
 
@@ -125,7 +131,7 @@ def _grouped(pairs):
 def load_words():
     """Return the words of data/, read once and then shared.
 
-    Shape: `Words` with `embedding` (n, d) float64, read-only. Units: none.
+    Formula: none. Shape: `Words` with `embedding` (n, d) float64, read-only. Units: none.
     Raises ValueError when a file is absent, or when the files disagree about the number of words.
     Source: SmolLM2-135M-Instruct, arXiv 2502.02737, dequantised; see data/README.md.
 

@@ -79,3 +79,20 @@ def test_shape_and_infinity():
         as_array([1, 2], (3,))
     assert close([np.inf, 1], [np.inf, 1])
     assert not close([np.inf, 1], [1e300, 1])
+
+
+@pytest.mark.parametrize("spoil", [str, lambda x: x + 1j, lambda x: np.ma.array(x, mask=True)], ids=["text", "complex", "masked"])
+def test_what_is_no_real_number_does_not_pass(spoil):
+    result = check.run("03.3", lambda p, tau: spoil(np.abs(np.cumsum(p) - np.cumsum(tau)).sum()))
+    assert result.status == "failed" and "not made of numbers" in result.message
+
+
+@pytest.mark.parametrize("seed", [-1, 0.5, "x"])
+def test_a_bad_seed_is_not_blamed_on_the_answer(seed):
+    with pytest.raises(ValueError, match=f"seed .*{seed}"):
+        check.run("03.3", stub, seed=seed)
+
+
+def test_an_unhashable_name_is_unknown():
+    with pytest.raises(ValueError, match="no exercise"):
+        check.run(["01.1"], stub)

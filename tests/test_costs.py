@@ -23,7 +23,10 @@ CALLS = {
 EXTRA = [
     *((name, "n", "zero", 0, ("0",)) for name in ("zero_one", "ordinal")),
     *((name, "n", "fraction", 2.5, ("2.5",)) for name in ("zero_one", "ordinal")),
+    *((name, "n", "countless", 10**30, ("100 bits",)) for name in ("zero_one", "ordinal")),
     ("ordinal", "power", "negative", -1.0, ("-1",)),
+    ("ordinal", "power", "too large", 2000.0, ("2 ** 2000 overflows",)),
+    ("ordinal", "power", "far too large", 10**400, ("1329 bits",)),
     ("ordinal", "power", "NaN", np.nan, ("nan",)),
     ("ordinal", "power", "text", "2", ("'2'",)),
     *(
@@ -33,6 +36,7 @@ EXTRA = [
         if (which, kind) != ("first", "other size")
     ),
     ("blend", "weight", "above 1", 1.5, ("1.5",)),
+    ("blend", "weight", "a hair above 1", 1 + 1e-9, ("= 1.000000001 must",)),
     ("blend", "weight", "negative", -0.5, ("-0.5",)),
     ("blend", "weight", "NaN", np.nan, ("nan",)),
     ("metric_report", "tolerance", "negative", -1e-9, ("-1e-09",)),

@@ -216,3 +216,22 @@ def test_overconfidence_loss(p_t, gamma):
     assert close(float(dv.overconfidence_loss(p_t, 0)), -math.log(p_t) if p_t else math.inf, 1e-14)
     assert 1 - p_t - 1e-12 <= value and (p_t == 0 or value <= -math.log(p_t) + 1e-12)
     assert close(float(dv.overconfidence_loss(p_t, 1 - 1e-12)), 1 - p_t, 1e-11)
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "kl", "total_variation", "f_divergence", "logit_gradient"])
+def test_stacks_that_do_not_broadcast_are_named(name):
+    function, arguments = CALLS[name]
+    with pytest.raises(ValueError, match=r"(p|tau) \(\d, 3\) and (p|tau) \(\d, 3\) do not broadcast"):
+        function(**{**arguments, "p": np.stack([P] * 2), "tau": np.stack([TAU] * 4)})
+
+
+@pytest.mark.parametrize(("u", "said"), [(-1.0, "u = -1 is negative"), ([1.0, np.nan], r"u\[1\] = nan"), (np.inf, "= inf")])
+def test_generators_refuse_what_f_is_not_defined_for(u, said):
+    for generator, _ in generators():
+        with pytest.raises(ValueError, match=said):
+            generator.f(u)
+
+
+def test_a_hair_above_one_is_shown_as_such():
+    with pytest.raises(ValueError, match="p_t = 1.000000001 must lie"):
+        dv.one_hot_loss("KL", 1 + 1e-9)

@@ -161,7 +161,8 @@ def test_kept_picture_equals_a_fresh_one(name):
     for settings in settings_to_try(name)[-6:]:
         fresh = module(name).draw(module(name).compute(**settings)).pixels()
         pixels(name, start)
-        np.testing.assert_array_equal(pixels(name, settings), fresh, err_msg=str(settings))
+        apart = np.abs(pixels(name, settings).astype(int) - fresh)
+        assert apart.max() <= 4, settings  # of 255: matplotlib 3.10 rounds a scaled image by up to 2; a label left behind differs by far more
 
 
 @pytest.mark.parametrize("name", EXPLORERS)
@@ -271,6 +272,12 @@ def test_circles_have_areas_proportional_to_the_plan():
 def test_ordered_plan_is_dearer_below_power_one_somewhere():
     data = module("transport").compute(**defaults("transport") | {"power": 0.25})
     assert data.compared_value > data.solved.value + 0.05  # D8: crossing is cheaper for concave costs
+
+
+@pytest.mark.parametrize("value", [np.array([1, 2]), [1], 3, None])
+def test_a_choice_takes_its_options_only(value):
+    with pytest.raises(ValueError, match="^which = .* is none of 1, 2"):
+        kit.settings_for([kit.Choice("which", "Which", 1, (1, 2))], {"which": value})
 
 
 @pytest.mark.parametrize("name, wrong", [("transport", {"cost": "nowhere"}), ("transport", {"p_width": 0}), ("divergence", {"second": "nothing"})])

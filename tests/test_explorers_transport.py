@@ -61,15 +61,6 @@ def test_the_ends_of_all_sliders_draw_without_a_warning(module):
 
 
 @pytest.mark.parametrize("module", EXPLORERS)
-def test_a_kept_picture_is_what_a_fresh_one_would_be(module):
-    picture = module.draw(module.compute(**start(module)))
-    picture.pixels()
-    for control in module.CONTROLS:
-        data = module.compute(**start(module, **{control.name: control.samples()[-1]}))
-        assert (picture.set(data).pixels() == module.draw(data).pixels()).all(), control.name
-
-
-@pytest.mark.parametrize("module", EXPLORERS)
 def test_size_and_panel(module):
     picture = module.draw(module.compute(**start(module)))
     assert picture.pixels().shape[1] >= 720

@@ -212,3 +212,8 @@ def test_errors_are_relative_above_one_and_infinities_agree():
     assert registry._errors(np.inf, np.inf) == 0 and registry._errors(-np.inf, np.inf) == np.inf
     assert registry._errors(1e12 + 1, 1e12) < 1e-11 and registry._errors(np.nan, np.nan) == np.inf
     assert registry._errors(3.0, np.inf) == np.inf
+
+
+def test_an_unknown_lesson_is_refused_with_rows_in_hand_too():
+    with pytest.raises(ValueError, match="'99'"):
+        formulas.verify([simple()], lesson="99")

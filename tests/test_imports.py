@@ -1,5 +1,6 @@
 """Importing stays light: the heavy libraries are loaded by what uses them."""
 
+import os
 import subprocess
 import sys
 
@@ -29,6 +30,12 @@ def test_nothing_heavy_is_loaded(code):
 
 def test_transport_loads_pot_without_its_backends():
     assert loaded("import emo_teach; emo_teach.transport.emd([1], [1], [[0]])") == ["ot"]
+
+
+def test_transport_leaves_the_environment_as_it_was():
+    code = "import os\nold = dict(os.environ)\nfrom emo_teach import transport\ntransport.emd([1], [1], [[0]])\nassert dict(os.environ) == old"
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("POT_")}
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120, env=clean)
 
 
 def test_submodules_are_listed_and_unknown_names_refused():

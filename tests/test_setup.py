@@ -114,6 +114,38 @@ def test_files_stand_on_their_own():
             assert not re.search(r"files\.pythonhosted|registry\.npmjs|deb\.debian|pypi\.org/simple", text), name
 
 
+@pytest.fixture
+def lesson(tmp_path, monkeypatch):
+    """A folder with one built lesson; gives (path of its source, path of its notebook)."""
+    monkeypatch.setattr(build, "LESSONS", tmp_path)
+    source, notebook = tmp_path / "lesson.py", tmp_path / "lesson.ipynb"
+    source.write_text("# %%\nprint('new')\n", encoding="utf-8")
+    notebook.write_text("the old one", encoding="utf-8")
+    return source, notebook
+
+
+def test_a_build_whose_cell_fails_leaves_the_old_notebook(lesson):
+    source, notebook = lesson
+    source.write_text("# %%\nprint('new')\n# %%\n1 / 0\n", encoding="utf-8")
+    with pytest.raises(Exception, match="ZeroDivisionError"):
+        build.build(source)
+    assert notebook.read_text(encoding="utf-8") == "the old one"
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, OSError])
+def test_an_interrupted_write_leaves_the_old_notebook(lesson, monkeypatch, stop):
+    _, notebook = lesson
+
+    def interrupted(*args):
+        raise stop
+
+    monkeypatch.setattr(build.os, "replace", interrupted)
+    with pytest.raises(stop):
+        build.write_atomically(notebook, "a new one")
+    assert notebook.read_text(encoding="utf-8") == "the old one"
+    assert sorted(path.name for path in notebook.parent.iterdir()) == ["lesson.ipynb", "lesson.py"]
+
+
 def test_the_command_line_names_its_commands():
     said = subprocess.run([sys.executable, "-m", "emo_teach", "--help"], capture_output=True, text=True, check=True).stdout
     assert "verify" in said and "build" in said

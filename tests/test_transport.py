@@ -1,5 +1,8 @@
 """Exact transport, its closed forms, bounds and cousins: what each promises, on drawn inputs; what each refuses."""
 
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -106,6 +109,7 @@ def test_emd_takes_sums_off_by_rounding():
     assert transport.emd(np.array([0.5, 0.5 + 5e-7]), [1, 0], costs.zero_one(2)).value == pytest.approx(0.5, abs=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore:numItermax")  # POT's own word on it
 @pytest.mark.parametrize("solve", [transport.emd, transport.emd_many])
 def test_a_solver_that_stops_early_is_an_error(solve):
     rng = np.random.default_rng(0)
@@ -266,3 +270,107 @@ def test_entropic_plan_to_itself_agrees_with_alternating_steps():
         own, other = (transport.entropic(P, P, cost, regularisation) for cost in (C, nudged))
         assert abs(own[0] - other[0]) < 1e-9
         np.testing.assert_allclose(own[1], other[1], atol=1e-9)
+
+
+@pytest.mark.parametrize("scale", [1.7e308, 1e300, 1e8, 1e-8, 1e-12, 1e-16, 1e-100, 1e-308])
+def test_emd_is_as_exact_for_tiny_and_huge_costs(scale):
+    """The solver's own tolerance is absolute: left alone it takes any plan for optimal under costs near 1e-16."""
+    rng = np.random.default_rng(0)
+    for low in (0, -0.4):  # no larger, so that no sum of two costs overflows in the check below
+        p, tau, unit = rng.dirichlet(np.ones(8)), rng.dirichlet(np.ones(8)), rng.uniform(low, 0.5, size=(8, 8))
+        solved = transport.emd(p, tau, unit * scale)
+        assert abs(solved.value / scale - linear_program(p, tau, unit)[0]) < 1e-10
+        assert (solved.u[:, None] / scale + solved.v / scale - unit).max() < 1e-12  # 2e-7 without scaling at 1e-8
+        assert abs(solved.gap / scale) < 1e-13
+    np.testing.assert_array_equal(transport.emd(p, tau, unit * 2.0**-60).plan, transport.emd(p, tau, unit * 2.0**60 / 2.0**120).plan)
+
+
+def test_emd_takes_any_layout_of_its_arrays():
+    tau = np.array([0.1, 0.2, 0.7])  # no zero in it: where there are zeros POT works on copies
+    right = transport.emd(P, tau, C)
+    views = {
+        "slices with gaps": (np.repeat(P, 2)[::2], np.repeat(tau, 2)[::2], np.repeat(np.repeat(C, 2, 0), 2, 1)[::2, ::2]),
+        "reversed views": (P[::-1].copy()[::-1], tau[::-1].copy()[::-1], C[::-1, ::-1].copy()[::-1, ::-1]),
+        "columns first": (np.stack([P, P], 1)[:, 0], np.stack([tau, tau], 1)[:, 0], np.asfortranarray(C)),
+        "big-endian": tuple(a.astype(">f8") for a in (P, tau, C)),
+    }
+    for name, problem in views.items():
+        np.testing.assert_array_equal(transport.emd(*problem).plan, right.plan, err_msg=name)
+    many = transport.emd_many(np.asfortranarray(np.stack([P, tau])), tau, C)
+    np.testing.assert_array_equal(many.plan[0], right.plan)
+
+
+def test_masked_entries_are_refused_not_read():
+    masked = np.ma.array(P, mask=[False, False, True])
+    with pytest.raises(ValueError, match="p must be .*mask"):
+        transport.emd(masked, TAU, C)
+    assert transport.emd(np.ma.array(P), TAU, C).value == transport.emd(P, TAU, C).value
+
+
+def test_an_array_that_will_not_convert_is_named():
+    class Stubborn:
+        def __array__(self, *args, **options):
+            raise RuntimeError("detach me first")  # as a torch tensor that requires a gradient does
+
+    with pytest.raises(ValueError, match="tau must be .*Stubborn.*detach me first"):
+        transport.emd(P, Stubborn(), C)
+
+
+@pytest.mark.parametrize("name", ["product_bound", "jensen_bound", "debiased"])
+def test_stacks_that_do_not_broadcast_are_named(name):
+    function, arguments = CALLS[name]
+    with pytest.raises(ValueError, match=r"p \(2, 3\) and tau \(4, 3\) do not broadcast"):
+        function(**{**arguments, "p": np.stack([P] * 2), "tau": np.stack([TAU] * 4)})
+
+
+def test_the_place_of_a_bad_sum_in_a_stack_is_named():
+    with pytest.raises(ValueError, match=r"p\[1, 0\] sums to 0.6"):
+        transport.product_bound([[P], [[0.2, 0.2, 0.2]]], TAU, C)
+
+
+def test_one_dimension_scales_what_rounding_left_over():
+    p, tau = np.zeros(1000), np.zeros(1000)
+    p[0], tau[0] = 1 - 9e-7, 1.0  # the same distribution; unscaled, the rest would travel 999 steps
+    for power in (1.0, 2.0):
+        assert transport.emd_1d(p, tau, power) < 1e-9 and transport.emd_1d(tau, p, power) < 1e-9
+
+
+def test_powers_that_overflow_are_refused():
+    with pytest.raises(ValueError, match=r"power = 2000 .* 2 \*\* 2000 overflows"):
+        transport.emd_1d(P, TAU, 2000)
+    with pytest.raises(ValueError, match="power is an integer of 1329 bits"):
+        transport.emd_1d(P, TAU, 10**400)
+    with pytest.raises(ValueError, match="max_iterations is an integer of 64 bits"):
+        transport.emd(P, TAU, C, max_iterations=2**63)
+
+
+def test_solving_leaves_the_warning_filters_alone(monkeypatch):
+    """`warnings.catch_warnings` in one thread undoes another's: of two solvers at once, one would leave all warnings off for good."""
+    transport.emd(P, TAU, C)  # imports the solver
+
+    def refuse(*args, **options):
+        raise AssertionError("the filters are shared by all threads")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(warnings, "catch_warnings", refuse)
+        transport.emd(P, TAU, C)
+        transport.entropic(P, TAU, C, 0.5)
+        transport.entropic(P, P, C, 0.5)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_solver_that_stops_early_is_our_error_where_warnings_are_errors():
+    rng = np.random.default_rng(0)
+    p, tau, cost = rng.dirichlet(np.ones(40)), rng.dirichlet(np.ones(40)), rng.uniform(size=(40, 40))
+    with pytest.raises(transport.SolverError, match="size 40.*numItermax"):
+        transport.emd(p, tau, cost, max_iterations=1)
+
+
+def test_threads_agree_with_one_after_another():
+    rng = np.random.default_rng(0)
+    problems = [(rng.dirichlet(np.ones(60)), rng.dirichlet(np.ones(60)), rng.uniform(size=(60, 60))) for _ in range(16)]
+    alone = [transport.emd(*problem).value for problem in problems]
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda problem: transport.emd(*problem).value, problems)) == alone
+    assert warnings.filters == before

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from emo_teach import datafiles
+from emo_teach import datafiles, worked
 from emo_teach.authoring import words_data
 from emo_teach.datafiles import data_path
 from emo_teach.words import load_words
@@ -147,6 +147,18 @@ def test_rows_follow_the_order_asked_for(words):
     assert words.rows([]).shape == (0, 576)
 
 
+@pytest.mark.parametrize("given", [None, 5])
+def test_rows_refuse_what_is_no_list(words, given):
+    with pytest.raises(ValueError, match=f"list of words, got {given}"):
+        words.rows(given)
+
+
+@pytest.mark.parametrize("upto", ["06", 1, None, ["01"]])
+def test_worked_example_refuses_other_lessons(upto):
+    with pytest.raises(ValueError, match=r"upto = .* must be one of 01, 02"):
+        worked.table(upto)
+
+
 def test_shared_data_cannot_be_changed(words):
     assert load_words() is words
     with pytest.raises(ValueError, match="read-only"):
@@ -199,6 +211,8 @@ def test_data_path_names_what_there_is():
         data_path("word.csv")
     with pytest.raises(ValueError, match="no data file"):
         data_path("../pyproject.toml")
+    with pytest.raises(ValueError, match=r"no data file \['words.csv'\]"):
+        data_path(["words.csv"])
 
 
 def test_data_path_in_a_wheel_and_without_data(tmp_path, monkeypatch):
@@ -248,13 +262,13 @@ def test_relation_list_errors(text, message):
         words_data.parse_relation_list(text, ["a", "b"])
 
 
-def write_gguf(path, tensor_names=("token_embd.weight",)):
+def write_gguf(path, tensor_names=("token_embd.weight",), scale=1.0):
     """Write a model of five tokens and two dimensions."""
     gguf = pytest.importorskip("gguf")
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_token_list(["day", "\u0120day", "\u0120Day", "\u0120night", "\u0120moon"])
     for name in tensor_names:
-        writer.add_tensor(name, np.arange(10, dtype=np.float32).reshape(5, 2))
+        writer.add_tensor(name, np.float32(scale) * np.arange(10, dtype=np.float32).reshape(5, 2))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -282,11 +296,13 @@ def test_build_refuses_and_writes_nothing(tmp_path):
     good = write_gguf(tmp_path / "good.gguf")
     own_head = write_gguf(tmp_path / "head.gguf", ("token_embd.weight", "output.weight"))
     no_embedding = write_gguf(tmp_path / "none.gguf", ("other.weight",))
+    huge = write_gguf(tmp_path / "huge.gguf", scale=3e4)
     (tmp_path / "text.gguf").write_text("this is not a model at all, only a line of text")
     out = tmp_path / "out"
     for path, text, message in [
         (good, "time: day noon dusk", "not a single token.*noon, dusk"),
         (own_head, "time: day", "head is not tied"),
+        (huge, "time: day", r"embedding in float16\[0, 1\] = inf"),
         (no_embedding, "time: day", "lacks token_embd.weight"),
         (tmp_path / "absent.gguf", "time: day", "no GGUF file"),
         (tmp_path / "text.gguf", "time: day", "GGUF"),

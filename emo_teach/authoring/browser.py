@@ -71,7 +71,10 @@ class Lab:
 
 @contextlib.contextmanager
 def lab(folder, dark=False):
-    """Serve `folder` by JupyterLab on the loopback address, with settings of its own; yields a `Lab`."""
+    """Serve `folder` by JupyterLab on the loopback address, with settings of its own; yields a `Lab`.
+
+    Formula: none. Shape: a folder and a bool. Units: none. Raises TimeoutError when no server is up within a minute. Source: JupyterLab's options.
+    """
     with tempfile.TemporaryDirectory() as name:
         home, port = Path(name), _free_port()
         _write_settings(home / "settings", dark)
@@ -109,7 +112,10 @@ def lab(folder, dark=False):
 
 @contextlib.contextmanager
 def tab(width=1280, height=900):
-    """One tab of a headless Chromium."""
+    """One tab of a headless Chromium.
+
+    Formula: none. Shape: yields a Playwright page. Units: CSS pixels. Raises FileNotFoundError without a Chromium. Source: Playwright.
+    """
     from playwright.sync_api import sync_playwright
 
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -124,7 +130,11 @@ def tab(width=1280, height=900):
 
 
 def open_notebook(page, server, name):
-    """Open a notebook and wait for its kernel."""
+    """Open a notebook and wait for its kernel.
+
+    Formula: none. Shape: a page, a `Lab`, a file's name; returns None. Units: none.
+    Raises TimeoutError (Python's or Playwright's) when page or kernel do not come. Source: JupyterLab's REST interface.
+    """
     for kernel in server.api("kernels"):
         request = urllib.request.Request(f"{server.root}/api/kernels/{kernel['id']}?token={TOKEN}", method="DELETE")
         urllib.request.urlopen(request, timeout=20).close()
@@ -134,18 +144,27 @@ def open_notebook(page, server, name):
 
 
 def contents(page):
-    """The open notebook's present state, as a dictionary in nbformat's shape."""
+    """The open notebook's present state, as a dictionary in nbformat's shape.
+
+    Formula: none. Shape: a page, returns a dictionary. Units: none. Raises Playwright's Error when no notebook is open. Source: JupyterLab.
+    """
     return page.evaluate("() => window.jupyterapp.shell.currentWidget.content.model.toJSON()")
 
 
 def run_all(page, seconds=180):
-    """Run all cells and wait until the last code cell has run; returns the notebook's state."""
+    """Run all cells and wait until the last code cell has run; returns the notebook's state.
+
+    Formula: none. Shape: a page, returns a dictionary. Units: seconds. Raises Playwright's TimeoutError after `seconds`. Source: JupyterLab.
+    """
     page.evaluate("() => { window.ran = false; window.jupyterapp.commands.execute('notebook:run-all-cells').then(() => { window.ran = true; }); }")
     page.wait_for_function("() => window.ran", timeout=seconds * 1000)
     return contents(page)
 
 
 def errors(notebook):
-    """Error outputs of a notebook's state, as readable lines."""
+    """Error outputs of a notebook's state, as readable lines.
+
+    Formula: none. Shape: a dictionary, returns a list of strings. Units: none. Raises KeyError when it is no notebook. Source: nbformat.
+    """
     outputs = [(i, o) for i, cell in enumerate(notebook["cells"]) for o in cell.get("outputs", ())]
     return [f"cell {i}: {o['ename']}: {o['evalue']}" for i, o in outputs if o["output_type"] == "error"]

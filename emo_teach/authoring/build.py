@@ -31,19 +31,29 @@ if importlib.util.find_spec("emo_teach") is None:
 
 
 def bootstrap_cell():
-    """The text of the bootstrap cell for the slug and ref in pyproject.toml (an empty slug means: not published yet)."""
+    """The text of the bootstrap cell for the slug and ref in pyproject.toml (an empty slug means: not published yet).
+
+    Formula: none. Shape: returns a string. Units: none. Raises KeyError when pyproject.toml lacks slug or ref. Source: pyproject.toml.
+    """
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["emo_teach"]
     slug, ref = settings["slug"], settings["ref"]
     return BOOTSTRAP.format(home=f"git+https://github.com/{slug}@{ref}" if slug else "")
 
 
 def sources():
-    """Paths of all lesson sources, in order."""
+    """Paths of all lesson sources, in order.
+
+    Formula: none. Shape: returns a list of paths. Units: none. Raises nothing. Source: notebooks/src/.
+    """
     return sorted(SOURCES.glob("*.py"))
 
 
 def read_source(path):
-    """The lesson's text as an unexecuted notebook with deterministic cell ids."""
+    """The lesson's text as an unexecuted notebook with deterministic cell ids.
+
+    Formula: none. Shape: a path, returns an nbformat notebook. Units: none. Raises FileNotFoundError for a path without a file.
+    Source: jupytext's py:percent format.
+    """
     import jupytext
 
     notebook = jupytext.read(path, fmt="py:percent")
@@ -61,7 +71,11 @@ def read_source(path):
 
 
 def execute(notebook, timeout=300):
-    """Run all cells in a fresh kernel, in the notebooks' folder; an error in a cell is raised. Returns the notebook."""
+    """Run all cells in a fresh kernel, in the notebooks' folder; an error in a cell is raised. Returns the notebook.
+
+    Formula: none. Shape: a notebook, returns it. Units: `timeout` in seconds, per cell.
+    Raises nbclient's CellExecutionError for a cell that fails, CellTimeoutError for one that takes too long. Source: nbclient.
+    """
     from nbclient import NotebookClient
 
     NotebookClient(notebook, timeout=timeout, kernel_name="python3", resources={"metadata": {"path": str(LESSONS)}}).execute()
@@ -69,7 +83,10 @@ def execute(notebook, timeout=300):
 
 
 def strip(notebook):
-    """Leave out what cannot be shown without a kernel or would change from run to run. Returns the notebook."""
+    """Leave out what cannot be shown without a kernel or would change from run to run. Returns the notebook.
+
+    Formula: none. Shape: a notebook, returns it. Units: none. Raises nothing. Source: this project.
+    """
     notebook.metadata = METADATA
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
@@ -90,7 +107,11 @@ def _joined(outputs):
 
 
 def write_atomically(path, text):
-    """Write a text file so that readers see the old or the new one, never a part."""
+    """Write a text file so that readers see the old or the new one, never a part.
+
+    Formula: none. Shape: a path and a string, returns None. Units: none. Raises OSError when the folder cannot be written.
+    Source: this project.
+    """
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
@@ -103,7 +124,11 @@ def write_atomically(path, text):
 
 
 def build(path):
-    """Build one lesson from its source; returns the seconds that its execution took."""
+    """Build one lesson from its source; returns the seconds that its execution took.
+
+    Formula: none. Shape: a path, returns a float. Units: seconds. Raises as `read_source` and `execute`; the old notebook is then left.
+    Source: this project.
+    """
     import nbformat
 
     begun = time.perf_counter()
@@ -115,7 +140,10 @@ def build(path):
 
 
 def main(names):
-    """Build the named lessons (all when none is named) and print what each took; returns the exit status."""
+    """Build the named lessons (all when none is named) and print what each took; returns the exit status.
+
+    Formula: none. Shape: a list of names, returns 0, or 2 for an unknown name. Units: none. Raises as `build`. Source: this project.
+    """
     known = {path.stem: path for path in sources()}
     unknown = [name for name in names if name not in known]
     if unknown:

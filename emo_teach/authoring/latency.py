@@ -1,7 +1,7 @@
 """How long from a key press to the changed picture, in a real browser: `python -m emo_teach.authoring.latency [EXPLORER ...]`.
 
-Each explorer is measured beside the usual way, `interactive_output` with `plt.show()` of the same picture, moves interleaved, in one run. What counts is the
-time from the key event until the new picture is decoded and a frame is due.
+Each explorer is measured beside the usual way, `interactive_output` with `plt.show()` of the same picture, moves interleaved, in one run. What counts
+is the time from the key event until the new picture is decoded and a frame is due.
 """
 
 import statistics
@@ -69,7 +69,11 @@ def _press(page, cell, key):
 
 
 def measure(page, server, name):
-    """(our times, usual times, picture's width in CSS pixels) for one explorer; times in ms, the first move of each left out."""
+    """(our times, usual times, picture's width in CSS pixels) for one explorer; times in ms, the first move of each left out.
+
+    Formula: none. Shape: two lists of `MOVES` floats, and a float. Units: milliseconds, CSS pixels.
+    Raises RuntimeError when a cell fails, Playwright's Error when a picture does not come or does not change. Source: this project.
+    """
     browser.open_notebook(page, server, f"{name}.ipynb")
     problems = browser.errors(browser.run_all(page))
     if problems:
@@ -92,7 +96,11 @@ def _quantiles(times):
 
 
 def main(names):
-    """Print one line per explorer; returns the exit status."""
+    """Print one line per explorer; returns the exit status.
+
+    Formula: median and ninetieth percentile. Shape: a list of names (none: all), returns 0, or 2 for an unknown name. Units: milliseconds.
+    Raises as `measure`. Source: this project.
+    """
     import nbformat
 
     unknown = [name for name in names if name not in EXPLORERS]

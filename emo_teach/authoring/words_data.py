@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .. import _inputs
 from ..datafiles import data_path
 
 KINDS = ("synonym", "antonym", "inflection", "case")
@@ -35,7 +36,7 @@ def _entries(text, source):
 def parse_word_list(text):
     """Return each word of a word list with its categories, both in the order in which they first appear.
 
-    Shape: `text` holds lines `category: word word ...`; returns a dict, word -> tuple of categories. Units: none.
+    Formula: none. Shape: `text` holds lines `category: word word ...`; returns a dict, word -> tuple of categories. Units: none.
     Raises ValueError, naming the line, for a malformed line, a word that is not plain letters, or a word that stands
     twice in one category. Source: the format of data/word_list.txt.
 
@@ -56,7 +57,7 @@ def parse_word_list(text):
 def parse_relation_list(text, words):
     """Return the pairs of a relation list, in its order.
 
-    Shape: `text` holds lines `kind: first/other/other ...`, `words` is any container of the words allowed; returns a
+    Formula: none. Shape: `text` holds lines `kind: first/other/other ...`, `words` is any container of the words allowed; returns a
     list of (kind, first, other). Units: none.
     Raises ValueError, naming the line, for an unknown kind, a word outside `words`, a word paired with itself, a pair
     that stands twice under one kind, or a case pair that differs in more than its case.
@@ -96,7 +97,7 @@ def _group_pairs(group, kind, words, where):
 def token_ids(words, vocabulary):
     """Return the token of each word with a space in front of it.
 
-    Shape: `words` k strings, `vocabulary` V strings; returns a list of k integers in [0, V). Units: none.
+    Formula: none. Shape: `words` k strings, `vocabulary` V strings; returns a list of k integers in [0, V). Units: none.
     Raises ValueError listing all words that are not a single token.
     Source: GPT-2's byte-level vocabulary, which writes a space as the letter of `SPACE`.
 
@@ -113,7 +114,7 @@ def token_ids(words, vocabulary):
 def read_gguf(path, words):
     """Read the tokens and the embedding rows of some words from a GGUF file.
 
-    Shape: `words` k strings; returns (k token ids, embedding (k, d) float32). Units: none; the rows are dequantised.
+    Formula: none. Shape: `words` k strings; returns (k token ids, embedding (k, d) float32). Units: none; the rows are dequantised.
     Raises ValueError when the file is absent or is not GGUF, has no `token_embd.weight`, has an output head of its own
     (`output.weight`: the rows would not be the head's), or lacks a word.
     Source: the GGUF format as the `gguf` package reads it.
@@ -159,18 +160,21 @@ def _text(given, name):
 def build(gguf_path, out, word_list=None, relation_list=None):
     """Write words.safetensors, words.csv and relations.csv into a folder; on an error nothing is written.
 
-    Shape: writes `embedding` (n, d) float16 and n rows `word,token_id,categories` in the order of the word list; the
+    Formula: none. Shape: writes `embedding` (n, d) float16 and n rows `word,token_id,categories` in the order of the word list; the
     lists are texts, by default those of data/. Returns a dict, file name -> size in bytes. Units: none.
-    Raises ValueError for whatever is wrong with the lists or the GGUF file. Source: data/README.md.
+    Raises ValueError for whatever is wrong with the lists or the GGUF file, embeddings beyond float16 included. Source: data/README.md.
     """
     from safetensors.numpy import save
 
     categories = parse_word_list(_text(word_list, "word_list.txt"))
     relations = parse_relation_list(_text(relation_list, "relation_list.txt"), categories)
     tokens, embedding = read_gguf(gguf_path, list(categories))
+    with np.errstate(over="ignore"):
+        half = embedding.astype(np.float16)
+    _inputs.finite("embedding in float16", half)
     rows = [(word, token, " ".join(names)) for token, (word, names) in zip(tokens, categories.items(), strict=True)]
     files = {
-        "words.safetensors": save({"embedding": embedding.astype(np.float16)}),
+        "words.safetensors": save({"embedding": half}),
         "words.csv": _csv_bytes(("word", "token_id", "categories"), rows),
         "relations.csv": _csv_bytes(("kind", "a", "b"), relations),
     }
@@ -179,7 +183,11 @@ def build(gguf_path, out, word_list=None, relation_list=None):
 
 
 def main(argv=None):
-    """Run the build from the command line."""
+    """Run the build from the command line.
+
+    Formula: none. Shape: a list of strings (by default the command line's), returns None. Units: bytes.
+    Raises SystemExit from argparse; else as `build`. Source: this project.
+    """
     parser = argparse.ArgumentParser("python -m emo_teach.authoring.words_data", description=__doc__.splitlines()[0])
     parser.add_argument("--gguf", required=True, help="the GGUF file with the weights")
     parser.add_argument("--out", required=True, help="the folder to write to")

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .. import _inputs
+
 LESSONS = ("01", "02", "03", "04", "05")
 EXERCISES = {}
 
@@ -40,7 +42,11 @@ class Result:
 
 
 def exercise(name, label):
-    """Register a checker under the exercise's number. Use as a decorator; a number is given once only."""
+    """Register a checker under the exercise's number. Use as a decorator; a number is given once only.
+
+    Formula: none. Shape: strings such as "03.2" and "A4"; returns a decorator, which returns the checker as it was. Units: none.
+    Raises ValueError, from the decorator, when the number is taken. Source: this project.
+    """
 
     def register(checker):
         if name in EXERCISES:
@@ -59,17 +65,18 @@ def _load():
 def run(name, answer, seed=0):
     """Check an answer on random inputs and say what is likely wrong with it.
 
-    Formula: that of the exercise. Shape: `answer` is what the exercise asks for, a function as a rule; returns a `Result`. Units: those of the exercise.
-    Raises ValueError for an unknown exercise. An answer that fails, raises or changes its input gives a `Result` with status "failed"; one that
-    raises NotImplementedError gives "not attempted".
+    Formula: that of the exercise. Shape: `answer` is what the exercise asks for, as a rule a function; returns a `Result`.
+    Units: those of the exercise.
+    Raises ValueError for an unknown exercise or a seed that is not an integer of at least 0. An answer that fails, raises or changes its
+    input gives a `Result` with status "failed"; one that raises NotImplementedError gives "not attempted".
     Source: this project.
     """
     _load()
-    if name not in EXERCISES:
+    if not isinstance(name, str) or name not in EXERCISES:
         raise ValueError(f"there is no exercise {name!r}; there are {', '.join(sorted(EXERCISES))}")
-    found = EXERCISES[name]
+    found, rng = EXERCISES[name], np.random.default_rng(_inputs.count("seed", seed, low=0))
     try:
-        found.checker(answer, np.random.default_rng(seed))
+        found.checker(answer, rng)
     except NotImplementedError:
         return Result(name, "not attempted", "not attempted yet")
     except Wrong as wrong:
@@ -80,7 +87,12 @@ def run(name, answer, seed=0):
 
 
 def ask(answer, *args):
-    """Call an answer on copies of the arguments; complain when it changes one of them or returns nothing."""
+    """Call an answer on copies of the arguments; complain when it changes one of them or returns nothing.
+
+    Formula: none. Shape: returns what the answer returns. Units: those of the exercise.
+    Raises `Wrong` for an answer that is no function, returns None or changes an array in place; what the answer itself raises passes through.
+    Source: this project.
+    """
     if not callable(answer):
         raise Wrong(f"expected a function, got {type(answer).__name__}")
     copies = [np.array(a) if isinstance(a, np.ndarray) else a for a in args]
@@ -94,10 +106,14 @@ def ask(answer, *args):
 
 
 def as_array(value, shape, what="the result"):
-    """The value as a float array of the expected shape, or a complaint."""
+    """The value as a float array of the expected shape, or a complaint.
+
+    Formula: none. Shape: returns float64 of the given `shape`. Units: those of the value.
+    Raises `Wrong` when the value is not made of numbers or has another shape. Source: this project.
+    """
     try:
-        array = np.asarray(value, dtype=float)
-    except (TypeError, ValueError):
+        array = _inputs.as_floats(what, value)
+    except ValueError:
         raise Wrong(f"{what} is not made of numbers: {type(value).__name__}") from None
     if array.shape != shape:
         raise Wrong(f"{what} has shape {array.shape}, expected {shape}")
@@ -105,7 +121,11 @@ def as_array(value, shape, what="the result"):
 
 
 def close(value, right, tolerance=1e-8):
-    """True when value equals right within an absolute and relative tolerance; infinities must match."""
+    """True when value equals right within an absolute and relative tolerance; infinities must match.
+
+    Formula: `|value - right| <= tolerance (1 + |right|)`, elementwise. Shape: any, and the same for both; returns a bool. Units: those of the values.
+    Raises numpy's ValueError or TypeError for what is no number. Source: numpy's `allclose`.
+    """
     value, right = np.asarray(value, float), np.asarray(right, float)
     return value.shape == right.shape and bool(np.allclose(value, right, rtol=tolerance, atol=tolerance))
 
@@ -114,6 +134,9 @@ def compare(value, right, mistakes, otherwise, tolerance=1e-8):
     """Pass when value is right; else raise `Wrong`, naming the first known mistake whose value was given.
 
     `mistakes` is a list of (value that the mistake gives, what to say).
+
+    Formula: that of `close`. Shape: `value` like `right`; returns None. Units: those of the values.
+    Raises `Wrong` when the value is not right, has another shape or is not made of numbers. Source: this project.
     """
     value = as_array(value, np.shape(right))
     if close(value, right, tolerance):

@@ -3,19 +3,20 @@
 import numpy as np
 
 from .. import divergences
-from .core import Wrong, ask, compare, exercise
+from .core import Wrong, as_array, ask, compare, exercise
 
 
 def _pairs(rng, rounds=5):
-    """Label and model pairs: random ones, then a label with zeros."""
+    """Label and model pairs: random ones, then a label with zeros, then a zero that the model shares."""
     for n in rng.integers(2, 8, rounds):
         yield rng.dirichlet(np.ones(n)), rng.dirichlet(np.ones(n))
     yield np.array([0.0, 1.0, 0.0]), np.array([0.2, 0.5, 0.3])
+    yield np.array([0.6, 0.4, 0.0]), np.array([0.3, 0.7, 0.0])
 
 
 @exercise("01.1", "A2")
 def cross_entropy(answer, rng):
-    """`answer(tau, p)` is the cross-entropy in nats, right where tau has zeros."""
+    """`answer(tau, p)` is the cross-entropy in nats, right where tau has zeros, and infinite where p alone has one."""
     for tau, p in _pairs(rng):
         right = float(divergences.cross_entropy(tau, p))
         mistakes = [
@@ -25,13 +26,21 @@ def cross_entropy(answer, rng):
             (float(divergences.cross_entropy(p, tau)), "label and model are swapped: tau weighs, p is inside the logarithm"),
             (float(divergences.kl(tau, p)), "that is KL: it has the entropy of tau taken off already"),
         ]
-        compare(ask(answer, tau, p), right, mistakes, "the value is off: compare with A2 on paper for tau = (1, 0)")
+        with np.errstate(divide="ignore", invalid="ignore"):  # the verdict says it better than a warning
+            value = ask(answer, tau, p)
+        if np.isnan(as_array(value, ())):
+            raise Wrong("nan where label and model are both 0: that term is 0, so keep it away from the logarithm")
+        compare(value, right, mistakes, "the value is off: compare with A2 on paper for tau = (1, 0)")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = float(as_array(ask(answer, np.array([0.5, 0.5]), np.array([1.0, 0.0])), ()))
+    if value != np.inf:
+        raise Wrong(f"the model rules out what the label wants: the loss is infinite, not {value + 0.0:.4g}; mask where tau is 0, clip nothing")
 
 
 @exercise("01.2", "A2")
 def smooth(answer, rng):
     """`answer(target, n, epsilon)` is the smoothed label: (1 - epsilon) on top of epsilon / n everywhere."""
-    for n in (2, 3, 7):
+    for n in (3, 2, 7):  # 3 first: at n = 2 some mistakes look alike
         target, epsilon = int(rng.integers(n)), float(rng.uniform(0.05, 0.4))
         one_hot = np.eye(n)[target]
         right = (1 - epsilon) * one_hot + epsilon / n
@@ -41,6 +50,8 @@ def smooth(answer, rng):
             (one_hot, "that is the hard label: epsilon has no effect"),
             (one_hot * (1 - epsilon) + epsilon, "the mass epsilon is shared by n tokens: each gets epsilon / n"),
             (one_hot + epsilon / n, "it sums to more than 1: the target keeps only 1 - epsilon of its mass"),
+            (np.where(one_hot > 0, 1 - epsilon, epsilon), "the mass epsilon is shared by n tokens: each gets epsilon / n"),
+            (np.where(one_hot > 0, 1 - epsilon, epsilon / n), "it sums to less than 1: the target, one of the n, gets epsilon / n back"),
             (others, "you share epsilon among the *other* tokens only: a common variant, but here all n get a share, the target too"),
         ]
         compare(value, right, mistakes, "the label is off: does it sum to 1, and do all wrong tokens get the same?")

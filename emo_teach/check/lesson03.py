@@ -24,6 +24,10 @@ def marginal_constraints(answer, rng):
             raise Wrong("return two things: A_eq and b_eq")
         if np.shape(value[0]) == (n, n * n):
             raise Wrong("A_eq has only n rows: piles *and* holes give conditions")
+        if np.shape(value[0]) == (2 * n - 1, n * n):
+            raise Wrong("A_eq has 2n - 1 rows: one condition follows from the others, but the exercise asks for all 2n")
+        if np.shape(value[0]) == (6, 9) and n != 3:
+            raise Wrong(f"A_eq is made for three tokens, but p and tau have {n}: build it for any n")
         matrix = as_array(value[0], (2 * n, n * n), "A_eq")
         right_side = as_array(value[1], (2 * n,), "b_eq")
         rows = np.array([[k // n == i for k in range(n * n)] for i in range(n)], float)
@@ -61,6 +65,10 @@ def _claims(rng, n):
         False,
         "you accept prices that break the limit u_i + v_j <= cost_ij in cells without mass (feasibility)",
     )
+    # An unused cell made tight: the cost falls to the price, no further, so the proof stands.
+    touching, (i, j) = cost.copy(), np.argwhere(plan == 0)[0]
+    touching[i, j] = u[i] + v[j]
+    yield plan, u, v, touching, True, "you reject a proof with a tight cell that is not in use: allowed, only cells that carry mass *must* be tight"
     # One cell in use is slack although all others are tight.
     spread = cost.copy()
     i, j = np.unravel_index(np.argmax(plan), plan.shape)

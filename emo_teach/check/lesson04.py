@@ -79,13 +79,13 @@ def product_bound(answer, rng):
 def _medoid_case(rng):
     """Label and cost for which the medoid and the usual mistakes are all different tokens."""
     while True:
-        n = int(rng.integers(6, 10))
+        n = int(rng.integers(7, 11))
         tau, cost = rng.dirichlet(np.ones(n)), _cost(rng, n)
         tau[rng.choice(n, 3, replace=False)] = 0
         tau /= tau.sum()
         mean = cost @ tau
         support = int(np.where(tau > 0, mean, np.inf).argmin())
-        found = [int(mean.argmin()), support, int(tau.argmax()), int((tau @ cost).argmin()), int(mean.argmax())]
+        found = [int(mean.argmin()), support, int(tau.argmax()), int((tau @ cost).argmin()), int(mean.argmax()), int(cost.mean(1).argmin())]
         if len(set(found)) == len(found):
             return tau, cost, found
 
@@ -98,6 +98,7 @@ def medoid(answer, rng):
         "that is the mode of tau: it ignores `cost`",
         "you averaged over the wrong index: the model moves *from* i to the labels, `cost[i, :] @ tau`",
         "that is the worst token: you want the smallest mean cost",
+        "you averaged evenly over all tokens: weigh column j of the cost with tau_j",
     )
     for _ in range(4):
         tau, cost, (right, *wrong) = _medoid_case(rng)

@@ -19,6 +19,7 @@ def cosine_cost(answer, rng):
         right = costs.cosine(embedding)
         dots, lengths = embedding @ embedding.T, np.linalg.norm(embedding, axis=1)
         columns = embedding / np.linalg.norm(embedding, axis=0)
+        sums = embedding / abs(embedding).sum(1, keepdims=True)
         mistakes = [
             (1 - right, "that is the cosine itself: the cost of a token to itself must be 0, not 1"),
             (1 - dots, "the lengths are still in it: divide each row by its own length first"),
@@ -29,8 +30,11 @@ def cosine_cost(answer, rng):
             (2 * right, "twice too large: that is the squared chord |ê_i - ê_j|²"),
             (np.sqrt(2 * right), "that is the chord, a distance that ranks pairs alike: the cost is half its square"),
             (costs.angle(embedding), "that is the angle itself: take 1 minus its cosine"),
+            (1 - sums @ sums.T, "you divided by the sum of the sizes: a length is the root of the sum of squares"),
+            (np.minimum(right, 1), "you cut the cost off at 1: opposite directions are the farthest, with cost 2"),
         ]
-        compare(ask(answer, embedding), right, mistakes, "the cost is off: compare with the example of the lesson, where it is 0.2, 1 and 0.4")
+        otherwise = "the cost is off: compare with the example of the lesson, where it is 0.2, 1 and 0.4"
+        compare(ask(answer, embedding), right, mistakes, otherwise, tolerance=1e-7)  # roots and arccos make 1e-8 of 1e-16 on the diagonal
 
 
 @exercise("05.2", "D3")
@@ -40,12 +44,15 @@ def lower_bound(answer, rng):
         embedding, p, tau = _rows(rng, n, d), rng.dirichlet(np.ones(n)), rng.dirichlet(np.ones(n))
         right = float(transport.jensen_bound(p, tau, embedding))
         m_p, m_tau = transport.mean_direction(p, embedding), transport.mean_direction(tau, embedding)
+        raw_p, raw_tau = (q @ embedding / np.linalg.norm(q @ embedding) for q in (p, tau))
         cosine = m_p @ m_tau / np.linalg.norm(m_p) / np.linalg.norm(m_tau)
         mistakes = [
             (2 * right, "the half is missing: 1 - cos is half the squared chord"),
             (np.sqrt(2 * right), "that is the distance of the means: square it and halve it"),
             (np.sqrt(right / 2), "that is half the distance of the means: it is the square that is halved"),
             (0.5 * (((p - tau) @ embedding) ** 2).sum(), "the rows are not normalised: average directions, not embeddings"),
+            (1 - raw_p @ raw_tau, "first every row is normalised, then the average is taken, and left as it is"),
+            (-right, "the sign is reversed: half a squared length is never negative"),
             (1 - cosine, "you normalised the means: how short they are is what the bound is about"),
             (float(1 - m_p @ m_tau), "that is the upper bound 1 - <m_p, m_tau>: compare the means with each other instead"),
             (transport.emd(p, tau, costs.cosine(embedding)).value, "that is the exact distance: the bound needs no solver"),
@@ -55,7 +62,7 @@ def lower_bound(answer, rng):
 
 def _triangles(rng):
     """Costs that break the inequality, the first with its middle token in front; then a metric."""
-    yield np.array([[0.0, 0.2, 0.5], [0.2, 0.0, 1.1], [0.5, 1.1, 0.0]])
+    yield np.array([[0.0, 0.2, 0.5], [0.2, 0.0, 1.2], [0.5, 1.2, 0.0]])
     for n in (4, 6):
         yield costs.cosine(_rows(rng, n, 2))
     yield costs.chord(_rows(rng, 5, 3))

@@ -10,10 +10,12 @@ from . import kit
 TOKENS = ("Monday", "Tuesday", "banana")
 CONTROLS = (
     kit.Slider("tau_monday", "label τ: Monday", 0.7, 0.0, 1.0, 0.05),
-    kit.Slider("tau_tuesday", "Tuesday's share of the rest", 0.8, 0.0, 1.0, 0.05),
+    kit.Slider("tau_tuesday", "τ: Tuesday's share of rest", 0.8, 0.0, 1.0, 0.05),
     kit.Slider("p_monday", "model p: Monday", 0.5, 0.01, 0.98, 0.01),
-    kit.Slider("p_tuesday", "Tuesday's share of the rest", 0.5, 0.02, 0.98, 0.02),
+    kit.Slider("p_tuesday", "p: Tuesday's share of rest", 0.5, 0.02, 0.98, 0.02),
 )
+
+HEIGHTS = (3.0, 9.0)  # nats at the top of the axes; the second where CE would leave the first
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,11 @@ def _three(first, share):
 
 
 def compute(tau_monday, tau_tuesday, p_monday, p_tuesday):
-    """Label, model, entropy, KL and CE for one setting of the sliders; all values in nats."""
+    """Label, model, entropy, KL and CE for one setting of the sliders; all values in nats.
+
+    Formula: A2 and A3, `CE(tau, p) = H(tau) + KL(tau||p)`. Shape: four numbers in [0, 1]; returns `Data`, tau and p (3,), curves (98,).
+    Units: nats. Raises ValueError for numbers that make tau or p no distribution. Source: https://spaces.ac.cn/archives/9797.
+    """
     tau, p = _three(tau_monday, tau_tuesday), _three(p_monday, p_tuesday)
     sweep = np.linspace(0.01, 0.98, 98)
     models = np.stack([sweep, (1 - sweep) * p_tuesday, (1 - sweep) * (1 - p_tuesday)], axis=-1)
@@ -54,36 +60,48 @@ def compute(tau_monday, tau_tuesday, p_monday, p_tuesday):
 class CeKlPicture(kit.Picture):
     """Left: label and model. Middle: the stack H + KL = CE. Right: CE and KL as p moves, one constant apart."""
 
-    size = (8.4, 3.3)
+    size = (7.8, 3.3)
 
     def build(self):
         bars, stack, curves = self.figure.subplots(1, 3, width_ratios=[1.15, 0.75, 1.4])
         x = np.arange(3)
         self.tau_bars = [self.live(b) for b in bars.bar(x - 0.2, np.zeros(3), 0.38, color=kit.COLOURS["tau"], label="label τ")]
         self.p_bars = [self.live(b) for b in bars.bar(x + 0.2, np.zeros(3), 0.38, color=kit.COLOURS["p"], label="model p")]
-        bars.set(xticks=x, xticklabels=TOKENS, ylim=(0, 1.02), ylabel="probability", title="label and model")
-        bars.legend(loc="upper right", fontsize=9)
+        bars.set(xticks=x, xticklabels=TOKENS, ylim=(0, 1.18), yticks=np.linspace(0, 1, 6), ylabel="probability", title="label and model")
+        bars.legend(loc="upper left", fontsize=9, ncols=2, columnspacing=1, borderaxespad=0.2)  # above the tallest bar
         (h,) = stack.bar([0], [0], 0.5, color=kit.COLOURS["cost"])
         (k,) = stack.bar([0], [0], 0.5, color=kit.COLOURS["ce"])
         self.h_bar, self.k_bar = self.live(h), self.live(k)
         self.h_text, self.k_text, self.ce_text = (self.live(stack.text(0, 0, "", ha="center", va="center", fontsize=9)) for _ in range(3))
-        stack.set(xlim=(-0.7, 0.7), ylim=(0, 3), xticks=[], ylabel="nats", title="H(τ) + KL = CE")
+        stack.set(xlim=(-0.7, 0.7), xticks=[], ylabel="nats", title="H(τ) + KL = CE")
         (ce,) = curves.plot([], [], color=kit.COLOURS["ce"], lw=2, label="CE(τ, p)")
         (kl,) = curves.plot([], [], color=kit.COLOURS["ce"], lw=2, ls="--", label="KL(τ‖p)")
         (gap,) = curves.plot([], [], color=kit.COLOURS["cost"], lw=6, solid_capstyle="butt")
         (dots,) = curves.plot([], [], "o", color=kit.COLOURS["ink"], ms=5)
         self.ce, self.kl, self.gap, self.dots = (self.live(line) for line in (ce, kl, gap, dots))
-        curves.set(xlim=(0, 1), ylim=(0, 3), xlabel="p(Monday)", ylabel="nats", title="same shape, H(τ) apart")
+        curves.set(xlim=(0, 1), xlabel="p(Monday)", ylabel="nats", title="same shape, H(τ) apart")
         curves.legend(loc="upper center", fontsize=9, ncols=2)
+        self.stack, self.curves_axes, self.top = stack, curves, None
+        self._reach(HEIGHTS[0])
+
+    def _reach(self, top):
+        """Let the two axes in nats end at `top`; their labels stay of one width, and so the layout."""
+        if top != self.top:
+            self.top = top
+            for axes in (self.stack, self.curves_axes):
+                axes.set_ylim(0, top)
+                axes.set_yticks(ticks := np.linspace(0, top, 7), [f"{tick:.1f}" for tick in ticks])
+            self.stale()
 
     def update(self, data):
         for bar, height in zip([*self.tau_bars, *self.p_bars], [*data.tau, *data.p], strict=True):
             bar.set_height(height)
+        self._reach(HEIGHTS[data.cross_entropy > 0.9 * HEIGHTS[0]])
         self.h_bar.set_height(data.entropy)
         self.k_bar.set(y=data.entropy, height=data.kl)
         self.h_text.set(position=(0.48, data.entropy / 2), text=f"H\n{data.entropy:.2f}", visible=data.entropy > 0.02)
         self.k_text.set(position=(-0.48, data.entropy + data.kl / 2), text=f"KL\n{data.kl:.2f}")
-        self.ce_text.set(position=(0, min(data.cross_entropy + 0.12, 2.9)), text=f"CE = {data.cross_entropy:.2f}")
+        self.ce_text.set(position=(0, data.cross_entropy + 0.04 * self.top), text=f"CE = {data.cross_entropy:.2f}")
         self.ce.set_data(data.sweep, data.ce_curve)
         self.kl.set_data(data.sweep, data.kl_curve)
         self.gap.set_data([data.p[0]] * 2, [data.kl, data.cross_entropy])
@@ -98,17 +116,27 @@ class CeKlPicture(kit.Picture):
 
 
 def draw(data):
-    """The picture of `compute`'s data."""
+    """The picture of `compute`'s data.
+
+    Formula: none. Shape: `compute`'s `Data`, returns a `kit.Picture`. Units: as `compute`. Raises nothing for such data. Source: this project.
+    """
     return CeKlPicture(data)
 
 
 def explorer(**settings):
-    """The widget; any control's start can be given by name, for instance `explorer(tau_monday=1.0)`."""
+    """The widget; any control's start can be given by name, for instance `explorer(tau_monday=1.0)`.
+
+    Formula: as `compute`. Shape: settings by name, returns an ipywidgets box. Units: as `compute`.
+    Raises ValueError for an unknown setting or a value that its control cannot take. Source: this project.
+    """
     return kit.tie(compute, draw, CONTROLS, settings)
 
 
 def panel():
-    """Static small multiples for three labels (hard, smoothed, soft): (figure, alt text)."""
+    """Static small multiples for three labels (hard, smoothed, soft): (figure, alt text).
+
+    Formula: as `compute`. Shape: returns (matplotlib figure, string). Units: as `compute`. Raises nothing. Source: this project.
+    """
     labels = ((1.0, 0.5, "hard label"), (0.9, 0.5, "smoothed label"), (0.6, 0.9, "soft label"))
     figure = kit.new_figure(8.4, 2.7)
     said = []

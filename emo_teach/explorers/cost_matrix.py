@@ -37,12 +37,12 @@ TARGETS = (
 )
 EXAMPLES = {f"{target} ({group})": (target, tuple(GROUPS[group].split())) for target, group in TARGETS}
 CONTROLS = (
-    kit.Choice("example", "target (among)", "Monday (days and fruit)", tuple(EXAMPLES)),
+    kit.Choice("example", "target (and group)", "Monday (days and fruit)", tuple(EXAMPLES)),
     kit.Slider("temperature", "temperature of p", 1.0, 0.3, 4.0, 0.1),
-    kit.Slider("near", "moved to the nearest", 0.2, 0.0, 0.45, 0.05),
-    kit.Slider("far", "moved to the farthest", 0.1, 0.0, 0.45, 0.05),
-    kit.Slider("power", "power of cosine cost", 1.0, 0.25, 4.0, 0.25),
-    kit.Slider("weight", "0/1 to cosine cost", 1.0, 0.0, 1.0, 0.05),
+    kit.Slider("near", "mass to the nearest word", 0.2, 0.0, 0.45, 0.05),
+    kit.Slider("far", "mass to the farthest word", 0.1, 0.0, 0.45, 0.05),
+    kit.Slider("power", "power of the cosine cost", 1.0, 0.25, 4.0, 0.25),
+    kit.Slider("weight", "0: 0/1 cost, 1: cosine", 1.0, 0.0, 1.0, 0.05),
 )
 DARKEST = 1.2  # the cost drawn black
 VALUES = (
@@ -81,7 +81,13 @@ def _model(nearness, seed, temperature, near, far):
 
 
 def compute(example, temperature, near, far, power, weight):
-    """Cost, model, plan, values and gradients for one setting; costs have no unit, cross-entropy is in nats."""
+    """Cost, model, plan, values and gradients for one setting; costs have no unit, cross-entropy is in nats.
+
+    Formula: A8 to a power, blended with A7's cost; A1; EMO by A5 and EMD by A4; gradients `p - onehot` and D1, `p_j (c_jt - L)`.
+    Shape: one of `EXAMPLES`, five numbers; returns `Data`, cost and plan (n, n), p and gradients (n,). Units: cross-entropy in nats, all else none.
+    Raises ValueError for an unknown example, a weight outside [0, 1], and numbers that make p no distribution or the cost infinite.
+    Source: Ren et al., EMO (arXiv 2310.04691); data/README.md for the words.
+    """
     if example not in EXAMPLES:
         raise ValueError(f"example = {example!r} must be one of {', '.join(EXAMPLES)}")
     target, group = EXAMPLES[example]
@@ -105,12 +111,18 @@ def compute(example, temperature, near, far, power, weight):
 
 
 def strength(gradient):
-    """How much is pulled up in all, which is as much as is pushed down: half the sum of a logit gradient's sizes."""
+    """How much is pulled up in all, which is as much as is pushed down: half the sum of a logit gradient's sizes.
+
+    Formula: `½ sum_j |g_j|`. Shape: (n,), returns a float. Units: those of the gradient. Raises nothing. Source: this project.
+    """
     return float(np.abs(gradient).sum() / 2)
 
 
 def push(gradient):
-    """Each word's share of a descent step on the logits, (n,): the shares pulled up sum to 1, those pushed down to -1."""
+    """Each word's share of a descent step on the logits, (n,): the shares pulled up sum to 1, those pushed down to -1.
+
+    Formula: `-g_j / (½ sum_i |g_i|)`, and 0 for a gradient of 0. Shape: (n,), returns (n,). Units: none. Raises nothing. Source: this project.
+    """
     total = strength(gradient)
     return -gradient / total if total > 0 else np.zeros_like(gradient)
 
@@ -118,7 +130,7 @@ def push(gradient):
 class CostMatrixPicture(kit.Picture):
     """Above: the values. Left: cost matrix and plan. Middle: p and what each word adds to EMO. Right: where the two gradients push the logits."""
 
-    size = (9.0, 4.8)
+    size = (8.4, 4.9)
 
     def build(self):
         self.words = None
@@ -129,10 +141,14 @@ class CostMatrixPicture(kit.Picture):
         model, pushes = (self.figure.add_subplot(grid[1, k], sharey=self.matrix) for k in (1, 2))
         cells, outline = _matrix(self.matrix, np.zeros((n, n)))
         self.cells, self.outline = self.live(cells), self.live(outline)
-        self.matrix.set_title(f"cost (white 0, black {DARKEST:g}); ● the plan")
+        self.matrix.set_title(f"cost: white 0, black {DARKEST:g}\nframe: to the target; green: plan")
         self.plan = self.live(self.matrix.scatter(np.zeros(n), np.arange(n), color=kit.COLOURS["plan"], edgecolor="white", lw=0.8, label="plan"))
         self.p_bars, self.cost_bars = ([self.live(bar) for bar in bars] for bars in _model_bars(model, n))
         self.ce_bars, self.emo_bars = ([self.live(bar) for bar in bars] for bars in _push_bars(pushes, n))
+        model.set_title("model p\nand what it adds to EMO")
+        pushes.set_title("push on logits, in shares\n ")
+        above = {"transform": pushes.transAxes, "fontsize": kit.STYLE["axes.titlesize"], "va": "bottom"}
+        self.headline = self.live(pushes.text(0, 1.02, "", **above))  # the second line of that title
         self.border = self.live(pushes.plot([-1.2, 1.2], [0, 0], "--", color=kit.COLOURS["cost"], lw=1.2, label="above: cheaper than EMO")[0])
         for axes in (model, pushes):
             axes.tick_params(axis="y", labelleft=False, length=0)
@@ -170,8 +186,10 @@ class CostMatrixPicture(kit.Picture):
             for bar, width in zip(bars, widths, strict=True):
                 bar.set_width(width)
         self.border.set_ydata([data.lifted - 0.5] * 2)
+        self.headline.set_text(f"words up: CE 1, EMO {data.lifted}")
         for name, text in self.numbers.items():
-            text.set_text(f"{data.values[name]:.1g}" if name == "difference" else f"{data.values[name]:.3f}")
+            equal = name == "difference" and abs(data.values[name]) < 1e-12
+            text.set_text(f"0{' (rounding)' * bool(data.values[name])}" if equal else f"{data.values[name]:.3f}")
 
     def alt(self, data):
         return _said(data)
@@ -226,17 +244,27 @@ def _lesson(data):
 
 
 def draw(data):
-    """The picture of `compute`'s data."""
+    """The picture of `compute`'s data.
+
+    Formula: none. Shape: `compute`'s `Data`, returns a `kit.Picture`. Units: as `compute`. Raises nothing for such data. Source: this project.
+    """
     return CostMatrixPicture(data)
 
 
 def explorer(**settings):
-    """The widget; any control's start can be given by name, for instance `explorer(example="happy (feelings)")`."""
+    """The widget; any control's start can be given by name, for instance `explorer(example="happy (feelings)")`.
+
+    Formula: as `compute`. Shape: settings by name, returns an ipywidgets box. Units: as `compute`.
+    Raises ValueError for an unknown setting or a value that its control cannot take. Source: this project.
+    """
     return kit.tie(compute, draw, CONTROLS, settings)
 
 
 def panel():
-    """Static small multiples: one mistake near, far, and near under the 0/1 cost, with the model and the two pushes: (figure, alt text)."""
+    """Static small multiples: one mistake near, far, and near under the 0/1 cost, with the model and the two pushes: (figure, alt text).
+
+    Formula: as `compute`. Shape: returns (matplotlib figure, string). Units: as `compute`. Raises nothing. Source: this project.
+    """
     example = CONTROLS[0].value
     cases = (("near mistake", 0.3, 0.0, 1.0), ("far mistake", 0.0, 0.3, 1.0), ("near, 0/1 cost", 0.3, 0.0, 0.0))
     figure = kit.new_figure(8.8, 5.6)
@@ -254,7 +282,7 @@ def panel():
                 axes = grid[k // 3, 0]
                 _matrix(axes, data.cost)
                 _name(axes, data.words)
-                axes.set_title("0/1 cost" if weight == 0 else "cosine cost")
+                axes.set_title(f"{'0/1' if weight == 0 else 'cosine'} cost\nframe: to the target")
             said.append(f"{name}: {_lesson(data)}")
         for axes in grid[:, 1:].flat:
             axes.set_yticks(range(n), [""] * n)

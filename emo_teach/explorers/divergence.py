@@ -70,7 +70,13 @@ def _curve(generator, p, sweep):
 
 
 def compute(first, second, alpha, log10_p, tuesday):
-    """Values and pulls of three divergences for the label Monday, and how far the values move with Tuesday's share (not at all)."""
+    """Values and pulls of three divergences for the label Monday, and how far the values move with Tuesday's share (not at all).
+
+    Formula: D10, `p_t f(1/p_t) + (1 - p_t) f(0)` and its slope on the target's logit, for two generators and Cressie-Read's of order alpha.
+    Shape: two names of `NAMES`, three numbers; returns `Data`, p (3,), curves (80,). Units: nats for KL, reverse KL and JS, else none.
+    Raises ValueError for an unknown name, a p that is no distribution or gives Monday nothing, and an alpha that is not finite.
+    Source: https://spaces.ac.cn/archives/9797; D10 in this project's `appendix_derivations`.
+    """
     for key, name in (("first", first), ("second", second)):
         if name not in divergences.GENERATORS:
             raise ValueError(f"{key} = {name!r} must be one of {', '.join(NAMES)}")
@@ -102,7 +108,7 @@ def _label_axes(values, pulls):
 class DivergencePicture(kit.Picture):
     """Top: value and pull against p_t. Bottom: the three tokens, and the numbers at the current p."""
 
-    size = (8.6, 4.9)
+    size = (8.3, 4.9)
 
     def build(self):
         grid = self.figure.add_gridspec(2, 1, height_ratios=[1.9, 1.0])
@@ -136,19 +142,19 @@ class DivergencePicture(kit.Picture):
         axes.set(xlim=(0, 1), ylim=(0, 5))
         axes.set_axis_off()
         self.samples, self.rows = [], []
-        for x, text in ((0.37, "value"), (0.525, "gradient"), (0.55, "as p(Monday) → 0")):
+        for x, text in ((0.385, "value"), (0.525, "gradient"), (0.55, "as p(Monday) → 0")):
             axes.text(x, 4.3, text, fontsize=9, color=kit.COLOURS["cost"], ha="left" if x == 0.55 else "right")
         for slot in range(3):
             y = 3.3 - slot
             self.samples.append(self.live(axes.plot([0.0, 0.05], [y + 0.2] * 2, STYLES[slot], lw=2.4)[0]))
-            places = ((0.065, "left"), (0.37, "right"), (0.525, "right"), (0.55, "left"))
+            places = ((0.065, "left"), (0.385, "right"), (0.525, "right"), (0.55, "left"))
             row = [axes.text(x, y, "", ha=side, fontsize=9, in_layout=False) for x, side in places]
             # a menu changes the words of the first two rows, which then stand still: letters are what takes longest to draw
             for artist in row if slot == 2 else row[1:3]:
                 self.live(artist)
             self.rows.append(row)
-        axes.text(0, 0.1, "Over all splits of Tuesday and banana, relative change of the values:", fontsize=9, in_layout=False)
-        self.change = self.live(axes.text(0.81, 0.1, "", fontsize=9))
+        axes.text(0, 0.1, "However the rest is split, the values change by at most", fontsize=9, in_layout=False)
+        self.change = self.live(axes.text(0.685, 0.1, "", fontsize=9))
 
     def update(self, data):
         for slot, curve in enumerate(data.curves):
@@ -166,7 +172,7 @@ class DivergencePicture(kit.Picture):
         infinite = ", ".join(dict.fromkeys(c.name for c in data.curves if c.values is None))
         for note, text in zip(self.notes, (f"∞ at every p_t < 1: {infinite}", f"no gradient: {infinite}"), strict=True):
             note.set(text=text, visible=bool(infinite))
-        self.change.set_text(f"{data.change:.0g}")
+        self.change.set_text(f"{data.change:.0e} (rounding)" if 0 < data.change < 1e-12 else f"{data.change:.0g}")
 
     def _update_curve(self, slot, curve, sweep):
         colour, infinite = _colour(slot, curve.name), curve.values is None
@@ -178,7 +184,8 @@ class DivergencePicture(kit.Picture):
             line.set_color(colour)
         if slot < 2 and self.rows[slot][0].get_text() != curve.name:
             self.stale()
-        texts = (curve.name, "∞" if infinite else f"{curve.value:.4g}", pull, curve.verdict)
+        name = curve.name.replace("alpha", "α =")
+        texts = (name, "∞" if infinite else f"{curve.value:.3g}", pull, curve.verdict)
         for artist, text in zip(self.rows[slot], texts, strict=True):
             artist.set_text(text)
 
@@ -197,12 +204,19 @@ class DivergencePicture(kit.Picture):
 
 
 def draw(data):
-    """The picture of `compute`'s data."""
+    """The picture of `compute`'s data.
+
+    Formula: none. Shape: `compute`'s `Data`, returns a `kit.Picture`. Units: as `compute`. Raises nothing for such data. Source: this project.
+    """
     return DivergencePicture(data)
 
 
 def explorer(**settings):
-    """The widget; any control's start can be given by name, for instance `explorer(second="reverse KL")`."""
+    """The widget; any control's start can be given by name, for instance `explorer(second="reverse KL")`.
+
+    Formula: as `compute`. Shape: settings by name, returns an ipywidgets box. Units: as `compute`.
+    Raises ValueError for an unknown setting or a value that its control cannot take. Source: this project.
+    """
     return kit.tie(compute, draw, CONTROLS, settings)
 
 
@@ -215,7 +229,10 @@ GROUPS = (
 
 
 def panel():
-    """Static small multiples: value, pull, and one p_t with four splits of the rest: (figure, alt text)."""
+    """Static small multiples: value, pull, and one p_t with four splits of the rest: (figure, alt text).
+
+    Formula: as `compute`. Shape: returns (matplotlib figure, string). Units: as `compute`. Raises nothing. Source: this project.
+    """
     figure = kit.new_figure(8.6, 5.6)
     sweep, p_t = 10.0**GRID, 0.1
     with kit.rc_context(kit.STYLE):

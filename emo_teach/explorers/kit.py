@@ -8,6 +8,7 @@ import base64
 import html
 import io
 import sys
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,7 +55,11 @@ LABEL = {"description_width": "185px"}
 
 
 def new_figure(width=7.6, height=3.4):
-    """A white figure in the lessons' style, `width` x `height` inches, with no global state behind it."""
+    """A white figure in the lessons' style, `width` x `height` inches, with no global state behind it.
+
+    Formula: none. Shape: returns a matplotlib `Figure`. Units: inches of `DENSITY` pixels.
+    Raises matplotlib's ValueError for negative or infinite sizes. Source: this project.
+    """
     with rc_context(STYLE):
         figure = Figure(figsize=(width, height), dpi=DENSITY, layout="constrained")
     FigureCanvasAgg(figure)
@@ -67,7 +72,10 @@ def _image(png, alt, width):
 
 
 def as_html(figure, alt):
-    """The figure as one HTML `<img>` at print density; alt text is required and may not be blank."""
+    """The figure as one HTML `<img>` at print density; alt text is required and may not be blank.
+
+    Formula: none. Shape: returns a string. Units: none. Raises ValueError when `alt` is no text or blank. Source: this project.
+    """
     if not isinstance(alt, str) or not alt.strip():
         raise ValueError("alt is empty: say in words what the picture shows")
     buffer = io.BytesIO()
@@ -77,7 +85,10 @@ def as_html(figure, alt):
 
 
 def show(figure, alt):
-    """Display a matplotlib figure in a notebook with its alt text (and close it, if pyplot made it)."""
+    """Display a matplotlib figure in a notebook with its alt text (and close it, if pyplot made it).
+
+    Formula: none. Shape: returns None. Units: none. Raises as `as_html`. Source: this project.
+    """
     from IPython.display import HTML, display
 
     display(HTML(as_html(figure, alt)))
@@ -195,7 +206,7 @@ class Choice:
 
     def check(self, value):
         """ValueError when `value` is none of the options."""
-        if value not in self.options:
+        if not isinstance(value, Hashable) or value not in self.options:  # an array would answer for each of its entries
             raise ValueError(f"{self.name} = {value!r} is none of {', '.join(map(str, self.options))}")
 
 
@@ -207,19 +218,24 @@ def _slider_widgets(control, value):
     shared = {"value": value, "min": control.low, "max": control.high, "step": control.step}
     box = BoundedFloatText(description=control.label, style=LABEL, layout=Layout(width="265px"), **shared)
     slider = FloatSlider(readout=False, layout=Layout(width="165px"), **shared)
-    link((slider, "value"), (box, "value"))
+    # the slider steps up from its lowest value and gathers rounding: without this the box would read -1.99999
+    link((slider, "value"), (box, "value"), transform=(lambda value: round(value, 6), lambda value: value))
     return slider, HBox([box, slider])
 
 
 def _choice_widgets(control, value):
     from ipywidgets import Dropdown, HBox, Layout
 
-    menu = Dropdown(options=list(control.options), value=value, description=control.label, style=LABEL, layout=Layout(width="430px"))
+    menu = Dropdown(options=list(control.options), value=value, description=control.label, style=LABEL, layout=Layout(width="434px"))
     return menu, HBox([menu])
 
 
 def settings_for(controls, given):
-    """The controls' starting values with `given` put over them; an unknown name or a value that its control cannot take is refused."""
+    """The controls' starting values with `given` put over them; an unknown name or a value that its control cannot take is refused.
+
+    Formula: none. Shape: a sequence of `Slider` and `Choice`, a dictionary; returns a dictionary, name -> value. Units: those of the controls.
+    Raises ValueError, naming the setting. Source: this project.
+    """
     known = {control.name: control for control in controls}
     for name, value in given.items():
         if name not in known:
@@ -233,6 +249,9 @@ def tie(compute, draw, controls, given):
 
     `compute(**settings)` gives data, `draw(data)` a `Picture`, which is then kept and updated. When a combination of settings is refused
     (ValueError), the message stands in place of the picture until it is put right.
+
+    Formula: none. Shape: returns an ipywidgets `VBox`. Units: those of the controls.
+    Raises ValueError for settings refused at the start. Source: this project.
     """
     from ipywidgets import HTML, Box, Layout, VBox
 

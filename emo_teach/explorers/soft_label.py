@@ -13,11 +13,12 @@ from ..worked import COST, EMBEDDING, TOKENS
 from . import kit
 
 LOSSES = ("cross-entropy", "exact EMD", "product bound", "debiased")
+LATER = {"debiased": "\n(lesson 06)"}
 CONTROLS = (
-    kit.Slider("softness", "label τ: off Monday", 0.4, 0.0, 1.0, 0.05),
-    kit.Slider("tau_tuesday", "Tuesday's share of it", 1.0, 0.0, 1.0, 0.05),
-    kit.Slider("p_monday", "model p: Monday", 0.5, 0.0, 1.0, 0.01),
-    kit.Slider("p_tuesday", "Tuesday's share", 0.6, 0.0, 1.0, 0.05),
+    kit.Slider("softness", "τ: mass off Monday", 0.4, 0.0, 1.0, 0.05),
+    kit.Slider("tau_tuesday", "τ: Tuesday's share of it", 1.0, 0.0, 1.0, 0.05),
+    kit.Slider("p_monday", "p: mass on Monday", 0.5, 0.0, 1.0, 0.01),
+    kit.Slider("p_tuesday", "p: Tuesday's share of rest", 0.6, 0.0, 1.0, 0.05),
     kit.Choice("loss", "loss in the triangle", "product bound", LOSSES),
 )
 CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, np.sqrt(0.75)]])  # Monday, Tuesday, banana
@@ -91,7 +92,13 @@ def _dual_vertices():
 
 
 def loss_values(loss, p, tau):
-    """One of `LOSSES` at models p (..., 3) for labels tau (..., 3), broadcast."""
+    """One of `LOSSES` at models p (..., 3) for labels tau (..., 3), broadcast.
+
+    Formula: A2, A6, D9, or A4 by D6: the largest `p @ u + tau @ v` among the dual's vertices. Shape: returns (...).
+    Units: nats for cross-entropy, else those of the cosine cost (none).
+    Raises ValueError for an unknown loss and, but for the exact EMD, for bad probabilities.
+    Source: https://spaces.ac.cn/archives/9797; the worked example's cost.
+    """
     if loss == "cross-entropy":
         return divergences.cross_entropy(tau, p)
     if loss == "product bound":
@@ -114,7 +121,13 @@ def _minimiser(loss, tau):
 
 
 def compute(softness, tau_tuesday, p_monday, p_tuesday, loss):
-    """The sandwich along the label's softness, and the chosen loss over all models; values in the cost's unit (none), cross-entropy in nats."""
+    """The sandwich along the label's softness, and the chosen loss over all models; values in the cost's unit (none), cross-entropy in nats.
+
+    Formula: D3, `½ |m_p - m_tau|² <= EMD(p, tau) <= p' C tau`, with A4 and A6; A2 and D9 as further losses.
+    Shape: four numbers in [0, 1], one of `LOSSES`; returns `Data`, tau and p (3,), curves (41,), map (148, 170). Units: as said.
+    Raises ValueError for an unknown loss and for numbers that make p or tau no distribution.
+    Source: https://spaces.ac.cn/archives/9797; the worked example.
+    """
     tau, p = _three(1 - softness, tau_tuesday), _three(p_monday, p_tuesday)
     labels = _three(1 - SOFTNESS, tau_tuesday)
     values = {
@@ -176,10 +189,10 @@ def _dot(axes, name, label):
 class SoftLabelPicture(kit.Picture):
     """Left: the sandwich as the label softens. Right: all models p in a triangle, the loss as tint, and where each loss is least."""
 
-    size = (9.0, 3.7)
+    size = (8.6, 3.7)
 
     def build(self):
-        curves, triangle = self.figure.subplots(1, 2, width_ratios=[1, 1.75])
+        curves, triangle = self.figure.subplots(1, 2, width_ratios=[1, 1.9])
         self.curves = {}
         for row, (name, _, style) in enumerate(SANDWICH):
             height = 0.95 - 0.08 * row
@@ -194,8 +207,10 @@ class SoftLabelPicture(kit.Picture):
         self.triangle = triangle
         self.p = self.live(_dot(triangle, "p", "model p"))
         self.tau = self.live(_dot(triangle, "tau", "label τ"))
-        self.marks = {loss: self.live(_mark(triangle, loss, f"least {loss}")) for loss in LOSSES}
-        triangle.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=9, labelspacing=1.1)
+        self.marks = {loss: self.live(_mark(triangle, loss, f"least {loss}{LATER.get(loss, '')}")) for loss in LOSSES}
+        legend = triangle.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=9, labelspacing=1.1, handlelength=1.4, handletextpad=1.1)
+        for handle in legend.legend_handles:
+            handle.set_linestyle("none")  # the star's line is for tied corners only
 
     def update(self, data):
         for name, label, _ in SANDWICH:
@@ -233,12 +248,19 @@ def _where(data):
 
 
 def draw(data):
-    """The picture of `compute`'s data."""
+    """The picture of `compute`'s data.
+
+    Formula: none. Shape: `compute`'s `Data`, returns a `kit.Picture`. Units: as `compute`. Raises nothing for such data. Source: this project.
+    """
     return SoftLabelPicture(data)
 
 
 def explorer(**settings):
-    """The widget; any control's start can be given by name, for instance `explorer(softness=0.0)`."""
+    """The widget; any control's start can be given by name, for instance `explorer(softness=0.0)`.
+
+    Formula: as `compute`. Shape: settings by name, returns an ipywidgets box. Units: as `compute`.
+    Raises ValueError for an unknown setting or a value that its control cannot take. Source: this project.
+    """
     return kit.tie(compute, draw, CONTROLS, settings)
 
 
@@ -253,7 +275,10 @@ def _bars(axes, data, name):
 
 
 def panel():
-    """Static small multiples: three labels, and for each the sandwich and the four losses over all models: (figure, alt text)."""
+    """Static small multiples: three labels, and for each the sandwich and the four losses over all models: (figure, alt text).
+
+    Formula: as `compute`. Shape: returns (matplotlib figure, string). Units: as `compute`. Raises nothing. Source: this project.
+    """
     labels = ((0.0, 1.0, "τ: Monday (one-hot)"), (0.4, 1.0, "τ: .6 Monday, .4 Tuesday"), (0.5, 0.0, "τ: .5 Monday, .5 banana"))
     figure = kit.new_figure(8.8, 5.4)
     said = []

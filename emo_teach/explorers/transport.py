@@ -66,7 +66,13 @@ def _compare(name, p, tau, cost):
 
 
 def compute(p_centre, p_width, tau_centre, tau_width, cost, power):
-    """The exact plan and potentials for one setting; values in the cost's unit."""
+    """The exact plan and potentials for one setting; values in the cost's unit.
+
+    Formula: A4 with D6's potentials, A6, and D8 for what is compared. Shape: five numbers and one of `COSTS`; returns `Data`, p and tau (8,),
+    cost and plan (8, 8). Units: those of the cost; centres and widths in classes.
+    Raises ValueError for an unknown cost, a width that is not above 0, a negative power of |i − j|.
+    Source: https://spaces.ac.cn/archives/9797; lesson 03.
+    """
     if cost not in COSTS:
         raise ValueError(f"cost = {cost!r} must be one of {', '.join(COSTS)}")
     for key, width in (("p_width", p_width), ("tau_width", tau_width)):
@@ -131,11 +137,11 @@ class TransportPicture(kit.Picture):
         self.v_line = self.live(self.below.plot([], [], "o-", color=colours["tau"], ms=4, lw=1)[0])
         self.left.set(xlim=(1, 0), ylim=(N - 0.5, -0.5), yticks=x, xticks=[])
         self.left.tick_params(length=0)
-        self.right.set(xlim=(-1.1, 1.1), ylim=(N - 0.5, -0.5), yticks=[], xticks=(-1, 0, 1), title="u")
+        self.right.set(xlim=(-1.1, 1.1), ylim=(N - 0.5, -0.5), yticks=[], xticks=(-1, 0, 1), title="price u")
         self.top.set(xlim=(-0.5, N - 0.5), ylim=(0, 1), xticks=[], yticks=[])
         for axes, sides in ((self.left, ["left", "bottom"]), (self.top, ["left", "bottom"])):
             axes.spines[sides].set_visible(False)
-        self.below.set(xlim=(-0.5, N - 0.5), ylim=(-1.1, 1.1), xticks=x, yticks=(-1, 0, 1), ylabel="v")
+        self.below.set(xlim=(-0.5, N - 0.5), ylim=(-1.1, 1.1), xticks=x, yticks=(-1, 0, 1), ylabel="price v")
         self.left.set_title("model p", loc="right")
         self.top.set_ylabel("label τ", rotation=0, ha="right", va="center")
         self.right.axvline(0, color=colours["faint"], lw=1, zorder=0)
@@ -144,14 +150,14 @@ class TransportPicture(kit.Picture):
     def _build_numbers(self, axes):
         axes.set(xlim=(0, 1), ylim=(0, 10))
         axes.set_axis_off()
-        rows = ("cost", "EMD", "p·u + τ·v", "duality gap", "cells used", "product plan", "longest bar")
+        rows = ("cost", "EMD", "bill p·u + τ·v", "duality gap", "cells used", "product plan costs", "longest bar: mass")
         self.numbers = []
         for k, name in enumerate(rows):
             axes.text(0, 9.3 - 0.85 * k, name, fontsize=9.5)
             colour = kit.COLOURS["emd"] if name == "EMD" else kit.COLOURS["ink"]
             self.numbers.append(self.live(axes.text(1, 9.3 - 0.85 * k, "", fontsize=9.5, ha="right", color=colour)))
         self.compared = [self.live(axes.text(x, 9.3 - 0.85 * len(rows), "", fontsize=9.5, ha=side)) for x, side in ((0, "left"), (1, "right"))]
-        key = "grey: cost, dark is dear\ngreen: plan, area is mass\nsquares: u + v = cost\nu, v: in units of the\nlargest cost"
+        key = "grey: cost, dark is dear\ngreen: plan, area is mass\nsquares: tight, u + v = cost\nu, v: in units of the\nlargest cost"
         axes.text(0, 0, key, fontsize=9, color=kit.COLOURS["cost"], va="bottom", linespacing=1.4)
 
     def update(self, data):
@@ -209,17 +215,27 @@ class TransportPicture(kit.Picture):
 
 
 def draw(data):
-    """The picture of `compute`'s data."""
+    """The picture of `compute`'s data.
+
+    Formula: none. Shape: `compute`'s `Data`, returns a `kit.Picture`. Units: as `compute`. Raises nothing for such data. Source: this project.
+    """
     return TransportPicture(data)
 
 
 def explorer(**settings):
-    """The widget; any control's start can be given by name, for instance `explorer(cost="0/1")`."""
+    """The widget; any control's start can be given by name, for instance `explorer(cost="0/1")`.
+
+    Formula: as `compute`. Shape: settings by name, returns an ipywidgets box. Units: as `compute`.
+    Raises ValueError for an unknown setting or a value that its control cannot take. Source: this project.
+    """
     return kit.tie(compute, draw, CONTROLS, settings)
 
 
 def panel():
-    """Static small multiples: the same two histograms under four costs: (figure, alt text)."""
+    """Static small multiples: the same two histograms under four costs: (figure, alt text).
+
+    Formula: as `compute`. Shape: returns (matplotlib figure, string). Units: as `compute`. Raises nothing. Source: this project.
+    """
     figure = kit.new_figure(8.6, 3.2)
     said = []
     with kit.rc_context(kit.STYLE):

@@ -51,6 +51,7 @@ def _simplex_paths(axes, tau, cost, paths):
     """Triangle of all models with the level lines of `p' C tau`, one path per loss, and the true shares."""
     corners = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, np.sqrt(0.75)]])
     axes.tricontour(*corners.T, cost @ tau, levels=12, colors=kit.COLOURS["cost"], linewidths=0.8)
+    axes.plot([], [], color=kit.COLOURS["cost"], lw=0.8, label="level lines")  # a contour has no entry in the legend
     axes.plot(*corners[[0, 1, 2, 0]].T, color="#555555", lw=1)
     for name, colour in (("CE", kit.COLOURS["ce"]), ("transport", kit.COLOURS["emd"])):
         xy = paths[name] @ corners

@@ -61,7 +61,7 @@ def _disc(axes, unit, means, tokens):
     for mean, name, offset in zip(means, ("p", "tau"), ((-24, 7), (-27, -10)), strict=True):
         axes.plot(*mean, "o", color=kit.COLOURS[name], ms=9)
         axes.annotate({"p": "$m_p$", "tau": r"$m_\tau$"}[name], mean, xytext=offset, textcoords="offset points", fontsize=12)
-    axes.set(xlim=(-0.05, 1.3), ylim=(-0.08, 1.15), aspect="equal", xticks=[0, 1], yticks=[0, 1], title="mean directions lie inside")
+    axes.set(xlim=(-0.05, 1.3), ylim=(-0.08, 1.15), aspect="equal", xticks=[0, 1], yticks=[0, 1], title="mean directions lie inside the circle")
 
 
 def _slices(axes, slices, exact):
@@ -110,9 +110,11 @@ def shrinking_costs(words, rulers, runs):
         darkest = max(cost.max() for cost in rulers.values())
         for axes, (step, cost) in zip(top.subplots(1, len(rulers), sharey=True), rulers.items(), strict=True):
             axes.imshow(cost, cmap=kit.COST_MAP, vmin=0, vmax=darkest)
-            axes.set(title=f"trained cost at step {step}", xticks=[], yticks=range(len(words)), yticklabels=words)
+            axes.set(title=f"trained cost, step {step}", xticks=[], yticks=range(len(words)), yticklabels=words)
             axes.tick_params(length=0)
+            axes.spines[:].set_visible(True)  # where all costs are 0, the frame alone is left
             said.append(f"{cost.max():.2f} at step {step}")
+        top.axes[0].set_xlabel(f"white 0, black {darkest:.2f}")
         for axes, (title, histories) in zip(bottom.subplots(1, len(runs), sharey=True), runs.items(), strict=True):
             for history, style, name in zip(histories, ("-", "--"), ("frozen", "trained"), strict=True):
                 axes.plot(history[:, 1], style, color=kit.COLOURS["accuracy"], lw=2, label=f"accuracy, cost {name}")
@@ -120,5 +122,6 @@ def shrinking_costs(words, rulers, runs):
             axes.set(ylim=(-0.02, 1), xlim=(0, len(history) - 1), xlabel="step", title=title)
             (a, b), (c, d) = (history[-1] for history in histories)
             said.append(f"{title}: with frozen cost loss {a:.2f} and accuracy {b:.2f} at the end, with trained cost {abs(c):.2f} and {d:.2f}")
+        bottom.axes[0].set_ylabel("loss, share right")
         bottom.axes[0].legend(fontsize=9, loc="upper right")
     return figure, f"The dearest pair among {', '.join(words)} costs {'; '.join(said)}."

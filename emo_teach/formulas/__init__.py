@@ -4,7 +4,8 @@ A1 to A9 are the article's formulas (https://spaces.ac.cn/archives/9797), D1 to 
 table, the tests iterate over it, and each lesson shows its own rows.
 """
 
-from . import closed_forms, cosine, cross_entropy, emo, entropic, exact_transport, f_divergences, metric, one_hot, scores  # noqa: F401 (for their rows)
+from . import closed_forms, cosine, cross_entropy, emo, entropic, exact_transport, f_divergences, metric, one_hot, scores  # noqa: F401, I001 (for their rows)
+from . import decisions, one_hot_losses, prices, skew_family  # noqa: F401 (rows that continue those, and so stand after them)
 from .references import linear_program, marginal_constraints
 from .registry import KINDS, LESSON_OF, ROWS, Outcome, Row, register, select, verify
 from .report import Report, show, table

@@ -78,6 +78,36 @@ register(
         why=SOLVERS + "; relative, as costs reach 20 ** 3",
     )
 )
+
+
+def _rectangles(n):
+    return [(i, k, j, m) for i in range(n) for k in range(i + 1, n) for j in range(n) for m in range(j + 1, n)]
+
+
+def _uncrossed(n, power):
+    """Costs of the two trips that keep the order, for every rectangle of rows i < k and columns j < m."""
+    cost = costs.ordinal(n, power)
+    return np.array([cost[i, j] + cost[k, m] for i, k, j, m in _rectangles(n)])
+
+
+register(
+    Row(
+        label="D8",
+        name="uncrossing",
+        statement=r"|i - j|^k + |i' - j'|^k \le |i - j'|^k + |i' - j|^k \text{ for } i < i',\ j < j',\ k \ge 1",
+        kind="bound",
+        code=(costs.ordinal,),
+        reference="crossed trips in Python",
+        instances=lambda: [(n, power) for n in (2, 5, 8) for power in (1.0, 1.5, 2.0, 3.0)],
+        ours=lambda c: _uncrossed(*c),
+        independent=lambda c: np.array([float(abs(i - m)) ** c[1] + float(abs(k - j)) ** c[1] for i, k, j, m in _rectangles(c[0])]),
+        wrong=lambda c: _uncrossed(c[0], 0.5),
+        wrong_independent=lambda c: np.array([abs(i - m) ** 0.5 + abs(k - j) ** 0.5 for i, k, j, m in _rectangles(c[0])]),
+        mistake="makes the same claim of k = 0.5, which is concave",
+        tolerance=1e-12,
+        why="two powers per trip",
+    )
+)
 register(
     Row(
         label="D8",

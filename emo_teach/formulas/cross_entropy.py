@@ -62,6 +62,23 @@ register(
         why=ROUNDING,
     )
 )
+register(
+    Row(
+        label="A2",
+        name="cross-entropy-of-logits",
+        statement=r"-\sum_i \tau_i \log p_i = \log \sum_k e^{z_k} - \sum_i \tau_i z_i,\quad p = \mathrm{softmax}(z)",
+        kind="identity",
+        code=(divergences.cross_entropy,),
+        reference="60-digit exponentials",
+        instances=lambda: [c for c in instances.logit_cases(lambda: instances.cost_cases(per_pair=1)) if c[0].size <= 13],
+        ours=lambda c: divergences.cross_entropy(c[1].tau, references.softmax(c[0])),
+        independent=lambda c: exact.logit_cross_entropy(c[1].tau, c[0]),
+        wrong=lambda c: c[0].max() - c[1].tau @ c[0],
+        mistake="takes the largest logit for the logarithm of the sum",
+        tolerance=1e-12,
+        why=ROUNDING,
+    )
+)
 
 
 def _kl_parts(tau, p):
@@ -114,5 +131,47 @@ register(
         mistake="stops at p, before the softmax: -tau / p",
         tolerance=1e-12,
         why="complex steps and softmax round at 1e-16; entries lie in [-1, 1]",
+    )
+)
+
+
+def _labels():
+    """Labels with zeros, ties, spikes and corners, each with a model."""
+    return [(tau, p) for _, p, tau in instances.pairs(large=False) if p.size <= 13]
+
+
+def _rivals(tau, p):
+    """The model, small steps from the label to a corner and to the model, and random models."""
+    rng = np.random.default_rng(instances.SEED + tau.size)
+    near = 0.999 * tau + 0.001 * np.eye(tau.size)[:6]
+    return [p, 0.99 * tau + 0.01 * p, *near, *(instances.spread(rng, tau.size) for _ in range(6))]
+
+
+def _mean_log_loss(tau):
+    """Mean over labels drawn from tau of the log loss of the model tau itself."""
+    return sum(mass * divergences.log_loss(tau, t) for t, mass in enumerate(tau) if mass > 0)
+
+
+def _mean_miss(tau, q):
+    return tau @ (1 - q)
+
+
+register(
+    Row(
+        label="A3",
+        name="proper",
+        statement=r"\mathbb E_{t\sim\tau}(-\log \tau_t) \le \mathbb E_{t\sim\tau}(-\log q_t) \ \forall q,"
+        r"\quad\text{that is } \mathrm{KL}(\tau\|q) \ge 0",
+        kind="bound",
+        code=(divergences.log_loss, divergences.entropy),
+        reference="60-digit sums, many rivals",
+        instances=_labels,
+        ours=lambda c: np.array([_mean_log_loss(c[0]), divergences.entropy(c[0])]),
+        independent=lambda c: np.full(2, min(exact.cross_entropy(c[0], q) for q in _rivals(*c))),
+        wrong=lambda c: np.full(2, _mean_miss(c[0], c[0])),
+        wrong_independent=lambda c: np.full(2, min(_mean_miss(c[0], q) for q in _rivals(*c))),
+        mistake="makes the same claim of 1 - p_t, which is not proper",
+        tolerance=1e-12,
+        why=ROUNDING,
     )
 )

@@ -130,7 +130,7 @@ register(
     Row(
         label="D1",
         name="target-component",
-        statement=r"\partial L/\partial z_t = -p_t L: \text{ a token without mass gets no pull}",
+        statement=r"c_{tt} = 0 \Rightarrow \partial L/\partial z_t = -p_t L: \text{ a target without mass gets no pull}",
         kind="identity",
         code=(transport.one_hot_logit_gradient, transport.emo),
         reference="sum in exact fractions",
@@ -167,6 +167,32 @@ register(
 )
 
 
+def _spread_of_cost(c):
+    """Standard deviation of the cost under p, and half its range."""
+    p, column = references.softmax(c[0]).tolist(), c[1].cost[:, c[1].target].tolist()
+    mean = math.fsum(a * b for a, b in zip(p, column, strict=True))
+    return np.array([math.sqrt(math.fsum(a * (b - mean) ** 2 for a, b in zip(p, column, strict=True))), (max(column) - min(column)) / 2])
+
+
+register(
+    Row(
+        label="D1",
+        name="size-of-the-gradient",
+        statement=r"\sum_j |\partial L/\partial z_j| \le \mathrm{std}_p(c_{\cdot t}) \le \tfrac12 (\max_i c_{it} - \min_i c_{it})",
+        kind="bound",
+        code=(transport.one_hot_logit_gradient,),
+        reference="sums in Python",
+        instances=lambda: list(instances.logit_cases()),
+        ours=lambda c: np.full(2, np.abs(_gradient(c)).sum()),
+        independent=_spread_of_cost,
+        wrong=lambda c: np.full(2, np.abs(references.softmax(c[0]) - c[1].label).sum()),
+        mistake="makes the same claim of cross-entropy's gradient, p - onehot",
+        tolerance=1e-12,
+        why=ROUNDING,
+    )
+)
+
+
 def _half_way():
     """(p, embedding, target): mass on two directions, so that the mean is shorter than 1."""
     yield np.array([0.5, 0.5]), np.array([[1.0, 0.0], [0.0, 2.0]]), 0
@@ -185,7 +211,7 @@ register(
     Row(
         label="D5",
         name="mean-must-not-be-normalised",
-        statement=r"1 - \langle m_p, \hat e_t\rangle \ne 1 - \cos(m_p, e_t): \ |m_p| < 1 \text{ unless all mass points one way}",
+        statement=r"1 - \langle m_p, \hat e_t\rangle \ne 1 - \cos(m_p, e_t) \text{ in general}: \ |m_p| < 1 \text{ unless all mass points one way}",
         kind="witness",
         code=(transport.emo, transport.mean_direction),
         reference="coordinates in Python",

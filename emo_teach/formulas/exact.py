@@ -46,6 +46,28 @@ def entropy(tau):
     return cross_entropy(tau, tau)
 
 
+def skew_kl(tau, p, gamma):
+    """KL from the label to its mixture with the model, term by term, the mixture in decimals too.
+
+    Formula: D10, `KL(tau || gamma tau + (1 - gamma) p) / (1 - gamma)`. Shape: (n,), (n,), a number, returns a float. Units: nats.
+    Raises nothing for gamma in [0, 1). Source: the definition.
+    """
+    share = Decimal(float(gamma))
+    with localcontext(_WIDE):
+        mixed = ((t, share * t + (1 - share) * q) for t, q in zip(decimals(tau), decimals(p), strict=True))
+        return float(sum(xlog(t, t) - xlog(t, m) for t, m in mixed) / (1 - share))
+
+
+def logit_cross_entropy(tau, logits):
+    """Cross-entropy from logits, term by term.
+
+    Formula: A2, `log sum_k exp(z_k) - sum_i tau_i z_i`. Shape: (n,), (n,), returns a float. Units: nats. Raises nothing. Source: the definition.
+    """
+    with localcontext(_WIDE):
+        z = decimals(logits)
+        return float(sum(x.exp() for x in z).ln() - _dot(decimals(tau), z))
+
+
 def _js(u):
     return (xlog(u, u) - (u + 1) * ((u + 1) / 2).ln()) / 2
 

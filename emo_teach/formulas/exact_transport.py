@@ -157,7 +157,7 @@ register(
     Row(
         label="D6",
         name="basic-plan",
-        statement=r"\#\{\gamma_{ij} > 0\} \le \#\mathrm{supp}\,p + \#\mathrm{supp}\,\tau - 1",
+        statement=r"\gamma \text{ a vertex} \Rightarrow \#\{\gamma_{ij} > 0\} \le \#\mathrm{supp}\,p + \#\mathrm{supp}\,\tau - 1",
         kind="bound",
         code=(transport.emd,),
         reference="count in Python",

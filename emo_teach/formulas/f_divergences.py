@@ -64,6 +64,24 @@ register(
 register(
     Row(
         label="D10",
+        name="never-negative",
+        statement=r"D_f(\tau\|p) \ge f(1) = 0, \text{ by Jensen's inequality}",
+        kind="bound",
+        code=(divergences.f_divergence, divergences.alpha_generator),
+        reference="Jensen's inequality",
+        instances=_soft_instances,
+        ours=lambda c: divergences.f_divergence(c[0][0], c[1], c[2]),
+        independent=lambda c: 0.0,
+        sense=">=",
+        wrong=_without_recession,
+        mistake="skips the tokens to which the model gives nothing, so that what is left of the label sums to less than 1",
+        tolerance=1e-12,
+        why="terms of both signs cancel to 1e-16 where p = tau",
+    )
+)
+register(
+    Row(
+        label="D10",
         name="one-hot-sees-p_t-alone",
         statement=STATEMENT,
         kind="identity",

@@ -152,3 +152,13 @@ def logit_cases(make=cost_cases):
     rng = np.random.default_rng(SEED + 3)
     for k, case in enumerate(make()):
         yield rng.normal(size=case.p.size) * (0.0, 1.0, 4.0, 12.0)[k % 4], case
+
+
+def target_logits():
+    """Logits of five tokens of which the first, the target, has from 1e-6 to nearly all of the mass.
+
+    Formula: none. Shape: yields (5,). Units: logits in nats. Raises nothing. Source: `SEED`.
+    """
+    rng = np.random.default_rng(SEED)
+    for steep in (0.0, 1.0, -1.0, 5.0, 12.0, -14.0):
+        yield np.concatenate([[steep], rng.normal(size=4)])

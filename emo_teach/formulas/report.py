@@ -45,7 +45,8 @@ class Report:
     outcomes: tuple
 
     def __repr__(self):
-        return table(self.outcomes)
+        tried = [f"  {o.row.label} {o.row.name}: {o.row.mistake}" for o in self.outcomes]
+        return "\n".join([table(self.outcomes), "Wrong versions tried:", *tried])
 
     def _repr_html_(self):
         head = ("formula", "what is checked", "against", "cases", "result", "wrong version tried")

@@ -15,26 +15,30 @@ from emo_teach.explorers import first_look, kit
 # %% [markdown]
 # ## The question, in one slider
 #
-# A text goes "See you on", and the next word is *Monday*. A model gave Monday one half. The other half it gave to words that did not come: some to
-# *Tuesday*, some to *banana*. **Predict first:** as that half moves from banana to Tuesday, does the usual loss, cross-entropy, go up, go down, or stay?
+# A text goes "See you on", and the next *token* (a word or a piece of one) is *Monday*. A model gave Monday one half. The other half it gave to
+# tokens that did not come: some to *Tuesday*, some to *banana*. **Predict first:** as that half moves from banana to Tuesday, does the usual loss,
+# cross-entropy, go up, go down, or stay?
 
 # %%
 kit.show(*first_look.panel())
 
 # %% [markdown]
-# Cross-entropy does not care. It reads the probability of the right token and nothing else. The second number does care: it is the cost of *moving* the
-# model's probability to where it belongs, when moving between the two days is cheap and moving from a fruit to a day is dear. It is called the
-# *earth mover's distance*, and this course is about using it as a loss. Move the slider (click its handle, then use the arrow keys, or type a number):
+# Cross-entropy does not care. It reads the probability of the right token and nothing else: $-\log\frac12\approx0.69$ three times. The second
+# number does care: it is the cost of *moving* the model's probability to where it belongs. Bringing a unit of it to Monday costs 0.2 from Tuesday,
+# a day too, but 1 from banana, so the half costs $0.5\cdot1=0.50$ on the left and $0.5\cdot0.2=0.10$ on the right. This cost is called the *earth
+# mover's distance*, and this course is about using it as a loss. Move the slider (click its handle, then use the arrow keys, or type a number):
 
 # %%
 first_look.explorer()
 
 # %% [markdown]
-# If you see the panel above but no slider, you are reading without a running kernel: open this page in JupyterLab or Colab and choose *Run All Cells*.
+# If you see the pictures above but no slider, you are reading without a running kernel: open this page in JupyterLab or Colab and choose *Run All
+# Cells*.
 #
 # ## Is everything there?
 #
-# This cell solves a transport problem that lesson 03 solves by hand. The answer must be 0.10.
+# This cell solves the transport problem of the worked example below, which lesson 03 solves by hand. The answer must be 0.10 (that the slider ended
+# on the same number is chance).
 
 # %%
 value = transport.emd(worked.P, worked.TAU, worked.COST).value
@@ -47,20 +51,22 @@ for name in ("numpy", "scipy", "matplotlib", "POT", "ipywidgets"):
 # %% [markdown]
 # ## The worked example
 #
-# One example of three tokens accompanies you through all lessons, small enough for pencil and paper. The model $p$, the label $\tau$ and the costs are:
+# One example of three tokens accompanies you through all lessons, small enough for pencil and paper. Its model $p$ spreads over all three. Its label
+# $\tau$ is *soft*: it too is a distribution, as when four readers in ten expect Tuesday. Where a lesson wants one right token, that is Monday.
 
 # %%
 for i, token in enumerate(worked.TOKENS):
     print(f"{token:8} p = {worked.P[i]}   tau = {worked.TAU[i]}   cost to each token = {worked.COST[i]}")
 
 # %% [markdown]
-# Each lesson adds its lines to one table of what the losses say about it, so that at the end you can compare them all.
+# Each lesson adds its lines to one table of what the losses say about this example, so that at the end you can compare them all.
 #
 # ## The map
 #
-# The course follows [an article by Su Jianlin](https://spaces.ac.cn/archives/9797) (in Chinese, 2023) on EMO, a loss introduced by
-# [Ren et al.](https://arxiv.org/abs/2310.04691) for fine-tuning language models. Its formulas are labelled A1 to A9 here, our additions D1 to D12. The
-# article leaves out its derivations; you find them all in the [appendix](appendix_derivations.ipynb).
+# The course follows [an article by Su Jianlin](https://spaces.ac.cn/archives/9797) (in Chinese, 2023) on EMO, "Earth Mover Distance Optimization",
+# a loss introduced by [Ren et al.](https://arxiv.org/abs/2310.04691) for fine-tuning language models. The article's formulas are labelled A1 to A9
+# here, our additions D1 to D12. Derivations, which the article mostly leaves out, and the labels that the map lacks are in the
+# [appendix](appendix_derivations.ipynb).
 #
 # | lesson | question | formulas | section of the article |
 # | --- | --- | --- | --- |
@@ -70,32 +76,35 @@ for i, token in enumerate(worked.TOKENS):
 # | [04](04_one_hot_closed_form.ipynb) | When is that cheap to compute? | A5, A6, A7, D2 | 最优传输, its closed form and bound |
 # | [05](05_cosine_cost.ipynb) | Which words are near each other? | A8, D3, D4, D12 | 成本函数, the cost function |
 #
-# Every formula is checked by a program against something independent of it, most often a linear program. The whole table is printed by
-# `python -m emo_teach verify`; each lesson shows its own rows.
+# Every formula is checked by a program against something independent of it, such as a general solver, 60-digit arithmetic or exact fractions, and
+# every check must reject a wrong version of its formula. `python -m emo_teach verify` prints the whole table; each lesson shows its own rows.
 #
 # ## Notation
 #
-# | symbol | shape | meaning | in the article |
+# Nothing to learn yet: each term is introduced in its lesson, and this is where to look it up. There are $n$ tokens in an example, $V$ in a model's
+# vocabulary.
+#
+# | symbol | shape or unit | meaning | in the article |
 # | --- | --- | --- | --- |
-# | $p$, `p` | (n,) | the model's distribution, first marginal | 预测概率 |
-# | $\tau$, `tau` | (n,) | the label's distribution, second marginal | 目标分布, 标签 |
+# | $p$, `p` | (n,) | the model's distribution, what is moved | 预测概率 |
+# | $\tau$, `tau` | (n,) | the label's distribution, where it must go | 目标分布, 标签 |
 # | $t$, `target` | index | the right token when the label is one-hot | 目标类别 |
-# | one-hot, soft label | | all mass on one token, or on several | one hot, 软标签 |
-# | $\mathrm{CE}$, $\mathrm{KL}$ | nats | cross-entropy, Kullback-Leibler divergence | 交叉熵, KL散度 |
+# | one-hot, soft label | | $\tau$ with all its mass on one token, or on several | one hot, 软标签 |
+# | $\mathrm{CE}$, $\mathrm{KL}$ | nats (natural logarithm) | cross-entropy, Kullback-Leibler divergence | 交叉熵, KL散度 |
 # | $D_f(\tau\Vert p)$ | nats or none | f-divergence | f散度 |
 # | $c_{ij}$, `cost` | (n, n) | cost of moving one unit from $i$ to $j$ | 成本函数 |
 # | $\gamma_{ij}$, `plan` | (n, n) | how much goes from $i$ to $j$; a coupling | 传输方案, 联合分布 |
 # | $\mathcal C[p,\tau]$, EMD | unit of the cost | earth mover's distance, optimal transport cost | 推土机距离 |
 # | $u_i, v_j$, `u`, `v` | (n,) | potentials, the prices of lesson 03 | 对偶 |
 # | $z$, `logits` | (n,) | what the network outputs, $p=\mathrm{softmax}(z)$ | |
-# | $\boldsymbol e_i$, `embedding` | (V, d) | vector of token $i$, a row of the model's last layer | Token Embedding, LM Head |
+# | $\boldsymbol e_i$, `embedding` | (V, d) | vector of token $i$, length $d$, a row of the model's last layer | Token Embedding, LM Head |
 # | $\hat e_i$ | (d,) | that vector divided by its length | |
 # | smoothed accuracy | none | $1-p_t$ as a loss | 准确率的光滑近似 |
 #
 # ## How a lesson works
 #
-# A line or two of mathematics, then the cell that checks it. Where you see *Predict first*, do: the picture teaches more when it surprises you. Exercises
-# have a stub to fill and a cell that checks your function on random inputs and names the likely mistake; an untouched one says *not attempted yet*, so
-# *Run All Cells* always goes through. Solutions lie in the folder `notebooks/solutions`.
+# A line or two of mathematics, then the cell that checks it. Where you see *Predict first*, do: the picture teaches more when it surprises you.
+# Exercises have a stub to fill and a cell that checks your function on random inputs and names the likely mistake; an untouched one says *not
+# attempted yet*, so *Run All Cells* always goes through. Solutions lie in the folder `notebooks/solutions`.
 #
 # Next: [01 · Why is cross-entropy the loss that everyone uses?](01_cross_entropy_is_kl.ipynb)

@@ -4,7 +4,7 @@
 # **You will be able to** build a divergence from a convex function, prove that it is never negative, derive what each becomes for a one-hot label,
 # name the defect of each as a loss, and say what all of them miss.
 #
-# **Needs** [lesson 01](01_cross_entropy_is_kl.ipynb). **Takes** about 45 minutes. **Formulas** D10; it answers claim C1.
+# **Needs** [lesson 01](01_cross_entropy_is_kl.ipynb). **Takes** about 45 minutes. **Formula** D10.
 
 # %% tags=["bootstrap"]
 
@@ -21,8 +21,8 @@ rng = np.random.default_rng(0)
 # The article makes a claim that we call C1: cross-entropy being a KL divergence, one could try KL's relatives, the *f-divergences*, but each has
 # some defect. Which?
 #
-# KL looks at the ratio $u_i=\tau_i/p_i$ of label to model. So do its relatives. Take any convex $f$ with $f(1)=0$, the *generator*, and average it
-# under $p$:
+# KL averages $\log u_i$ under $\tau$, where $u_i=\tau_i/p_i$. As $\tau_i=p_iu_i$, it averages $u\log u$ under $p$. Its relatives put another
+# convex $f$ with $f(1)=0$ there, the *generator*:
 #
 # $$D_f(\tau\Vert p)=\sum_i p_i\,f\!\left(\frac{\tau_i}{p_i}\right)$$
 #
@@ -31,7 +31,7 @@ rng = np.random.default_rng(0)
 # | KL | $u\log u$ | $\sum\tau_i\log(\tau_i/p_i)$ |
 # | reverse KL | $-\log u$ | $\mathrm{KL}(p\Vert\tau)$ |
 # | total variation (TV) | $\frac12\lvert u-1\rvert$ | $\frac12\sum\lvert\tau_i-p_i\rvert$ |
-# | Jensen-Shannon (JS) | $\frac12\left[u\log u-(u+1)\log\frac{u+1}2\right]$ | mean KL of $\tau$ and $p$ to their midpoint |
+# | Jensen-Shannon (JS) | $\frac12\left[u\log u-(u+1)\log\frac{u+1}2\right]$ | mean KL of τ and p to (τ + p)/2 |
 # | squared Hellinger | $\frac12(\sqrt u-1)^2$ | $\frac12\sum(\sqrt{\tau_i}-\sqrt{p_i})^2$ |
 # | Pearson χ² | $(u-1)^2$ | $\sum(\tau_i-p_i)^2/p_i$ |
 # | Neyman χ² | $(u-1)^2/u$ | $\sum(\tau_i-p_i)^2/\tau_i$ |
@@ -43,8 +43,8 @@ for name in divergences.GENERATORS:
     print(f"{name:18} {divergences.f_divergence(name, worked.TAU, worked.P):.4f}")
 
 # %% [markdown]
-# Two are infinite already: the label gives banana nothing, so $u=0$ there, and their $f(0)$ is infinite. The other end matters too: a token with
-# $p_i\to0<\tau_i$ contributes $\tau_i$ times $f(u)/u$ at $u\to\infty$, that is, the *slope of $f$ at infinity*, written $f'(\infty)$.
+# Two are infinite already: the label gives banana nothing, so $u=0$ there, and their $f(0)$ is infinite. The other end matters too. A token's term is
+# $p_if(u_i)=\tau_i\,f(u_i)/u_i$, and as $p_i\to0<\tau_i$ the last factor tends to the *slope of $f$ at infinity* (*recession slope*) $f'(\infty)$.
 
 # %%
 kit.show(*figures.generators())
@@ -54,13 +54,13 @@ for g in divergences.GENERATORS.values():
 # %% [markdown]
 # ## None of them is ever negative
 #
-# A convex $f$ lies below its chords, so the average of its values is at least its value at the average. That is Jensen's inequality, and here the
-# average is 1:
+# Some $f$ dip below 0 above; their averages never do. A convex $f$ lies below its chords, so the average of its values is at least its value at the
+# average. That is Jensen's inequality, and here the average is 1:
 #
 # $$D_f(\tau\Vert p)=\sum_i p_i f(u_i)\;\ge\; f\Big(\sum_i p_i u_i\Big)=f\Big(\sum_i\tau_i\Big)=f(1)=0 .$$
 #
-# Where some $p_i=0$, take the limit; it keeps the sign. All seven bend at 1, and then only $p=\tau$ reaches 0. A hunt for a counterexample, zeros
-# included:
+# Where some $p_i=0$, take the limit; it keeps the sign. All seven bend at 1 (none is straight there), and then only $p=\tau$ reaches 0. A hunt for
+# a counterexample, zeros included:
 
 # %%
 tau, p = rng.dirichlet(np.full(6, 0.3), (2, 5000))
@@ -87,7 +87,7 @@ label, p_t = np.array([1.0, 0, 0, 0]), 0.2
 models = np.c_[np.full(5000, p_t), 0.8 * rng.dirichlet(np.ones(3), 5000)]
 for name in divergences.GENERATORS:
     values, formula = divergences.f_divergence(name, label, models), divergences.one_hot_loss(name, p_t)
-    print(f"{name:18} D10: {formula:.6f}   over 5000 models: {values.min():.6f} to {values.max():.6f}")
+    print(f"{name:18} D10: {formula:8.6f}   over 5000 models: {values.min():8.6f} to {values.max():8.6f}")
 
 # %% [markdown]
 # ### Exercise 02.1 (D10, 8 minutes)
@@ -115,8 +115,8 @@ check.run("02.1", one_hot_loss)
 # ## Infinite, flat or explosive
 #
 # D10 hands us the defects. As $p_t\to0$ the loss tends to $f'(\infty)+f(0)$, the two numbers printed above. If $f(0)=\infty$ the loss is *infinite*
-# for every $p_t<1$ and cannot train at all. If both are finite the loss is bounded, and a bounded loss must be *flat* somewhere: the logit's road
-# is endless, and a hill of finite height cannot be steep all along it. Call the gradient on the target's own logit the *pull*. Lesson 01's
+# for every $p_t<1$ and cannot train at all. If both are finite the loss is bounded, and a bounded loss must go *flat* as $p_t\to0$: the logit's
+# road down there is endless, and a hill of finite height cannot stay steep. Call the gradient on the target's own logit the *pull*. Lesson 01's
 # $\partial\log p_t/\partial z_t=1-p_t$, times $p_t$, is $\partial p_t/\partial z_t$, so a loss $g(p_t)$ has the pull
 #
 # $$p_t(1-p_t)\,g'(p_t):\qquad -(1-p_t)\ \text{ for KL},\qquad -p_t(1-p_t)\ \text{ for TV}.$$
@@ -132,16 +132,20 @@ check.run("02.1", one_hot_loss)
 kit.show(*divergence.panel())
 
 # %% [markdown]
-# Near $p_t=1$ every pull that exists is a constant times $1-p_t$: the losses agree on the last metre and differ on the first mile. The bottom row
-# is D10 again.
+# Near $p_t=1$ every pull that exists is about a constant times $1-p_t$: the losses agree on the last metre and differ on the first mile. The bottom
+# row, apart from the columns above, is D10 again: one $p_t$, four models, the same values.
 #
-# Below, the dotted curve is the *Cressie-Read* family: α = 1 is KL and 0 reverse KL; but for a constant factor, 2 is Pearson, ½ Hellinger and −1
-# Neyman. At which α does the pull start to die, and where is the loss infinite? Does Tuesday's share move anything?
+# Below, the dotted curve is the *Cressie-Read* family, $f(u)=\frac{u^\alpha-1-\alpha(u-1)}{\alpha(\alpha-1)}$. But for a constant factor, and
+# multiples of $u-1$, which add nothing to $D_f$, α = 2 is Pearson, ½ Hellinger, −1 Neyman; the limits at 1 and 0 are KL and reverse KL. At which α
+# does the pull start to die, and where is the loss infinite? Does Tuesday's share move anything?
 
 # %%
 divergence.explorer()
 
 # %% [markdown]
+# (For $\alpha>0$ D10 gives the pull $-p_t^{1-\alpha}(1-p_t)/\alpha$, dying below $\alpha=1$; for $\alpha\le0$ all is infinite. Tuesday moves
+# nothing.)
+#
 # In steps: put Monday at probability `start`, go downhill on the logits with learning rate 1, and count until Monday has 0.9.
 
 # %%
@@ -159,7 +163,7 @@ def steps_needed(name, start, limit=10_000):
 
 # %%
 starts = (1e-2, 1e-4, 1e-6)
-print(f"{'steps from':18}", *(f"{start:>10g}" for start in starts), "  pull at the lowest")
+print(f"{'steps from':18}", *(f"{start:>10g}" for start in starts), f"  pull at {starts[-1]:g}")
 for name, g in divergences.GENERATORS.items():
     if not np.isfinite(g.at_zero):
         print(f"{name:18}", *["     never"] * 3, "  none: the loss is infinite")
@@ -169,8 +173,9 @@ for name, g in divergences.GENERATORS.items():
 
 # %% [markdown]
 # KL pays a few steps for each factor of a hundred. TV's pull is proportional to $p_t$: a hundred times less probability, about a hundred times more
-# steps. Hellinger's goes as $\sqrt{p_t}$, so ten times. Pearson arrives in one step, but look at the size of that step: in a network with shared
-# weights it would trample everything else (and with gradient clipping, the clip decides, not the loss).
+# steps. JS's goes as $\frac12p_t\log(1/p_t)$, a logarithm better; Hellinger's as $\sqrt{p_t}$, so about ten times. Pearson arrives in one step, but look
+# at the size of that step: in a network with shared weights it would trample everything else (and with gradient clipping, the clip decides, not the
+# loss).
 #
 # ### Exercise 02.2 (D10, 8 minutes)
 #
@@ -195,28 +200,11 @@ check.run("02.2", tv_gradient)
 # %% [markdown]
 # ## A dial between the two
 #
-# If KL shouts and TV whispers, there should be a dial. Su's earlier post (archives/9526) studies
+# If KL shouts and TV whispers, there should be a dial. An earlier post of Su's (archives/9526), against overconfidence, has one:
 #
 # $$\ell_\gamma(p_t)=-\frac{\log\big(\gamma+(1-\gamma)p_t\big)}{1-\gamma}.$$
 #
-# $\gamma=0$ is cross-entropy, $\gamma\to1$ is $1-p_t$; in between the pull holds until $p_t$ sinks to about $\gamma$, then fades. The post is about
-# *TaiLr*, which multiplies $-\log p_t$ by $w=p_t/(\gamma+(1-\gamma)p_t)$ and treats $w$ as a constant: another loss value, but the same gradient.
-# Nor have we left the f-divergences: $\ell_\gamma$ is a *skew* divergence, $\mathrm{KL}(\tau\Vert\gamma\tau+(1-\gamma)p)$ divided by $1-\gamma$.
-# Checked for Monday:
-
-# %%
-gamma, p, h = 0.1, worked.P, 1e-6
-loss = lambda p_t: divergences.overconfidence_loss(p_t, gamma)
-slope = (loss(p[0] + h) - loss(p[0] - h)) / (2 * h)
-weight = p[0] / (gamma + (1 - gamma) * p[0])
-mixture = gamma * np.eye(3)[0] + (1 - gamma) * p
-print(f"pull of the family, numerically  {slope * p[0] * (1 - p[0]):.6f}")
-print(f"TaiLr: weight times CE's pull    {weight * (p[0] - 1):.6f}")
-print(f"value {loss(p[0]):.6f} and skew KL {divergences.kl(np.eye(3)[0], mixture) / (1 - gamma):.6f}")
-
-# %% [markdown]
-# TaiLr sets out from total variation, but its training scripts also keep $w$ above a floor (0.2 or 0.3), so a token without mass still gets that
-# share of cross-entropy's pull: the flat end is patched by hand, and plain TV was not what was trained.
+# $\gamma=0$ is cross-entropy, $\gamma\to1$ is TV's $1-p_t$; in between the pull holds until $p_t$ sinks to about $\gamma$, then fades.
 #
 # ### Exercise 02.3 (D10, 8 minutes)
 #
@@ -235,9 +223,27 @@ def family_pull(p_t, gamma):
 check.run("02.3", family_pull)
 
 # %% [markdown]
+# The post is about *TaiLr* (Ji et al.), which multiplies $-\log p_t$ by $w=p_t/(\gamma+(1-\gamma)p_t)$ and treats $w$ as a constant: another loss
+# value, but the same gradient. Nor have we left the f-divergences: $\ell_\gamma$ is a *skew* divergence,
+# $\mathrm{KL}(\tau\Vert\gamma\tau+(1-\gamma)p)$ divided by $1-\gamma$. Checked for Monday:
+
+# %%
+gamma, p, h = 0.1, worked.P, 1e-6
+loss = lambda p_t: divergences.overconfidence_loss(p_t, gamma)
+slope = (loss(p[0] + h) - loss(p[0] - h)) / (2 * h)
+weight = p[0] / (gamma + (1 - gamma) * p[0])
+mixture = gamma * np.eye(3)[0] + (1 - gamma) * p
+print(f"pull of the family, numerically  {slope * p[0] * (1 - p[0]):.6f}")
+print(f"TaiLr: weight times CE's pull    {weight * (p[0] - 1):.6f}")
+print(f"value {loss(p[0]):.6f} and skew KL {divergences.kl(np.eye(3)[0], mixture) / (1 - gamma):.6f}")
+
+# %% [markdown]
+# TaiLr sets out from total variation, but its training scripts also keep $w$ above a floor (0.2 or 0.3), so a token without mass still gets that
+# share of cross-entropy's pull: the flat end is patched by hand, and plain TV was not what was trained.
+#
 # ## Cover both or choose one?
 #
-# Soft labels without zeros bring the infinite ones back. Say the label spreads over 41 temperatures, with a winter bump and a smaller summer bump,
+# On labels without zeros the infinite two are finite again. Say the label spreads over 41 temperatures, with a winter bump and a smaller summer bump,
 # and the model can make one bump only: it must choose a centre and a width. KL cannot bear $p_i\approx0$ where $\tau_i>0$; reverse KL cannot bear
 # the opposite. What will each choose? A grid search tells.
 
@@ -263,7 +269,8 @@ kit.show(*figures.two_bumps(tau, chosen))
 #
 # Being deaf at $p_t\approx0$ has a use: a good model often finds a wrong label nearly impossible. A model sees one feature $x$ of a text and says
 # Tuesday with probability $\mathrm{sigmoid}(s(x-b))$, else Monday. The texts form two Gaussian clouds around $x=\pm1$ with standard deviation 0.8,
-# so Bayes' rule gives the best possible model: $b=0$, $s=2/0.8^2=3.125$. Then somebody mislabels six texts far to the right.
+# so Bayes' rule gives the best possible model: $b=0$, $s=2/0.8^2=3.125$. Then come six texts from far to the right,
+# labelled Monday by mistake.
 
 # %%
 clean = np.concatenate([rng.normal(-1, 0.8, 50), rng.normal(1, 0.8, 50)])
@@ -288,21 +295,21 @@ for name, (steep, middle) in {"the best possible": (3.125, 0.0), **fits}.items()
 kit.show(*figures.wrong_labels(x, tuesday, fits, truth=(3.125, 0.0)))
 
 # %% [markdown]
-# KL and Pearson let six texts drag the boundary away; the bounded losses stay, and a little $\gamma$ comes close to the best possible. That is the
-# case for them. But look at $s$ and the log loss of the rest: TV is right far more often than KL, and still scores worse, so sure is it when it
+# KL and Pearson let six texts drag the boundary $b$ away; the bounded losses stay, and a little $\gamma$ comes close to the best possible. That is
+# the case for them. But look at $s$ and the log loss of the rest: TV is right far more often than KL, and still scores worse, so sure is it when it
 # errs.
 #
 # ## What is lost: honesty
 #
-# TV took the steepest model that the grid offers, and that is no accident. Let one-hot labels come with frequencies $\tau$; by D10 the loss is some
-# $g(p_t)$. Its average $\sum_t\tau_t\,g(p_t)$, under $\sum_t p_t=1$, is stationary where $\tau_t\,g'(p_t)$ is the same for all $t$. Put in each
-# $g$:
+# TV took the steepest model that the grid offers (Pearson the flattest), and that is no accident. Let one-hot labels come with frequencies $\tau$;
+# by D10 the loss is some $g(p_t)$. Its average $\sum_t\tau_t\,g(p_t)$, under $\sum_t p_t=1$, is stationary where $\tau_t\,g'(p_t)$ is the same for
+# all $t$ (Lagrange). Put in each $g$:
 #
 # $$\text{KL: } p\propto\tau,\qquad\text{Hellinger: } p\propto\tau^2,\qquad\text{Pearson: } p\propto\sqrt\tau,\qquad\text{TV: all on the mode.}$$
 #
 # (TV's average is linear, so it ends in a corner.) To be proper, $p=\tau$ must be stationary: $\tau_t\,g'(\tau_t)$ the same for all $t$, whatever
-# $\tau$. With three or more tokens any two numbers with sum below 1 can meet in one $\tau$, so $x\,g'(x)$ is a constant and $g$ a logarithm. **For
-# one-hot labels KL is the only proper f-divergence**, up to a factor. With random models, as in lesson 01:
+# $\tau$. With three or more tokens any two numbers with sum below 1 can meet in one $\tau$, so $x\,g'(x)$ is a constant and $g$ a logarithm. **On
+# one-hot labels KL is the only finite f-divergence that is proper**, up to a factor. With random models, as in lesson 01:
 
 # %%
 tau = np.array([0.6, 0.3, 0.1])
@@ -313,8 +320,9 @@ for name, best in theory.items():
     print(f"{name:18} best of all models {models[np.argmin(average)].round(2)}   theory {(best / best.sum()).round(2)}")
 
 # %% [markdown]
-# Robustness and dishonesty are one thing seen from two sides. If the 0.1 is dirt, to ignore it is wisdom; if it is the language's own variety, it
-# is a lie, and no loss can tell which. The cure for overconfidence, in full dose, is certain of everything.
+# A logarithm is unbounded, so no f-divergence is both proper and bounded: deafness to wrong labels is paid in honesty. If the 0.1 is dirt, to ignore
+# it is wisdom; if it is the language's own variety, it is a lie, and no loss can tell which. The dial against overconfidence, turned up to TV, is
+# certain of everything.
 #
 # ## What none of them sees
 #

@@ -2,7 +2,7 @@
 # # 04 · When is the distance cheap, and what does the cheap version want?
 #
 # **You will be able to** prove that a one-hot label leaves one plan only, write the loss that follows, bound the distance to a soft label without a
-# solver, and explain why that bound, as a loss, prefers one token to the truth.
+# solver, and prove which model that bound, as a loss, likes best.
 #
 # **Needs** lesson 03 (plans and the earth mover's distance). **Takes** about 45 minutes. **Formulas** A5, A6, A7, D2.
 
@@ -77,17 +77,18 @@ check.run("04.1", one_hot_emd)
 # $$\sum_{i\ne t}p_i=1-p_t. \tag{A7}$$
 #
 # You know this number: it is the total variation to a one-hot label (lesson 02), and under the 0/1 cost the distance to *any* label is total
-# variation (lesson 03). It has a third meaning: answer with a token drawn from $p$, and $1-p_t$ is how often you are wrong.
+# variation (lesson 03). It has a third meaning: answer with a token drawn from $p$, and $1-p_t$ is how often you are wrong. With the label Tuesday,
+# where $p_t=.3$:
 
 # %%
 drawn = rng.choice(3, size=1_000_000, p=P)
-print(f"1 - p_t                 {transport.one_hot_emd(P, costs.zero_one(3), TARGET):.3f}")
-print(f"total variation         {divergences.total_variation(P, monday):.3f}")
-print(f"wrong in 1000000 draws  {np.mean(drawn != TARGET):.3f}")
+print(f"A5 with the 0/1 cost    {transport.one_hot_emd(P, costs.zero_one(3), 1):.3f}")
+print(f"total variation         {divergences.total_variation(P, [0, 1, 0]):.3f}")
+print(f"wrong in 1000000 draws  {np.mean(drawn != 1):.3f}")
 
 # %% [markdown]
-# Hence $p_t$ is called a *smoothed accuracy*. Plain accuracy, that of the most likely token, does not notice a small move of the logits: its
-# gradient is 0 almost everywhere, and nothing can be learned from it.
+# Averaged over texts, $p_t$ is the share of right answers: a *smoothed accuracy*. Plain accuracy, that of the most likely token, does not notice a
+# small move of the logits: its gradient is 0 almost everywhere, and nothing can be learned from it.
 
 # %%
 def softmax(z):
@@ -105,8 +106,8 @@ kit.show(*figures.accuracy_staircase(logits, wrong, drawn_wrong))
 #
 # ## A plan that is always there
 #
-# Give the label two tokens, and there are many plans again. One of them needs no search: every token sends its mass everywhere, in the
-# proportions of $\tau$. This *product plan* $\gamma_{ij}=p_i\tau_j$ obeys the rules:
+# Give the label two tokens, and there are many plans again. One of them needs no search: every token sends its mass everywhere, in the proportions
+# of $\tau$. This is the *product plan* $\gamma_{ij}=p_i\tau_j$, into which lesson 03's blur ended. It obeys the rules:
 #
 # $$\sum_j p_i\tau_j=p_i,\qquad \sum_i p_i\tau_j=\tau_j,\qquad p_i\tau_j\ge 0 .$$
 #
@@ -126,7 +127,8 @@ print(f"its cost {(plan * COST).sum():.3f}   bound {transport.product_bound(P, T
 print(f"distance {transport.emd(P, TAU, COST).value:.3f}")
 
 # %% [markdown]
-# See the waste: .20 travels from Monday to Tuesday while .18 travels back. How large is such waste elsewhere?
+# See the waste: .20 travels from Monday to Tuesday while .18 travels back, one of lesson 03's circuits. How large is such waste elsewhere? Give $n$
+# tokens random directions in 16 dimensions and cosine costs:
 
 # %%
 for n in (3, 10, 50, 200):
@@ -138,7 +140,8 @@ for n in (3, 10, 50, 200):
           f"median bound / distance {np.median(bound / exact):.1f}")
 
 # %% [markdown]
-# Never below, as proved. What the bound offers is speed: a matrix times a vector, against a program with $n^2$ unknowns.
+# Never below, as proved, but looser the more tokens there are: the best plan finds near partners in a crowd, the product plan does not look. What
+# the bound offers is speed: a matrix times a vector, against a program with $n^2$ unknowns.
 
 # %% tags=["timing"]
 for n in (100, 400):
@@ -199,8 +202,9 @@ print(f"distance to tau             {transport.emd(P, TAU, COST).value:.3f}")
 # Which model $p$ makes that average smallest, with Monday 60 %, Tuesday 40 %? For cross-entropy, lesson 01 proved that it is $p=\tau$. Write down
 # your guess, and another for Monday 50 %, banana 50 %.
 #
-# Every point of a triangle is a model: corners are sure of one token, and white is where the loss is low. (Two guests from later lessons: the
-# *Jensen* bound, below the distance, and the *debiased* loss.)
+# Below, a row for each label. The bars are values at our $p$, the blue dot. Every point of a triangle is a model: corners are sure of one token,
+# white is where the loss is low, the mark where it is lowest. (Two guests: the *Jensen* bound, below the distance, from lesson 05, and the
+# *debiased* loss, from lesson 06.)
 
 # %%
 kit.show(*soft_label.panel())
@@ -227,7 +231,7 @@ soft_label.explorer()
 # loses.
 
 # %%
-print("always Monday, Tuesday, banana:", COST @ TAU)
+print("always Monday, Tuesday, banana:", transport.product_bound(np.eye(3), TAU, COST))
 for name, p in (("p = tau   ", TAU), ("all Monday", monday)):
     exact = transport.emd(p, TAU, COST).value
     print(f"{name}: bound {transport.product_bound(p, TAU, COST):.3f}, distance {exact:.3f}")
@@ -245,7 +249,7 @@ cost = costs.cosine(draw.normal(size=(50, 16)))
 tau = draw.dirichlet(np.ones(50))
 best = transport.medoid(tau, cost)
 print(f"bound at p = tau {transport.product_bound(tau, tau, cost):.3f}")
-print(f"at the best corner {(cost @ tau)[best]:.3f}")
+print(f"at the best corner {transport.product_bound(np.eye(50)[best], tau, cost):.3f}")
 print(f"distance from tau to tau {transport.emd(tau, tau, cost).value:.3f}")
 mode = transport.medoid(tau, costs.zero_one(50))
 print(f"with the 0/1 cost the best corner is token {mode}; the most likely token is {tau.argmax()}")
@@ -257,20 +261,22 @@ print(f"with the 0/1 cost the best corner is token {mode}; the most likely token
 #
 # Other costs have a stranger habit. Let Monday and banana come half the time each, $\tau=(.5,0,.5)$. On paper: Monday costs $.5\cdot 1=.5$, banana
 # the same, Tuesday $.5\cdot .2+.5\cdot .4=.3$. Tuesday wins, a word that *never* comes, for lying between the two. Do real words have such
-# go-betweens?
+# go-betweens? Here are many English words, with cosine costs from a small language model (lesson 05 looks at them closely):
 
 # %%
 words = load_words()
 cost = costs.cosine(words.embedding)
-for pair in (("drank", "work"), ("small", "happier"), ("three", "seventy")):
-    tau = np.isin(words.words, pair) / 2
-    print(f"{' or '.join(pair):17} -> always say {words.words[transport.medoid(tau, cost)]}")
+for a, b in (("drank", "work"), ("small", "happier"), ("three", "seventy")):
+    i, j = words.index(a), words.index(b)
+    k = transport.medoid(np.isin(words.words, (a, b)) / 2, cost)
+    print(f"{a} or {b}".ljust(17), f"-> always say {words.words[k]:8} costs {cost[k, i]:.2f} and {cost[k, j]:.2f}, not 0 and {cost[i, j]:.2f}")
 for name in ("days", "months", "colours"):
     tau = np.isin(words.words, words.category(name)) / len(words.category(name))
     print(f"{'any of the ' + name:17} -> always say {words.words[transport.medoid(tau, cost)]}")
 
 # %% [markdown]
-# The first three are always wrong, though never far wrong. Such pairs took some searching. How common are they?
+# The first three are always wrong, though never as far off as one word of the pair is from the other. Such pairs took some searching. How common are
+# they?
 
 # %%
 a, b = rng.integers(len(cost), size=(2, 2000))
@@ -280,7 +286,7 @@ print(f"of 2000 random pairs of {len(cost)} words, {third.mean():.1%} are best s
 # %% [markdown]
 # Rare. The collapse onto one word, as for the days, is the rule and needs no go-between.
 #
-# ### Exercise 04.3 (D2, 6 minutes)
+# ### Exercise 04.3 (D2, 4 minutes)
 #
 # Write the medoid: any token of the vocabulary, the first one if several tie.
 #
@@ -311,8 +317,11 @@ check.run("04.3", medoid)
 #
 # $$\frac{\partial L}{\partial z_j}=\sum_i c_{it}\,p_i(\delta_{ij}-p_j)=p_j\,(c_{jt}-L).$$
 #
-# Its average over labels is the gradient of the average loss, $p^\top C\tau$: it is *unbiased* for the bound. For the distance it is not. And
-# at $p=\tau$, where the gradients of cross-entropy, $p-\tau$ on average, come to rest, these still push:
+# (On the target's own logit that is $-p_tL$: where $p_t\approx0$ the pull dies, as total variation's did. Lesson 06 returns to this.)
+#
+# Averaged over labels, the gradient is that of the average loss $p^\top C\tau$. Right on average is called *unbiased*: one label's gradient is
+# unbiased for the bound, but not for the distance. And at $p=\tau$, where the gradients of cross-entropy, $p-\tau$ on average, come to rest, these
+# still push:
 
 # %%
 z, tau = rng.normal(size=4), rng.dirichlet(np.ones(4))
@@ -326,7 +335,7 @@ print("slope of EMD(p, tau)     ", slope(lambda p: transport.emd(p, tau, cost).v
 print("mean over labels, p = tau", (tau @ per_label(tau)).round(3))
 
 # %% [markdown]
-# Now let three logits learn from labels that are Monday or banana, never Tuesday: the same start and labels for both losses.
+# Now let three logits learn from labels that are Monday or banana, never Tuesday: the same start and labels for both losses. Where will each end?
 
 # %%
 def train(gradient, tau, steps=10_000, rate=0.02):
@@ -343,8 +352,8 @@ paths = {name: train(gradient, tau) for name, gradient in by_loss.items()}
 kit.show(*figures.training_paths(tau, COST, paths))
 
 # %% [markdown]
-# Cross-entropy hovers around the truth, shaken by each label. One-hot transport walks down across the level lines, ever surer, towards the one word
-# that was never right. With the worked example's $\tau$ it goes to Monday instead:
+# Cross-entropy hovers around the truth, shaken by each label. One-hot transport walks down across the bound's level lines, ever surer, towards the
+# one word that was never right. With the worked example's $\tau$ it goes to Monday instead:
 
 # %%
 for name, gradient in by_loss.items():
@@ -366,17 +375,21 @@ print("medoids of the one-hot labels:", [transport.medoid(np.eye(3)[t], COST) fo
 # probabilities.
 #
 # **If you draw from the model** or need to know how sure it is, you want $\tau$, and this loss alone will not give it to you. Mixed with
-# cross-entropy, the fall becomes a nudge:
+# cross-entropy, the sum is $-\sum_i\tau_i\log p_i+w\sum_ip_ia_i$. At its minimum no tiny move of mass between two tokens with $\tau_i>0$ pays, so
+# their slopes are equal: $wa_i-\tau_i/p_i=-\lambda$, hence $p_i=\tau_i/(\lambda+wa_i)$. The dear words shrink, but none that comes is lost:
 
 # %%
-x = np.linspace(0.001, 0.999, 999)
+x = np.linspace(0.0001, 0.9999, 9999)
 models = np.stack([x, 1 - x, 0 * x], axis=-1)  # banana would raise both terms
 for weight in (0, 1, 10, 100):
-    bound = transport.product_bound(models, TAU, COST)
-    total = divergences.cross_entropy(TAU, models) + weight * bound
-    print(f"CE + {weight:3} x transport is least at p = {models[total.argmin()].round(3)}")
+    total = divergences.cross_entropy(TAU, models) + weight * transport.product_bound(models, TAU, COST)
+    p = models[total.argmin()]
+    multiplier = TAU[:2] / p[:2] - weight * (COST @ TAU)[:2]  # lambda, by Monday and by Tuesday
+    print(f"CE + {weight:3} x transport is least at p = {p.round(3)}, lambda {multiplier.round(2)}")
 
 # %% [markdown]
+# A nudge for small $w$, the fall again for large ones.
+#
 # ## What we learned
 
 # %%

@@ -21,9 +21,9 @@ rng = np.random.default_rng(0)
 # ## The model already knows
 #
 # So far the costs fell from the sky: 0.2 between the days, 1 and 0.4 to banana. For a whole vocabulary, ask a pretrained language model. Its last
-# layer, the *LM head*, has a row $e_i$ for each token, the token's *embedding*. The text read so far becomes a vector $h$, and the logits are
-# $z_i=\langle e_i,h\rangle$. Two tokens whose rows point the same way rise and fall together in every text: to the model they are
-# interchangeable. So compare directions. With $\hat e_i=e_i/|e_i|$,
+# layer, the *LM head*, has a row $e_i$ for each token, the token's *embedding*. The text read so far becomes a vector $h$, and the logits are the
+# dot products $z_i=\langle e_i,h\rangle$. If two rows point the same way, their logits rise and fall together in every text. So compare directions
+# and let lengths go. With $\hat e_i=e_i/|e_i|$,
 #
 # $$c_{ij}=1-\cos(e_i,e_j)=1-\langle\hat e_i,\hat e_j\rangle \tag{A8}$$
 #
@@ -50,7 +50,7 @@ except ValueError as error:
 #
 # Write the cosine cost. The rows you get have all sorts of lengths.
 #
-# <details><summary>My costs are far below 0</summary>
+# <details><summary>My costs are far below 0, or the shapes do not fit</summary>
 #
 # Divide each row by its own length first: `axis=1`, and `keepdims=True` so that the shapes fit.
 # </details>
@@ -96,12 +96,12 @@ kit.show(*figures.word_costs(groups))
 index, cost = words.index, costs.cosine(words.embedding)
 for a, b in [("hot", "cold"), ("happy", "unhappy"), ("Monday", "Tuesday"), ("Monday", "banana"), ("two", "banana"), ("three", "banana")]:
     nearer = (cost[index(a)] < cost[index(a), index(b)]).sum() - 1
-    print(f"{a:>6} to {b:8} costs {cost[index(a), index(b)]:.2f}; words nearer to {a}: {nearer}")
+    print(f"{a:>6} to {b:8} costs {cost[index(a), index(b)]:.2f}; nearer to {a} than {b}: {nearer} words")
 print(f"largest cost of all pairs: {cost.max():.2f}")
 
 # %% [markdown]
-# **Opposites are neighbours.** Nothing is nearer to *hot* than *cold*. Both fit into the same sentences, and that is what the cost measures: not
-# what is true.
+# **Opposites are neighbours.** Nothing is nearer to *hot* than *cold*. Both fit into the same sentences, and that is what the cost measures, not
+# likeness of meaning.
 #
 # **Costs exceed 1.** Some cosines are negative. Opposite directions, cost 2, do not occur.
 #
@@ -117,9 +117,9 @@ print("most along the mean: ", ", ".join(words.words[i] for i in order[-8:]))
 print(f"correlation with log token number: {np.corrcoef(unit @ mean, np.log(words.token_ids))[0, 1]:.2f}")
 
 # %% [markdown]
-# (The average of $\langle\hat e_i,\hat e_j\rangle$ over all pairs is the squared length of the mean; that will come back.) The tokenizer gives
-# common words low numbers, so the lean goes with *rarity*: rare words share a direction. Monday and banana are near partly because neither is
-# *the*. Take the mean away from all directions:
+# It is not. (The average of $\langle\hat e_i,\hat e_j\rangle$ over all pairs is the squared length of the mean; that will come back.) The
+# tokenizer gives common words low numbers, so the lean goes with *rarity*: rare words share a direction. Monday and banana are near partly because
+# neither is *the*. Take the mean away from all directions:
 
 # %%
 centred = costs.cosine(unit - mean)
@@ -127,19 +127,21 @@ for a, b in [("hot", "cold"), ("Monday", "Tuesday"), ("Monday", "banana"), ("two
     print(f"{a:>6} to {b:8} raw {cost[index(a), index(b)]:.2f}, centred {centred[index(a), index(b)]:.2f}")
 
 # %% [markdown]
-# The days stay together, the fruit moves off. The published loss uses the raw cosine all the same.
+# The days stay together, the fruit moves off. The loss that this course is about uses the raw cosine all the same: *EMO*, the earth mover distance
+# optimization of Ren et al.
 #
 # ### Predict first
 #
-# That loss is lesson 04's one-hot transport, $L=\sum_i p_ic_{it}$, with the cosine cost; its name is *EMO*. Cross-entropy pulls up the target's
+# EMO is lesson 04's one-hot transport, $L=\sum_i p_ic_{it}$, with the cosine cost. Cross-entropy pulls up the target's
 # logit and pushes all others down. Which logits does EMO pull up, when the model's mistake is a near word, and when it is a far one?
 
 # %%
 kit.show(*cost_matrix.panel())
 
 # %% [markdown]
-# Lesson 04's gradient $p_j(c_{jt}-L)$ says which: all words cheaper than the average $L$. Take *happy* as target and move mass to the farthest
-# word. When does *unhappy* begin to be pulled up? And which word alone is, under the 0/1 cost?
+# Lesson 04's gradient $p_j(c_{jt}-L)$ says which: all words cheaper than the average $L$. (The lower bars are shares of each loss's total push,
+# printed above them: what is pulled up adds to 1.) Take *happy* as target and give mass to the farthest word. When does *unhappy* begin to be
+# pulled up? And under the 0/1 cost, which word is pulled up alone?
 
 # %%
 cost_matrix.explorer()
@@ -157,7 +159,7 @@ cost_matrix.explorer()
 # $$\sum_{ij}\gamma_{ij}\,\tfrac12|\hat e_i-\hat e_j|^2\ \ge\ \tfrac12\Big|\sum_{ij}\gamma_{ij}(\hat e_i-\hat e_j)\Big|^2=\tfrac12|m_p-m_\tau|^2 .$$
 #
 # From above comes the product bound A6, now a dot product: $\sum_{ij}p_i\tau_j(1-\langle\hat e_i,\hat e_j\rangle)=1-\langle m_p,m_\tau\rangle$.
-# Since $-\langle a,b\rangle=\tfrac12|a-b|^2-\tfrac12|a|^2-\tfrac12|b|^2$, the bounds differ by two slices:
+# Since $-\langle a,b\rangle=\tfrac12|a-b|^2-\tfrac12|a|^2-\tfrac12|b|^2$, the bounds differ by two slices, the *spreads* of $p$ and $\tau$:
 #
 # $$\tfrac12|m_p-m_\tau|^2\ \le\ \mathcal C[p,\tau]\ \le\ p^{\mathsf T}C\tau, \tag{D3}$$
 #
@@ -187,8 +189,8 @@ print("least slack below and above:", np.min(slack, axis=0).round(4), " mean:", 
 
 # %% [markdown]
 # Both bounds hold, neither is tight. And the middle slice is worth a second look: it is $\tfrac12p^{\mathsf T}Cp$ (put $\tau=p$), and vanishes
-# only when all of $p$ points one way. So the upper bound pays for being *sharp*, whatever the label says. That is why lesson 04's loss was not
-# proper. The lower bound has no such slice.
+# only when all of $p$ points one way. So the upper bound rewards a *sharp* $p$, whatever the label says. That is why lesson 04's loss was not
+# proper. The lower bound has no such slice: at $p=\tau$ it is 0.
 #
 # ### Exercise 05.2 (D3, 6 minutes)
 #
@@ -222,7 +224,7 @@ for distance in (costs.cosine, costs.chord, costs.angle):
     print(f"{distance.__name__:6} metric: {report.is_metric!s:5}  worst triangle broken by {max(report.triangle_excess, 0):.2f}")
 
 # %% [markdown]
-# Real words do it too. From *small*, the detour that saves most:
+# Real words break it too. From *small*, the detour that saves most:
 
 # %%
 start = cost[index("small")]
@@ -233,7 +235,7 @@ print(f"small to {to}: {start[index(to)]:.2f}; to {over} {start[index(over)]:.2f
 # %% [markdown]
 # ### Exercise 05.3 (D4, 8 minutes)
 #
-# How badly does a cost break the triangle inequality? Return the largest $c_{ik}-(c_{ij}+c_{jk})$ over all $i,j,k$, repeats allowed.
+# How badly does a cost break the triangle inequality? Return the largest $c_{ik}-(c_{ij}+c_{jk})$ over all $i,j,k$, which need not differ.
 #
 # <details><summary>I get a negative number for a metric</summary>
 #
@@ -249,9 +251,9 @@ def triangle_excess(cost):
 check.run("05.3", triangle_excess)
 
 # %% [markdown]
-# This matters twice. First, take a metric, square it, solve the transport problem, take the root: that is the *Wasserstein-2 distance* $W_2$,
-# itself a metric between distributions. Our cost is $\tfrac12\text{chord}^2$, so $\mathcal C=\tfrac12W_2^2$. The *root* of $\mathcal C$ obeys the
-# triangle inequality; $\mathcal C$ need not:
+# That the cost is no metric matters twice. First, take a metric, square it, solve the transport problem, take the root: that is the *Wasserstein-2
+# distance* $W_2$, itself a metric between distributions. Our cost is $\tfrac12\text{chord}^2$, so $\mathcal C=\tfrac12W_2^2$. The *root* of
+# $\mathcal C$ obeys the triangle inequality; $\mathcal C$ need not:
 
 # %%
 broken = {"C": 0, "root of C": 0}
@@ -283,8 +285,9 @@ print(f"best single price list {references.lipschitz_dual(banana, monday, worked
 #
 # For $\varepsilon\to0$ the KL term is free and $\mathcal C$ is left. For large $\varepsilon$ nobody strays. The product plan itself has KL 0, so
 # $\mathcal C_\varepsilon\le p^{\mathsf T}C\tau$. Conversely, allow $\gamma$ any row and column sums: that can only lower the minimum, which then
-# is $-\varepsilon\log\sum_{ij}p_i\tau_je^{-c_{ij}/\varepsilon}$ (Gibbs), and Hoeffding's lemma bounds this from below. With $\mathrm{osc}$ the
-# largest minus the smallest cost, here 1,
+# lies at $\gamma_{ij}\propto p_i\tau_je^{-c_{ij}/\varepsilon}$ (Gibbs) and is $-\varepsilon\log\mathrm E\,e^{-c/\varepsilon}$, where $\mathrm E$
+# averages over the product plan. Let $\mathrm{osc}$ be the largest minus the smallest cost, here 1. *Hoeffding's lemma* says
+# $\log\mathrm E\,e^{-c/\varepsilon}\le-\mathrm E\,c/\varepsilon+\mathrm{osc}^2/8\varepsilon^2$, and $\mathrm E\,c=p^{\mathsf T}C\tau$, so
 #
 # $$p^{\mathsf T}C\tau-\frac{\mathrm{osc}^2}{8\varepsilon}\ \le\ \mathcal C_\varepsilon\ \le\ p^{\mathsf T}C\tau. \tag{D12}$$
 #
@@ -309,7 +312,7 @@ print(f"within osc²/8ε of their right ends: {np.all(upper - entropic <= reach)
 # ## Why the cost is frozen
 #
 # The article insists that the cost be fixed before training (claim C3). What if the embedding may learn as well? Averaged over $N$ examples with
-# predictions $p^{(n)}$ and labels $t_n$, EMO is
+# predictions $p^{(n)}$, held fixed for now, and labels $t_n$, EMO is
 #
 # $$L=\sum_{ij}W_{ij}\,(1-\langle\hat e_i,\hat e_j\rangle),\qquad W_{ij}=\frac1N\sum_{n:\,t_n=j}p_i^{(n)} .$$
 #
@@ -352,8 +355,8 @@ def train(labels, cost_rate, steps=300):
     return np.array(history), rulers
 
 # %% [markdown]
-# One set of labels is random, so there is nothing to learn; the other follows from the features. **Predict:** which loss ends lower, and which
-# model is better?
+# One set of labels is random, so there is nothing to learn; the other follows from the features. **Predict** for both: with which cost, frozen or
+# trained, does the loss end lower, and with which is the model better?
 
 # %%
 labels = {"random labels": rng.integers(8, size=2000), "labels that can be learned": (features @ rng.normal(size=(16, 8))).argmax(axis=1)}
@@ -369,12 +372,13 @@ for kind in labels:
 
 # %% [markdown]
 # With a trained cost the loss vanishes even on random labels, though hardly more than one guess in eight is right. Monday, banana and two have
-# become one direction: the ruler shrank, not the error. And where there is something to learn, learning stops, for the model's gradient fades
-# with the costs. Do not let the pupil hold the ruler: compute the cost once, from a detached copy of the head.
+# become one direction: the ruler shrank, not the error. And where there is something to learn, learning stops, for the model's gradient fades with
+# the costs. Do not let the pupil hold the ruler: compute the cost once, before training, and leave it.
 #
 # ## What we learned
 #
-# Every formula of this lesson, checked just now against an independent computation:
+# The model's own last layer says which words are near. Its cost is half a squared distance: so two averages trap the exact distance, and it is no
+# metric. And it must be frozen, as C3 says, or the ruler shrinks. Every formula of this lesson, checked just now against an independent computation:
 
 # %%
 formulas.show("05")
@@ -384,8 +388,8 @@ worked.table("05")
 
 # %% [markdown]
 # **What to doubt.** The cost is one small model's opinion, from rows rounded to eight bits. Should one centre? Are near opposites a flaw? We
-# measured neither. In the toy, how far the model gets before the ruler is gone depends on the two learning rates; cross-entropy in the mixture
-# would push back; and a model trained from scratch has no head worth copying.
+# measured neither. In the toy, how far the model gets before the ruler is gone depends on the two learning rates; added cross-entropy would push
+# back where the same rows make the logits; and a model trained from scratch has no head worth copying.
 #
 # Next comes lesson 06, EMO as a loss (A9, the table's last line): for a one-hot label $1-\langle m_p,\hat e_t\rangle$ is the exact distance, and
 # no $V\times V$ matrix is ever built. Full proofs are in the [appendix](appendix_derivations.ipynb).

@@ -14,7 +14,7 @@
 #
 # | in the article | formula and proof | what it says | idea in lesson |
 # | --- | --- | --- | --- |
-# | | [Conventions](#Conventions), [softmax](#Softmax-and-its-derivative) | zeros, infinities, one derivative used everywhere | |
+# | | [Conventions](#Conventions), [softmax](#Softmax-and-its-derivative) | zeros, infinities, convexity, one derivative used everywhere | |
 # | Divergences | [A1](#A1-The-log-loss) | the log loss | [01](01_cross_entropy_is_kl.ipynb) |
 # | | [A2](#A2-Soft-labels) | cross-entropy for soft labels | [01](01_cross_entropy_is_kl.ipynb) |
 # | | [A3](#A3-Cross-entropy-is-KL-plus-a-constant) | it is KL plus a constant, and proper | [01](01_cross_entropy_is_kl.ipynb) |
@@ -83,21 +83,33 @@ def rows(label):
 # Monday, costs $.2$ (Monday-Tuesday), $1$ (Monday-banana), $.4$ (Tuesday-banana).
 #
 # **Zeros and logarithms.** We set $0\log 0=0$. This is a limit, not a whim: with $x=e^{-s}$ we get $x\log x=-s\,e^{-s}\to 0$ as $s\to\infty$. For
-# $a>0$ we set $a\log(a/0)=+\infty$, also a limit. A computer knows neither: `0 * log(0)` is `nan`.
+# $a>0$ we set $a\log(a/0)=+\infty$, also a limit. A computer does not know the first: `0 * np.log(0)` is `nan`.
+#
+# **Convexity.** $f$ is *convex* on an interval (or a convex set of vectors) if $f(\lambda x+(1-\lambda)y)\le\lambda f(x)+(1-\lambda)f(y)$ for
+# $0\le\lambda\le1$: no chord runs below the graph. On an interval three facts follow.
+#
+# - *Slopes.* For a fixed $a$, the slope of the chord from $a$ to $u$, $(f(u)-f(a))/(u-a)$, never falls as $u$ grows. For $a<u<w$, the definition with
+#   $u=\lambda w+(1-\lambda)a$ reads $f(u)-f(a)\le\lambda(f(w)-f(a))$; divide by $u-a=\lambda(w-a)$. In the other orders of the three points, too, it
+#   is the definition for the middle one, rearranged.
+# - *Support.* Through each inner point of the graph goes a line that is nowhere above $f$. By "Slopes" all chords to the left of the point are at
+#   most as steep as all chords to its right; take a slope in between.
+# - *Jensen.* $f(\sum_ip_ix_i)\le\sum_ip_if(x_i)$ for $p_i\ge0$ that sum to 1. Put the line that supports $f$ at $\sum_ip_ix_i$ in the place of $f$ on
+#   the right: its mean is its value at the mean, $f(\sum_ip_ix_i)$. (If the mean is an end of the interval, all $x_i$ with $p_i>0$ equal it.) For
+#   vectors, use the definition again and again.
 #
 # **Generators.** Let $f$ be convex on $(0,\infty)$ with $f(1)=0$. Two limits then always exist, finite or $+\infty$:
 #
 # $$f(0)=\lim_{u\to 0}f(u),\qquad f'_\infty=\lim_{u\to\infty}\frac{f(u)}{u}\quad\text{(the recession slope)}.$$
 #
-# *Proof.* Let $s(u)=f(u)/(u-1)$ for $u\ne 1$: the slope of the chord from $(1,0)$ to $(u,f(u))$. For convex $f$ chord slopes from a fixed point
-# increase with $u$. So $s(u)$ has a limit as $u\to\infty$, and $f(u)/u=s(u)\,(u-1)/u$ has the same one. As $u\to 0$, $s(u)$ falls to a limit in
-# $[-\infty,\infty)$, and $f(u)=-s(u)(1-u)$ tends to minus that limit. ∎
+# *Proof.* Let $s(u)=f(u)/(u-1)$ for $u\ne 1$: the slope of the chord from $(1,0)$ to $(u,f(u))$. It never falls as $u$ grows. So it has a limit as
+# $u\to\infty$, and $f(u)/u=s(u)\,(u-1)/u$ has the same one. As $u\to 0$, $s(u)$ falls to a limit in $[-\infty,\infty)$, and $f(u)=-s(u)(1-u)$ tends
+# to minus that limit. ∎
 #
-# With these, $q\,f(a/q)$ is given a meaning for all $a,q\ge 0$:
+# With these (and $q\,f(0/q)=q\,f(0)$), $q\,f(a/q)$ is given a meaning for all $a,q\ge 0$:
 #
 # $$0\cdot f\!\left(\tfrac a0\right)=a\,f'_\infty\quad(a>0),\qquad 0\cdot f\!\left(\tfrac00\right)=0.$$
 #
-# The first is the limit as $q\to 0$, since $q\,f(a/q)=a\cdot f(u)/u$ with $u=a/q\to\infty$. The second says that a token which neither side uses
+# The first is the limit as $q\to 0$, since $q\,f(a/q)=a\cdot f(u)/u$ with $u=a/q\to\infty$. The second is a choice: a token which neither side uses
 # costs nothing.
 
 # %%
@@ -117,16 +129,17 @@ for g in divergences.GENERATORS.values():
 # $\log p_i=z_i-\ell(z)$ with $\ell(z)=\log\sum_ke^{z_k}$. Since $\partial\ell/\partial z_j=e^{z_j}/\sum_ke^{z_k}=p_j$, we get $\partial\log
 # p_i/\partial z_j=\delta_{ij}-p_j$; multiply by $p_i$. ∎
 #
-# **Chain rule.** Let a loss $L(p)$ have partial derivatives $g_i=\partial L/\partial p_i$. Then
+# **Chain rule.** Let a loss $L(p)$ be differentiable, with $g_i=\partial L/\partial p_i$. Then
 #
 # $$\frac{\partial L}{\partial z_j}=\sum_ig_i\,p_i(\delta_{ij}-p_j)=p_j\,\big(g_j-\textstyle\sum_ip_ig_i\big).$$
 #
-# The same number added to all $g_i$ changes nothing. So it does not matter how $L$ is continued off the simplex, and the components of the gradient
-# sum to 0: softmax ignores a constant added to all logits.
+# The same number added to all $g_i$ changes nothing. So it does not matter how $L$ is continued off the simplex: two continuations agree along it,
+# and their $g$ differ by a multiple of $\mathbf 1$. And the components of the gradient sum to 0: softmax ignores a constant added to all logits.
 #
-# **Log-sum-exp.** $\ell$ is convex, and $\max_kz_k\le\ell(z)\le\max_kz_k+\log n$. *Proof.* The matrix of second derivatives is
-# $J=\operatorname{diag}(p)-pp^\top$, by the first fact, and $x^\top Jx=\sum_ip_ix_i^2-(\sum_ip_ix_i)^2$ is the variance of $x$ under $p$: never
-# negative, and 0 only for constant $x$, as all $p_i>0$. For the bounds, $e^{\max z}\le\sum_ke^{z_k}\le n\,e^{\max z}$. ∎
+# **Log-sum-exp.** $\ell$ is convex, and $\max_kz_k\le\ell(z)\le\max_kz_k+\log n$. *Proof.* A function whose matrix of second derivatives $J$ has
+# $x^\top Jx\ge0$ for all $x$ is convex (along every line its second derivative is not negative). Here $J=\operatorname{diag}(p)-pp^\top$, by the
+# first fact, and $x^\top Jx=\sum_ip_ix_i^2-(\sum_ip_ix_i)^2$ is the variance of $x$ under $p$: never negative, and 0 only for constant $x$, as all
+# $p_i>0$. For the bounds, $e^{\max z}\le\sum_ke^{z_k}\le n\,e^{\max z}$. ∎
 #
 # *Trap.* `exp(800)` overflows. Use $\ell(z)=m+\log\sum_ke^{z_k-m}$ with $m=\max_kz_k$.
 
@@ -184,7 +197,7 @@ confirm("its gradient is p - tau", slope(lambda z: divergences.cross_entropy(tau
 rows("A2")
 
 # %% [markdown]
-# ## A3 Cross entropy is KL plus a constant
+# ## A3 Cross-entropy is KL plus a constant
 #
 # $$\mathrm{KL}(\tau\Vert p)=\sum_i\tau_i\log\frac{\tau_i}{p_i}=\sum_i\tau_i\log\tau_i-\sum_i\tau_i\log p_i=\mathrm{CE}(\tau,p)-H(\tau) \tag{A3}$$
 #
@@ -194,7 +207,7 @@ rows("A2")
 #
 # $H(\tau)$ does not contain $p$. So CE and KL have the same minimisers in $p$ and, as functions of the logits, the same gradient $p-\tau$.
 #
-# **Gibbs' inequality.** $\mathrm{KL}(\tau\Vert p)\ge 0$, with equality only for $p=\tau$.
+# **Gibbs' inequality.** $\mathrm{KL}(\tau\Vert p)\ge 0$, with equality exactly for $p=\tau$.
 #
 # *Proof.* We use $\log x\le x-1$, with equality only at $x=1$ (the derivative of $x-1-\log x$ is $1-1/x$: negative before 1, positive after). Let
 # $S$ be the support of $\tau$; we may assume $p_i>0$ on $S$, or else KL is infinite. Then
@@ -222,12 +235,13 @@ rows("A3")
 
 # %% [markdown]
 # **Why the logarithm?** Suppose a loss looks at the target's probability alone, $L_t(p)=F(p_t)$ with $F$ differentiable on $(0,1)$, and there are
-# $n\ge 3$ tokens. If it is proper, then $F(x)=b-a\log x$ with $a\ge0$: *the log loss is the only one.*
+# $n\ge 3$ tokens. If it is proper, then $F(x)=b-a\log x$ for $0<x<1$, with $a\ge0$: *up to a constant and a factor the log loss is the only one.*
 #
-# *Proof.* Let all $\tau_i>0$. Then $p=\tau$ is an interior minimum of $\sum_i\tau_iF(p_i)$ subject to $\sum_ip_i=1$, so by Lagrange's rule
+# *Proof.* Let all $\tau_i>0$. The mean loss is $\sum_i\tau_iF(p_i)$. Moving a little mass from token $j$ to token $i$, starting at $p=\tau$, changes
+# it at the rate $\tau_iF'(\tau_i)-\tau_jF'(\tau_j)$, and so does moving it back, with the other sign. As $p=\tau$ is a minimum, the rate is 0:
 # $\tau_iF'(\tau_i)$ is the same number for all $i$. Now take any $x,y$ in $(0,1)$ and a $w>0$ with $w<1-x$ and $w<1-y$. Since $n\ge3$, there is a
 # $\tau$ with entries $x$ and $w$ and something positive left for the others, so $xF'(x)=wF'(w)$; likewise $yF'(y)=wF'(w)$. Hence $xF'(x)$ is a
-# constant $-a$, and $F$ is as claimed. Were $a<0$, then $F(x)\to-\infty$ as $x\to0$, and $\tau$ would not be a minimum. ∎
+# constant $-a$, and $F$ is as claimed. Were $a<0$, then $F(x)\to-\infty$ as $x\to0$, and a $p$ with one tiny entry would beat $\tau$. ∎
 #
 # *Trap.* For two tokens there are others: with $n=2$, $(1-p_t)^2$ is proper. With three it is not, as its mean loss shows when we look for
 # something better than the truth:
@@ -262,23 +276,24 @@ for tau in (two, three):
 # How the wrong mass is spread over Tuesday and banana has dropped out. Some consequences:
 #
 # **Never negative.** $D_f(\tau\Vert p)\ge 0$. *Proof.* Split the tokens by $p_i>0$ and $p_i=0$, and let $a$ and $b$ be $\tau$'s mass on the two
-# parts, $a+b=1$. Jensen's inequality with weights $p_i$ gives $\sum_{p_i>0}p_if(\tau_i/p_i)\ge f(a)$. The other terms add $b\,f'_\infty$. No chord
-# of $f$ is steeper than $f'_\infty$, so $f(a)+b\,f'_\infty\ge f(a+b)=f(1)=0$. ∎
+# parts, $a+b=1$. [Jensen's inequality](#Conventions) with weights $p_i$ gives $\sum_{p_i>0}p_if(\tau_i/p_i)\ge f(a)$. If $b=0$, this is $f(1)=0$.
+# Otherwise the other terms add $b\,f'_\infty$. By "Slopes" the chord from $a$ to $1=a+b$ is at most as steep as all longer ones from $a$, whose
+# slopes tend to $f'_\infty$. So $f(a)+b\,f'_\infty\ge f(1)=0$. ∎
 #
-# **Bounded or not.** Let $f(0)$ be finite. A convex $f$ is the supremum of lines $\alpha u+\beta$ below it, so $p_tf(1/p_t)$ is the supremum of
-# $\alpha+\beta p_t$: convex in $p_t$, and so is $F$. It is 0 at its end $p_t=1$ and nowhere lower, so it never rises on its way there from
-# $F(0)=f'_\infty+f(0)$. The loss is bounded exactly if both limits are finite.
+# **Bounded or not.** Let $f(0)$ be finite. By "Support" $f(u)$ is the largest value at $u$ of all lines $\alpha u+\beta$ that are nowhere above $f$,
+# so $p_tf(1/p_t)$ is the largest of the numbers $\alpha+\beta p_t$: as a maximum of lines convex in $p_t$, and so is $F$. It is 0 at its end $p_t=1$
+# and nowhere lower, so it never rises on its way there from $F(0)=f'_\infty+f(0)$. The loss is bounded exactly if both limits are finite. ∎
 #
 # **Gradient, any label.** Where $p_i>0$ and $f$ is differentiable, the derivative of $p_if(\tau_i/p_i)$ by $p_i$ is $s_i=f(u_i)-u_if'(u_i)$ with
-# $u_i=\tau_i/p_i$. By the [chain rule](#Softmax-and-its-derivative) $\partial D_f/\partial z_j=p_j(s_j-\sum_ip_is_i)$. For KL, $s_i=u_i\log
-# u_i-u_i(\log u_i+1)=-u_i$, which gives $p_j-\tau_j$ again.
+# $u_i=\tau_i/p_i$; where $\tau_i=0$, the term is $p_if(0)$ and $s_i=f(0)$. By the [chain rule](#Softmax-and-its-derivative) $\partial D_f/\partial
+# z_j=p_j(s_j-\sum_ip_is_i)$. For KL, $s_i=u_i\log u_i-u_i(\log u_i+1)=-u_i$, which gives $p_j-\tau_j$ again.
 #
-# **Gradient, one-hot label.** By the same chain rule (now $g_t=F'(p_t)$, all others 0)
+# **Gradient, one-hot label.** Let $f(0)$ be finite. By the same chain rule (now $g_t=F'(p_t)$, all others 0)
 #
 # $$\frac{\partial F}{\partial z_j}=p_tF'(p_t)\,(\delta_{jt}-p_j),\qquad F'(p_t)=f(u)-u\,f'(u)-f(0)\ \text{ at }\ u=1/p_t .$$
 #
-# The vector $\delta_t-p$ does not depend on $f$. **For a one-hot label, all f-divergences pull in cross-entropy's direction; they differ only in
-# how hard.** On the target's own logit the pull is $p_t(1-p_t)F'(p_t)$. ∎
+# The vector $\delta_t-p$ does not depend on $f$, and $F'\le0$, as $F$ never rises. **For a one-hot label, all f-divergences pull in cross-entropy's
+# direction; they differ only in how hard.** On the target's own logit the pull is $p_t(1-p_t)F'(p_t)$. ∎
 #
 # - **KL**, $f=u\log u$: loss $-\log p_t$, factor $p_tF'(p_t)=-1$.
 # - **Total variation**, $\frac12\lvert u-1\rvert$: loss $1-p_t$, factor $-p_t$.
@@ -286,7 +301,8 @@ for tau in (two, three):
 #   $\frac12p_t\log\frac{p_t}{1+p_t}$.
 # - **Squared Hellinger**, $\frac12(\sqrt u-1)^2$: loss $1-\sqrt{p_t}$, factor $-\frac12\sqrt{p_t}$.
 # - **Pearson** $\chi^2$, $(u-1)^2$: loss $1/p_t-1$, factor $-1/p_t$.
-# - **Reverse KL**, $-\log u$, and **Neyman** $\chi^2$, $(u-1)^2/u$: loss $\infty$ unless $p_t=1$, for $f(0)=\infty$. A network never says $p_t=1$.
+# - **Reverse KL**, $-\log u$, and **Neyman** $\chi^2$, $(u-1)^2/u$: loss $\infty$ unless $p_t=1$, for $f(0)=\infty$. Softmax of finite logits never
+#   says $p_t=1$.
 #
 # Each $F$ is the definition worked out, each factor a derivative. For Pearson: $p(1/p-1)^2+(1-p)=(1-p)^2/p+(1-p)=(1-p)/p$. For Jensen-Shannon use
 # $f(0)=\frac12\log2$.
@@ -303,20 +319,39 @@ for name, (value, pull) in table.items():
     confirm(f"{name}: F and its gradient", [whole - value, *(numerical - pull * (one_hot - p))], 1e-8)
 
 # %% [markdown]
-# *Trap: the average of divergences is not the divergence from the average.* $D_f(\tau\Vert p)$ is 0 at $p=\tau$. But training on one-hot labels
-# drawn from $\tau$ minimises the mean of $D_f(\delta_t\Vert p)$, that is $\sum_t\tau_tF(p_t)$, and that is something else. By "Why the logarithm?"
-# it is proper, for three tokens or more and differentiable $F$, only if $F$ is a multiple of the log loss. For KL the two differ by the constant
-# $H(\tau)$. For Pearson the mean is $\sum_t\tau_t/p_t-1$, smallest where $\tau_t/p_t^2$ is constant (Lagrange; the function is convex): at
-# $p_t\propto\sqrt{\tau_t}$, flatter than the truth. For total variation it is $1-\sum_t\tau_tp_t$, smallest at the mode of $\tau$: sharper than the
-# truth.
+# **Between cross-entropy and accuracy.** For $0\le\gamma<1$ let
+# $\ell_\gamma=-\log\big(\gamma+(1-\gamma)p_t\big)/(1-\gamma)=\mathrm{KL}\big(\delta_t\Vert\gamma\delta_t+(1-\gamma)p\big)/(1-\gamma)$: the log loss
+# of a model that peeks at the label. It falls as $\gamma$ grows, from $-\log p_t$ at $\gamma=0$ towards $1-p_t$ as $\gamma\to1$, and its gradient is
+# cross-entropy's times the weight $w=p_t/(\gamma+(1-\gamma)p_t)\le1$.
+#
+# *Proof.* With $x=1-p_t$ we have $\gamma+(1-\gamma)p_t=1-(1-\gamma)x$. So, by the series of $-\log(1-y)$, $\ell_\gamma=x+(1-\gamma)\frac{x^2}2+
+# (1-\gamma)^2\frac{x^3}3+\dots$ (infinite for $\gamma=p_t=0$): no term rises with $\gamma$, and as $x\le1$, what follows the first is at most
+# $\frac{x^2}2\,\big((1-\gamma)+(1-\gamma)^2+\dots\big)=\frac{1-\gamma}{2\gamma}x^2\to0$. The derivative by $p_t$ is $-1/(\gamma+(1-\gamma)p_t)$, so
+# the factor of $\delta_t-p$ is $-w$ where cross-entropy has $-1$. ∎
+
+# %%
+p_t = rng.uniform(size=100)
+for gamma in (0.1, 0.5, 0.9):
+    loss, log_loss = divergences.overconfidence_loss(p_t, gamma), -np.log(p_t)
+    confirm(f"gamma {gamma}: 1 - p_t <= loss <= -log p_t", np.maximum(np.maximum(1 - p_t - loss, loss - log_loss), 0))
+    confirm("its distance from 1 - p_t", np.maximum(loss - (1 - p_t) - (1 - gamma) / (2 * gamma) * (1 - p_t) ** 2, 0))
+
+# %% [markdown]
+# *Trap: the average of divergences is not the divergence from the average.* $D_f(\tau\Vert p)$ is 0 at $p=\tau$. But training on one-hot labels drawn
+# from $\tau$ minimises the mean of $D_f(\delta_t\Vert p)$, that is $\sum_t\tau_tF(p_t)$, and that is something else. By "Why the logarithm?" $F$ is
+# proper, for three tokens or more, finite $f(0)$ and differentiable $F$, only if it is a multiple of the log loss. For KL the two differ by the
+# constant $H(\tau)$. For Pearson the mean is $\sum_t\tau_t/p_t-1$. By Cauchy-Schwarz
+# $\sum_t\frac{\tau_t}{p_t}\cdot\sum_tp_t\ge(\sum_t\sqrt{\tau_t})^2$ with equality exactly for $p_t$ in proportion to $\sqrt{\tau_t}$: flatter than
+# the truth. For squared Hellinger it is $1-\sum_t\tau_t\sqrt{p_t}$, by Cauchy-Schwarz smallest for $p_t$ in proportion to $\tau_t^2$. For total
+# variation it is $1-\sum_t\tau_tp_t$, smallest with all mass on the mode (the largest entry) of $\tau$. Both are sharper than the truth.
 
 # %%
 tau = np.array([0.64, 0.32, 0.04])
-root = np.sqrt(tau) / np.sqrt(tau).sum()
-answers = {"truth": tau, "square root": root, "mode": np.eye(3)[0]}
-for name in ("KL", "Pearson chi2", "total variation"):
+root, square = np.sqrt(tau) / np.sqrt(tau).sum(), tau**2 / (tau**2).sum()
+answers = {"truth": tau, "root": root, "square": square, "mode": np.eye(3)[0]}
+for name in ("KL", "Pearson chi2", "squared Hellinger", "total variation"):
     means = {who: tau @ divergences.one_hot_loss(name, p) for who, p in answers.items()}
-    print(f"{name:16}", ", ".join(f"{who} {mean:.4f}" for who, mean in means.items()), "-> best:", min(means, key=means.get))
+    print(f"{name:17}", ", ".join(f"{who} {mean:.4f}" for who, mean in means.items()), "-> best:", min(means, key=means.get))
 rows("D10")
 
 # %% [markdown]
@@ -335,13 +370,13 @@ rows("D10")
 # **Rank.** As equations for the $n^2$ unknowns, the $2n$ marginal constraints have rank $2n-1$. *Proof.* A combination of them, with weights
 # $\alpha_i$ for rows and $\beta_j$ for columns, is $\sum_{ij}\gamma_{ij}(\alpha_i+\beta_j)$. It vanishes for *every* matrix $\gamma$ exactly if
 # $\alpha_i+\beta_j=0$ for all $i,j$, that is $\alpha_i=s$ and $\beta_j=-s$ with one number $s$. So the relations among the $2n$ equations form a
-# space of dimension 1, and the rank is $2n-1$. ∎ (The one relation: row sums and column sums have the same total.) In the same way $k$ rows and $m$
-# columns have rank $k+m-1$.
+# space of dimension 1, and the rank is $2n-1$. ∎ (The one relation: row sums and column sums have the same total.) In the same way the equations of a
+# block with $k$ rows and $m$ columns have rank $k+m-1$.
 #
 # **Dimension.** If $p$ and $\tau$ have supports of sizes $k$ and $m$, $\Pi$ has dimension $(k-1)(m-1)$. *Proof.* Entries outside the block of
-# supports are 0, since a sum of non-negative numbers that is 0 has only zeros. Within the block, the solutions of the equations form a flat of
-# dimension $km-(k+m-1)=(k-1)(m-1)$. The product plan has only positive entries there, so a small ball around it in that flat still satisfies
-# $\gamma\ge0$: the polytope fills the flat's dimension. ∎
+# supports are 0, since a sum of non-negative numbers that is 0 has only zeros. Within the block, the solutions of the equations form a flat (a
+# shifted subspace) of dimension $km-(k+m-1)=(k-1)(m-1)$. The product plan has only positive entries there, so a small ball around it in that flat
+# still satisfies $\gamma\ge0$: the polytope fills the flat's dimension. ∎
 #
 # *Trap.* As one equation is redundant, marginals whose totals differ by rounding make the program *infeasible*, if taken literally. Drop one
 # equation, as below, or rescale one side.
@@ -460,6 +495,12 @@ confirm("u is a subgradient", np.minimum(moved - 0.10 - (others - worked.P) @ u,
 #
 # (d) A graph without cycles on $k+m$ nodes has at most $k+m-1$ edges. ∎
 #
+# **Potentials are prices.** If a best plan is a vertex with all $k+m-1$ entries, and rows $i,l$ have mass, then for small $\epsilon$ of either sign
+# $\mathrm{EMD}(p+\epsilon(\delta_i-\delta_{l}),\tau)=\mathrm{EMD}(p,\tau)+\epsilon(u_i-u_{l})$. *Proof.* Its graph, having no cycle and no room for
+# another edge, is a tree, and there is a path from row $i$ to row $l$. Add $\epsilon$ to the entry of its first edge, take it off the second, and so
+# on: the row sums of $i$ and $l$ change as wanted, all others and the column sums stay. For small $\epsilon$ the same entries are positive, so the
+# same $u,v$ prove the new plan optimal. ∎ (With fewer entries the slopes to the two sides may differ: $u$ is then one subgradient of many.)
+#
 # *Traps.* A vertex may have fewer entries (*degenerate*: when a part of $p$ and a part of $\tau$ have equal sums, for example at $p=\tau$). And a
 # solver that is not a simplex method may return a mixture of several best plans, which is best but not basic.
 
@@ -476,8 +517,8 @@ print(f"the product plan: {product.sum()} entries, rank {np.linalg.matrix_rank(A
 rows("D6")
 
 # %% [markdown]
-# (A shift around cycles is exactly a linear relation among the columns of the constraint matrix that belong to the support. So "no cycle" and
-# "independent columns", the textbook's *basic solution*, are the same thing.)
+# (A shift around a cycle is a linear relation among the columns of the constraint matrix that belong to the support, and by (b) every such relation
+# runs through a cycle. So "no cycle" and "independent columns", the textbook's *basic solution*, are the same thing.)
 #
 # ## D8 Total variation and ordered classes
 #
@@ -487,11 +528,11 @@ rows("D6")
 #
 # $$\mathrm{EMD}(p,\tau)=\tfrac12\sum_i\lvert p_i-\tau_i\rvert=1-\sum_i\min(p_i,\tau_i)=\mathrm{TV}(p,\tau). \tag{D8a}$$
 #
-# *Proof.* The two sums agree, since $\lvert x-y\rvert=x+y-2\min(x,y)$. *At least:* a plan's cost is the mass off its diagonal,
-# $1-\sum_i\gamma_{ii}$, and $\gamma_{ii}\le\min(p_i,\tau_i)$, as an entry exceeds neither its row sum nor its column sum. *At most:* put
-# $m_i=\min(p_i,\tau_i)$ on the diagonal. Left over are $a=p-m$ and $b=\tau-m$, both non-negative with total $T=1-\sum_im_i$. If $T=0$ we are done.
-# Otherwise add $a_ib_j/T$: row sums $m_i+a_i=p_i$, column sums $m_j+b_j=\tau_j$. As $a_i$ or $b_i$ is 0 for each $i$, nothing is added on the
-# diagonal, and the cost is $T$. ∎ *On paper:* $\frac12(.1+.1+.2)=.2$.
+# *Proof.* The two sums agree, since $\lvert x-y\rvert=x+y-2\min(x,y)$. *At least:* a plan's cost is the mass off its diagonal, $1-\sum_i\gamma_{ii}$,
+# and $\gamma_{ii}\le\min(p_i,\tau_i)$, as an entry exceeds neither its row sum nor its column sum. *At most:* put $m_i=\min(p_i,\tau_i)$ on the
+# diagonal. Left over are $a=p-m$ and $b=\tau-m$, both non-negative with total $T=1-\sum_im_i$. If $T=0$ we are done. Otherwise add $a_ib_j/T$: row
+# sums $m_i+a_i=p_i$, column sums $m_j+b_j=\tau_j$. As $a_i$ or $b_i$ is 0 for each $i$, nothing is added on the diagonal, and the cost is $T$. ∎ *On
+# paper:* $\frac12(.1+.1+.2)=.2$.
 #
 # **Ordered classes.** If $c_{ij}=\lvert i-j\rvert$, then, with the cumulative sums $P_k=p_1+\dots+p_k$ and $T_k=\tau_1+\dots+\tau_k$,
 #
@@ -534,10 +575,10 @@ confirm("|i - j|: EMD = distance of the cumulative sums", program(p, tau, costs.
 # none goes the first way, $\Gamma_{kl}=P_k$; if none the second way, $\Gamma_{kl}=T_l$. In both cases $\Gamma_{kl}=\min(P_k,T_l)$, for all $k,l$,
 # and $\gamma$ is found from $\Gamma$ by taking differences. The monotone plan has the same $\Gamma$: the length of $(0,P_k]\cap(0,T_l]$. ∎
 #
-# *Trap: concave costs.* For $\lvert i-j\rvert^q$ with $q<1$ one long trip beats two short ones, (1) fails, and mass that can stay should stay (such
-# a cost is a metric: instead of going from $i$ to $k$ and filling the gap from $k$ on to $l$, go from $i$ to $l$). Three classes,
-# $p=(\frac12,\frac12,0)$, $\tau=(0,\frac12,\frac12)$, $q=\frac12$: the monotone plan moves everything one step and costs 1; leaving the middle
-# alone costs $\frac12\sqrt2$. (And in numpy `0.0 ** 0` is 1: at $q=0$ set the diagonal to 0 by hand.)
+# *Trap: concave costs.* For $\lvert i-j\rvert^q$ with $0\le q<1$ one long trip beats two short ones, (1) fails, and mass that can stay should stay
+# (such a cost is a metric: instead of going from $i$ to $k$ and filling the gap from $k$ on to $l$, go from $i$ to $l$). Three classes,
+# $p=(\frac12,\frac12,0)$, $\tau=(0,\frac12,\frac12)$, $q=\frac12$: the monotone plan moves everything one step and costs 1; leaving the middle alone
+# costs $\frac12\sqrt2$. (And in numpy `0.0 ** 0` is 1: at $q=0$ set the diagonal to 0 by hand.)
 
 
 # %%
@@ -588,13 +629,14 @@ rows("A5")
 #
 # **When is it exact?** Exactly if $c_{ij}=u_i+v_j$ for some $u,v$ on all pairs with $p_i\tau_j>0$. *Proof.* Equality says that the product plan is
 # best. Then there are potentials (D6), and slackness makes $u_i+v_j=c_{ij}$ wherever $p_i\tau_j>0$. Conversely, if the cost has that form there,
-# every plan costs $\sum_{ij}\gamma_{ij}(u_i+v_j)=p\cdot u+\tau\cdot v$: all plans, the product included, are equally good. ∎ So it is exact
-# whenever $p$ or $\tau$ is one-hot (one column: take $u_i=c_{it}$, $v_t=0$), and rarely otherwise.
+# every plan, being 0 on all other pairs, costs $\sum_{ij}\gamma_{ij}(u_i+v_j)=p\cdot u+\tau\cdot v$: all plans, the product included, are equally
+# good. ∎ So it is exact whenever $p$ or $\tau$ is one-hot (for one column take $u_i=c_{it}$, $v_t=0$; a single row likewise), and otherwise only for
+# such special costs.
 #
 # **What it is.** By A5, $p^\top C\tau=\sum_t\tau_t\,\mathrm{EMD}(p,\delta_t)$: the *mean one-hot loss* over labels drawn from $\tau$. And
 # $\tau=\sum_t\tau_t\delta_t$, so A6 is Jensen's inequality for the convex function EMD.
 #
-# *Trap.* The bound is no distance: with $c_{ij}>0$ off the diagonal, $p^\top Cp>0$ for every $p$ that is not one-hot. *On paper:*
+# *Trap.* The bound is no distance: with $c_{ii}=0$ and $c_{ij}>0$ off the diagonal, $p^\top Cp>0$ for every $p$ that is not one-hot. *On paper:*
 # $C\tau=(.08,.12,.76)$ and $p\cdot C\tau=.04+.036+.152=.228$, more than twice the exact $.10$.
 
 # %%
@@ -627,8 +669,8 @@ rows("A6")
 # **Next to cross-entropy.** With $x=1-p_t$, $-\log p_t=x+\frac{x^2}2+\frac{x^3}3+\dots\ge x$. The two agree to first order where the model is
 # right, and only one of them goes to infinity where it is wrong.
 #
-# *Traps.* $1-p_t$ is total variation for one-hot labels. For soft ones the *product bound* with this cost is $1-\sum_ip_i\tau_i$, which is larger
-# than TV, in general, and not 0 at $p=\tau$.
+# *Traps.* $1-p_t$ is total variation for one-hot labels. For soft ones the *product bound* with this cost is $1-\sum_ip_i\tau_i$, which is at least
+# TV (D8a), in general larger, and not 0 at $p=\tau$ unless $\tau$ is one-hot.
 
 # %%
 z, t = np.array([1.0, 0.9, -0.5, 1.0]), 0
@@ -657,17 +699,18 @@ rows("A7")
 #
 # - The minimisers are the whole *face* of the simplex spanned by $M$. Without a tie that is one vertex: all mass on the *medoid* of $\tau$, the
 #   token with the least mean cost. Nothing rewards keeping the probabilities of $\tau$.
-# - So the loss is **not proper**: if $g$ is not constant on the support of $\tau$, then $p=\tau$ is no minimiser. *On paper:* $g=(.08,.12,.76)$. At
-#   $p=\tau$ the mean loss is $.6\cdot.08+.4\cdot.12=.096$; at "always Monday" it is $.08$.
+# - So the loss is **not proper**: if $g$ is not constant on the support of $\tau$, then $p=\tau$ is no minimiser. Only a cost that ignores the answer
+#   escapes: if $g=C\tau$ is constant for every $\tau$ with all $\tau_i>0$, then, letting $\tau\to\delta_j$, so is each column of $C$. *On paper:*
+#   $g=(.08,.12,.76)$. At $p=\tau$ the mean loss is $.6\cdot.08+.4\cdot.12=.096$; at "always Monday" it is $.08$.
 # - With the 0/1 cost $g_i=1-\tau_i$: the medoid is the *mode*.
-# - It is the right loss for a *decision*. If answering $i$ when $j$ is true costs $c_{ij}$, then $g_i$ is the expected cost of answering $i$, and
-#   $M$ is the set of Bayes-optimal answers. The minimiser of the mean loss answers so always.
+# - It is the right loss for a *decision*. If answering $i$ when $j$ is true costs $c_{ij}$, then $g_i$ is the expected cost of answering $i$, and $M$
+#   is the set of Bayes-optimal answers. A minimiser of the mean loss gives no other answer.
 # - The medoid may have $\tau_i=0$. Three unit vectors at $-60°$, $0°$, $60°$ and $\tau=(\frac12,0,\frac12)$: the middle costs $1-\cos60°=\frac12$
 #   on average, either end $\frac12(1-\cos120°)=\frac34$. The middle wins, and it never occurs.
 #
-# *Traps.* In logits no minimum is attained: softmax never reaches a vertex, it only creeps towards it, and the gradient fades on the way (D1). And
-# gradients from sampled labels are unbiased for $p^\top C\tau$, *not* for $\mathrm{EMD}(p,\tau)$, which is 0 at $p=\tau$ for costs
-# $c_{ij}\ge0=c_{ii}$.
+# *Traps.* In logits no minimum is attained (unless all $g_i$ tie): all $p_i$ stay above 0, softmax only creeps towards the face, and the gradient
+# fades on the way (D1). And gradients from sampled labels are unbiased for $p^\top C\tau$, *not* for $\mathrm{EMD}(p,\tau)$, which is 0 at $p=\tau$
+# for costs $c_{ij}\ge0=c_{ii}$.
 
 # %%
 tau, cost = rng.dirichlet(np.ones(6)), rng.uniform(size=(6, 6))
@@ -700,7 +743,7 @@ rows("D2")
 #
 # Costs with this property are called *conditionally negative definite*. Remember it: D9 hangs on it.
 #
-# *Trap.* In floating point $1-\langle\hat e_t,\hat e_t\rangle$ is not 0, only about as small as rounding. A confident model has a loss of that
+# *Trap.* In floating point $1-\langle\hat e_t,\hat e_t\rangle$ is often not 0, only about as small as rounding. A confident model has a loss of that
 # size, so set $c_{tt}=0$ by hand.
 
 # %%
@@ -723,8 +766,8 @@ rows("A8")
 # =\tfrac12\lvert m_p-m_\tau\rvert^2+\tfrac12\big(1-\lvert m_p\rvert^2\big)+\tfrac12\big(1-\lvert m_\tau\rvert^2\big). \tag{D3}$$
 #
 # *The idea: [lesson 05](05_cosine_cost.ipynb).* *Proof.* *Left.* Let $\gamma$ be any plan. The row and column sums give $\sum_{ij}\gamma_{ij}(\hat
-# e_i-\hat e_j)=m_p-m_\tau$. The function $\lvert\cdot\rvert^2$ is convex and $\gamma$ is a distribution over pairs, so Jensen's inequality and A8
-# give
+# e_i-\hat e_j)=m_p-m_\tau$. As $\gamma$ is a distribution over pairs, this is a mean, and $\lvert\text{mean}\rvert^2\le$ mean of squares (Jensen's
+# inequality for $\lvert\cdot\rvert^2$; the difference is the mean of $\lvert x-\text{mean}\rvert^2$). With A8:
 #
 # $$\tfrac12\lvert m_p-m_\tau\rvert^2\le\sum_{ij}\gamma_{ij}\,\tfrac12\lvert\hat e_i-\hat e_j\rvert^2=\sum_{ij}\gamma_{ij}c_{ij}.$$
 #
@@ -757,7 +800,8 @@ confirm("on paper: .026, .154, .048", np.subtract(paper, [0.026, 0.154, 0.048]))
 # ## D4 Which costs are metrics
 #
 # *The idea: [lesson 05](05_cosine_cost.ipynb).* A metric is 0 on the diagonal, positive off it, symmetric, and obeys the triangle inequality
-# $c_{ik}\le c_{ij}+c_{jk}$. A *pseudometric* may be 0 off the diagonal, as here for two tokens of the same direction.
+# $c_{ik}\le c_{ij}+c_{jk}$. A *pseudometric* may be 0 off the diagonal. Chord and angle, below, are 0 exactly for two tokens of the same direction:
+# metrics if no two tokens share one, pseudometrics in any case.
 #
 # **The cosine cost is none.** Vectors at $0°$, $45°$, $90°$: $c_{13}=1$, but $c_{12}+c_{23}=2-\sqrt2<1$. (Within a factor it holds: $\lvert
 # x+y\rvert^2\le2\lvert x\rvert^2+2\lvert y\rvert^2$ gives $c_{ik}\le2(c_{ij}+c_{jk})$.)
@@ -787,11 +831,12 @@ confirm("the triangle holds up to a factor 2", np.maximum(loose[:, None, :] - 2 
 # \qquad W_2(p,\tau)=\min_\gamma\Big(\sum_{ij}\gamma_{ij}\lvert\hat e_i-\hat e_j\rvert^2\Big)^{1/2}.$$
 #
 # So *its square root* obeys the triangle inequality (EMD itself does not: take one-hot distributions on $0°$, $45°$, $90°$). *Proof.* Take three
-# distributions $p,q,r$, a best plan $\gamma$ from $p$ to $q$ and a best $\eta$ from $q$ to $r$. Glue them: $\pi_{ijk}=\gamma_{ij}\eta_{jk}/q_j$,
-# and 0 where $q_j=0$. Summing over $k$ gives back $\gamma_{ij}$, over $i$ gives $\eta_{jk}$, and over $j$ it gives a plan from $p$ to $r$. Now
-# $(\sum\pi_{ijk}\lvert\,\cdot\,\rvert^2)^{1/2}$ is a (semi)norm on families of vectors, so $\hat e_i-\hat e_k=(\hat e_i-\hat e_j)+(\hat e_j-\hat
-# e_k)$ yields $W_2(p,r)\le W_2(p,q)+W_2(q,r)$. ∎ It is symmetric (transpose the plan), and if no two tokens share a direction, a plan that costs 0
-# is diagonal, so $W_2(p,\tau)=0$ only for $p=\tau$: a metric.
+# distributions $p,q,r$, a best plan $\gamma$ from $p$ to $q$ and a best $\eta$ from $q$ to $r$. Glue them: $\pi_{ijk}=\gamma_{ij}\eta_{jk}/q_j$, and
+# 0 where $q_j=0$. Summing over $k$ gives back $\gamma_{ij}$, over $i$ gives $\eta_{jk}$, and over $j$ it gives a plan from $p$ to $r$. Write all
+# vectors $\sqrt{\pi_{ijk}}\,(\hat e_i-\hat e_k)$ into one long vector; it is the sum of those made of $\hat e_i-\hat e_j$ and of $\hat e_j-\hat e_k$.
+# The triangle inequality for their lengths reads $W_2(p,r)\le\big(\sum\pi_{ijk}\lvert\hat e_i-\hat e_k\rvert^2\big)^{1/2}\le W_2(p,q)+W_2(q,r)$. ∎ It
+# is symmetric (transpose the plan), and if no two tokens share a direction, a plan that costs 0 is diagonal, so $W_2(p,\tau)=0$ only for $p=\tau$: a
+# metric.
 #
 # **Kantorovich and Rubinstein's dual.** If $c$ is a (pseudo)metric, one potential is enough:
 #
@@ -806,7 +851,8 @@ confirm("the triangle holds up to a factor 2", np.maximum(loose[:, None, :] - 2 
 # right side sees only the *shortest-path* version of the cost. (Which is a pseudometric, so the right side is the EMD under *that* cost.) From $0°$
 # to $90°$ with $45°$ as a stop it says $2-\sqrt2$, though moving costs 1.
 #
-# *Trap.* Recipes for "the" Wasserstein loss that train a 1-Lipschitz critic therefore do not compute A4 with the cosine cost.
+# *Trap.* Recipes for "the" Wasserstein loss that train a 1-Lipschitz critic (a network in the place of $f$) therefore do not compute A4 with the
+# cosine cost.
 
 
 # %%
@@ -841,9 +887,9 @@ rows("D4")
 # terms $p_ic_{it}\ge0$ is 0 only if each is. By A8 and D3 it splits into $\frac12\lvert m_p-\hat e_t\rvert^2+\frac12(1-\lvert m_p\rvert^2)$: be
 # near the target, and be sharp.
 #
-# **Work.** Averaging first takes $Vd$ multiplications for $V$ tokens in $d$ dimensions and never forms a $V\times V$ matrix. A *row* of costs for
-# the target also takes $Vd$; what averaging saves there is storing the row, not computing it. It truly wins for soft labels: $p^\top
-# C\tau=1-\langle m_p,m_\tau\rangle$ needs $2Vd$ instead of $V^2$ multiplications (and the matrix).
+# **Work.** Averaging first takes $Vd$ multiplications for $V$ tokens in $d$ dimensions and never forms a $V\times V$ matrix. A *row* of costs for the
+# target also takes $Vd$; what averaging saves there is storing the row, not computing it. It truly wins for soft labels: $p^\top C\tau=1-\langle
+# m_p,m_\tau\rangle$ needs about $2Vd$ multiplications instead of the $V^2$ for a matrix that must be made first.
 #
 # *Trap.* Near $p=\delta_t$ the difference $1-\langle m_p,\hat e_t\rangle$ is rounding noise; the sum $\sum_{i\ne t}p_ic_{it}$ keeps its digits
 # there. *On paper:* $m_p=(.74,.38)$, $\hat e_t=(1,0)$, loss $.26$, as in A5.
@@ -870,21 +916,23 @@ rows("A9")
 # constant is its mean, $L$.) So it vanishes at every vertex, right or wrong, in the limit of infinite logits. At finite logits all $p_j>0$, and
 # with $c_{tt}=0$ it vanishes only if all costs to $t$ are 0.
 #
-# **How large.** $\sum_j\lvert\partial L/\partial z_j\rvert=\sum_jp_j\lvert c_{jt}-L\rvert\le\operatorname{std}_p(c)\le\frac12(\max c-\min c)$.
-# *Proof.* The first inequality is Cauchy-Schwarz: $(\sum_jp_j\lvert x_j\rvert)^2\le\sum_jp_jx_j^2$. For the second, the mean $L$ minimises
-# $\sum_jp_j(c_{jt}-a)^2$ over $a$, so the variance is at most that for the midpoint $a=\frac12(\max c+\min c)$, where no term exceeds $\frac14(\max
-# c-\min c)^2$. ∎ At uniform $p_j=1/V$ the Euclidean norm is $\big(\sum_j(c_{jt}-L)^2\big)^{1/2}/V=\operatorname{std}(c)/\sqrt V$.
+# **How large.** $\sum_j\lvert\partial L/\partial z_j\rvert=\sum_jp_j\lvert c_{jt}-L\rvert\le\operatorname{std}_p(c)\le\frac12(\max c-\min c)$. Here
+# $\operatorname{std}_p(c)$ is the standard deviation of the costs $c_{jt}$ under $p$. *Proof.* The first inequality is Cauchy-Schwarz:
+# $(\sum_jp_j\lvert x_j\rvert)^2\le\sum_jp_jx_j^2$. For the second, the mean $L$ minimises $\sum_jp_j(c_{jt}-a)^2$ over $a$, so the variance is at
+# most that for the midpoint $a=\frac12(\max c+\min c)$, where no term exceeds $\frac14(\max c-\min c)^2$. ∎ At uniform $p_j=1/V$, with $V$ tokens,
+# the gradient's Euclidean norm is $\big(\sum_j(c_{jt}-L)^2\big)^{1/2}/V=\operatorname{std}(c)/\sqrt V$.
 #
-# **On the target's logit** the pull is $-p_tL$ (where $c_{tt}=0$). Cross-entropy's is $p_t-1$. A token that the model holds impossible gets no help
-# from EMO, however wrong the model is; mass only flows, for a while, between the tokens that have some.
+# **On the target's logit** the pull is $-p_tL$ (where $c_{tt}=0$). Cross-entropy's is $p_t-1$. A target that the model holds impossible gets no help
+# from EMO, however wrong the model is; mass only flows between the tokens that have some.
 #
-# **A policy gradient.** $L$ is the mean cost when the answer $i$ is drawn from $p$. As $\partial\log p_i/\partial z_j=\delta_{ij}-p_j$, the
-# REINFORCE estimate from one sample, with any baseline $b$ that does not depend on $i$, is $(c_{it}-b)(\delta_i-p)$. Its mean over $i\sim p$ has
-# components $\sum_ip_i(c_{it}-b)(\delta_{ij}-p_j)=p_j(c_{jt}-b)-p_j(L-b)=p_j(c_{jt}-L)$: D1, whatever $b$. EMO is that estimate summed over *all*
+# **A policy gradient.** $L$ is the mean cost when the answer $i$ is drawn from $p$. As $\partial\log p_i/\partial z_j=\delta_{ij}-p_j$, the REINFORCE
+# estimate of its gradient from one draw, (cost minus baseline) times the gradient of $\log p_i$, is $(c_{it}-b)(\delta_i-p)$; the baseline $b$ may be
+# any number that does not depend on $i$. Its mean over $i\sim p$ has components
+# $\sum_ip_i(c_{it}-b)(\delta_{ij}-p_j)=p_j(c_{jt}-b)-p_j(L-b)=p_j(c_{jt}-L)$: D1, whatever $b$. EMO's gradient is that estimate averaged over *all*
 # answers, with no sampling noise. The reward is the cosine.
 #
-# *Traps.* $L$ is not convex in $z$: with two tokens it is $c\,\sigma(z_2-z_1)$, a sigmoid. And it is the *target's* component that dies with $p_t$,
-# not the whole gradient: with $p=(0,\frac12,\frac12)$ and costs $(0,.2,1.2)$ the others still get $\mp.25$.
+# *Traps.* $L$ is not convex in $z$: with two tokens, $t=1$ and $c=c_{21}$, it is $cp_2=c/(1+e^{z_1-z_2})$, a sigmoid. And it is the *target's*
+# component that dies with $p_t$, not the whole gradient: with $p=(0,\frac12,\frac12)$ and costs $(0,.2,1.2)$ the others still get $\mp.25$.
 #
 # *On paper:* $(.5\cdot(-.26),\ .3\cdot(-.06),\ .2\cdot.74)=(-.13,-.018,.148)$, sum 0.
 
@@ -913,10 +961,10 @@ rows("D1")
 #
 # "Average the embeddings, then take the cosine" sounds like A9. It is not:
 #
-# $$1-\cos(m_p,e_t)=1-\frac{\langle m_p,\hat e_t\rangle}{\lvert m_p\rvert}\ \ne\ 1-\langle m_p,\hat e_t\rangle. \tag{D5}$$
+# $$1-\cos(m_p,e_t)=1-\frac{\langle m_p,\hat e_t\rangle}{\lvert m_p\rvert}\ \ne\ 1-\langle m_p,\hat e_t\rangle\quad\text{in general}. \tag{D5}$$
 #
 # *Taught in lesson 06.* *Proof.* By D3, $\lvert m_p\rvert\le1$ with equality only if all of $p$'s mass points one way. So the two agree exactly if
-# that is so or if $\langle m_p,\hat e_t\rangle=0$ (with $m_p\ne0$; the wrong version is undefined at $m_p=0$). Otherwise they differ. ∎
+# all mass points one way or if $\langle m_p,\hat e_t\rangle=0$ (with $m_p\ne0$; the wrong version is undefined at $m_p=0$). Otherwise they differ. ∎
 #
 # The difference is not cosmetic. The right version is linear in $p$, an expected cost; the wrong one is not. And it can be *0 while every token
 # drawn is wrong*: put half of $p$ on a token at $+45°$ from the target and half on one at $-45°$. Then $m_p$ points exactly at the target, and the
@@ -966,13 +1014,13 @@ rows("D5")
 #
 # **Readings.** $\lvert m_p-m_\tau\rvert^2$ is the squared *maximum mean discrepancy* for the kernel $\langle\hat e_i,\hat e_j\rangle$. $2S$ is the
 # *energy distance* with the cost in the place of the distance, and $L_t$ the matching *energy score*: the mean cost from a draw to the label minus
-# half the mean cost between two draws. $S$ is also the left end of the sandwich D3. With the **0/1 cost**, $C=\mathbf 1\mathbf 1^\top-I$, so
-# $x^\top Cx=-\lvert x\rvert^2$ and $L_t(p)=\frac12\lvert p-\delta_t\rvert^2$, half the *Brier score*, strictly proper for every $V$. EMO is to
-# $L_t$ what $1-p_t$ is to Brier.
+# half the mean cost between two draws. $S$ is also the left end of the sandwich D3. With the **0/1 cost**, $C=\mathbf 1\mathbf 1^\top-I$, so $x^\top
+# Cx=-\lvert x\rvert^2$ and $L_t(p)=\frac12\lvert p-\delta_t\rvert^2$, half the *Brier score*, strictly proper for every $V$. EMO is to $L_t$ what
+# $1-p_t$ is to half of Brier's score.
 #
-# *Traps.* With a real vocabulary $V$ is far above $d+1$: then $L_t$ pins down only $m_p$, and many $p$ share it. It can make up for EMO's bias, not
-# replace cross-entropy. And debiasing is no cure for every cost: if $C$ is not conditionally negative definite, $S$ is negative somewhere. *On
-# paper:* $.26-.154=.106=\frac12(.26^2+.38^2)$.
+# *Traps.* With a real vocabulary $V$ is far above $d+1$: then $L_t$ pins down only $m_p$, which every $p$ without zeros shares with infinitely many
+# others. It can make up for EMO's bias, not replace cross-entropy. And debiasing is no cure for every cost: if $C$ is not conditionally negative
+# definite, $S$ is negative somewhere. *On paper:* $.26-.154=.106=\frac12(.26^2+.38^2)$.
 
 # %%
 E, t = rng.normal(size=(7, 3)), 2
@@ -1003,9 +1051,9 @@ rows("D9")
 #
 # $$\mathrm{OT}_\varepsilon(p,\tau)=\min_{\gamma\in\Pi}\ \sum_{ij}\gamma_{ij}c_{ij}+\varepsilon\,\mathrm{KL}(\gamma\Vert p\tau^\top). \tag{D12}$$
 #
-# *The idea: [lesson 05](05_cosine_cost.ipynb).* Write $\Delta$ for the largest minus the smallest cost among pairs with $p_i\tau_j>0$. Then
+# *The idea: [lesson 05](05_cosine_cost.ipynb).* Write $\omega$ for the largest minus the smallest cost among pairs with $p_i\tau_j>0$. Then
 #
-# $$\max\Big(\mathrm{EMD},\ p^\top C\tau-\frac{\Delta^2}{8\varepsilon}\Big)\ \le\ \mathrm{OT}_\varepsilon
+# $$\max\Big(\mathrm{EMD},\ p^\top C\tau-\frac{\omega^2}{8\varepsilon}\Big)\ \le\ \mathrm{OT}_\varepsilon
 # \ \le\ \min\Big(p^\top C\tau,\ \mathrm{EMD}+\varepsilon\min\big(H(p),H(\tau)\big)\Big).$$
 #
 # *So $\mathrm{OT}_\varepsilon\to\mathrm{EMD}$ as $\varepsilon\to0$ and $\mathrm{OT}_\varepsilon\to p^\top C\tau$, the product bound A6, as
@@ -1023,11 +1071,11 @@ rows("D9")
 # Q)-\varepsilon\log Z\ge-\varepsilon\log Z$: put in $\log Q_{ij}=\log R_{ij}-c_{ij}/\varepsilon-\log Z$, and use Gibbs. It remains to bound $Z$
 # from above.
 #
-# *Hoeffding's lemma:* if a random $X$ lies in an interval of length $\Delta$, then $\psi(s)=\log\mathbb E\,e^{sX}\le s\,\mathbb E
-# X+\frac18s^2\Delta^2$. Indeed $\psi(0)=0$ and $\psi'(0)=\mathbb EX$. Differentiating twice, $\psi''(s)$ is the variance of $X$ under the
-# distribution with weights in proportion to $e^{sX}$; in an interval of length $\Delta$ no variance exceeds $\frac14\Delta^2$ (shown in D1).
-# Taylor's formula with remainder, $\psi(s)=s\psi'(0)+\frac12s^2\psi''(s')$, gives the claim. With $X=c_{ij}$ under $R$ and $s=-1/\varepsilon$:
-# $-\varepsilon\log Z\ge p^\top C\tau-\Delta^2/(8\varepsilon)$. ∎
+# *Hoeffding's lemma:* if a random $X$ with finitely many values lies in an interval of length $\omega$, then $\psi(s)=\log\mathbb E\,e^{sX}\le
+# s\,\mathbb E X+\frac18s^2\omega^2$. Indeed $\psi(0)=0$ and $\psi'(0)=\mathbb EX$. Differentiating twice, $\psi''(s)$ is the variance of $X$ under
+# the distribution with weights in proportion to $e^{sX}$; in an interval of length $\omega$ no variance exceeds $\frac14\omega^2$ (shown in D1).
+# Taylor's formula with remainder, $\psi(s)=s\psi'(0)+\frac12s^2\psi''(s')$ for some $s'$ between 0 and $s$, gives the claim. With $X=c_{ij}$ under
+# $R$ and $s=-1/\varepsilon$: $-\varepsilon\log Z\ge p^\top C\tau-\omega^2/(8\varepsilon)$. ∎
 
 # %%
 p, tau, C = *rng.dirichlet(np.ones(5), 2), costs.cosine(rng.normal(size=(5, 3)))
@@ -1041,26 +1089,22 @@ for epsilon in (0.05, 0.2, 1, 5, 100):
 # %% [markdown]
 # **What the best plan looks like.** There is exactly one, and $\gamma_{ij}=p_i\tau_j\,e^{(u_i+v_j-c_{ij})/\varepsilon}$ for some $u,v$.
 #
-# *Proof.* It exists by compactness, as in A4. It is unique, since $x\log x$ is strictly convex: the midpoint of two best plans would be better. It
-# is positive wherever $p_i\tau_j>0$: if an entry were 0 there, move from $\gamma$ towards the product, $\gamma+s(p\tau^\top-\gamma)$. The
-# derivative of $x\log x$ at 0 is $-\infty$, all else changes at a finite rate, so small steps would improve. Being positive, it is a minimum in the
-# interior, where the derivative of the objective, $c_{ij}+\varepsilon\log\frac{\gamma_{ij}}{p_i\tau_j}+\varepsilon$, must be orthogonal to every
-# matrix with row and column sums 0. The matrices orthogonal to all those are the combinations of the constraints, of the form $a_i+b_j$ (A4). Solve
-# for $\gamma$. ∎
+# *Proof.* It exists by compactness, as in A4: $x\log x$ is continuous, at 0 too. It is unique, since $x\log x$ is strictly convex: the midpoint of
+# two best plans would be better. It is positive wherever $p_i\tau_j>0$: if an entry were 0 there, move from $\gamma$ towards the product,
+# $\gamma+s(p\tau^\top-\gamma)$. The derivative of $x\log x$ at 0 is $-\infty$, all else changes at a finite rate, so small steps would improve. Being
+# positive, it can be varied both ways in every direction that keeps the sums. So there the derivative of the objective,
+# $c_{ij}+\varepsilon\log\frac{\gamma_{ij}}{p_i\tau_j}+\varepsilon$, must be orthogonal to every matrix with row and column sums 0. The matrices
+# orthogonal to all those are the combinations of the constraints' own matrices, that is those of the form $a_i+b_j$ (A4). Solve for $\gamma$. ∎
 #
 # Sinkhorn's iteration finds $u,v$ by correcting rows and columns in turn. As $\varepsilon$ grows the plan itself tends to the product:
-# $\mathrm{OT}_\varepsilon\le p^\top C\tau$ says $\varepsilon\,\mathrm{KL}(\gamma\Vert p\tau^\top)\le p^\top C\tau-\mathrm{EMD}$.
+# $\mathrm{OT}_\varepsilon\le p^\top C\tau$ says $\varepsilon\,\mathrm{KL}(\gamma\Vert p\tau^\top)\le p^\top C\tau-\mathrm{EMD}$, so the KL tends to
+# 0; and as it is continuous in the plan, and 0 at the product alone (Gibbs, A3), no sequence of best plans can have another limit.
 #
 # **Sinkhorn divergence.**
 # $S_\varepsilon(p,\tau)=\mathrm{OT}_\varepsilon(p,\tau)-\frac12\mathrm{OT}_\varepsilon(p,p)-\frac12\mathrm{OT}_\varepsilon(\tau,\tau)$. For costs
 # with $c_{ij}\ge0=c_{ii}$ it tends to $\mathrm{EMD}(p,\tau)$ as $\varepsilon\to0$; for every cost it tends to the debiased score $S(p,\tau)$ of D9
 # as $\varepsilon\to\infty$. *Proof.* Take limits term by term. At 0 the last two terms tend to $\mathrm{EMD}(p,p)=0$ (leave everything in place);
-# at infinity the three are the three terms of D9. ∎ In between, $S_\varepsilon\ge0$ for costs such as the cosine cost; that is deeper, and we only
-# cite it (Feydy et al.).
-#
-# *Trap.* On the self terms $\mathrm{OT}_\varepsilon(p,p)$ Sinkhorn's alternation can crawl when $\varepsilon$ is small. For symmetric $C$ the plan
-# is symmetric, being unique, so one may take $u=v=f$; averaging the old and the new $f$ in each step then converges fast in practice (Feydy et
-# al.). The value is $2\,p\cdot f$: put the form of $\gamma$ into D12.
+# at infinity the three are the three terms of D9. ∎
 
 # %%
 value, plan = transport.entropic(p, tau, C, 0.2)
@@ -1070,32 +1114,56 @@ confirm("the plan has the claimed form", centred, 1e-8)
 _, late = transport.entropic(p, tau, C, 100)
 stray = divergences.kl(late.ravel(), np.outer(p, tau).ravel())
 confirm("epsilon 100: KL to the product is below gap / epsilon", max(stray - (product - exact) / 100, 0))
-
-
-# %%
-def own_term(p, cost, epsilon, steps=100):
-    f = np.zeros(p.size)
-    for _ in range(steps):
-        f = (f - epsilon * logsumexp((f - cost) / epsilon, b=p, axis=1)) / 2
-    return 2 * p @ f
-
-
-confirm("the same value by alternation", own_term(p, C, 0.5) - transport.entropic(p, p, C, 0.5)[0], 1e-9)
-
-# %%
 for epsilon in (0.01, 0.1, 1, 10, 1000):
-    own = own_term(p, C, epsilon) + own_term(tau, C, epsilon)
-    sinkhorn = transport.entropic(p, tau, C, epsilon)[0] - own / 2
-    print(f"epsilon {epsilon:7}: S = {sinkhorn:.4f}")
+    print(f"epsilon {epsilon:7}: S = {transport.sinkhorn_divergence(p, tau, C, epsilon):.4f}")
 print(f"EMD {exact:.4f}, debiased score {transport.debiased(p, tau, C):.4f}")
+
+# %% [markdown]
+# **In between it is never negative:** $S_\varepsilon(p,\tau)\ge0$ if $C$ is symmetric and the matrix $K=(e^{-c_{ij}/\varepsilon})$ is *positive
+# semidefinite*, $x^\top Kx\ge0$ for all $x$ (Feydy et al.). The cosine cost is of this kind.
+#
+# *Proof.* *(1) A lower bound.* For all $u,v$, with $r_{ij}=p_i\tau_je^{(u_i+v_j-c_{ij})/\varepsilon}$,
+#
+# $$\mathrm{OT}_\varepsilon(p,\tau)\ge p\cdot u+\tau\cdot v+\varepsilon\Big(1-\sum_{ij}r_{ij}\Big).$$
+#
+# Indeed $\gamma_{ij}\log(\gamma_{ij}/r_{ij})\ge\gamma_{ij}-r_{ij}$, by $\log y\le y-1$ with $y=r_{ij}/\gamma_{ij}$ (and where $\gamma_{ij}=0$, since
+# $r_{ij}\ge0$). So for every plan $\sum\gamma_{ij}\log(\gamma_{ij}/r_{ij})\ge1-\sum r_{ij}$, and $\varepsilon$ times the left side is
+# $\sum\gamma_{ij}c_{ij}+\varepsilon\,\mathrm{KL}(\gamma\Vert p\tau^\top)-p\cdot u-\tau\cdot v$.
+#
+# *(2) The self terms.* The best plan from $p$ to $p$ is symmetric, being unique. So $u_i+v_j=u_j+v_i$ on the support, $u-v$ is constant, and
+# $f=\frac12(u+v)$ can stand for both: the plan's entries are $a_iK_{ij}a_j$ with $a_i=p_ie^{f_i/\varepsilon}$. They sum to 1, that is $a^\top Ka=1$;
+# and with this plan D12 reads $\mathrm{OT}_\varepsilon(p,p)=\sum_{ij}\gamma_{ij}(f_i+f_j)=2\,p\cdot f$. In the same way there is a $g$ for $\tau$,
+# and $b_j=\tau_je^{g_j/\varepsilon}$.
+#
+# *(3) Together.* Put $u=f$, $v=g$ into (1), where $\sum r_{ij}$ becomes $a^\top Kb$. So $S_\varepsilon\ge\varepsilon(1-a^\top Kb)$, and
+# $0\le(a-b)^\top K(a-b)=2-2\,a^\top Kb$.
+#
+# *(4) The cosine cost.* $K_{ij}=e^{-1/\varepsilon}e^{\langle\hat e_i,\hat e_j\rangle/\varepsilon}$ is a sum of multiples, none negative, of the
+# matrices $\langle\hat e_i,\hat e_j\rangle^k$, $k=0,1,2,\dots$ Multiplied out, $\langle\hat e_i,\hat e_j\rangle^k$ is the inner product of two long
+# vectors $E_i,E_j$, which hold all products of $k$ entries of $\hat e_i$, of $\hat e_j$. And $\sum_{ij}x_ix_j\langle
+# E_i,E_j\rangle=\lvert\sum_ix_iE_i\rvert^2\ge0$. ∎
+#
+# *Trap.* On the self terms Sinkhorn's alternation can crawl when $\varepsilon$ is small. There `transport.entropic` averages the old and the new $f$
+# in each step, which is far quicker in practice (Feydy et al.).
+
+# %%
+own, own_plan = transport.entropic(p, p, C, 0.2)
+f, K = 0.1 * np.log(own_plan.diagonal() / p**2), np.exp(-C / 0.2)  # read off the diagonal, where the cost is 0
+confirm("one potential gives the self plan", own_plan - np.outer(p, p) * np.exp((f[:, None] + f - C) / 0.2), 1e-9)
+confirm("its value is 2 p.f", own - 2 * p @ f, 1e-9)
+confirm("K is positive semidefinite", np.minimum(np.linalg.eigvalsh(K), 0))
+scores = [transport.sinkhorn_divergence(a, b, C, 0.2) for a, b in rng.dirichlet(np.ones(5), (50, 2))]
+confirm("S is never negative", np.minimum(scores, 0), 1e-9)
 rows("D12")
 
 # %% [markdown]
 # ## Sources
 #
-# Su Jianlin, [the article](https://spaces.ac.cn/archives/9797) (2023), for A1 to A9. Ren et al., [EMO](https://arxiv.org/abs/2310.04691) (2023).
-# The proofs are standard or our own; for more of the same see: Gneiting and Raftery, *Strictly proper scoring rules, prediction, and estimation*
-# (2007), on A3, D2 and D9. Csiszár (1967) and Polyanskiy and Wu, *Information Theory*, on D10. Villani, *Topics in Optimal Transportation* (2003),
-# and Peyré and Cuturi, [*Computational Optimal Transport*](https://arxiv.org/abs/1803.00567) (2019), on A4, D4, D6, D8 and D12. Williams, on
-# REINFORCE (1992). Gretton et al., *A kernel two-sample test* (2012), and Székely and Rizzo, *Energy statistics* (2013), on D9. Brier (1950).
-# Hoeffding (1963), Cuturi (2013), Genevay, Peyré and Cuturi (2018) and [Feydy et al.](https://arxiv.org/abs/1810.08278) (2019) on D12.
+# Su Jianlin, [the article](https://spaces.ac.cn/archives/9797) (2023), for A1 to A9. Ren et al., [EMO](https://arxiv.org/abs/2310.04691) (2023). The
+# proofs are standard or our own; for more of the same see: Gneiting and Raftery, *Strictly proper scoring rules, prediction, and estimation* (2007),
+# on A3, D2 and D9. Parry, Dawid and Lauritzen, *Proper local scoring rules* (2012), on "Why the logarithm?". Csiszár (1967) and Polyanskiy and Wu,
+# *Information Theory*, on D10; Su Jianlin's [note on overconfidence](https://spaces.ac.cn/archives/9526) and Ji et al.,
+# [TaiLr](https://arxiv.org/abs/2302.13344) (2023), on the family $\ell_\gamma$ there. Villani, *Topics in Optimal Transportation* (2003), and Peyré
+# and Cuturi, [*Computational Optimal Transport*](https://arxiv.org/abs/1803.00567) (2019), on A4, D4, D6, D8 and D12. Williams, on REINFORCE (1992).
+# Gretton et al., *A kernel two-sample test* (2012), and Székely and Rizzo, *Energy statistics* (2013), on D9. Brier (1950). Hoeffding (1963), Cuturi
+# (2013), Genevay, Peyré and Cuturi (2018) and [Feydy et al.](https://arxiv.org/abs/1810.08278) (2019) on D12.

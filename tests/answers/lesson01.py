@@ -4,7 +4,7 @@ import numpy as np
 
 
 def ce_loop(tau, p):
-    return sum(-t * math.log(q) for t, q in zip(tau, p, strict=True) if t > 0)
+    return sum(-t * (math.log(q) if q > 0 else -math.inf) for t, q in zip(tau, p, strict=True) if t > 0)
 
 
 def ce_nansum(tau, p):
@@ -53,6 +53,9 @@ WRONG = {
         (lambda tau, p: ce_loop(p, np.maximum(tau, 1e-300)), "swapped"),
         (kl, "KL"),
         (ce_in_place, "in place"),
+        (lambda tau, p: -np.sum(tau * np.log(p)), "nan where"),
+        (lambda tau, p: -np.sum(tau[p > 0] * np.log(p[p > 0])), "infinite"),
+        (lambda tau, p: -np.sum(tau * np.log(p + 1e-12)), "infinite"),
         (lambda tau, p: None, "None"),
         (lambda tau, p: -tau * np.log(p), "shape"),
         (0.8975, "expected a function"),
@@ -62,6 +65,8 @@ WRONG = {
         (others_only, "other"),
         (lambda t, n, e: np.eye(n)[t] * (1 - e) + e, "epsilon / n"),
         (lambda t, n, e: np.eye(n)[t] + e / n, "more than 1"),
+        (lambda t, n, e: np.where(np.arange(n) == t, 1 - e, e / n), "less than 1"),
+        (lambda t, n, e: np.where(np.arange(n) == t, 1 - e, e), "epsilon / n"),
     ],
     "01.3": [
         (lambda tau, z, t: (tau - softmax(z / t)) / t, "sign"),

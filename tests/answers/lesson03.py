@@ -45,6 +45,11 @@ def by_gap(plan, u, v, cost):
     return slack_of(u, v, cost).min() > -1e-9 and abs((plan * cost).sum() - bill) < 1e-9
 
 
+def tight_exactly_where_used(plan, u, v, cost):
+    slack = slack_of(u, v, cost)
+    return bool((slack > -1e-9).all() and ((np.abs(slack) < 1e-9) == (plan > 1e-12)).all())
+
+
 def any_cell_tight(plan, u, v, cost):
     slack = slack_of(u, v, cost)
     return bool((slack > -1e-9).all() and (np.abs(slack[plan > 0]) < 1e-9).any())
@@ -71,6 +76,8 @@ WRONG = {
         (constraints_columns_first, "column sums come first"),
         (constraints_rows_only, "only n rows"),
         (constraints_one_off, "column"),
+        (lambda p, tau: [part[:-1] for part in constraints_kron(p, tau)], "all 2n"),
+        (lambda p, tau: constraints_kron(np.ones(3), np.ones(3)), "any n"),
         (lambda p, tau: (constraints_kron(p, tau)[0], np.concatenate([tau, p])), "wrong order"),
         (lambda p, tau: constraints_kron(p, tau)[0], "two things"),
         (lambda p, tau: (2 * constraints_kron(p, tau)[0], np.concatenate([p, tau])), "row 0"),
@@ -81,6 +88,7 @@ WRONG = {
         (lambda plan, u, v, cost: bool(np.abs(plan * slack_of(u, v, cost)).max() < 1e-9), "feasibility"),
         (lambda plan, u, v, cost: bool((np.abs(slack_of(u, v, cost)[plan > 0]) < 1e-9).all()), "feasibility"),
         (any_cell_tight, "loose"),
+        (tight_exactly_where_used, "not in use"),
         (by_rows_of_u, "reject a true proof"),
         (value_is_p_dot_u, "shifted"),
         (lambda plan, u, v, cost: True, "too low"),

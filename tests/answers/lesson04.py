@@ -65,6 +65,7 @@ WRONG = {
         (lambda tau, cost: np.argmin(tau @ cost), "wrong index"),
         (lambda tau, cost: np.min(cost @ tau), "expected an index"),
         (lambda tau, cost: np.argmax(cost @ tau), "smallest"),
+        (lambda tau, cost: np.argmin(cost.mean(1)), "evenly"),
         (last_of_tie, "first"),
     ],
 }
