@@ -6,6 +6,8 @@ POT is imported on first use (without its torch and TensorFlow backends, which w
 
 import os
 import sys
+import threading
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +37,7 @@ class Transport:
 
 
 _ot = None
+_SOLVING = threading.Lock()  # warning filters are shared by all threads: two solvers at once could leave them changed for good
 SMALL, LARGE = 0.1, 1e100  # the solver's tolerance of about 1e-15 is absolute, and its sums of costs overflow near 1e307
 
 
@@ -87,14 +90,11 @@ def _solve(p, tau, cost, max_iterations):
     if low < 0:  # POT calls costs far below 0 infeasible; a constant added to all costs changes no plan, and u takes it back
         cost = cost - low
     p = np.ascontiguousarray(p)  # POT refuses a slice with gaps, such as a column, for the first marginal
-    try:
-        # POT also warns when it fails; silencing that would not be safe in threads (warnings.catch_warnings).
+    with _SOLVING, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # POT also warns of what its status says, and the status is raised below
         plan, log = _pot().emd(p, tau, cost, max_iterations, True, center_dual=False, check_marginals=False)
-        trouble = log["warning"]
-    except UserWarning as err:  # where the caller made warnings errors
-        trouble = err
-    if trouble is not None:
-        raise SolverError(f"no optimal plan for this problem of size {p.size}: {trouble}")
+    if log["warning"] is not None:
+        raise SolverError(f"no optimal plan for this problem of size {p.size}: {log['warning']}")
     u, v = log["u"], log["v"]
     if not (p.all() and tau.all()):
         u, v = _complete(p, tau, cost, u, v)

@@ -9,7 +9,6 @@ import emo_teach
 
 PACKAGE = Path(emo_teach.__file__).parent
 WORDS = ("Formula", "Shape", "Units", "Raises", "Source")  # "Formula: none" and "Raises nothing" where that is so
-PICTURES = "figures"  # still pictures, each of one lesson, which describes it: a sentence is enough
 
 
 def modules():
@@ -43,7 +42,7 @@ def fault(name, node):
     if not first.rstrip().endswith((".", ":")):
         return f"{name}: the first line is not a sentence: {first!r}"
     missing = [word for word in WORDS if word not in text]
-    return f"{name} lacks {', '.join(missing)}" if missing and not name.startswith(PICTURES) else None
+    return f"{name} lacks {', '.join(missing)}" if missing else None
 
 
 @pytest.mark.parametrize(("name", "node"), FUNCTIONS, ids=[name for name, _ in FUNCTIONS])

@@ -7,7 +7,11 @@ from ..explorers import kit
 
 
 def generators():
-    """The seven generators f(u), grouped by what their ends do."""
+    """The seven generators f(u), grouped by what their ends do.
+
+    Formula: D10, the f's of `divergences.GENERATORS`. Shape: returns (figure, alt text). Units: none but nats for the logarithmic ones.
+    Raises nothing. Source: this project.
+    """
     groups = (
         ("f(0) is infinite", ("reverse KL", "Neyman chi2")),
         ("f(0) finite, slope without end", ("KL", "Pearson chi2")),
@@ -32,7 +36,11 @@ def generators():
 
 
 def two_bumps(tau, chosen):
-    """A label with two bumps and the single bump that each divergence prefers; `chosen` maps a name to (model, centre, width)."""
+    """A label with two bumps and the single bump that each divergence prefers; `chosen` maps a name to (model, centre, width).
+
+    Formula: D10, each divergence at its best single bump. Shape: tau and each model (n,); returns (figure, alt text). Units: probability.
+    Raises nothing of its own. Source: this project.
+    """
     figure = kit.new_figure(8.6, 4.0)
     said = []
     with kit.rc_context(kit.STYLE):
@@ -51,7 +59,11 @@ def two_bumps(tau, chosen):
 
 
 def wrong_labels(x, is_one, fits, truth):
-    """A two-class sample with wrong labels far right, and the fitted sigmoids; `fits` maps a loss to (steepness, boundary), as `truth`."""
+    """A two-class sample with wrong labels far right, and the fitted sigmoids; `fits` maps a loss to (steepness, boundary), as `truth`.
+
+    Formula: D10, losses of soft two-class models. Shape: x and is_one (m,), pairs of numbers; returns (figure, alt text). Units: none.
+    Raises KeyError for a loss without a look of its own. Source: this project.
+    """
     looks = {"KL": ("ce", "-"), "Pearson chi2": ("divergence", "--"), "squared Hellinger": ("divergence", ":"), "total variation": ("accuracy", "-")}
     figure = kit.new_figure(8.6, 3.4)
     at = np.linspace(-3.2, 9, 600)

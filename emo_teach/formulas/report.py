@@ -56,7 +56,7 @@ class Report:
             "<tr>" + "".join(f'<{tag} style="text-align:left">{html.escape(cell)}</{tag}>' for cell in row) + "</tr>"
             for tag, row in zip(tags, rows, strict=True)
         )
-        return f"<table>{body}</table><p>{_closing(self.outcomes)}</p>"
+        return f"<table>{body}</table><p>{_closing(self.outcomes)} Facts that the lesson leaves out are proved in the appendix.</p>"
 
 
 def _cells(outcome):

@@ -42,8 +42,9 @@ print(f"loss if Monday comes: {divergences.log_loss(worked.P, worked.TARGET):.4f
 # $$\mathrm{CE}(\tau,p)=-\sum_i \tau_i\log p_i \tag{A2}$$
 #
 # in which every term with $\tau_i=0$ drops out ($0\log 0=0$). The gain is that A2 also accepts *soft* labels, which give mass to several tokens. They
-# arise when annotators disagree and when a large model teaches a small one. On paper, for our $p=(.5,.3,.2)$ and the soft label $\tau=(.6,.4,0)$:
-# $-.6\log .5-.4\log .3\approx .4159+.4816=.8975$.
+# arise when annotators disagree and when a large model teaches a small one. On paper, for our $p=(0.5,0.3,0.2)$ and the soft label
+# $\tau=(0.6,0.4,0)$:
+# $-0.6\log 0.5-0.4\log 0.3\approx 0.4159+0.4816=0.8975$.
 
 # %%
 for name, tau in [("hard", np.array([1.0, 0.0, 0.0])), ("soft", worked.TAU)]:
@@ -108,7 +109,7 @@ print(f"largest |CE - H - KL| over 1000 random pairs: {worst:.1e}")
 # %% [markdown]
 # ### Predict first
 #
-# Below are three labels: hard $(1,0,0)$, smoothed $(.9,.05,.05)$ and soft $(.6,.36,.04)$. $p(\mathrm{Monday})$ runs from left to right, and the
+# Below are three labels: hard $(1,0,0)$, smoothed $(0.9,0.05,0.05)$ and soft $(0.6,0.36,0.04)$. $p(\mathrm{Monday})$ runs from left to right, and the
 # rest of the model is split *evenly* between Tuesday and banana. Before you look: where does each CE have its lowest point, and is it 0 there? And
 # KL?
 
@@ -118,7 +119,7 @@ kit.show(*ce_kl.panel())
 # %% [markdown]
 # The grey band is the entropy of the label. Its height, measured upwards, is the same all along the curve, which is A3 seen. The dot, the lowest
 # point, is at $p(\mathrm{Monday})=\tau(\mathrm{Monday})$. For a hard label the band vanishes and CE sinks to 0. For the smoothed one KL sinks to 0
-# and CE to $H(\tau)$, and no model gets lower. In the third picture it does not get that far: an even split cannot match $.36:.04$, and KL keeps
+# and CE to $H(\tau)$, and no model gets lower. In the third picture it does not get that far: an even split cannot match $0.36:0.04$, and KL keeps
 # the difference.
 #
 # Now move the sliders. Can you make CE equal to the entropy? Can you make CE smaller by changing the *label* only?

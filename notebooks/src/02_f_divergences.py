@@ -173,9 +173,9 @@ for name, g in divergences.GENERATORS.items():
 
 # %% [markdown]
 # KL pays a few steps for each factor of a hundred. TV's pull is proportional to $p_t$: a hundred times less probability, about a hundred times more
-# steps. JS's goes as $\frac12p_t\log(1/p_t)$, a logarithm better; Hellinger's as $\sqrt{p_t}$, so about ten times. Pearson arrives in one step, but look
-# at the size of that step: in a network with shared weights it would trample everything else (and with gradient clipping, the clip decides, not the
-# loss).
+# steps. JS's goes as $\frac12p_t\log(1/p_t)$, a logarithm better; Hellinger's as $\sqrt{p_t}$, so about ten times. Pearson arrives in one step, but
+# look at the size of that step: in a network with shared weights it would trample everything else (and with gradient clipping, the clip decides, not
+# the loss).
 #
 # ### Exercise 02.2 (D10, 8 minutes)
 #

@@ -28,7 +28,7 @@ P, TAU, COST, TARGET = worked.P, worked.TAU, worked.COST, worked.TARGET
 #
 # $$\mathcal C[p,\tau]=\sum_i p_i\,c_{it}\qquad\text{for } \tau \text{ one-hot at } t. \tag{A5}$$
 #
-# On paper, with the label Monday: Monday's half stays, Tuesday's .3 pays .2, banana's .2 pays 1. That makes $.3\cdot .2+.2\cdot 1=.26$.
+# On paper, with the label Monday: Monday's half stays, Tuesday's 0.3 pays 0.2, banana's 0.2 pays 1. That makes $0.3\cdot 0.2+0.2\cdot 1=0.26$.
 
 # %%
 monday = np.array([1.0, 0.0, 0.0])
@@ -78,7 +78,7 @@ check.run("04.1", one_hot_emd)
 #
 # You know this number: it is the total variation to a one-hot label (lesson 02), and under the 0/1 cost the distance to *any* label is total
 # variation (lesson 03). It has a third meaning: answer with a token drawn from $p$, and $1-p_t$ is how often you are wrong. With the label Tuesday,
-# where $p_t=.3$:
+# where $p_t=0.3$:
 
 # %%
 drawn = rng.choice(3, size=1_000_000, p=P)
@@ -116,8 +116,8 @@ kit.show(*figures.accuracy_staircase(logits, wrong, drawn_wrong))
 #
 # $$\mathcal C[p,\tau]\;\le\;\sum_{ij}p_i\,\tau_j\,c_{ij}=p^\top C\,\tau. \tag{A6}$$
 #
-# On paper, $\tau=(.6,.4,0)$. First what each token pays on average: Monday $.4\cdot .2=.08$, Tuesday $.6\cdot .2=.12$, banana
-# $.6\cdot 1+.4\cdot .4=.76$. Then average over $p$: $.5\cdot .08+.3\cdot .12+.2\cdot .76=.228$. The distance of lesson 03 is .10.
+# On paper, $\tau=(0.6,0.4,0)$. First what each token pays on average: Monday $0.4\cdot 0.2=0.08$, Tuesday $0.6\cdot 0.2=0.12$, banana
+# $0.6\cdot 1+0.4\cdot 0.4=0.76$. Then average over $p$: $0.5\cdot 0.08+0.3\cdot 0.12+0.2\cdot 0.76=0.228$. The distance of lesson 03 is 0.10.
 
 # %%
 plan = np.outer(P, TAU)
@@ -127,7 +127,7 @@ print(f"its cost {(plan * COST).sum():.3f}   bound {transport.product_bound(P, T
 print(f"distance {transport.emd(P, TAU, COST).value:.3f}")
 
 # %% [markdown]
-# See the waste: .20 travels from Monday to Tuesday while .18 travels back, one of lesson 03's circuits. How large is such waste elsewhere? Give $n$
+# See the waste: 0.20 travels from Monday to Tuesday while 0.18 travels back, one of lesson 03's circuits. How large is such waste elsewhere? Give $n$
 # tokens random directions in 16 dimensions and cosine costs:
 
 # %%
@@ -227,7 +227,8 @@ soft_label.explorer()
 # tilted plane over the triangle, lowest at a corner (or along a side, if two corners tie). The winner, $\arg\min_i a_i$, is called the *medoid* of
 # $\tau$.
 #
-# On paper we have $a$ already, $(.08,.12,.76)$. Reporting the truth costs $.6\cdot .08+.4\cdot .12=.096$; always saying Monday costs .08. Honesty
+# On paper we have $a$ already, $(0.08,0.12,0.76)$. Reporting the truth costs $0.6\cdot 0.08+0.4\cdot 0.12=0.096$; always saying Monday costs 0.08.
+# Honesty
 # loses.
 
 # %%
@@ -240,7 +241,7 @@ best = transport.product_bound(models, TAU, COST).argmin()
 print("best of 20000 random models:", models[best].round(2))
 
 # %% [markdown]
-# So the distance follows the bound down to .08, where the two meet (a model on one token leaves one plan, too), and no further, though 0 was
+# So the distance follows the bound down to 0.08, where the two meet (a model on one token leaves one plan, too), and no further, though 0 was
 # possible. In the words of lesson 01: **one-hot transport is not a proper score.** Fifty tokens in random directions tell the same:
 
 # %%
@@ -259,8 +260,9 @@ print(f"with the 0/1 cost the best corner is token {mode}; the most likely token
 #
 # ## The compromise that nobody asked for
 #
-# Other costs have a stranger habit. Let Monday and banana come half the time each, $\tau=(.5,0,.5)$. On paper: Monday costs $.5\cdot 1=.5$, banana
-# the same, Tuesday $.5\cdot .2+.5\cdot .4=.3$. Tuesday wins, a word that *never* comes, for lying between the two. Do real words have such
+# Other costs have a stranger habit. Let Monday and banana come half the time each, $\tau=(0.5,0,0.5)$. On paper: Monday costs $0.5\cdot 1=0.5$,
+# banana
+# the same, Tuesday $0.5\cdot 0.2+0.5\cdot 0.4=0.3$. Tuesday wins, a word that *never* comes, for lying between the two. Do real words have such
 # go-betweens? Here are many English words, with cosine costs from a small language model (lesson 05 looks at them closely):
 
 # %%

@@ -29,8 +29,8 @@ rng = np.random.default_rng(0)
 #
 # is 0 for equal directions, 1 at a right angle, 2 for opposite ones.
 #
-# **On paper.** Our tokens have the rows $(2,0)$, $(4,3)$, $(0,3)$, of lengths 2, 5, 3. Divide: $(1,0)$, $(.8,.6)$, $(0,1)$. Dot products: .8
-# between the days, 0 from Monday to banana, .6 from Tuesday to banana. Costs: 0.2, 1, 0.4. That is where they came from.
+# **On paper.** Our tokens have the rows $(2,0)$, $(4,3)$, $(0,3)$, of lengths 2, 5, 3. Divide: $(1,0)$, $(0.8,0.6)$, $(0,1)$. Dot products: 0.8
+# between the days, 0 from Monday to banana, 0.6 from Tuesday to banana. Costs: 0.2, 1, 0.4. That is where they came from.
 
 # %%
 print(costs.unit_rows(worked.EMBEDDING))
@@ -165,9 +165,11 @@ cost_matrix.explorer()
 #
 # $$p^{\mathsf T}C\tau=\tfrac12|m_p-m_\tau|^2+\tfrac12(1-|m_p|^2)+\tfrac12(1-|m_\tau|^2).$$
 #
-# **On paper.** $m_p=.5(1,0)+.3(.8,.6)+.2(0,1)=(.74,.38)$ and $m_\tau=.6(1,0)+.4(.8,.6)=(.92,.24)$. They differ by $(-.18,.14)$, and half the
-# square is $\tfrac12(.0324+.0196)=.026$. The squared lengths are $.692$ and $.904$, so the other slices are $.154$ and $.048$; together $.228$,
-# as in lesson 04. Lesson 03 found $.10$. Indeed $.026\le .10\le .228$.
+# **On paper.** $m_p=0.5(1,0)+0.3(0.8,0.6)+0.2(0,1)=(0.74,0.38)$ and $m_\tau=0.6(1,0)+0.4(0.8,0.6)=(0.92,0.24)$. They differ by $(-0.18,0.14)$, and
+# half the
+# square is $\tfrac12(0.0324+0.0196)=0.026$. The squared lengths are $0.692$ and $0.904$, so the other slices are $0.154$ and $0.048$; together
+# $0.228$,
+# as in lesson 04. Lesson 03 found $0.10$. Indeed $0.026\le 0.10\le 0.228$.
 
 # %%
 kit.show(*figures.sandwich(worked.P, worked.TAU, worked.EMBEDDING, worked.TOKENS))
@@ -213,7 +215,7 @@ check.run("05.2", lower_bound)
 # ## What kind of distance is this?
 #
 # A *metric* obeys the triangle inequality: no detour is shorter than the direct way. The cosine cost does not. Monday to banana costs 1, but by
-# way of Tuesday $.2+.4=.6$. Two relatives rank all pairs as it does and *are* metrics (as long as no two tokens share a direction): the straight
+# way of Tuesday $0.2+0.4=0.6$. Two relatives rank all pairs as it does and *are* metrics (as long as no two tokens share a direction): the straight
 # line between the unit vectors and the way along the sphere,
 #
 # $$\text{chord}_{ij}=|\hat e_i-\hat e_j|=\sqrt{2c_{ij}},\qquad \text{angle}_{ij}=\arccos\langle\hat e_i,\hat e_j\rangle. \tag{D4}$$
@@ -266,7 +268,7 @@ print("triangles broken by 300 random triples of distributions:", {name: int(cou
 # %% [markdown]
 # Second, a famous shortcut is closed. For a metric, lesson 03's haulier needs only one price list: he charges $f_i$ on pick-up and pays back
 # $f_j$ on delivery, with $f_i-f_j\le c_{ij}$ (*Kantorovich and Rubinstein*; such an $f$ is called 1-Lipschitz). Try it with *all* mass on banana
-# and the label Monday. The one plan costs 1. But $f_{\text{banana}}-f_{\text{Tuesday}}\le .4$ and $f_{\text{Tuesday}}-f_{\text{Monday}}\le .2$:
+# and the label Monday. The one plan costs 1. But $f_{\text{banana}}-f_{\text{Tuesday}}\le 0.4$ and $f_{\text{Tuesday}}-f_{\text{Monday}}\le 0.2$:
 
 # %%
 monday, _, banana = np.eye(3)

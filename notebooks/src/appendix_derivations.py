@@ -79,8 +79,8 @@ def rows(label):
 # **Distributions.** There are $n$ tokens. $p$ is the model, $\tau$ the label: vectors with entries at least 0 that sum to 1, the points of the
 # *simplex* $\Delta$. The *support* of $p$ is the set of tokens with $p_i>0$. $\delta_t$ is the one-hot vector of token $t$, $\mathbf 1$ the vector
 # of ones, $p\cdot u=\sum_ip_iu_i$. A cost is any real matrix $C=(c_{ij})$; where a proof needs $c_{ij}\ge 0$, symmetry or $c_{ii}=0$, it says so.
-# Logarithms are natural. *On paper* always means the course's example: tokens Monday, Tuesday, banana, $p=(.5,.3,.2)$, $\tau=(.6,.4,0)$, target
-# Monday, costs $.2$ (Monday-Tuesday), $1$ (Monday-banana), $.4$ (Tuesday-banana).
+# Logarithms are natural. *On paper* always means the course's example: tokens Monday, Tuesday, banana, $p=(0.5,0.3,0.2)$, $\tau=(0.6,0.4,0)$, target
+# Monday, costs $0.2$ (Monday-Tuesday), $1$ (Monday-banana), $0.4$ (Tuesday-banana).
 #
 # **Zeros and logarithms.** We set $0\log 0=0$. This is a limit, not a whim: with $x=e^{-s}$ we get $x\log x=-s\,e^{-s}\to 0$ as $s\to\infty$. For
 # $a>0$ we set $a\log(a/0)=+\infty$, also a limit. A computer does not know the first: `0 * np.log(0)` is `nan`.
@@ -162,7 +162,7 @@ confirm("max <= logsumexp <= max + log n", max(-excess, excess - np.log(5), 0))
 # factor. The text is most probable under the model where the product is largest, that is where minus its logarithm, the *sum* of the log losses, is
 # smallest. So A1, averaged over tokens, is maximum likelihood. ∎
 #
-# On $(0,1]$ it falls strictly from $+\infty$ to 0. *On paper:* $-\log .5=\log 2$.
+# On $(0,1]$ it falls strictly from $+\infty$ to 0. *On paper:* $-\log 0.5=\log 2$.
 
 # %%
 factors = rng.uniform(0.01, 1, 12)  # what a model gave to the twelve tokens of a text
@@ -185,7 +185,7 @@ rows("A1")
 # 3. *In logits* $\mathrm{CE}=\ell(z)-\tau\cdot z$. Put $\log p_i=z_i-\ell(z)$ into A2 and use $\sum_i\tau_i=1$. It is convex in $z$, as $\ell$ is
 #    convex and the rest linear; its gradient is $p-\tau$. ∎
 #
-# *On paper:* $-.6\log .5-.4\log .3$.
+# *On paper:* $-0.6\log 0.5-0.4\log 0.3$.
 
 # %%
 z, tau = rng.normal(size=6), rng.dirichlet(np.ones(6))
@@ -457,8 +457,9 @@ confirm("the potentials are feasible", np.maximum(u[:, None] + v - cost, 0))
 confirm("no gap between plan and potentials", (plan * cost).sum() - (p @ u + tau @ v))
 
 # %% [markdown]
-# *On paper.* Banana's $.2$ goes to Tuesday ($.4$ each), and Tuesday sends $.1$ on to Monday ($.2$ each): cost $.08+.02=.10$. Potentials
-# $u=(0,.2,.6)$, $v=(0,-.2,-.6)$ satisfy all nine inequalities and pay $.3\cdot.2+.2\cdot.6-.4\cdot.2=.10$. So no plan does better, and you have
+# *On paper.* Banana's $0.2$ goes to Tuesday ($0.4$ each), and Tuesday sends $0.1$ on to Monday ($0.2$ each): cost $0.08+0.02=0.10$. Potentials
+# $u=(0,0.2,0.6)$, $v=(0,-0.2,-0.6)$ satisfy all nine inequalities and pay $0.3\cdot 0.2+0.2\cdot 0.6-0.4\cdot 0.2=0.10$. So no plan does better, and
+# you have
 # proved it in one line.
 #
 # **What comes for free.** (i) $u+s\mathbf 1$, $v-s\mathbf 1$ are as good as $u,v$: potentials are never unique. (ii) As a maximum of functions
@@ -532,7 +533,7 @@ rows("D6")
 # and $\gamma_{ii}\le\min(p_i,\tau_i)$, as an entry exceeds neither its row sum nor its column sum. *At most:* put $m_i=\min(p_i,\tau_i)$ on the
 # diagonal. Left over are $a=p-m$ and $b=\tau-m$, both non-negative with total $T=1-\sum_im_i$. If $T=0$ we are done. Otherwise add $a_ib_j/T$: row
 # sums $m_i+a_i=p_i$, column sums $m_j+b_j=\tau_j$. As $a_i$ or $b_i$ is 0 for each $i$, nothing is added on the diagonal, and the cost is $T$. ∎ *On
-# paper:* $\frac12(.1+.1+.2)=.2$.
+# paper:* $\frac12(0.1+0.1+0.2)=0.2$.
 #
 # **Ordered classes.** If $c_{ij}=\lvert i-j\rvert$, then, with the cumulative sums $P_k=p_1+\dots+p_k$ and $T_k=\tau_1+\dots+\tau_k$,
 #
@@ -605,7 +606,7 @@ rows("D8")
 # $\sum_ip_ic_{it}$. ∎
 #
 # No property of the cost was used. The loss is linear in $p$ and linear in $C$: losses for blended costs are blended losses. Optimal potentials can
-# be read off: $u_i=c_{it}$, $v_t=0$ (and $v_j=\min_i(c_{ij}-c_{it})$). *On paper:* $.5\cdot0+.3\cdot.2+.2\cdot1=.26$.
+# be read off: $u_i=c_{it}$, $v_t=0$ (and $v_j=\min_i(c_{ij}-c_{it})$). *On paper:* $0.5\cdot0+0.3\cdot 0.2+0.2\cdot1=0.26$.
 #
 # *Trap.* "No optimisation" is a property of the one-hot label, not of the cost. The transport in EMO is real but trivial: all its content sits in
 # the choice of $C$.
@@ -637,7 +638,7 @@ rows("A5")
 # $\tau=\sum_t\tau_t\delta_t$, so A6 is Jensen's inequality for the convex function EMD.
 #
 # *Trap.* The bound is no distance: with $c_{ii}=0$ and $c_{ij}>0$ off the diagonal, $p^\top Cp>0$ for every $p$ that is not one-hot. *On paper:*
-# $C\tau=(.08,.12,.76)$ and $p\cdot C\tau=.04+.036+.152=.228$, more than twice the exact $.10$.
+# $C\tau=(0.08,0.12,0.76)$ and $p\cdot C\tau=0.04+0.036+0.152=0.228$, more than twice the exact $0.10$.
 
 # %%
 problems = [(rng.dirichlet(np.ones(5)), rng.dirichlet(np.ones(5)), rng.uniform(size=(5, 5))) for _ in range(100)]
@@ -701,7 +702,7 @@ rows("A7")
 #   token with the least mean cost. Nothing rewards keeping the probabilities of $\tau$.
 # - So the loss is **not proper**: if $g$ is not constant on the support of $\tau$, then $p=\tau$ is no minimiser. Only a cost that ignores the answer
 #   escapes: if $g=C\tau$ is constant for every $\tau$ with all $\tau_i>0$, then, letting $\tau\to\delta_j$, so is each column of $C$. *On paper:*
-#   $g=(.08,.12,.76)$. At $p=\tau$ the mean loss is $.6\cdot.08+.4\cdot.12=.096$; at "always Monday" it is $.08$.
+#   $g=(0.08,0.12,0.76)$. At $p=\tau$ the mean loss is $0.6\cdot 0.08+0.4\cdot 0.12=0.096$; at "always Monday" it is $0.08$.
 # - With the 0/1 cost $g_i=1-\tau_i$: the medoid is the *mode*.
 # - It is the right loss for a *decision*. If answering $i$ when $j$ is true costs $c_{ij}$, then $g_i$ is the expected cost of answering $i$, and $M$
 #   is the set of Bayes-optimal answers. A minimiser of the mean loss gives no other answer.
@@ -778,8 +779,8 @@ rows("A8")
 # m_p\rvert^2=\sum_ip_i\lvert\hat e_i-m_p\rvert^2\ge0$ (expand the square). So $\lvert m_p\rvert\le1$, with equality exactly if all of $p$'s mass
 # points one way. A loss that contains this term pays the model for becoming sharp. The last term does not contain $p$.
 #
-# *On paper:* $m_p=(.74,.38)$, $m_\tau=(.92,.24)$, so the left end is $\frac12(.18^2+.14^2)=.026$. The spreads add $.154$ and $.048$, and
-# $.026+.154+.048=.228$. In between sits the exact $.10$.
+# *On paper:* $m_p=(0.74,0.38)$, $m_\tau=(0.92,0.24)$, so the left end is $\frac12(0.18^2+0.14^2)=0.026$. The spreads add $0.154$ and $0.048$, and
+# $0.026+0.154+0.048=0.228$. In between sits the exact $0.10$.
 
 # %%
 pairs = [(rng.dirichlet(np.ones(7)), rng.dirichlet(np.ones(7))) for _ in range(100)]
@@ -892,7 +893,7 @@ rows("D4")
 # m_p,m_\tau\rangle$ needs about $2Vd$ multiplications instead of the $V^2$ for a matrix that must be made first.
 #
 # *Trap.* Near $p=\delta_t$ the difference $1-\langle m_p,\hat e_t\rangle$ is rounding noise; the sum $\sum_{i\ne t}p_ic_{it}$ keeps its digits
-# there. *On paper:* $m_p=(.74,.38)$, $\hat e_t=(1,0)$, loss $.26$, as in A5.
+# there. *On paper:* $m_p=(0.74,0.38)$, $\hat e_t=(1,0)$, loss $0.26$, as in A5.
 
 # %%
 E, p, tau = rng.normal(size=(9, 4)), rng.dirichlet(np.ones(9)), rng.dirichlet(np.ones(9))
@@ -932,9 +933,9 @@ rows("A9")
 # answers, with no sampling noise. The reward is the cosine.
 #
 # *Traps.* $L$ is not convex in $z$: with two tokens, $t=1$ and $c=c_{21}$, it is $cp_2=c/(1+e^{z_1-z_2})$, a sigmoid. And it is the *target's*
-# component that dies with $p_t$, not the whole gradient: with $p=(0,\frac12,\frac12)$ and costs $(0,.2,1.2)$ the others still get $\mp.25$.
+# component that dies with $p_t$, not the whole gradient: with $p=(0,\frac12,\frac12)$ and costs $(0,0.2,1.2)$ the others still get $\mp 0.25$.
 #
-# *On paper:* $(.5\cdot(-.26),\ .3\cdot(-.06),\ .2\cdot.74)=(-.13,-.018,.148)$, sum 0.
+# *On paper:* $(0.5\cdot(-0.26),\ 0.3\cdot(-0.06),\ 0.2\cdot 0.74)=(-0.13,-0.018,0.148)$, sum 0.
 
 # %%
 z, t = rng.normal(size=9), 3
@@ -968,8 +969,8 @@ rows("D1")
 #
 # The difference is not cosmetic. The right version is linear in $p$, an expected cost; the wrong one is not. And it can be *0 while every token
 # drawn is wrong*: put half of $p$ on a token at $+45°$ from the target and half on one at $-45°$. Then $m_p$ points exactly at the target, and the
-# wrong loss is 0; the right one is $1-\cos45°$. What the division throws away is the spread of D3. *On paper:* $1-.74/\sqrt{.692}\approx.11$
-# instead of $.26$.
+# wrong loss is 0; the right one is $1-\cos45°$. What the division throws away is the spread of D3. *On paper:* $1-0.74/\sqrt{0.692}\approx 0.11$
+# instead of $0.26$.
 
 
 # %%
@@ -1020,7 +1021,7 @@ rows("D5")
 #
 # *Traps.* With a real vocabulary $V$ is far above $d+1$: then $L_t$ pins down only $m_p$, which every $p$ without zeros shares with infinitely many
 # others. It can make up for EMO's bias, not replace cross-entropy. And debiasing is no cure for every cost: if $C$ is not conditionally negative
-# definite, $S$ is negative somewhere. *On paper:* $.26-.154=.106=\frac12(.26^2+.38^2)$.
+# definite, $S$ is negative somewhere. *On paper:* $0.26-0.154=0.106=\frac12(0.26^2+0.38^2)$.
 
 # %%
 E, t = rng.normal(size=(7, 3)), 2

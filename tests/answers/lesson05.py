@@ -66,6 +66,8 @@ RIGHT = {
 WRONG = {
     "05.1": [
         (lambda e: unit(e) @ unit(e).T, "cosine itself"),
+        (lambda e: 1 - (e / abs(e).sum(1, keepdims=True)) @ (e / abs(e).sum(1, keepdims=True)).T, "sum of the sizes"),
+        (lambda e: np.minimum(cost_by_loop(e), 1), "cut the cost off"),
         (lambda e: 1 - e @ e.T, "lengths are still in it"),
         (only_one_divided, "only one"),
         (lambda e: 1 - e @ e.T / np.linalg.norm(e) ** 2, "whole matrix"),
@@ -79,6 +81,8 @@ WRONG = {
         (lambda e: 1 - (1 - cost_by_loop(e)) ** 2, "off"),
     ],
     "05.2": [
+        (lambda p, tau, e: 1 - unit((p @ e)[None])[0] @ unit((tau @ e)[None])[0], "first every row is normalised"),
+        (lambda p, tau, e: -bound_by_cost(p, tau, e), "sign is reversed"),
         (lambda p, tau, e: 2 * bound_by_cost(p, tau, e), "half is missing"),
         (lambda p, tau, e: np.linalg.norm((p - tau) @ unit(e)), "square it"),
         (lambda p, tau, e: 0.5 * np.linalg.norm((p - tau) @ unit(e)), "it is the square"),
