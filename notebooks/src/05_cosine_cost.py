@@ -294,8 +294,10 @@ print(f"best single price list {references.lipschitz_dual(banana, monday, worked
 # $$p^{\mathsf T}C\tau-\frac{\mathrm{osc}^2}{8\varepsilon}\ \le\ \mathcal C_\varepsilon\ \le\ p^{\mathsf T}C\tau. \tag{D12}$$
 #
 # Lesson 03 noticed a bias, $\mathcal C_\varepsilon[p,p]>0$. The *Sinkhorn divergence* takes it out:
-# $S_\varepsilon=\mathcal C_\varepsilon[p,\tau]-\tfrac12\mathcal C_\varepsilon[p,p]-\tfrac12\mathcal C_\varepsilon[\tau,\tau]$. **Predict** with
-# D3: where does it go as $\varepsilon$ grows?
+#
+# $$S_\varepsilon=\mathcal C_\varepsilon[p,\tau]-\tfrac12\mathcal C_\varepsilon[p,p]-\tfrac12\mathcal C_\varepsilon[\tau,\tau].$$
+#
+# **Predict** with D3: where does it go as $\varepsilon$ grows?
 
 # %%
 example, strengths = (worked.P, worked.TAU, worked.COST), np.geomspace(0.03, 20, 12)

@@ -828,15 +828,19 @@ confirm("the triangle holds up to a factor 2", np.maximum(loose[:, None, :] - 2 
 # %% [markdown]
 # **Which distance is EMD, then?** By A8, with the chord as ground metric,
 #
-# $$\mathrm{EMD}(p,\tau)=\min_\gamma\sum_{ij}\gamma_{ij}\tfrac12\lvert\hat e_i-\hat e_j\rvert^2=\tfrac12W_2(p,\tau)^2,
-# \qquad W_2(p,\tau)=\min_\gamma\Big(\sum_{ij}\gamma_{ij}\lvert\hat e_i-\hat e_j\rvert^2\Big)^{1/2}.$$
+# $$\mathrm{EMD}(p,\tau)=\min_\gamma\sum_{ij}\gamma_{ij}\tfrac12\lvert\hat e_i-\hat e_j\rvert^2=\tfrac12W_2(p,\tau)^2,$$
+#
+# $$W_2(p,\tau)=\min_\gamma\Big(\sum_{ij}\gamma_{ij}\lvert\hat e_i-\hat e_j\rvert^2\Big)^{1/2}.$$
 #
 # So *its square root* obeys the triangle inequality (EMD itself does not: take one-hot distributions on $0°$, $45°$, $90°$). *Proof.* Take three
 # distributions $p,q,r$, a best plan $\gamma$ from $p$ to $q$ and a best $\eta$ from $q$ to $r$. Glue them: $\pi_{ijk}=\gamma_{ij}\eta_{jk}/q_j$, and
 # 0 where $q_j=0$. Summing over $k$ gives back $\gamma_{ij}$, over $i$ gives $\eta_{jk}$, and over $j$ it gives a plan from $p$ to $r$. Write all
 # vectors $\sqrt{\pi_{ijk}}\,(\hat e_i-\hat e_k)$ into one long vector; it is the sum of those made of $\hat e_i-\hat e_j$ and of $\hat e_j-\hat e_k$.
-# The triangle inequality for their lengths reads $W_2(p,r)\le\big(\sum\pi_{ijk}\lvert\hat e_i-\hat e_k\rvert^2\big)^{1/2}\le W_2(p,q)+W_2(q,r)$. ∎ It
-# is symmetric (transpose the plan), and if no two tokens share a direction, a plan that costs 0 is diagonal, so $W_2(p,\tau)=0$ only for $p=\tau$: a
+# The triangle inequality for their lengths reads
+#
+# $$W_2(p,r)\le\Big(\sum_{ijk}\pi_{ijk}\lvert\hat e_i-\hat e_k\rvert^2\Big)^{1/2}\le W_2(p,q)+W_2(q,r).$$
+#
+# ∎ It is symmetric (transpose the plan), and if no two tokens share a direction, a plan that costs 0 is diagonal, so $W_2(p,\tau)=0$ only for $p=\tau$: a
 # metric.
 #
 # **Kantorovich and Rubinstein's dual.** If $c$ is a (pseudo)metric, one potential is enough:
