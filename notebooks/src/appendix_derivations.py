@@ -840,7 +840,8 @@ confirm("the triangle holds up to a factor 2", np.maximum(loose[:, None, :] - 2 
 #
 # $$W_2(p,r)\le\Big(\sum_{ijk}\pi_{ijk}\lvert\hat e_i-\hat e_k\rvert^2\Big)^{1/2}\le W_2(p,q)+W_2(q,r).$$
 #
-# ∎ It is symmetric (transpose the plan), and if no two tokens share a direction, a plan that costs 0 is diagonal, so $W_2(p,\tau)=0$ only for $p=\tau$: a
+# ∎ It is symmetric (transpose the plan), and if no two tokens share a direction, a plan that costs 0 is diagonal, so $W_2(p,\tau)=0$ only for
+# $p=\tau$: a
 # metric.
 #
 # **Kantorovich and Rubinstein's dual.** If $c$ is a (pseudo)metric, one potential is enough:
