@@ -1,0 +1,75 @@
+"""The cost between tokens, frozen: unit vectors of a pretrained embedding, held once and saved with the model."""
+
+import torch
+
+# Below this squared length a float32 row cannot be told from rounding.
+_BLOCK = 8192  # rows of the embedding that are brought to the working type at a time
+
+
+class CostEmbedding(torch.nn.Module):
+    """Unit vectors of all tokens, from which the cosine cost is read; nothing in it is trained.
+
+    Formula: A8, `c_ij = 1 - <ê_i, ê_j>`, clamped at 0, with `c_tt` an exact 0. Shape: embedding (V, d). Units: none.
+    `dtype` is how the vectors are kept (float16 halves the memory; the cost is then that of the rounded vectors, off by about 1e-4).
+    It is a module with one buffer, so that a checkpoint carries it and `.to(device)` moves it.
+    Raises ValueError for a tensor that requires grad (C3: a cost that learns shrinks to 0), for rows that are zero or not finite, and for anything that
+    is not a floating-point (V, d) tensor.
+    Source: https://spaces.ac.cn/archives/9797; the published code keeps a frozen copy of the head (github.com/DRSY/EMO).
+    """
+
+    def __init__(self, embedding, dtype=None):
+        super().__init__()
+        unit = _unit_rows(embedding)
+        self.register_buffer("unit", unit if dtype is None else unit.to(dtype))
+
+    @property
+    def size(self):
+        """Number of tokens V."""
+        return self.unit.shape[0]
+
+    def check_vocabulary(self, size):
+        """ValueError unless the logits have as many tokens as the embedding."""
+        if size != self.size:
+            raise ValueError(f"logits have {size} tokens, but the cost embedding has {self.size}: a padded vocabulary needs padded logits cut off")
+
+    def rows(self, targets, dtype=torch.float32):
+        """Cost from every token to each target: (V, k) for targets (k,), in `dtype`; one product of V*k*d.
+
+        Formula: A8. Shape: targets (k,), returns (V, k). Units: none. Raises IndexError for a target out of range. Source: this project.
+        """
+        unit_t = self.unit[targets].to(dtype).T
+        cost = torch.empty(self.size, targets.numel(), dtype=dtype, device=self.unit.device)
+        for start in range(0, self.size, _BLOCK):
+            block = self.unit[start : start + _BLOCK].to(dtype)
+            torch.mm(block, unit_t, out=cost[start : start + _BLOCK])
+        cost.neg_().add_(1).clamp_(min=0)
+        cost[targets, torch.arange(targets.numel(), device=cost.device)] = 0
+        return cost
+
+    def vectors(self, dtype):
+        """All unit vectors in a working type, shape (V, d).
+
+        Formula: `ê_i = e_i/|e_i|`. Shape: (V, d). Units: none. Raises nothing. Source: this project.
+        """
+        return self.unit.to(dtype)
+
+
+def _unit_rows(embedding):
+    """The embedding's rows divided by their lengths, detached, at least float32."""
+    if not isinstance(embedding, torch.Tensor) or not embedding.is_floating_point() or embedding.ndim != 2 or 0 in embedding.shape:
+        kind = f"{tuple(embedding.shape)} of {embedding.dtype}" if isinstance(embedding, torch.Tensor) else type(embedding).__name__
+        raise ValueError(f"embedding must be a floating-point tensor of shape (V, d), got {kind}")
+    if embedding.requires_grad:
+        raise ValueError(
+            "embedding requires grad: a cost that is trained along lets the model make all tokens alike and the loss 0. "
+            "Pass a detached copy of the pretrained head, weight.detach().clone(), and leave it as it is"
+        )
+    rows = embedding.detach().to(torch.promote_types(embedding.dtype, torch.float32))
+    largest = rows.abs().amax(dim=1, keepdim=True)
+    bad = ~torch.isfinite(largest) | (largest == 0)
+    if bad.any():
+        index = int(bad.flatten().nonzero()[0])
+        what = "zero: it has no direction" if largest[index] == 0 else "not finite"
+        raise ValueError(f"embedding[{index}] is {what}")
+    rows = rows / largest
+    return rows / rows.norm(dim=1, keepdim=True)
