@@ -9,7 +9,6 @@ An objective is a few numbers per token (`terms`: cross-entropy, probability off
 
 from .embedding import CostEmbedding
 from .fused import fused_loss
-
 from .objectives import NAMES, Objective, objective
 from .terms import Terms, token_terms
 

@@ -2,7 +2,6 @@
 
 import torch
 
-# Below this squared length a float32 row cannot be told from rounding.
 _BLOCK = 8192  # rows of the embedding that are brought to the working type at a time
 
 
@@ -12,8 +11,8 @@ class CostEmbedding(torch.nn.Module):
     Formula: A8, `c_ij = 1 - <ê_i, ê_j>`, clamped at 0, with `c_tt` an exact 0. Shape: embedding (V, d). Units: none.
     `dtype` is how the vectors are kept (float16 halves the memory; the cost is then that of the rounded vectors, off by about 1e-4).
     It is a module with one buffer, so that a checkpoint carries it and `.to(device)` moves it.
-    Raises ValueError for a tensor that requires grad (C3: a cost that learns shrinks to 0), for rows that are zero or not finite, and for anything that
-    is not a floating-point (V, d) tensor.
+    Raises ValueError for a tensor that requires grad (C3: a cost that learns shrinks to 0), for rows that are zero or not finite, and for
+    anything that is not a floating-point (V, d) tensor.
     Source: https://spaces.ac.cn/archives/9797; the published code keeps a frozen copy of the head (github.com/DRSY/EMO).
     """
 

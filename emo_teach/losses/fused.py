@@ -1,8 +1,8 @@
 """Loss and gradients straight from hidden states: the head's product, the loss and the gradient of the logits, a chunk of rows at a time.
 
-The logits' gradient has a closed form (D1), so that a chunk is done with before the next begins and N x V numbers are never held. Counting products of
-N x V x d: logits, gradient of the hidden states, gradient of the head make 3 for cross-entropy. EMO adds one for the rows of costs, or U/N of one with U
-distinct targets, since rows of equal targets are equal: tokens are sorted by target, so that they meet in one chunk.
+The logits' gradient has a closed form (D1), so that a chunk is done with before the next begins and N x V numbers are never held. Counting products
+of N x V x d: logits, gradient of the hidden states and gradient of the head make 3 for cross-entropy. EMO adds one for the rows of costs, or U/N of
+one with U distinct targets, since rows of equal targets are equal: tokens are sorted by target, so that these meet in one chunk.
 """
 
 import torch
@@ -20,8 +20,8 @@ def fused_loss(hidden, weight, labels, objective, bias=None, ignore_index=-100, 
     Formula: the objective's; dL/dz_j from D1 and its cousins in closed form. Shape: hidden (..., d), weight (V, d), labels (...), bias (V,);
     returns a scalar. Units: nats. `chunk` rows are held at a time: memory is a few times chunk * V numbers, beside the gradients themselves.
     The gradients are handed over once: a second backward through the same loss, and gradients of gradients, raise RuntimeError.
-    Raises ValueError for shapes that disagree, labels out of range, a vocabulary that does not match the cost, and for reduction "none", which would need
-    the gradient of every token apart. Source: this project; the idea of fusing head and loss follows Liger Kernel (arXiv 2410.10989).
+    Raises ValueError for shapes that disagree, labels out of range, a vocabulary that does not match the cost, and for reduction "none", which
+    would need the gradient of every token apart. Source: this project; the idea of fusing head and loss follows Liger Kernel (arXiv 2410.10989).
     """
     _check(hidden, weight, labels, objective, bias, reduction, chunk)
     keep = (labels != ignore_index).reshape(-1)
@@ -150,7 +150,7 @@ def _slopes(objective, parts, scale):
 
 
 def _gradient(p, rest, p_target, labels, n, parts, slope, pull, cost, away):
-    """The logits' gradient (V, n) in closed form: `p_j (pull + b (c_j - L) + e (g_j - mean g))`, with the target's entry put in without cancelling."""
+    """The logits' gradient (V, n), `p_j (pull + b (c_j - L) + e (g_j - mean g))`, with the target's entry put in without cancelling."""
     at_target = slope["uniform"] * p_target - (pull - slope["uniform"]) * rest
     factor = None
     if cost is not None:

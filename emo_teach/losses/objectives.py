@@ -92,8 +92,8 @@ NAMES = tuple(_DEFINITIONS)
 class Objective:
     """A loss that can be called on logits and labels; make one with `objective`.
 
-    `combine(terms)` gives the loss per token; `needs` names the terms beyond cross-entropy and `1 - p_t`; `cost` is the frozen `CostEmbedding` where one
-    is needed. With `averaged` the EMO term is computed by averaging the embedding first (A9), else from a row of costs per target: the same value.
+    `combine(terms)` gives the loss per token; `needs` names the terms beyond cross-entropy and `1 - p_t`; `cost` is the frozen `CostEmbedding`
+    where one is needed. With `averaged` the EMO term is computed by averaging the embedding first (A9), else from a row of costs per target: the same value.
     """
 
     name: str
@@ -151,7 +151,8 @@ def objective(name, cost=None, averaged=False, **options):
     Formula, per token, with `sg` for a constant of the gradient, L for EMO (A9) and B for its debiased cousin (D9):
     "ce" -log p_t (A1) | "accuracy" 1 - p_t (A7) | "overconfidence" -log(gamma + (1-gamma) p_t)/(1-gamma) |
     "tailr" sg(clamp(p_t/(gamma + (1-gamma) p_t), floor, 1)) CE | "mixce" (eta + (1-eta) sg(p_t)) CE | "smoothing" CE of the smoothed label |
-    "emo" L | "emo-mode-1" ½(CE + sg(CE/L) L) (D7) | "emo-mode-2" sg(L/CE) CE + L | "ce+emo" CE + weight L | "debiased" B | "ce+debiased" CE + weight B.
+    "emo" L | "emo-mode-1" ½(CE + sg(CE/L) L) (D7) | "emo-mode-2" sg(L/CE) CE + L | "ce+emo" CE + weight L |
+    "debiased" B | "ce+debiased" CE + weight B.
     Options: gamma, floor, eta, epsilon, weight; for the modes `detach_target` (L + p_t in place of L, as most published files have it) and `clip`
     (the largest weight CE/L, 3 in the package emoloss). Shape: returns an `Objective`. Units: nats, and the cosine cost's for L and B.
     Raises ValueError for an unknown name or option, an option out of its range, or a cost that is missing or no `CostEmbedding`.

@@ -1,7 +1,7 @@
 """What every objective is made of: a few numbers per token, computed so that none of them cancels.
 
-Everything works on logits moved by their largest one, in float32 at least. The sum over *wrong* tokens is taken without the target, so that `1 - p_t` and the
-cross-entropy of a nearly certain target keep all their digits.
+Everything works on logits moved by their largest one, in float32 at least. The sum over *wrong* tokens is taken without the target, so that `1 - p_t`
+and the cross-entropy of a nearly certain target keep all their digits.
 """
 
 from dataclasses import dataclass
