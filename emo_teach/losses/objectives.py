@@ -93,7 +93,8 @@ class Objective:
     """A loss that can be called on logits and labels; make one with `objective`.
 
     `combine(terms)` gives the loss per token; `needs` names the terms beyond cross-entropy and `1 - p_t`; `cost` is the frozen `CostEmbedding`
-    where one is needed. With `averaged` the EMO term is computed by averaging the embedding first (A9), else from a row of costs per target: the same value.
+    where one is needed. With `averaged` the EMO term is computed by averaging the embedding first (A9), else from a row of costs per target:
+    the same value.
     """
 
     name: str
