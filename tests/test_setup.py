@@ -49,9 +49,11 @@ def test_readme_has_two_one_line_commands():
         assert "requirements.txt" in command
 
 
-def test_readme_example_runs():
-    code = re.search(r"```python\n(.+?)```", README, re.DOTALL)[1]
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True)
+def test_readme_examples_run():
+    examples = re.findall(r"```python\n(.+?)```", README, re.DOTALL)
+    assert len(examples) == 2
+    for code in examples:
+        subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True)
 
 
 @pytest.mark.parametrize(("name", "version"), pins())

@@ -2,7 +2,7 @@
 
 import torch
 
-_BLOCK = 8192  # rows of the embedding that are brought to the working type at a time
+_BLOCK = 8192  # tokens at a time: few enough to stay near a CPU's cores between two steps, enough for a quick product
 
 
 class CostEmbedding(torch.nn.Module):
@@ -18,6 +18,8 @@ class CostEmbedding(torch.nn.Module):
 
     def __init__(self, embedding, dtype=None):
         super().__init__()
+        if dtype is not None and not getattr(dtype, "is_floating_point", False):
+            raise ValueError(f"dtype = {dtype!r} must be a floating-point type of torch")
         unit = _unit_rows(embedding)
         self.register_buffer("unit", unit if dtype is None else unit.to(dtype))
 
@@ -32,16 +34,20 @@ class CostEmbedding(torch.nn.Module):
             raise ValueError(f"logits have {size} tokens, but the cost embedding has {self.size}: a padded vocabulary needs padded logits cut off")
 
     def rows(self, targets, dtype=torch.float32):
-        """Cost from every token to each target: (V, k) for targets (k,), in `dtype`; one product of V*k*d.
+        """Cost from every token to each target, column by column; each distinct target is computed once: a product of V*U*d for U of them.
 
         Formula: A8. Shape: targets (k,), returns (V, k). Units: none. Raises IndexError for a target out of range. Source: this project.
         """
-        unit_t = self.unit[targets].to(dtype).T
+        distinct, where = targets.unique(return_inverse=True)
+        if 8 * distinct.numel() > 7 * targets.numel():  # few repeats: columns of their own are cheaper than copying them out
+            distinct, where = targets, None
+        towards = self.unit[distinct].to(dtype).T
         cost = torch.empty(self.size, targets.numel(), dtype=dtype, device=self.unit.device)
         for start in range(0, self.size, _BLOCK):
-            block = self.unit[start : start + _BLOCK].to(dtype)
-            torch.mm(block, unit_t, out=cost[start : start + _BLOCK])
-        cost.neg_().add_(1).clamp_(min=0)
+            unit, piece = self.unit[start : start + _BLOCK].to(dtype), cost[start : start + _BLOCK]
+            found = torch.mm(unit, towards, out=None if where is not None else piece).neg_().add_(1).clamp_(min=0)
+            if where is not None:
+                torch.index_select(found, 1, where, out=piece)
         cost[targets, torch.arange(targets.numel(), device=cost.device)] = 0
         return cost
 

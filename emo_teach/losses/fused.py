@@ -11,14 +11,18 @@ from torch.autograd.function import once_differentiable
 from .objectives import check_batch, check_labels
 from .terms import Terms, working_type
 
-CHUNK = 128  # rows at a time: large enough for the matrix products, small enough for V x CHUNK numbers to be cheap
+# Rows at a time, and tokens of the vocabulary at a time within them. On a CPU a block of BLOCK x CHUNK numbers stays in the cache while all
+# elementwise steps pass over it; a GPU wants few large kernels instead.
+CHUNK, CUDA_CHUNK = 256, 1024
+BLOCK = 1024
 
 
-def fused_loss(hidden, weight, labels, objective, bias=None, ignore_index=-100, reduction="mean", chunk=CHUNK):
+def fused_loss(hidden, weight, labels, objective, bias=None, ignore_index=-100, reduction="mean", chunk=None):
     """The objective's loss of `hidden @ weight.T + bias`, without ever holding all logits; gradients come with it in one pass.
 
     Formula: the objective's; dL/dz_j from D1 and its cousins in closed form. Shape: hidden (..., d), weight (V, d), labels (...), bias (V,);
-    returns a scalar. Units: nats. `chunk` rows are held at a time: memory is a few times chunk * V numbers, beside the gradients themselves.
+    returns a scalar. Units: nats.
+    `chunk` rows are held at a time (a quarter of them, at most 256; on a GPU 1024), in two matrices of chunk * V numbers beside the gradients.
     The gradients are handed over once: a second backward through the same loss, and gradients of gradients, raise RuntimeError.
     Raises ValueError for shapes that disagree, labels out of range, a vocabulary that does not match the cost, and for reduction "none", which
     would need the gradient of every token apart. Source: this project; the idea of fusing head and loss follows Liger Kernel (arXiv 2410.10989).
@@ -30,8 +34,8 @@ def fused_loss(hidden, weight, labels, objective, bias=None, ignore_index=-100, 
     order = kept.argsort(stable=True)
     rows = hidden.reshape(-1, hidden.shape[-1])[keep.nonzero().squeeze(-1)[order]]
     scale = 1.0 if reduction == "sum" else 1.0 / max(kept.numel(), 1)
-    needs = torch.is_grad_enabled()
-    return _Fused.apply(rows, weight, bias, kept[order], objective, scale, chunk, needs)
+    chunk = chunk or (CUDA_CHUNK if hidden.is_cuda else min(CHUNK, -(-max(kept.numel(), 1) // 4)))
+    return _Fused.apply(rows, weight, bias, kept[order], objective, scale, chunk, torch.is_grad_enabled())
 
 
 def _check(hidden, weight, labels, objective, bias, reduction, chunk):
@@ -44,7 +48,7 @@ def _check(hidden, weight, labels, objective, bias, reduction, chunk):
         raise ValueError(f"weight {tuple(getattr(weight, 'shape', ()))} must be (V, {hidden.shape[-1]}), as hidden has {hidden.shape[-1]} features")
     if bias is not None and tuple(bias.shape) != (weight.shape[0],):
         raise ValueError(f"bias {tuple(bias.shape)} must be ({weight.shape[0]},)")
-    if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
+    if chunk is not None and (isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1):
         raise ValueError(f"chunk = {chunk!r} must be an integer of at least 1")
     if objective.cost is not None:
         objective.cost.check_vocabulary(weight.shape[0])
@@ -55,22 +59,14 @@ class _Fused(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, rows, weight, bias, labels, objective, scale, chunk, needs):
-        kind = working_type(torch.promote_types(rows.dtype, weight.dtype))
+        device = rows.device.type
+        product = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else torch.promote_types(rows.dtype, weight.dtype)
         wanted = [needs and flag for flag in ctx.needs_input_grad[:3]]
-        grads = [torch.zeros(x.shape, dtype=kind, device=x.device) if flag else None for x, flag in zip((rows, weight, bias), wanted, strict=True)]
-        total = torch.zeros((), dtype=kind, device=rows.device)
-        for start in range(0, len(labels), chunk):
-            piece = slice(start, start + chunk)
-            h, y = rows[piece], labels[piece]
-            logits = weight @ h.T  # (V, rows): on a CPU nearly twice as fast as the other way round
-            logits = logits.to(kind) if bias is None else logits.to(kind).add_(bias.to(kind).unsqueeze(1))
-            losses, gradient = _losses_and_gradient(logits, y, objective, scale, any(wanted))
-            total += losses.sum()
-            if any(wanted):
-                _spread(gradient, h, weight, grads, piece)
-            del logits, gradient
-        ctx.grads = [g if g is None else g.to(x.dtype) for g, x in zip(grads, (rows, weight, bias), strict=True)]
-        return total * scale
+        with torch.autocast(device, enabled=False):  # from here on every type is chosen by hand
+            head = _Head(weight.to(product), None if bias is None else bias, wanted, len(labels), chunk)
+            losses = [head.step(rows[i : i + chunk].to(product), labels[i : i + chunk], i, objective, scale) for i in range(0, len(labels), chunk)]
+        ctx.grads = [g if g is None else g.to(x.dtype) for g, x in zip(head.grads, (rows, weight, bias), strict=True)]
+        return (torch.cat(losses).sum() if losses else torch.zeros((), dtype=head.kind, device=rows.device)) * scale
 
     @staticmethod
     @once_differentiable
@@ -78,64 +74,124 @@ class _Fused(torch.autograd.Function):
         if ctx.grads is None:
             raise RuntimeError("a second backward through one fused loss: its gradients were computed once and handed over; compute the loss again")
         grads, ctx.grads = ctx.grads, None
-        return *(g if g is None else g.mul_(grad_output.to(g.dtype)) for g in grads), None, None, None, None, None
+        if grad_output.is_cuda or grad_output != 1:  # asking a GPU would make it wait
+            grads = [g if g is None else g.mul_(grad_output.to(g.dtype)) for g in grads]
+        return *grads, None, None, None, None, None
 
 
-def _spread(gradient, h, weight, grads, piece):
-    """Carry the logits' gradient (V, rows) to hidden states, head and bias."""
-    kind, autocast = gradient.dtype, torch.is_autocast_enabled(gradient.device.type)
-    small = gradient if autocast else gradient.to(weight.dtype)
-    if grads[0] is not None:
-        grads[0][piece] = (small.T @ weight).to(kind)
-    if grads[1] is not None:
-        if autocast or h.dtype != kind or small.dtype != kind:
-            grads[1] += (small @ h.to(small.dtype)).to(kind)
+class _Head:
+    """The output layer at work: buffers that are used again for every chunk, and the gradients as they add up. All that is V wide lies (V, rows)."""
+
+    def __init__(self, weight, bias, wanted, count, chunk):
+        self.weight, self.bias, self.wanted = weight, bias, wanted
+        size, width = weight.shape
+        self.kind = working_type(weight.dtype)
+        self.block = size if weight.is_cuda else BLOCK
+        self.buffer = torch.empty(size * min(chunk, count), dtype=self.kind, device=weight.device)
+        make = torch.empty if count else torch.zeros  # the first chunk writes, later ones add
+        shapes = ((count, width), (size, width), (size,))
+        self.grads = [make(shape, dtype=self.kind, device=weight.device) if flag else None for shape, flag in zip(shapes, wanted, strict=True)]
+
+    def blocks(self):
+        """Slices of the vocabulary that are worked on at a time."""
+        size = self.weight.shape[0]
+        return [slice(i, min(i + self.block, size)) for i in range(0, size, self.block)]
+
+    def step(self, h, labels, start, objective, scale):
+        """Losses (n,) of one chunk of rows; adds its share to the gradients."""
+        z = self.buffer[: self.weight.shape[0] * len(labels)].view(-1, len(labels))
+        chunk = _Chunk(self.logits(h, z), labels, self.blocks(), objective)
+        losses, slope = _slopes(objective, chunk.parts, scale)
+        if any(self.wanted):
+            self.spread(chunk.gradient(slope), h, start)
+        return losses
+
+    def logits(self, h, z):
+        """Logits (V, n) in the working type; on a CPU this layout is nearly twice as fast as `h @ weight.T`."""
+        if self.weight.dtype == self.kind:
+            torch.mm(self.weight, h.T, out=z)
         else:
-            grads[1].addmm_(small, h)
-    if grads[2] is not None:
-        grads[2] += gradient.sum(1)
+            z.copy_(self.weight @ h.T)
+        return z if self.bias is None else z.add_(self.bias.to(self.kind).unsqueeze(1))
+
+    def spread(self, gradient, h, start):
+        """Carry the logits' gradient (V, n) to hidden states, head and bias."""
+        small, first = gradient.to(self.weight.dtype), start == 0
+        if self.wanted[0]:
+            self.grads[0][start : start + len(h)] = (small.T @ self.weight).to(self.kind)
+        if self.wanted[1] and small.dtype == self.kind:
+            self.grads[1].addmm_(small, h, beta=0 if first else 1)
+        elif self.wanted[1]:
+            share = small @ h
+            self.grads[1] = share.to(self.kind) if first else self.grads[1].add_(share)
+        if self.wanted[2]:
+            self.grads[2] = gradient.sum(1) if first else self.grads[2].add_(gradient.sum(1))
 
 
-def _losses_and_gradient(logits, labels, objective, scale, wanted):
-    """Losses (n,) of transposed logits (V, n), and the gradient of `scale * sum` on them; the logits' memory is used up."""
-    n = torch.arange(len(labels), device=logits.device)
-    z_target, top = logits[labels, n], logits.amax(0)
-    uniform = top - logits.mean(0) if "uniform" in objective.needs else None
-    weights = logits.sub_(top).exp_()
-    w_target = weights[labels, n]
-    weights[labels, n] = 0.0
-    w_rest = weights.sum(0)
-    total = w_rest + w_target
-    certain = z_target == top
-    ce = torch.where(certain, torch.log1p(w_rest), torch.log(total) + (top - z_target))
-    p = weights.div_(total)  # of the wrong tokens; the target's entry is 0
-    rest, p_target = w_rest / total, w_target / total
-    parts = {"ce": ce, "rest": rest}
-    if uniform is not None:
-        parts["uniform"] = uniform + torch.log(total)
-    cost, away = _transport_parts(p, rest, labels, n, objective, parts)
-    losses, slope = _slopes(objective, parts, scale)
-    if not wanted:
-        return losses, None
-    pull = slope["ce"] + slope["rest"] * p_target + slope["uniform"]
-    return losses, _gradient(p, rest, p_target, labels, n, parts, slope, pull, cost, away)
+class _Chunk:
+    """Logits (V, n) of a few tokens on their way to losses and gradient; the logits' memory is used up.
 
+    `parts` are the objective's terms, each (n,). The matrix holds `exp(z - max)` of the wrong tokens and 0 at the target: nothing cancels.
+    """
 
-def _transport_parts(p, rest, labels, n, objective, parts):
-    """Add "emo" and "debiased" to `parts`; returns the costs (V, n) and the pulls `<ê_j, m_p - ê_t>` (V, n) that their gradients need."""
-    cost = away = None
-    if "emo" in objective.needs:
-        targets, where = labels.unique(return_inverse=True)
-        cost = objective.cost.rows(targets, p.dtype)
-        if targets.numel() < labels.numel():
-            cost = cost[:, where]
-        parts["emo"] = torch.linalg.vecdot(p, cost, dim=0)
-    if "debiased" in objective.needs:
-        unit = objective.cost.vectors(p.dtype)
-        toward = p.T @ unit - rest.unsqueeze(1) * unit[labels]  # m_p - ê_t, from the wrong tokens alone
-        parts["debiased"] = 0.5 * (toward**2).sum(1)
-        away = unit @ toward.T
-    return cost, away
+    def __init__(self, z, labels, blocks, objective):
+        self.z, self.labels, self.blocks = z, labels, blocks
+        self.n = torch.arange(len(labels), device=z.device)
+        self.cost = objective.cost
+        top = torch.stack([z[block].amax(0) for block in blocks]).amax(0)
+        z_target = z[labels, self.n]
+        mean = sum(z[block].sum(0) for block in blocks) / len(z) if "uniform" in objective.needs else None
+        z[labels, self.n] = -torch.inf  # so that its weight is an exact 0
+        w_rest = sum(z[block].sub_(top).exp_().sum(0) for block in blocks)
+        w_target = torch.exp(z_target - top)
+        total = w_rest + w_target
+        ce = torch.where(z_target == top, torch.log1p(w_rest), torch.log(total) + (top - z_target))
+        self.shrink, self.rest, self.p_target = 1 / total, w_rest / total, w_target / total
+        self.parts = {"ce": ce, "rest": self.rest}
+        if mean is not None:
+            self.parts["uniform"] = torch.log(total) + (top - mean)
+        if "emo" in objective.needs:
+            self.parts["emo"] = self._emo()
+        if "debiased" in objective.needs:
+            self.parts["debiased"] = self._debiased()
+
+    def _emo(self):
+        """A9 by a row of costs per token, kept for the gradient."""
+        self.costs = self.cost.rows(self.labels, self.z.dtype)
+        return sum((self.z[block] * self.costs[block]).sum(0) for block in self.blocks) * self.shrink
+
+    def _debiased(self):
+        """D9 from `m_p - ê_t`, the average of `ê_i - ê_t` over the wrong tokens."""
+        self.at_t = self.cost.unit[self.labels].to(self.z.dtype)
+        mean = sum(self.z[block].T @ self.cost.unit[block].to(self.z.dtype) for block in self.blocks)
+        self.away = mean * self.shrink.unsqueeze(1) - self.rest.unsqueeze(1) * self.at_t
+        return 0.5 * (self.away**2).sum(1)
+
+    def gradient(self, slope):
+        """The logits' gradient (V, n), `p_j (pull + b (c_j - L) + e (g_j - mean g))`, with the target's entry put in without cancelling."""
+        pull = slope["ce"] + slope["rest"] * self.p_target + slope["uniform"]
+        at_target = slope["uniform"] * self.p_target - (pull - slope["uniform"]) * self.rest
+        if "emo" in self.parts:
+            at_target = at_target - slope["emo"] * self.p_target * self.parts["emo"]
+            pull = pull - slope["emo"] * self.parts["emo"]
+        if "debiased" in self.parts:
+            g_target = (self.at_t * self.away).sum(1)
+            mean = 2 * self.parts["debiased"] + g_target  # sum_j p_j g_j = <m_p, m_p - ê_t>
+            at_target = at_target + slope["debiased"] * self.p_target * (g_target - mean)
+            pull = pull - slope["debiased"] * mean
+        for block in self.blocks:
+            self.z[block].mul_(self._factor(block, pull, slope))
+        self.z[self.labels, self.n] = at_target
+        return self.z.sub_(slope["uniform"] / len(self.z)) if "uniform" in self.parts else self.z
+
+    def _factor(self, block, pull, slope):
+        """What a wrong token's weight is multiplied by, (block, n) or (n,); the weights' sum is divided out here."""
+        factor = pull * self.shrink
+        if "emo" in self.parts:
+            factor = self.costs[block] * (slope["emo"] * self.shrink) + factor
+        if "debiased" in self.parts:
+            factor = self.cost.unit[block].to(self.z.dtype) @ (self.away * (slope["debiased"] * self.shrink).unsqueeze(1)).T + factor
+        return factor
 
 
 def _slopes(objective, parts, scale):
@@ -147,23 +203,3 @@ def _slopes(objective, parts, scale):
     slope = dict.fromkeys(("ce", "rest", "uniform", "emo", "debiased"), torch.zeros_like(parts["ce"]))
     slope |= {name: g for name, g in zip(leaves, found, strict=True) if g is not None}
     return losses.detach(), slope
-
-
-def _gradient(p, rest, p_target, labels, n, parts, slope, pull, cost, away):
-    """The logits' gradient (V, n), `p_j (pull + b (c_j - L) + e (g_j - mean g))`, with the target's entry put in without cancelling."""
-    at_target = slope["uniform"] * p_target - (pull - slope["uniform"]) * rest
-    factor = None
-    if cost is not None:
-        at_target = at_target - slope["emo"] * p_target * parts["emo"]
-        factor = cost.mul_(slope["emo"]).add_(pull - slope["emo"] * parts["emo"])
-    if away is not None:
-        at_t = away[labels, n]
-        mean = torch.linalg.vecdot(p, away, dim=0) + p_target * at_t
-        at_target = at_target + slope["debiased"] * p_target * (at_t - mean)
-        shifted = away.sub_(mean).mul_(slope["debiased"])
-        factor = shifted.add_(pull) if factor is None else factor.add_(shifted)
-    gradient = p.mul_(pull if factor is None else factor)
-    gradient[labels, n] = at_target
-    if "uniform" in parts:
-        gradient -= slope["uniform"] / gradient.shape[0]
-    return gradient

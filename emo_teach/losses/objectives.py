@@ -1,5 +1,6 @@
 """The objectives: one line each, combining the terms of a token."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,14 +21,17 @@ def _ratio(a, b):
 def _overconfidence(t, gamma):
     if gamma == 0:
         return t.ce
-    near = torch.log1p(-(1 - gamma) * t.rest.clamp(max=0.5))
-    far = torch.log(gamma + (1 - gamma) * torch.exp(-t.ce))
-    return -torch.where(t.rest < 0.5, near, far) / (1 - gamma)
+    lost = (1 - gamma) * t.rest  # the argument of the logarithm is 1 - lost
+    near = torch.log1p(-lost.clamp(max=0.5))
+    far = torch.logaddexp(torch.full_like(t.ce, math.log(gamma)), math.log1p(-gamma) - t.ce)
+    return -torch.where(lost < 0.5, near, far) / (1 - gamma)
 
 
 def _tailr(t, gamma, floor):
     p = t.p_target.detach()
-    return (p / (gamma + (1 - gamma) * p)).clamp(min=floor, max=1) * t.ce
+    mixed = gamma + (1 - gamma) * p
+    share = torch.where(mixed > 0, p / mixed, 1.0)  # with gamma = 0 it is 1 throughout, also where p underflows
+    return share.clamp(min=floor, max=1) * t.ce
 
 
 def _published_value(t, detach_target):
@@ -112,6 +116,7 @@ class Objective:
         Raises ValueError for shapes that disagree, labels out of range, or an unknown reduction. Source: this project.
         """
         check_batch(logits, labels, reduction)
+        labels = labels.long()  # small integer types cannot index, and -100 would wrap round in them
         keep = labels != ignore_index
         kept = labels[keep]
         check_labels(kept, logits.shape[-1])
@@ -161,7 +166,7 @@ def objective(name, cost=None, averaged=False, **options):
     """
     from .embedding import CostEmbedding
 
-    if name not in _DEFINITIONS:
+    if not isinstance(name, str) or name not in _DEFINITIONS:
         raise ValueError(f"name = {name!r} is not one of {', '.join(NAMES)}")
     needs, known, line = _DEFINITIONS[name]
     for option in options:

@@ -72,8 +72,7 @@ def _transport_terms(others, w_rest, total, rest, labels, needs, cost, averaged)
     """The "emo" and "debiased" terms from the wrong tokens' weights."""
     found = {}
     if "emo" in needs and not averaged:
-        targets, where = labels.unique(return_inverse=True)
-        found["emo"] = (others / total.unsqueeze(-1) * cost.rows(targets, others.dtype).T[where]).sum(-1)
+        found["emo"] = (others / total.unsqueeze(-1) * cost.rows(labels, others.dtype).T).sum(-1)
     if "debiased" in needs or averaged:
         unit = cost.vectors(others.dtype)
         # with no wrong mass at all (w_rest = 0) the mean is 0 and the terms are 0 through `rest`
