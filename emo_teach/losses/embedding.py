@@ -18,10 +18,7 @@ class CostEmbedding(torch.nn.Module):
 
     def __init__(self, embedding, dtype=None):
         super().__init__()
-        if dtype is not None and not getattr(dtype, "is_floating_point", False):
-            raise ValueError(f"dtype = {dtype!r} must be a floating-point type of torch")
-        unit = _unit_rows(embedding)
-        self.register_buffer("unit", unit if dtype is None else unit.to(dtype))
+        self.register_buffer("unit", _unit_rows(embedding, dtype))
 
     @property
     def size(self):
@@ -59,8 +56,10 @@ class CostEmbedding(torch.nn.Module):
         return self.unit.to(dtype)
 
 
-def _unit_rows(embedding):
-    """The embedding's rows divided by their lengths, detached, at least float32."""
+def _unit_rows(embedding, dtype):
+    """The embedding's rows divided by their lengths, computed in float32 at least, kept in `dtype` (None: as computed)."""
+    if dtype not in (None, torch.float16, torch.bfloat16, torch.float32, torch.float64):
+        raise ValueError(f"dtype = {dtype!r} is not a floating-point type of torch")
     if not isinstance(embedding, torch.Tensor) or not embedding.is_floating_point() or embedding.ndim != 2 or 0 in embedding.shape:
         kind = f"{tuple(embedding.shape)} of {embedding.dtype}" if isinstance(embedding, torch.Tensor) else type(embedding).__name__
         raise ValueError(f"embedding must be a floating-point tensor of shape (V, d), got {kind}")
@@ -69,12 +68,16 @@ def _unit_rows(embedding):
             "embedding requires grad: a cost that is trained along lets the model make all tokens alike and the loss 0. "
             "Pass a detached copy of the pretrained head, weight.detach().clone(), and leave it as it is"
         )
-    rows = embedding.detach().to(torch.promote_types(embedding.dtype, torch.float32))
-    largest = rows.abs().amax(dim=1, keepdim=True)
-    bad = ~torch.isfinite(largest) | (largest == 0)
-    if bad.any():
-        index = int(bad.flatten().nonzero()[0])
-        what = "zero: it has no direction" if largest[index] == 0 else "not finite"
-        raise ValueError(f"embedding[{index}] is {what}")
-    rows = rows / largest
-    return rows / rows.norm(dim=1, keepdim=True)
+    kind = torch.promote_types(embedding.dtype, torch.float32)
+    unit = torch.empty(embedding.shape, dtype=dtype or kind, device=embedding.device)
+    for start in range(0, len(unit), _BLOCK):  # a block at a time: a head of 50,000 tokens is copied once, not three times
+        rows = embedding.detach()[start : start + _BLOCK].to(kind)
+        largest = rows.abs().amax(dim=1, keepdim=True)
+        bad = ~torch.isfinite(largest) | (largest == 0)
+        if bad.any():
+            index = int(bad.flatten().nonzero()[0])
+            what = "zero: it has no direction" if largest[index] == 0 else "not finite"
+            raise ValueError(f"embedding[{start + index}] is {what}")
+        rows = rows / largest
+        unit[start : start + _BLOCK] = rows / rows.norm(dim=1, keepdim=True)
+    return unit

@@ -39,8 +39,8 @@ def working_type(dtype):
 def token_terms(logits, labels, needs=(), cost=None, averaged=False):
     """The terms of N tokens: cross-entropy and `1 - p_t` always, "emo", "debiased" and "uniform" when named in `needs`.
 
-    Formula: A1, A9, D9. With `averaged` the EMO term averages the embedding first, over the wrong tokens alone: `L = (1 - p_t)(1 - <m', ê_t>)` with
-    m' the mean direction under p without its target; the form `1 - <m_p, ê_t>` would subtract two numbers near 1.
+    Formula: A1, A9, D9. With `averaged` the EMO term averages the embedding first, over the wrong tokens alone: `L = (1 - p_t) - <m', ê_t>` with
+    `m' = sum_{i != t} p_i ê_i`, both of the size of 1 - p_t; the form `1 - <m_p, ê_t>` would subtract two numbers near 1.
     Shape: logits (N, V), labels (N,) in 0..V-1; returns `Terms` of (N,). Units: nats for `ce` and `uniform`, the cosine cost's (none) for the others.
     Raises ValueError when a term needs a cost and none is given, and for a vocabulary that does not match.
     Source: https://spaces.ac.cn/archives/9797 for A9; the rest this project.
@@ -64,22 +64,24 @@ def token_terms(logits, labels, needs=(), cost=None, averaged=False):
         if cost is None:
             raise ValueError(f"cost is None, but {', '.join(needs)} needs a CostEmbedding")
         cost.check_vocabulary(z.shape[-1])
-        found |= _transport_terms(others, w_rest, total, rest, labels, needs, cost, averaged)
+        with torch.autocast(z.device.type, enabled=False):  # its products would be bfloat16
+            found |= _transport_terms(others, total, rest, labels, needs, cost, averaged)
     return Terms(ce, rest, **found)
 
 
-def _transport_terms(others, w_rest, total, rest, labels, needs, cost, averaged):
+def _transport_terms(others, total, rest, labels, needs, cost, averaged):
     """The "emo" and "debiased" terms from the wrong tokens' weights."""
     found = {}
     if "emo" in needs and not averaged:
         found["emo"] = (others / total.unsqueeze(-1) * cost.rows(labels, others.dtype).T).sum(-1)
     if "debiased" in needs or averaged:
         unit = cost.vectors(others.dtype)
-        # with no wrong mass at all (w_rest = 0) the mean is 0 and the terms are 0 through `rest`
-        mean = (others / torch.where(w_rest > 0, w_rest, 1.0).unsqueeze(-1)) @ unit
+        mean = (
+            others @ unit / total.unsqueeze(-1)
+        )  # divided by the whole mass, which is at least 1: dividing by w_rest would overflow in the gradient
         toward = unit[labels]
         if "emo" in needs and averaged:
-            found["emo"] = rest * (1 - (mean * toward).sum(-1)).clamp(min=0)
+            found["emo"] = (rest - (mean * toward).sum(-1)).clamp(min=0)
         if "debiased" in needs:
-            found["debiased"] = 0.5 * rest**2 * ((mean - toward) ** 2).sum(-1)
+            found["debiased"] = 0.5 * ((mean - rest.unsqueeze(-1) * toward) ** 2).sum(-1)
     return found
