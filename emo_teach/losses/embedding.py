@@ -2,7 +2,7 @@
 
 import torch
 
-_BLOCK = 8192  # tokens at a time: few enough to stay near a CPU's cores between two steps, enough for a quick product
+_BLOCK = 4096  # tokens at a time: few enough to stay near a core between two steps
 
 
 class CostEmbedding(torch.nn.Module):
@@ -30,16 +30,17 @@ class CostEmbedding(torch.nn.Module):
         if size != self.size:
             raise ValueError(f"logits have {size} tokens, but the cost embedding has {self.size}: a padded vocabulary needs padded logits cut off")
 
-    def rows(self, targets, dtype=torch.float32):
+    def rows(self, targets, dtype=torch.float32, out=None):
         """Cost from every token to each target, column by column; each distinct target is computed once: a product of V*U*d for U of them.
 
-        Formula: A8. Shape: targets (k,), returns (V, k). Units: none. Raises IndexError for a target out of range. Source: this project.
+        Formula: A8. Shape: targets (k,), returns (V, k), written into `out` if given. Units: none. Raises IndexError for a target out of range.
+        Source: this project.
         """
         distinct, where = targets.unique(return_inverse=True)
         if 8 * distinct.numel() > 7 * targets.numel():  # few repeats: columns of their own are cheaper than copying them out
             distinct, where = targets, None
         towards = self.unit[distinct].to(dtype).T
-        cost = torch.empty(self.size, targets.numel(), dtype=dtype, device=self.unit.device)
+        cost = torch.empty(self.size, targets.numel(), dtype=dtype, device=self.unit.device) if out is None else out
         for start in range(0, self.size, _BLOCK):
             unit, piece = self.unit[start : start + _BLOCK].to(dtype), cost[start : start + _BLOCK]
             found = torch.mm(unit, towards, out=None if where is not None else piece).neg_().add_(1).clamp_(min=0)

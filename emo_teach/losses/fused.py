@@ -13,7 +13,7 @@ from .terms import Terms, working_type
 
 # Rows at a time, and tokens of the vocabulary at a time within them. On a CPU a block of BLOCK x CHUNK numbers stays in the cache while all
 # elementwise steps pass over it; a GPU wants few large kernels instead.
-CHUNK, CUDA_CHUNK = 256, 1024
+CHUNK, CUDA_CHUNK = 192, 1024
 BLOCK = 1024
 
 
@@ -22,7 +22,7 @@ def fused_loss(hidden, weight, labels, objective, bias=None, ignore_index=-100, 
 
     Formula: the objective's; dL/dz_j from D1 and its cousins in closed form. Shape: hidden (..., d), weight (V, d), labels (...), bias (V,);
     returns a scalar. Units: nats.
-    `chunk` rows are held at a time (a quarter of them, at most 256; on a GPU 1024), in two matrices of chunk * V numbers beside the gradients.
+    `chunk` rows are held at a time (a quarter of them, at most 192; on a GPU 1024), in two matrices of chunk * V numbers beside the gradients.
     The gradients are handed over once: a second backward through the same loss, and gradients of gradients, raise RuntimeError.
     Raises ValueError for shapes that disagree, labels out of range, a vocabulary that does not match the cost, and for reduction "none", which
     would need the gradient of every token apart. Source: this project; the idea of fusing head and loss follows Liger Kernel (arXiv 2410.10989).
@@ -63,7 +63,7 @@ class _Fused(torch.autograd.Function):
         product = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else torch.promote_types(rows.dtype, weight.dtype)
         wanted = [needs and flag for flag in ctx.needs_input_grad[:3]]
         with torch.autocast(device, enabled=False):  # from here on every type is chosen by hand
-            head = _Head(weight.to(product), None if bias is None else bias, wanted, len(labels), chunk)
+            head = _Head(weight.to(product), bias, wanted, len(labels), chunk, "emo" in objective.needs)
             losses = [head.step(rows[i : i + chunk].to(product), labels[i : i + chunk], i, objective, scale) for i in range(0, len(labels), chunk)]
         ctx.grads = [g if g is None else g.to(x.dtype) for g, x in zip(head.grads, (rows, weight, bias), strict=True)]
         return (torch.cat(losses).sum() if losses else torch.zeros((), dtype=head.kind, device=rows.device)) * scale
@@ -82,12 +82,12 @@ class _Fused(torch.autograd.Function):
 class _Head:
     """The output layer at work: buffers that are used again for every chunk, and the gradients as they add up. All that is V wide lies (V, rows)."""
 
-    def __init__(self, weight, bias, wanted, count, chunk):
+    def __init__(self, weight, bias, wanted, count, chunk, with_costs):
         self.weight, self.bias, self.wanted = weight, bias, wanted
         size, width = weight.shape
         self.kind = working_type(weight.dtype)
         self.block = size if weight.is_cuda else BLOCK
-        self.buffer = torch.empty(size * min(chunk, count), dtype=self.kind, device=weight.device)
+        self.buffers = [torch.empty(size * min(chunk, count), dtype=self.kind, device=weight.device) for _ in range(1 + with_costs)]
         make = torch.empty if count else torch.zeros  # the first chunk writes, later ones add
         shapes = ((count, width), (size, width), (size,))
         self.grads = [make(shape, dtype=self.kind, device=weight.device) if flag else None for shape, flag in zip(shapes, wanted, strict=True)]
@@ -99,8 +99,8 @@ class _Head:
 
     def step(self, h, labels, start, objective, scale):
         """Losses (n,) of one chunk of rows; adds its share to the gradients."""
-        z = self.buffer[: self.weight.shape[0] * len(labels)].view(-1, len(labels))
-        chunk = _Chunk(self.logits(h, z), labels, self.blocks(), objective)
+        z, *costs = (buffer[: self.weight.shape[0] * len(labels)].view(-1, len(labels)) for buffer in self.buffers)
+        chunk = _Chunk(self.logits(h, z), labels, self.blocks(), objective, costs)
         losses, slope = _slopes(objective, chunk.parts, scale)
         if any(self.wanted):
             self.spread(chunk.gradient(slope), h, start)
@@ -134,7 +134,7 @@ class _Chunk:
     `parts` are the objective's terms, each (n,). The matrix holds `exp(z - max)` of the wrong tokens and 0 at the target: nothing cancels.
     """
 
-    def __init__(self, z, labels, blocks, objective):
+    def __init__(self, z, labels, blocks, objective, costs):
         self.z, self.labels, self.blocks = z, labels, blocks
         self.n = torch.arange(len(labels), device=z.device)
         self.cost = objective.cost
@@ -151,13 +151,13 @@ class _Chunk:
         if mean is not None:
             self.parts["uniform"] = torch.log(total) + (top - mean)
         if "emo" in objective.needs:
-            self.parts["emo"] = self._emo()
+            self.parts["emo"] = self._emo(*costs)
         if "debiased" in objective.needs:
             self.parts["debiased"] = self._debiased()
 
-    def _emo(self):
+    def _emo(self, buffer):
         """A9 by a row of costs per token, kept for the gradient."""
-        self.costs = self.cost.rows(self.labels, self.z.dtype)
+        self.costs = self.cost.rows(self.labels, self.z.dtype, out=buffer)
         return sum((self.z[block] * self.costs[block]).sum(0) for block in self.blocks) * self.shrink
 
     def _debiased(self):
