@@ -14,6 +14,8 @@ def _verify(arguments):
 
     outcomes = formulas.verify(formulas.select(label=arguments.label, lesson=arguments.lesson))
     print(formulas.table(outcomes))
+    if note := formulas.left_out(label=arguments.label, lesson=arguments.lesson):
+        print(note)
     return 0 if all(outcome.passed and outcome.mutant_rejected for outcome in outcomes) else 1
 
 
@@ -27,10 +29,24 @@ def _build(arguments):
     return build.main(arguments.names)
 
 
+def _bench_arguments(parser):
+    parser.add_argument("--only", choices=("loss", "emd"), help="one half: training losses, or exact transport")
+    parser.add_argument("--quick", action="store_true", help="the first size alone, 3 repeats, no growth of the losses")
+    parser.add_argument("--csv", metavar="FILE", help="write every measurement there")
+    parser.add_argument("--plot", metavar="FILE", help="draw the measurements there (.png or .svg)")
+
+
+def _bench(arguments):
+    from . import bench
+
+    return bench.main(arguments.only, arguments.quick, arguments.csv, arguments.plot)
+
+
 # name: (one line of help, function that declares the arguments, function that runs and returns the exit status)
 COMMANDS = {
     "verify": ("check every formula against its reference, and that its wrong version is rejected", _verify_arguments, _verify),
     "build": ("execute lessons' sources into notebooks", _build_arguments, _build),
+    "bench": ("measure what the losses and exact transport cost on this machine", _bench_arguments, _bench),
 }
 
 

@@ -15,6 +15,17 @@ COST = costs.cosine(EMBEDDING).round(12)  # 0.2 between the days, 1 and 0.4 to b
 for _array in (EMBEDDING, P, TAU, COST):
     _array.setflags(write=False)
 
+
+def _cosine_of_mean():
+    mean = transport.mean_direction(P, EMBEDDING)
+    return mean @ costs.unit_rows(EMBEDDING)[TARGET] / np.linalg.norm(mean)
+
+
+def _mode_1_value():
+    ce, emo = divergences.log_loss(P, TARGET), transport.emo(P, EMBEDDING, TARGET)
+    return 0.5 * (ce + ce / emo * emo)
+
+
 LINES = MappingProxyType(
     {
         "01": (
@@ -43,12 +54,19 @@ LINES = MappingProxyType(
             ("D3", "Jensen bound ½|m_p - m_tau|²", lambda: transport.jensen_bound(P, TAU, EMBEDDING)),
             ("A9", "EMO, label Monday", lambda: transport.emo(P, EMBEDDING, TARGET)),
         ),
+        "06": (
+            ("D1", "EMO's gradient, Monday's logit", lambda: transport.one_hot_logit_gradient(P, COST, TARGET)[TARGET]),
+            ("D5", "the wrong version, 1 - cos", lambda: 1 - _cosine_of_mean()),
+            ("D7", "mode 1's weight CE/L", lambda: divergences.log_loss(P, TARGET) / transport.emo(P, EMBEDDING, TARGET)),
+            ("D7", "mode 1's value", _mode_1_value),
+            ("D9", "debiased EMO, label Monday", lambda: transport.debiased(P, np.eye(3)[TARGET], COST)),
+        ),
     }
 )
 
 
 def table(upto):
-    """Print the worked example's numbers of all lessons up to `upto` ("01" ... "05"), computed anew.
+    """Print the worked example's numbers of all lessons up to `upto` ("01" ... "06"), computed anew.
 
     Formula: those of the lines' labels. Shape: returns None. Units: nats for A1 to A3 and Jensen-Shannon, else none.
     Raises ValueError for an unknown lesson. Source: https://spaces.ac.cn/archives/9797; the functions that the lines call.

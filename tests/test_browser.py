@@ -17,6 +17,7 @@ EXPLORED = [
     "03_exact_emd_linear_programming",
     "04_one_hot_closed_form",
     "05_cosine_cost",
+    "06_emo_as_a_loss",
 ]
 EXCEPTIONS = Path(__file__).parent / "axe_exceptions.json"
 AXE_VERSION = "4.14.1"

@@ -14,7 +14,7 @@ from PIL import Image
 from emo_teach import costs, divergences, transport
 from emo_teach.explorers import kit
 
-EXPLORERS = ("first_look", "ce_kl", "divergence", "transport", "soft_label", "cost_matrix")
+EXPLORERS = ("first_look", "ce_kl", "divergence", "transport", "soft_label", "cost_matrix", "objectives")
 pytestmark = pytest.mark.filterwarnings("error")
 
 
@@ -114,8 +114,20 @@ def check_transport(settings, data, alt):
     assert max(np.abs(solved.u).max(), np.abs(solved.v).max()) <= 1.1 * data.cost.max()  # what the axes of u and v show
 
 
+def check_objectives(settings, data, alt):
+    for name, step in data.steps.items():
+        assert step.sum() == pytest.approx(0, abs=1e-12), name  # softmax ignores a constant
+        assert f"{name} {data.values[name]:.3g}" in alt
+    assert data.values["mode 1"] == pytest.approx(data.values["CE"]) == -np.log(data.p[0])  # D7
+    assert data.values["EMO"] == pytest.approx(data.p @ data.cost)
+    for name in ("1 − p(target)", "9526, γ = 0.1", "TaiLr"):  # what sees p_t alone pushes as cross-entropy does
+        np.testing.assert_allclose(data.steps[name] * data.steps["CE"][0], data.steps["CE"] * data.steps[name][0], atol=1e-15)
+    if settings["bars"] != "as they are":
+        assert all(np.abs(shown).sum() == pytest.approx(2) for shown in data.shown.values())
+
+
 # What must hold of an explorer's data and alt text, beyond what is asked of all: check(settings, data, alt).
-CHECKS = {"ce_kl": check_ce_kl, "divergence": check_divergence, "transport": check_transport}
+CHECKS = {"ce_kl": check_ce_kl, "divergence": check_divergence, "transport": check_transport, "objectives": check_objectives}
 # reverse KL and Neyman are infinite for a one-hot label, and CE at the corners of the triangle: that is the lesson
 MAY_BE_INFINITE = {"divergence", "soft_label"}
 
@@ -310,3 +322,20 @@ def test_marks_stand_where_the_numbers_say():
     np.testing.assert_allclose(shown.u_line.get_xdata(), data.solved.u / data.cost.max())
     tight = {tuple(cell) for cell in shown.tight.get_xydata().astype(int)}
     assert {tuple(cell) for cell in shown.plan.get_offsets().astype(int)} <= tight  # D6: mass only where u + v = cost
+
+
+def test_objectives_explorer_agrees_with_the_losses():
+    torch = pytest.importorskip("torch")
+    from emo_teach.losses import CostEmbedding, objective
+    from emo_teach.words import load_words
+
+    names = ("ce", "accuracy", "overconfidence", "tailr", "emo", "emo-mode-1", "emo-mode-2", "debiased")
+    unit = costs.unit_rows(load_words().rows(["Monday", "Tuesday", "banana", "table"]))
+    cost = CostEmbedding(torch.tensor(unit))
+    for logits in np.random.default_rng(0).normal(size=(20, 4)) * 3:
+        for name, (value, gradient) in zip(names, module("objectives").gradients(logits, unit).values(), strict=True):
+            z = torch.tensor(logits, requires_grad=True)
+            loss = objective(name, cost)(z, torch.tensor(0))
+            loss.backward()
+            assert loss.item() == pytest.approx(value, abs=1e-12), name
+            np.testing.assert_allclose(z.grad.numpy(), gradient, atol=1e-12, err_msg=name)

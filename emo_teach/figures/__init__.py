@@ -4,6 +4,7 @@ from .lesson02 import generators, two_bumps, wrong_labels
 from .lesson03 import entropic_plans, moved_plans
 from .lesson04 import accuracy_staircase, training_paths
 from .lesson05 import regularisation_dial, sandwich, shrinking_costs, word_costs
+from .lesson06 import rest_points, rivals
 
 __all__ = [
     "accuracy_staircase",
@@ -11,6 +12,8 @@ __all__ = [
     "generators",
     "moved_plans",
     "regularisation_dial",
+    "rest_points",
+    "rivals",
     "sandwich",
     "shrinking_costs",
     "training_paths",

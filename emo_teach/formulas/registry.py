@@ -4,6 +4,8 @@ A row puts the code under test (`ours`) beside an independent reference (`indepe
 wrong version (`wrong`), which it must reject: a check that passes everything checks nothing.
 """
 
+import importlib
+import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -22,6 +24,7 @@ LESSON_OF = {
     }.items()
     for label in labels.split()
 }
+TORCH_LABELS = frozenset({"A1", "A2", "A7", "A9", "D1", "D7", "D9", "D10", "D11"})  # with rows in `emo_teach.losses`, which lesson 06 shows
 ROWS = []
 
 
@@ -33,6 +36,7 @@ class Row:
     (and `wrong_independent`, where given, for `independent`: the same claim made of something else).
     identity: ours = independent. bound: ours `sense` independent, "<=" or ">=". witness: both are a margin, at least `threshold`, and agree.
     Errors are absolute up to the size 1 of the reference and relative above it; `why` gives the reason of the tolerance.
+    `taught` names the lesson that shows the row where that is not the lesson of its label.
     """
 
     label: str
@@ -51,15 +55,18 @@ class Row:
     wrong_independent: Callable | None = None
     sense: str = "<="
     threshold: float = 0.0
+    taught: str | None = None
 
     @property
     def lesson(self):
-        """The lesson that teaches the formula, "01" to "06"."""
-        return LESSON_OF[self.label]
+        """The lesson that shows the row, "01" to "06"."""
+        return self.taught or LESSON_OF[self.label]
 
     def __post_init__(self):
         if self.label not in LESSON_OF:
             raise ValueError(f"label = {self.label!r} is not one of {', '.join(LESSON_OF)}")
+        if self.taught not in (None, *LESSON_OF.values()):
+            raise ValueError(f"taught = {self.taught!r} is not one of {', '.join(sorted(set(LESSON_OF.values())))}")
         if self.kind not in KINDS:
             raise ValueError(f"kind = {self.kind!r} is not one of {', '.join(KINDS)}")
         if self.sense not in ("<=", ">="):
@@ -161,21 +168,54 @@ def _verify_row(row):
     return Outcome(row, count, figure, extra, mutant, bool(passed), bool(rejected))
 
 
+def complete():
+    """Add the rows of the training objectives where torch is there; returns whether it is.
+
+    Formula: none. Shape: returns a bool. Units: none. Raises nothing. They are left until someone asks for them: torch takes seconds to import.
+    Source: this project.
+    """
+    if importlib.util.find_spec("torch") is None:
+        return False
+    for name in ("rows", "emo_rows", "rest"):
+        importlib.import_module(f"emo_teach.losses.{name}")
+    return True
+
+
+def _asks_for_torch(label, lesson):
+    return lesson in (None, "06") and (label is None or label in TORCH_LABELS)
+
+
+def left_out(label=None, lesson=None):
+    """A line that says which of the rows asked for cannot be tried for want of torch; "" when there are none.
+
+    Formula: none. Shape: a label and a lesson as for `select`, returns a string. Units: none. Raises nothing. Source: this project.
+    """
+    if not _asks_for_torch(label, lesson) or complete():
+        return ""
+    labels = [known for known in LESSON_OF if known in TORCH_LABELS and label in (None, known)]
+    return f"Left out, as torch is not installed: the rows of the training objectives ({', '.join(labels)})."
+
+
+def _check_lesson(lesson):
+    lessons = sorted(set(LESSON_OF.values()))
+    if lesson is not None and lesson not in lessons:
+        raise ValueError(f"lesson = {lesson!r} is not one of {', '.join(lessons)}")
+
+
 def select(label=None, lesson=None):
-    """The rows of one label, of one lesson, or of both; all without either.
+    """The rows of one label, of one lesson, or of both; all without either. Those of torch objectives are among them where torch is there.
 
     Formula: none. Shape: returns a list of `Row`. Units: none. Raises ValueError for an unknown label or lesson or when nothing is left.
     Source: this project.
     """
-    lessons = sorted(set(LESSON_OF.values()))
-    if lesson is not None and lesson not in lessons:
-        raise ValueError(f"lesson = {lesson!r} is not one of {', '.join(lessons)}")
+    _check_lesson(lesson)
     if label is not None and label not in LESSON_OF:
         raise ValueError(f"label = {label!r} is not one of {', '.join(LESSON_OF)}")
+    missing = _asks_for_torch(label, lesson) and not complete()
     rows = [row for row in ROWS if label in (None, row.label) and lesson in (None, row.lesson)]
     if not rows:
         asked = f"label = {label!r}" if lesson is None else f"label = {label!r} with lesson = {lesson!r}"
-        raise ValueError(f"{asked} has no row")
+        raise ValueError(f"{asked} has no row{' without torch, which is not installed' if missing else ''}")
     return rows
 
 
@@ -185,6 +225,6 @@ def verify(rows=None, lesson=None):
     Formula: all. Shape: returns a list of `Outcome`, in the rows' order. Units: none.
     Raises ValueError for an unknown lesson; a row that raises is an outcome that failed. Source: this project.
     """
-    known = select(lesson=lesson)  # also says that there is no such lesson
-    chosen = known if rows is None else [row for row in rows if lesson in (None, row.lesson)]
+    _check_lesson(lesson)
+    chosen = select(lesson=lesson) if rows is None else [row for row in rows if lesson in (None, row.lesson)]
     return [_verify_row(row) for row in chosen]

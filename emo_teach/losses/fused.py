@@ -8,7 +8,7 @@ one with U distinct targets, since rows of equal targets are equal: tokens are s
 import torch
 from torch.autograd.function import once_differentiable
 
-from .objectives import check_batch, check_labels
+from .objectives import Objective, check_batch, check_labels
 from .terms import Terms, working_type
 
 # Rows at a time, and tokens of the vocabulary at a time within them. On a CPU a block of BLOCK x CHUNK numbers stays in the cache while all
@@ -28,6 +28,7 @@ def fused_loss(hidden, weight, labels, objective, bias=None, ignore_index=-100, 
     would need the gradient of every token apart. Source: this project; the idea of fusing head and loss follows Liger Kernel (arXiv 2410.10989).
     """
     _check(hidden, weight, labels, objective, bias, reduction, chunk)
+    labels = labels.long()
     keep = (labels != ignore_index).reshape(-1)
     kept = labels.reshape(-1)[keep]
     check_labels(kept, weight.shape[0])
@@ -44,8 +45,13 @@ def _check(hidden, weight, labels, objective, bias, reduction, chunk):
         raise ValueError(
             'reduction = "none" is not for the fused loss: gradients are summed over tokens as they are computed. Use objective(...)(logits, labels)'
         )
-    if not isinstance(weight, torch.Tensor) or weight.ndim != 2 or weight.shape[1] != hidden.shape[-1]:
-        raise ValueError(f"weight {tuple(getattr(weight, 'shape', ()))} must be (V, {hidden.shape[-1]}), as hidden has {hidden.shape[-1]} features")
+    if not isinstance(objective, Objective):
+        raise ValueError(f"objective must be made by `objective(name, ...)`, got {type(objective).__name__}")
+    for name, value in [("weight", weight)] + [("bias", bias)] * (bias is not None):
+        if not isinstance(value, torch.Tensor) or not value.is_floating_point():
+            raise ValueError(f"{name} must be a floating-point tensor, got {getattr(value, 'dtype', type(value).__name__)}")
+    if weight.ndim != 2 or weight.shape[1] != hidden.shape[-1]:
+        raise ValueError(f"weight {tuple(weight.shape)} must be (V, {hidden.shape[-1]}), as hidden has {hidden.shape[-1]} features")
     if bias is not None and tuple(bias.shape) != (weight.shape[0],):
         raise ValueError(f"bias {tuple(bias.shape)} must be ({weight.shape[0]},)")
     if chunk is not None and (isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1):

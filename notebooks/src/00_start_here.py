@@ -65,8 +65,8 @@ for i, token in enumerate(worked.TOKENS):
 #
 # The course follows [an article by Su Jianlin](https://spaces.ac.cn/archives/9797) (in Chinese, 2023) on EMO, "Earth Mover Distance Optimization",
 # a loss introduced by [Ren et al.](https://arxiv.org/abs/2310.04691) for fine-tuning language models. The article's formulas are labelled A1 to A9
-# here, our additions D1 to D12. Derivations, which the article mostly leaves out, and the labels that the map lacks are in the
-# [appendix](appendix_derivations.ipynb).
+# here, our additions D1 to D12. Every derivation, of which the article gives few, is in
+# the [appendix](appendix_derivations.ipynb).
 #
 # | lesson | question | formulas | section of the article |
 # | --- | --- | --- | --- |
@@ -75,6 +75,7 @@ for i, token in enumerate(worked.TOKENS):
 # | [03](03_exact_emd_linear_programming.ipynb) | What does it cost to move probability? | A4, D6, D8 | 最优传输, optimal transport |
 # | [04](04_one_hot_closed_form.ipynb) | When is that cheap to compute? | A5, A6, A7, D2 | 最优传输, its closed form and bound |
 # | [05](05_cosine_cost.ipynb) | Which words are near each other? | A8, D3, D4, D12 | 成本函数, the cost function |
+# | [06](06_emo_as_a_loss.ipynb) | How do you train with transport, and where does it lead? | A9, D1, D5, D7, D9, D11 | 成本函数, its end |
 #
 # Every formula is checked by a program against something independent of it, such as a general solver, 60-digit arithmetic or exact fractions, and
 # every check must reject a wrong version of its formula. `python -m emo_teach verify` prints the whole table; each lesson shows its own rows.

@@ -395,8 +395,9 @@ worked.table("05")
 # measured neither. In the toy, how far the model gets before the ruler is gone depends on the two learning rates; added cross-entropy would push
 # back where the same rows make the logits; and a model trained from scratch has no head worth copying.
 #
-# Next comes lesson 06, EMO as a loss (A9, the table's last line): for a one-hot label $1-\langle m_p,\hat e_t\rangle$ is the exact distance, and
-# no $V\times V$ matrix is ever built. Full proofs are in the [appendix](appendix_derivations.ipynb).
+# Next comes [06 · How do you train with transport, and where does it lead?](06_emo_as_a_loss.ipynb) (A9, the table's last line): for a one-hot
+# label $1-\langle m_p,\hat e_t\rangle$ is the exact distance, and no $V\times V$ matrix is ever built. Full proofs are in the
+# [appendix](appendix_derivations.ipynb).
 #
 # **References.** Su Jianlin, [the article](https://spaces.ac.cn/archives/9797) (2023), A8 and C3. Ren et al.,
 # [*EMO*](https://arxiv.org/abs/2310.04691) (2024). Ben Allal et al., [*SmolLM2*](https://arxiv.org/abs/2502.02737) (2025). Mu, Bhat and

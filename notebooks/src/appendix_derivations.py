@@ -9,8 +9,7 @@
 #
 # ## Contents
 #
-# A1 to A9 are the article's nine formulas, in its order. D1 to D12 go beyond it and stand where they belong. (D7 and D11 concern the published
-# training objective; they are taught in lesson 06.)
+# A1 to A9 are the article's nine formulas, in its order. D1 to D12 go beyond it and stand where they belong.
 #
 # | in the article | formula and proof | what it says | idea in lesson |
 # | --- | --- | --- | --- |
@@ -29,10 +28,12 @@
 # | | [A8](#A8-The-cosine-cost) | the cosine cost is half a squared distance | [05](05_cosine_cost.ipynb) |
 # | | [D3](#D3-The-sandwich) | bounds from both sides | [05](05_cosine_cost.ipynb) |
 # | | [D4](#D4-Which-costs-are-metrics) | the cosine cost is no metric, and what follows | [05](05_cosine_cost.ipynb) |
-# | | [A9](#A9-The-EMO-loss) | EMO: average first, compare once | 06 |
-# | beyond it | [D1](#D1-The-gradient-of-EMO) | its gradient, and where that vanishes | 06 |
-# | | [D5](#D5-The-version-that-normalises-twice) | a plausible wrong version | 06 |
-# | | [D9](#D9-Debiasing-makes-it-proper) | a proper relative at the same price | 06 |
+# | | [A9](#A9-The-EMO-loss) | EMO: average first, compare once | [06](06_emo_as_a_loss.ipynb) |
+# | beyond it | [D1](#D1-The-gradient-of-EMO) | its gradient, and where that vanishes | [06](06_emo_as_a_loss.ipynb) |
+# | | [D5](#D5-The-version-that-normalises-twice) | a plausible wrong version | [06](06_emo_as_a_loss.ipynb) |
+# | | [D7](#D7-The-published-objective-shows-cross-entropy) | a loss curve that hides half of the loss | [06](06_emo_as_a_loss.ipynb) |
+# | | [D11](#D11-The-published-update-has-no-objective) | an update that minimises nothing, and where it rests | [06](06_emo_as_a_loss.ipynb) |
+# | | [D9](#D9-Debiasing-makes-it-proper) | a proper relative at the same price | [06](06_emo_as_a_loss.ipynb) |
 # | | [D12](#D12-Entropic-transport) | the road from the exact distance to the bound | [05](05_cosine_cost.ipynb) |
 
 # %% tags=["bootstrap"]
@@ -887,7 +888,8 @@ rows("D4")
 # $$\mathrm{EMD}(p,\delta_t)=\sum_ip_i\big(1-\langle\hat e_i,\hat e_t\rangle\big)
 # =1-\Big\langle\sum_ip_i\hat e_i,\ \hat e_t\Big\rangle=1-\langle m_p,\hat e_t\rangle \tag{A9}$$
 #
-# *Taught in lesson 06.* *Proof.* A5 with the cost A8; then $\sum_ip_i=1$, and the inner product is linear in its first argument. ∎
+# *The idea: [lesson 06](06_emo_as_a_loss.ipynb).* *Proof.* A5 with the cost A8; then $\sum_ip_i=1$, and the inner product is linear in its first
+# argument. ∎
 #
 # **Values.** They lie in $[0,2]$, as the costs do. The loss is 0 exactly if all of $p$'s mass is on tokens of the target's direction: a sum of
 # terms $p_ic_{it}\ge0$ is 0 only if each is. By A8 and D3 it splits into $\frac12\lvert m_p-\hat e_t\rvert^2+\frac12(1-\lvert m_p\rvert^2)$: be
@@ -915,8 +917,8 @@ rows("A9")
 #
 # $$\frac{\partial L}{\partial z_j}=p_j\,(c_{jt}-L) \tag{D1}$$
 #
-# *Taught in lesson 06.* *Proof.* The [chain rule](#Softmax-and-its-derivative) with $g_i=c_{it}$; then $\sum_ip_ig_i=L$. ∎ A token cheaper than the
-# current average is pushed up, a dearer one down, each in proportion to its probability.
+# *The idea: [lesson 06](06_emo_as_a_loss.ipynb).* *Proof.* The [chain rule](#Softmax-and-its-derivative) with $g_i=c_{it}$; then $\sum_ip_ig_i=L$.
+# ∎ A token cheaper than the current average is pushed up, a dearer one down, each in proportion to its probability.
 #
 # **Where it vanishes.** Exactly where $c_{jt}=L$ for all $j$ with $p_j>0$, that is where *the cost is constant under $p$*. (If it is constant, the
 # constant is its mean, $L$.) So it vanishes at every vertex, right or wrong, in the limit of infinite logits. At finite logits all $p_j>0$, and
@@ -969,8 +971,9 @@ rows("D1")
 #
 # $$1-\cos(m_p,e_t)=1-\frac{\langle m_p,\hat e_t\rangle}{\lvert m_p\rvert}\ \ne\ 1-\langle m_p,\hat e_t\rangle\quad\text{in general}. \tag{D5}$$
 #
-# *Taught in lesson 06.* *Proof.* By D3, $\lvert m_p\rvert\le1$ with equality only if all of $p$'s mass points one way. So the two agree exactly if
-# all mass points one way or if $\langle m_p,\hat e_t\rangle=0$ (with $m_p\ne0$; the wrong version is undefined at $m_p=0$). Otherwise they differ. ∎
+# *The idea: [lesson 06](06_emo_as_a_loss.ipynb).* *Proof.* By D3, $\lvert m_p\rvert\le1$ with equality only if all of $p$'s mass points one way. So
+# the two agree exactly if all mass points one way or if $\langle m_p,\hat e_t\rangle=0$ (with $m_p\ne0$; the wrong version is undefined at
+# $m_p=0$). Otherwise they differ. ∎
 #
 # The difference is not cosmetic. The right version is linear in $p$, an expected cost; the wrong one is not. And it can be *0 while every token
 # drawn is wrong*: put half of $p$ on a token at $+45°$ from the target and half on one at $-45°$. Then $m_p$ points exactly at the target, and the
@@ -991,13 +994,168 @@ for name, (p, embedding) in tries.items():
 rows("D5")
 
 # %% [markdown]
+# ## D7 The published objective shows cross-entropy
+#
+# Write $\mathrm{CE}=-\log p_t$, $L$ for A9, and $\mathrm{sg}(x)$ for *stop-gradient*: the value of $x$, which differentiation takes for a constant.
+# The published objective is, for one token, in its two modes
+#
+# $$M_1=\tfrac12\Big(\mathrm{CE}+\mathrm{sg}\Big(\frac{\mathrm{CE}}v\Big)\,v\Big),\qquad
+# M_2=\mathrm{sg}\Big(\frac v{\mathrm{CE}}\Big)\,\mathrm{CE}+v,\qquad v=L\ \text{ or }\ v=L+\mathrm{sg}(p_t).$$
+#
+# *The idea: [lesson 06](06_emo_as_a_loss.ipynb).* *If $v>0$ and $\mathrm{CE}>0$, then, with $\nabla$ by the logits,*
+#
+# $$M_1=\mathrm{CE},\quad M_2=2v\quad\text{in value};\qquad
+# \nabla M_1=\tfrac12\Big(\nabla\mathrm{CE}+\frac{\mathrm{CE}}v\nabla L\Big),\quad
+# \nabla M_2=\frac v{\mathrm{CE}}\nabla\mathrm{CE}+\nabla L. \tag{D7}$$
+#
+# *Proof.* In value $\mathrm{sg}$ does nothing: $\frac12(\mathrm{CE}+\frac{\mathrm{CE}}vv)=\mathrm{CE}$ and $\frac
+# v{\mathrm{CE}}\mathrm{CE}+v=2v$. For the derivative the ratios are constants, and so is $\mathrm{sg}(p_t)$ within $v$: $\nabla v=\nabla L$. ∎
+#
+# **Readings.** The curve of mode 1 *is* cross-entropy's curve at the same weights, whatever becomes of $L$; a lower one means a lower CE, nothing
+# more. Clipped, with $\min(\mathrm{CE}/v,k)$ for the ratio, its value is $\frac12(\mathrm{CE}+kv)<\mathrm{CE}$ wherever the clip acts. With $v=L$
+# and D1, the pull on the target's logit is $\frac12\big((1-p_t)+p_t\mathrm{CE}\big)$ in mode 1: the cost has dropped out. For a batch all of this
+# holds token by token.
+#
+# *Trap.* Without $\mathrm{sg}$ mode 1 *is* CE, gradient and all. And the ratio needs care: $\mathrm{CE}/L$ tends to a finite number as $p_t\to1$
+# (to one over the mean cost of the wrong mass, since $\mathrm{CE}\approx1-p_t$ and $L=(1-p_t)\cdot$ that mean), but both are rounding noise if
+# computed by subtraction. *On paper:* $\log2/0.26\approx2.67$, and $\nabla M_1=\frac12\big((-0.5,0.3,0.2)+2.67\,(-0.13,-0.018,0.148)\big)\approx
+# (-0.42,0.13,0.30)$.
+
+# %%
+E, t = rng.normal(size=(6, 3)), 1
+column, z = costs.cosine(E)[:, t], rng.normal(size=6)
+
+
+def parts(z, detach=False):
+    p = softmax(z)
+    ce, emo, one_hot = -np.log(p[t]), p @ column, np.eye(6)[t]
+    return ce, emo + detach * p[t], p - one_hot, p * (column - emo)  # CE, v and the two gradients
+
+
+for detach in (False, True):
+    ce, v, of_ce, of_emo = parts(z, detach)
+    shown = f"L + p_t in the place of L: {detach}"
+    confirm(f"values CE and 2v; {shown}", [0.5 * (ce + ce / v * v) - ce, v / ce * ce + v - 2 * v])
+    held = lambda x, w=ce / v: 0.5 * (parts(x)[0] + w * parts(x)[1])  # the ratio held constant, and L's own slope
+    confirm("gradient of mode 1, ratio held", slope(held, z) - 0.5 * (of_ce + ce / v * of_emo), 1e-8)
+ce, v, of_ce, of_emo = parts(z)
+pull = 0.5 * (1 - np.exp(-ce) + np.exp(-ce) * ce)
+confirm("pull on the target: no cost in it", 0.5 * (of_ce + ce / v * of_emo)[t] + pull)
+rows("D7")
+
+# %% [markdown]
+# ## D11 The published update has no objective
+#
+# An optimiser does not see values, it follows updates. Whether the updates of D7 are the gradient of *any* loss, perhaps an unknown one, can be
+# decided.
+#
+# **What "no objective" means.** A field $u:\mathbb R^n\to\mathbb R^n$ with continuous derivatives is a gradient, $u=\nabla\Phi$ for some $\Phi$,
+# exactly if its Jacobian is symmetric everywhere: $\partial u_j/\partial z_k=\partial u_k/\partial z_j$.
+#
+# *Proof.* If $u=\nabla\Phi$, both sides are second derivatives of $\Phi$, whose order does not matter when they are continuous. Conversely let the
+# Jacobian be symmetric, and put $\Phi(z)=\int_0^1z\cdot u(sz)\,ds$, the work along the straight way from 0, which lies in $\mathbb R^n$ for every
+# $z$ (that the space of logits has no holes is used here). Differentiate under the integral, then use the symmetry:
+#
+# $$\frac{\partial\Phi}{\partial z_k}=\int_0^1\Big(u_k(sz)+\sum_jz_j\,s\,\frac{\partial u_j}{\partial z_k}(sz)\Big)ds
+# =\int_0^1\Big(u_k(sz)+s\sum_jz_j\frac{\partial u_k}{\partial z_j}(sz)\Big)ds=\int_0^1\frac d{ds}\big(s\,u_k(sz)\big)ds=u_k(z).\ ∎$$
+#
+# So one point with an asymmetric Jacobian rules an objective out, on any open set around it.
+#
+# *The idea: [lesson 06](06_emo_as_a_loss.ipynb).* *Let $u=\nabla M_1$ for one label $t$, with $v=L$. For $j,k\ne t$*
+#
+# $$A_{jk}:=\frac{\partial u_j}{\partial z_k}-\frac{\partial u_k}{\partial z_j}=\frac{p_jp_k\,(c_{jt}-c_{kt})}{2L}. \tag{D11}$$
+#
+# *With $v=L+\mathrm{sg}(p_t)$ the right side is multiplied by $\frac Lv\big(1+\frac{\mathrm{CE}}vp_t\big)$; for mode 2 it is
+# $-p_jp_k(c_{jt}-c_{kt})/\mathrm{CE}$, with either $v$. So, where $L>0$, the updates for one label have an objective exactly if all wrong tokens cost
+# the same.*
+#
+# *Proof.* Write $X_{jk}(f,g)=\partial_kf\,\partial_jg-\partial_jf\,\partial_kg$ for functions $f,g$ of $z$, with $\partial_k=\partial/\partial
+# z_k$. It is linear in the gradient of each, changes its sign when they are swapped, and $X(f,f)=0$. A field $w\nabla g$ has the asymmetry
+# $X(w,g)$, since the second derivatives of $g$ cancel. As true functions of $z$, let $v=L+\theta p_t$ ($\theta$ is 0 or 1) and $w=\mathrm{CE}/v$.
+# From $\nabla p_t=-p_t\nabla\mathrm{CE}$ we get
+#
+# $$\nabla w=\frac1v\big(\nabla\mathrm{CE}-w\nabla v\big)=\frac1v\big((1+\theta wp_t)\nabla\mathrm{CE}-w\nabla L\big),
+# \qquad 2A=X(w,L)=\frac{1+\theta wp_t}v\,X(\mathrm{CE},L).$$
+#
+# In mode 2, $w'=v/\mathrm{CE}$ has $\nabla w'=\frac1{\mathrm{CE}}(\nabla v-w'\nabla\mathrm{CE})$, which is $\frac1{\mathrm{CE}}\nabla L$ plus a
+# multiple of $\nabla\mathrm{CE}$; so $A=X(w',\mathrm{CE})=-\frac1{\mathrm{CE}}X(\mathrm{CE},L)$. It remains to put in $\partial_j\mathrm{CE}=p_j$
+# and $\partial_jL=p_j(c_{jt}-L)$ for $j\ne t$: $X_{jk}(\mathrm{CE},L)=p_kp_j(c_{jt}-L)-p_jp_k(c_{kt}-L)=p_jp_k(c_{jt}-c_{kt})$.
+#
+# *Exactly if.* If two wrong tokens differ in cost, this is not 0. If all cost $\kappa$, then $L=\kappa(1-p_t)$: $v$ and all weights are functions of
+# $p_t$ alone, and $\nabla L$, $\nabla\mathrm{CE}$ are multiples of $\nabla p_t$. So $u=h(p_t)\nabla p_t=\nabla H(p_t)$ with $H'=h$. ∎
+#
+# **Averaged over labels** the asymmetries add up with weights $\tau_t$. Nothing makes them cancel, and on the worked example they do not, as the cell
+# below shows at the point of rest. Where the mean update is 0, training stands still; whether it comes to stand there is decided by the eigenvalues
+# of $J$: descent follows $\dot z=-u$, so it is drawn to the point if all have positive real parts (but for the one 0 that belongs to adding a
+# constant to all logits).
+#
+# *Readings.* No potential means: the work $\oint u\cdot dz$ around a closed way need not be 0. Such an update is nobody's steepest descent, no curve
+# need fall on the way, and "its minimum" says nothing; where it leads is the rest point, and that has to be computed.
+#
+# *Trap.* With the ratio clipped and the clip acting, the
+# weight is a constant, and there is an objective, $\frac12(\mathrm{CE}+kL)$. The asymmetry lives where the ratio moves.
+
+# %%
+def asymmetry(u, z):
+    slopes = slope(u, z)  # [k, j] is du_j / dz_k
+    return slopes.T - slopes
+
+
+wrong = np.ix_(*[[j for j in range(6) if j != t]] * 2)  # the pairs j, k of wrong tokens
+p, (ce, emo, *_) = softmax(z), parts(z)
+apart = np.outer(p, p) * np.subtract.outer(column, column)
+for detach in (False, True):
+    v = parts(z, detach)[1]
+    factor = emo / v * (1 + detach * ce / v * p[t])
+    one = lambda x, d=detach: 0.5 * (parts(x)[2] + parts(x, d)[0] / parts(x, d)[1] * parts(x)[3])
+    two = lambda x, d=detach: parts(x, d)[1] / parts(x, d)[0] * parts(x)[2] + parts(x)[3]
+    confirm(f"asymmetry of mode 1, detached {detach}", (asymmetry(one, z) - factor * apart / (2 * emo))[wrong], 1e-8)
+    confirm(f"asymmetry of mode 2, detached {detach}", (asymmetry(two, z) + apart / ce)[wrong], 1e-8)
+
+# %%
+TAU = np.array([0.5, 0.3, 0.2])
+
+
+def mean_update(z, mode, detach=False):
+    p, total = softmax(z), np.zeros(3)
+    for t, share in enumerate(TAU):
+        ce, emo = -np.log(p[t]), p @ worked.COST[:, t]
+        of_ce, of_emo, v = p - np.eye(3)[t], p * (worked.COST[:, t] - emo), emo + detach * p[t]
+        total += share * (0.5 * (of_ce + ce / v * of_emo) if mode == 1 else v / ce * of_ce + of_emo)
+    return total
+
+
+for mode, detach in ((1, False), (1, True), (2, False)):
+    u, z = (lambda z, m=mode, d=detach: mean_update(z, m, d)), np.zeros(3)
+    for _ in range(2000):
+        z = z - 3 * u(z)
+    confirm(f"mode {mode}, detached {detach}: rests at {softmax(z).round(3)}", u(z))
+    J = slope(u, z).T
+    print(f"   asymmetry {np.abs(J - J.T).max():.5f}, eigenvalues {np.sort(np.linalg.eigvals(J).real)[1:].round(4)}")
+
+# %% [markdown]
+# And the work around a closed way of logits, against the same for CE $+\,L$, which has an objective:
+
+# %%
+angle = np.linspace(0, 2 * np.pi, 400, endpoint=False)
+way = np.log(TAU) + np.outer(np.cos(angle), [1, -1, 0]) + np.outer(np.sin(angle), [0, 1, -1])
+tangent = np.outer(-np.sin(angle), [1, -1, 0]) + np.outer(np.cos(angle), [0, 1, -1])
+g = worked.COST @ TAU
+fields = {"CE + L": lambda z: softmax(z) - TAU + softmax(z) * (g - softmax(z) @ g)}
+fields |= {f"mode {mode}": lambda z, mode=mode: mean_update(z, mode) for mode in (1, 2)}
+for name, u in fields.items():
+    work = np.mean([u(z) @ step for z, step in zip(way, tangent, strict=True)]) * 2 * np.pi
+    print(f"{name:7} work around {work.round(10) + 0.0:.6f}")
+rows("D11")
+
+# %% [markdown]
 # ## D9 Debiasing makes it proper
 #
 # Take from the one-hot loss half of what $p$'s own spread costs, and write
 #
 # $$L_t(p)=\sum_ip_ic_{it}-\tfrac12p^\top Cp,\qquad S(p,\tau)=p^\top C\tau-\tfrac12p^\top Cp-\tfrac12\tau^\top C\tau . \tag{D9}$$
 #
-# *Taught in lesson 06.* Let $C$ be symmetric. Then
+# *The idea: [lesson 06](06_emo_as_a_loss.ipynb).* Let $C$ be symmetric. Then
 #
 # 1. $S(p,\tau)=-\frac12(p-\tau)^\top C(p-\tau)$, and the mean of $L_t$ over labels drawn from $\tau$ is $S(p,\tau)+\frac12\tau^\top C\tau$;
 # 2. $L_t$ is proper exactly if $C$ is conditionally negative definite ($x^\top Cx\le0$ whenever $\sum_ix_i=0$), and strictly proper exactly if,

@@ -1,0 +1,100 @@
+"""Exercises of lesson 06: EMO by averaging first, its gradient from the mean, and a weight CE/L that keeps its digits."""
+
+import numpy as np
+
+from .. import costs, transport
+from .core import Wrong, ask, compare, exercise
+
+
+def _rows(rng, n, d):
+    """An embedding whose rows have very different lengths."""
+    return rng.normal(size=(n, d)) * rng.uniform(0.3, 5.0, size=(n, 1))
+
+
+@exercise("06.1", "A9 and D5")
+def emo(answer, rng):
+    """`answer(p, embedding, target)` is 1 - <m_p, ê_t>, the mean left as it is."""
+    cross = np.array([[3.0, 0.0], [1.0, 1.0], [2.0, -2.0]])
+    cases = [(np.array([0.0, 0.5, 0.5]), cross, 0)]
+    cases += [(rng.dirichlet(np.ones(n)), _rows(rng, n, d), int(rng.integers(n))) for n, d in ((4, 3), (7, 2), (5, 9))]
+    for p, embedding, target in cases:
+        right = float(transport.emo(p, embedding, target))
+        unit, mean = costs.unit_rows(embedding), transport.mean_direction(p, embedding)
+        raw = p @ embedding
+        mistakes = [
+            (1 - mean @ unit[target] / np.linalg.norm(mean), "you normalised the mean: that it is shorter than 1 is the spread you want to pay for"),
+            (
+                1 - raw @ unit[target] / np.linalg.norm(raw),
+                "you averaged rows of all lengths and normalised the mean: normalise the rows, and only these",
+            ),
+            (1 - raw @ embedding[target], "nothing is normalised: divide every row by its own length first"),
+            (1 - raw @ unit[target], "only the target's row is normalised: average directions, not rows of all lengths"),
+            (1 - mean @ embedding[target], "the target's row is not normalised"),
+            (1 - right, "that is the mean cosine, the reward: the cost is 1 minus it"),
+            (0.5 * ((mean - unit[target]) ** 2).sum(), "that is the debiased score, EMO without the spread of p"),
+        ]
+        compare(ask(answer, p, embedding, target), right, mistakes, "the value is off: for the worked example it is 1 - 0.74")
+
+
+@exercise("06.2", "D1")
+def gradient(answer, rng):
+    """`answer(p, embedding, target)` is EMO's gradient on the logits, (V,)."""
+    for n, d in ((4, 3), (7, 2), (5, 9)):
+        p, embedding, target = rng.dirichlet(np.ones(n)), _rows(rng, n, d), int(rng.integers(n))
+        cost = costs.cosine(embedding)
+        column, loss = cost[:, target], float(transport.emo(p, embedding, target))
+        right = transport.one_hot_logit_gradient(p, cost, target)
+        one_hot = np.eye(n)[target]
+        mistakes = [
+            (-right, "the sign is reversed: a word dearer than the average loses, so its entry is positive"),
+            (column - loss, "the factor p_j is missing: only words with mass can move it"),
+            (column, "that is the slope with respect to p: the logits act through the softmax, which takes the average away"),
+            (p * column, "the average is missing: subtract L from each cost, and the entries sum to 0"),
+            (p * (column - column.mean()), "you subtracted the plain mean of the costs: weigh them with p"),
+            (p - one_hot, "that is cross-entropy's gradient"),
+            ((1 - p[target]) * (p - one_hot), "that direction is cross-entropy's: EMO has one of its own"),
+        ]
+        compare(ask(answer, p, embedding, target), right, mistakes, "the gradient is off: compare with (-0.13, -0.018, 0.148) of the worked example")
+
+
+def _weight(logits, cost, target):
+    """CE/L with all its digits."""
+    others = np.delete(logits, target)
+    odds = np.exp(others - others.max())  # of the wrong tokens, scaled
+    scale = others.max() - logits[target]
+    ce = np.logaddexp(0, scale + np.log(odds.sum()))
+    share = np.exp(scale + np.log(odds.sum()) - ce)  # 1 - p_t
+    loss = share * (odds @ np.delete(cost, target)) / odds.sum()
+    return (ce / loss if loss > 0 else 0.0), ce, loss
+
+
+@exercise("06.3", "D7")
+def weight(answer, rng):
+    """`answer(logits, cost, target)` is CE/L, for a target from hopeless to nearly certain."""
+    for lead in (0.0, -40.0, 3.0, 12.0, 25.0, 60.0, -900.0):
+        n, target = 6, int(rng.integers(6))
+        logits, cost = rng.normal(size=n), rng.uniform(0.2, 1.2, size=n)
+        logits[target] += lead
+        cost[target] = 0.0
+        noisy = cost.copy()
+        noisy[target] = 1.2e-7  # what 1 - |ê_t|² leaves in float32
+        right, ce, loss = _weight(logits, cost, target)
+        value = ask(answer, logits, noisy, target)
+        if np.shape(value) == () and not np.isfinite(float(value)):
+            raise Wrong("the weight is not finite: take the largest logit away before exp, and look at a target that is nearly certain")
+        with np.errstate(all="ignore"):
+            p = np.exp(logits - logits.max())
+            p /= p.sum()
+            mistakes = [
+                (-np.log(p[target]) / loss, "CE has lost its digits: near p_t = 1 use log1p of the wrong tokens' share over the target's"),
+                (ce / (p @ noisy), "the target's cost is rounding noise, and for a sure model it outweighs the rest: take it as exactly 0"),
+                (1 / right, "upside down: the weight is CE/L"),
+                (min(right, 3.0), "you clipped at 3, as one package does: return the weight itself"),
+                (-np.log(p[target]) / (1 - p @ (1 - noisy)), "1 minus a number near 1 keeps few digits: sum the wrong tokens' costs instead"),
+                (ce, "that is CE: divide it by L"),
+                (loss, "that is L: the weight is CE/L"),
+            ]
+        compare(value, right, mistakes, f"the weight is off for a target {lead:g} above the others: both CE and L need all their digits", 1e-6)
+    sure = ask(answer, np.array([2000.0, 0.0, 1.0]), np.array([0.0, 0.5, 1.0]), 0)
+    if not np.isfinite(float(sure)):
+        raise Wrong("for a target 2000 above the others both CE and L are 0: define the weight there, as 0 say")

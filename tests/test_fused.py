@@ -1,0 +1,275 @@
+"""The head fused with the loss: same value and gradients as logits first and autograd afterwards, without ever holding all logits."""
+
+import pytest
+import torch
+from torch.nn.functional import linear
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from emo_teach.losses import CostEmbedding, fused_loss, objective
+
+from .losses_reference import CONFIGS, TRANSPORT, gap, name_of, value_and_gradient
+
+EMO_NAMES = {name for name, _ in TRANSPORT}
+EXACT = 1e-12  # two float64 computations of the same sums in another order
+LOOSE = {torch.float32: 2e-5, torch.bfloat16: 3e-2}  # some 100 roundings of 6e-8; a few of 4e-3, as logits and gradients are rounded to bfloat16
+
+
+def problem(n=10, v=7, d=4, dtype=torch.float64, seed=0):
+    """(hidden (n, d), weight (v, d), bias (v,), labels (n,) with two ignored, cost)."""
+    g = torch.Generator().manual_seed(seed)
+    hidden, weight, bias, embedding = (torch.randn(*shape, generator=g, dtype=torch.float64) for shape in ((n, d), (v, d), (v,), (v, 3)))
+    labels = torch.randint(v, (n,), generator=g)
+    labels[1::6] = -100
+    return hidden.to(dtype), weight.to(dtype), bias.to(dtype), labels, CostEmbedding(embedding)
+
+
+def make(config, cost, averaged=False):
+    """The objective of a configuration."""
+    name, options = config
+    return objective(name, cost if name in EMO_NAMES else None, averaged, **options)
+
+
+def agree(got, wanted, tolerance):
+    """Value and gradients within a tolerance of their size."""
+    assert gap(got[0], wanted[0]) <= tolerance
+    for a, b in zip(got[1], wanted[1], strict=True):
+        assert a.dtype == b.dtype and a.shape == b.shape
+        assert float((a.double() - b.double()).abs().max()) <= tolerance * max(1.0, float(b.double().abs().max()))
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=name_of)
+def test_equals_autograd_of_the_plain_version_in_float64(config):
+    hidden, weight, bias, labels, cost = problem()
+    for ours in (make(config, cost), make(config, cost, True)):
+        for reduction in ("mean", "sum"):
+            plain = value_and_gradient(lambda h, w, b: ours(linear(h, w, b), labels, reduction=reduction), hidden, weight, bias)  # noqa: B023
+            for chunk in (1, 3, 8, 9, 128):  # 8 tokens count: one short of it, it, one more than it, and all at once
+                fused = value_and_gradient(lambda h, w, b: fused_loss(h, w, labels, ours, b, reduction=reduction, chunk=chunk), hidden, weight, bias)  # noqa: B023
+                agree(fused, plain, EXACT)
+        plain = value_and_gradient(lambda h, w: ours(linear(h, w), labels), hidden, weight)  # noqa: B023
+        agree(value_and_gradient(lambda h, w: fused_loss(h, w, labels, ours), hidden, weight), plain, EXACT)  # noqa: B023
+
+
+@pytest.mark.parametrize("dtype", LOOSE)
+@pytest.mark.parametrize("config", CONFIGS, ids=name_of)
+def test_equals_autograd_of_the_plain_version_in_training_types(config, dtype):
+    hidden, weight, bias, labels, cost = problem(n=40, v=30, d=8, dtype=dtype)
+    ours = make(config, cost)
+    plain = value_and_gradient(lambda h, w, b: ours(linear(h, w, b), labels), hidden, weight, bias)
+    fused = value_and_gradient(lambda h, w, b: fused_loss(h, w, labels, ours, b, chunk=16), hidden, weight, bias)
+    agree(fused, plain, LOOSE[dtype])
+
+
+SOME = [("ce", {}), ("smoothing", {}), ("emo-mode-1", {}), ("ce+debiased", {})]
+
+
+@pytest.mark.parametrize("config", SOME, ids=name_of)
+def test_ignore_index_leading_axes_and_layout(config):
+    hidden, weight, _, labels, cost = problem(n=12)
+    ours = make(config, cost)
+    for ignore_index in (-100, 3, -1):
+        masked = torch.where(labels == -100, ignore_index, labels)
+        plain = value_and_gradient(lambda h, w: ours(linear(h, w), masked, ignore_index), hidden, weight)  # noqa: B023
+        for shape in ((12,), (3, 4), (2, 1, 6)):
+            call = lambda h, w: fused_loss(h.reshape(*shape, 4), w, masked.reshape(shape), ours, ignore_index=ignore_index, chunk=5)  # noqa: B023, E731
+            agree(value_and_gradient(call, hidden, weight), plain, EXACT)
+        turned = value_and_gradient(lambda h, w: fused_loss(h.T, w.T, masked, ours, ignore_index=ignore_index), hidden.T, weight.T)  # noqa: B023
+        agree((turned[0], [g.T for g in turned[1]]), plain, EXACT)
+    for n in (0, 12):
+        nothing = torch.full((n,), -100)
+        value, gradients = value_and_gradient(lambda h, w: fused_loss(h[:n], w, nothing, ours), hidden, weight)  # noqa: B023
+        assert value == 0 and all((g == 0).all() for g in gradients)
+
+
+@pytest.mark.parametrize("config", SOME, ids=name_of)
+def test_tied_weights(config):
+    _, weight, _, labels, cost = problem()
+    ours, inputs = make(config, cost), torch.arange(10) % 7
+    plain = value_and_gradient(lambda w: ours(linear(torch.tanh(w[inputs]), w), labels), weight)
+    agree(value_and_gradient(lambda w: fused_loss(torch.tanh(w[inputs]), w, labels, ours, chunk=3), weight), plain, EXACT)
+
+
+@pytest.mark.parametrize("config", SOME, ids=name_of)
+def test_gradients_accumulate(config):
+    hidden, weight, bias, labels, cost = problem()
+    ours = make(config, cost)
+    leaves = [x.clone().requires_grad_() for x in (hidden, weight, bias)]
+    for piece in (slice(0, 5), slice(5, 10)):
+        (3.0 * fused_loss(leaves[0][piece], leaves[1], labels[piece], ours, leaves[2], reduction="sum")).backward()
+    plain = value_and_gradient(lambda h, w, b: 3.0 * ours(linear(h, w, b), labels, reduction="sum"), hidden, weight, bias)
+    agree((plain[0], [x.grad for x in leaves]), plain, EXACT)
+
+
+def test_only_the_gradients_that_are_asked_for():
+    hidden, weight, bias, labels, cost = problem()
+    ours = make(("emo", {}), cost)
+    wanted = value_and_gradient(lambda h, w, b: ours(linear(h, w, b), labels), hidden, weight, bias)
+    for asked in ((1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 0, 1)):
+        leaves = [x.clone().requires_grad_(bool(flag)) for x, flag in zip((hidden, weight, bias), asked, strict=True)]
+        fused_loss(leaves[0], leaves[1], labels, ours, leaves[2]).backward()
+        for leaf, gradient in zip(leaves, wanted[1], strict=True):
+            assert gap(leaf.grad, gradient) <= EXACT if leaf.requires_grad else leaf.grad is None
+
+
+def test_evaluation_without_gradients():
+    hidden, weight, bias, labels, cost = problem()
+    for config in CONFIGS:
+        ours = make(config, cost)
+        with torch.no_grad():
+            value = fused_loss(hidden.requires_grad_(), weight.requires_grad_(), labels, ours, bias, chunk=3)
+        assert not value.requires_grad and gap(value, ours(linear(hidden, weight, bias), labels).detach()) <= EXACT
+        assert not fused_loss(hidden.detach(), weight.detach(), labels, ours, bias.detach()).requires_grad
+
+
+def autocast_pair(config):
+    """(fused, plain) under autocast to bfloat16, from float32 parameters and hidden states that a layer has made bfloat16."""
+    hidden, weight, bias, labels, cost = problem(n=40, v=30, d=8, dtype=torch.float32)
+    ours = make(config, cost)
+
+    def run(head):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return value_and_gradient(lambda h, w, b: head(linear(h, torch.eye(8)), w, b), hidden, weight, bias)
+
+    return run(lambda h, w, b: fused_loss(h, w, labels, ours, b, chunk=16)), run(lambda h, w, b: ours(linear(h, w, b), labels))
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=name_of)
+def test_under_autocast(config):
+    fused, plain = autocast_pair(config)
+    assert fused[0].dtype == torch.float32 and all(g.dtype == torch.float32 for g in fused[1])
+    agree(fused, plain, LOOSE[torch.bfloat16])
+
+
+def test_backward_inside_autocast_accumulates_in_the_parameters_type():
+    hidden, weight, _, labels, _ = problem(dtype=torch.float32)
+    leaf = weight.clone().requires_grad_()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        for _ in range(2):
+            fused_loss(hidden, leaf, labels, objective("ce")).backward()
+    wanted = value_and_gradient(lambda w: 2 * objective("ce")(linear(hidden, w), labels), weight)
+    assert leaf.grad.dtype == torch.float32 and gap(leaf.grad, wanted[1][0]) <= LOOSE[torch.bfloat16]
+
+
+def test_a_second_backward_and_gradients_of_gradients_are_refused():
+    hidden, weight, _, labels, cost = problem()
+    leaf = hidden.clone().requires_grad_()
+    loss = fused_loss(leaf, weight, labels, make(("emo", {}), cost))
+    loss.backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="second backward"):
+        loss.backward()
+    twice = fused_loss(leaf, weight, labels, objective("ce"))
+    (slope,) = torch.autograd.grad(twice, leaf, create_graph=True)
+    with pytest.raises(RuntimeError):
+        slope.sum().backward()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"reduction": "none"}, 'reduction = "none" is not for the fused loss'),
+        ({"reduction": "avg"}, "'avg'"),
+        ({"weight": torch.zeros(7, 5)}, r"weight \(7, 5\) must be \(V, 4\)"),
+        ({"weight": torch.zeros(4)}, r"weight \(4,\)"),
+        ({"weight": torch.zeros(8, 4)}, "8 tokens, but the cost embedding has 7"),
+        ({"bias": torch.zeros(6)}, r"bias \(6,\) must be \(7,\)"),
+        ({"weight": [[0.0]]}, "weight must be a floating-point tensor, got list"),
+        ({"bias": [0.0] * 7}, "bias must be a floating-point tensor, got list"),
+        ({"objective": "ce"}, "objective must be made by"),
+        ({"chunk": 0}, "chunk = 0"),
+        ({"chunk": 2.5}, "chunk = 2.5"),
+        ({"chunk": True}, "chunk = True"),
+        ({"labels": torch.full((10,), 7)}, "labels hold 7"),
+        ({"labels": torch.zeros(9, dtype=torch.long)}, "disagree"),
+        ({"labels": torch.zeros(10)}, "labels must be a tensor of integers"),
+        ({"hidden": torch.zeros(10, 4, dtype=torch.long)}, "hidden must be a floating-point tensor"),
+    ],
+)
+def test_requests_that_make_no_sense_are_refused(change, words):
+    hidden, weight, _, labels, cost = problem()
+    arguments = {"hidden": hidden, "weight": weight, "labels": labels, "objective": make(("emo", {}), cost)}
+    with pytest.raises(ValueError, match=words):
+        fused_loss(**{**arguments, **change})
+
+
+@pytest.mark.parametrize("kind", [torch.int16, torch.int32, torch.uint8])
+def test_labels_of_any_integer_type(kind):
+    hidden, weight, _, labels, cost = problem()
+    labels = torch.where(labels < 0, 6, labels)
+    emo = make(("emo", {}), cost)
+    torch.testing.assert_close(fused_loss(hidden, weight, labels.to(kind), emo), fused_loss(hidden, weight, labels, emo))
+
+
+class Sizes(TorchDispatchMode):
+    """Records the number of elements of the largest tensor that any operation returns."""
+
+    largest = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        for x in out if isinstance(out, (tuple, list)) else [out]:
+            if isinstance(x, torch.Tensor):
+                self.largest = max(self.largest, x.numel())
+        return out
+
+
+@pytest.mark.parametrize("averaged", [False, True])
+@pytest.mark.parametrize("config", CONFIGS, ids=name_of)
+def test_all_logits_are_never_held(config, averaged):
+    n, v, d, chunk = 96, 50, 4, 8
+    hidden, weight, bias, labels, cost = problem(n, v, d, torch.float32)
+    ours = make(config, cost, averaged)
+    calls = {
+        "fused": lambda h, w, b: fused_loss(h, w, labels, ours, b, chunk=chunk),
+        "plain": lambda h, w, b: ours(linear(h, w, b), labels),
+    }
+    seen = {}
+    for name, call in calls.items():
+        with Sizes() as sizes:
+            value_and_gradient(call, hidden, weight, bias)
+        seen[name] = sizes.largest
+    assert seen["plain"] >= n * v and seen["fused"] <= max(2 * chunk * v, v * d, n * d) < n * v / 4
+
+
+class Tagger(torch.nn.Module):
+    """An embedding, a layer, and a head that the loss is fused with."""
+
+    def __init__(self, objective_of_it):
+        super().__init__()
+        torch.manual_seed(3)
+        self.body, self.head = torch.nn.Sequential(torch.nn.Embedding(7, 4), torch.nn.Linear(4, 4)).double(), torch.nn.Linear(4, 7).double()
+        self.objective = objective_of_it
+
+    def forward(self, tokens, labels):
+        return fused_loss(self.body(tokens), self.head.weight, labels, self.objective, self.head.bias, chunk=3)
+
+
+def tokens_and_labels():
+    g = torch.Generator().manual_seed(5)
+    return torch.randint(7, (2, 8), generator=g), torch.randint(7, (2, 8), generator=g)
+
+
+def worker(rank, world, folder):
+    """One process of the data-parallel run: its half of the batch, two steps of gradients added up, saved by rank."""
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=world)
+    try:
+        model = torch.nn.parallel.DistributedDataParallel(Tagger(make(("emo-mode-1", {}), problem()[4])))
+        tokens, labels = (x.chunk(world)[rank] for x in tokens_and_labels())
+        with model.no_sync():
+            model(tokens, labels).backward()
+        model(tokens, labels).backward()
+        torch.save([p.grad for p in model.parameters()], f"{folder}/{rank}.pt")
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("world", [1, 2])
+def test_under_data_parallelism(world, tmp_path):
+    if world == 1:
+        worker(0, 1, str(tmp_path))
+    else:
+        torch.multiprocessing.spawn(worker, (world, str(tmp_path)), nprocs=world)
+    alone = Tagger(make(("emo-mode-1", {}), problem()[4]))
+    (2 * alone(*tokens_and_labels())).backward()
+    for rank in range(world):
+        gradients = torch.load(tmp_path / f"{rank}.pt")
+        assert all(gap(g, p.grad) <= EXACT for g, p in zip(gradients, alone.parameters(), strict=True))

@@ -1,0 +1,319 @@
+"""The objectives in torch: against their closed forms, the LP, the published code; reductions, masks, refusals, checkpoints."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from emo import EMOLoss
+from safetensors.torch import load_file, save_file
+
+from emo_teach import costs, transport
+from emo_teach.losses import NAMES, CostEmbedding, objective, token_terms
+
+from . import losses_reference as reference
+from .losses_reference import CONFIGS, TRANSPORT, gap, name_of, value_and_gradient
+
+EXACT = 1e-10  # float64 against float64 on moderate logits: both round at 1e-16, and weights CE/L reach some thousands
+EMO_NAMES = {name for name, _ in TRANSPORT}
+
+
+def batch(v, d=5, n=6, scale=1.0, seed=0, dtype=torch.float64):
+    """(logits (n, v), labels (n,), embedding (v, d))."""
+    g = torch.Generator().manual_seed(seed + 1000 * v)
+    logits = scale * torch.randn(n, v, generator=g, dtype=torch.float64)
+    return logits.to(dtype), torch.randint(v, (n,), generator=g), torch.randn(v, d, generator=g, dtype=torch.float64).to(dtype)
+
+
+def make(name, embedding, options=(), averaged=False):
+    """An objective with a cost where it takes one."""
+    return objective(name, CostEmbedding(embedding) if name in EMO_NAMES else None, averaged, **dict(options))
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=name_of)
+def test_value_and_gradient_equal_the_closed_form(config):
+    name, options = config
+    for v in (2, 3, 7, 50):
+        for scale in (0.0, 1.0, 4.0):
+            logits, labels, embedding = batch(v, scale=scale)
+            shares = torch.linspace(0.5, 2.0, len(labels), dtype=torch.float64)
+            wanted = value_and_gradient(lambda z: (shares * reference.naive(name, z, labels, embedding, options)).sum(), logits)  # noqa: B023
+            for averaged in (False, True):
+                ours = make(name, embedding, options, averaged)
+                got = value_and_gradient(lambda z: (shares * ours(z, labels, reduction="none")).sum(), logits)  # noqa: B023
+                assert gap(got[0], wanted[0]) <= EXACT and gap(got[1][0], wanted[1][0]) <= EXACT
+
+
+def test_every_objective_is_among_the_configurations():
+    assert {name for name, _ in CONFIGS} == set(NAMES)
+
+
+@pytest.mark.parametrize("averaged", [False, True])
+def test_emo_on_one_token_equals_the_linear_program(averaged):
+    for v in (2, 3, 8, 20):
+        logits, labels, embedding = batch(v, n=4, scale=2.0)
+        ours = make("emo", embedding, averaged=averaged)(logits, labels, reduction="none")
+        cost = costs.cosine(embedding.numpy())
+        for row, target, value in zip(torch.softmax(logits, -1).numpy(), labels.tolist(), ours.tolist(), strict=True):
+            assert abs(transport.emd(row, np.eye(v)[target], cost).value - value) <= EXACT
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=name_of)
+def test_reductions_masks_and_leading_axes(config):
+    name, options = config
+    logits, labels, embedding = batch(7, n=12, scale=2.0)
+    ours = make(name, embedding, options)
+    per_token = ours(logits, labels, reduction="none")
+    for ignore_index in (-100, -1, 3, 10**6):
+        masked = labels.clone()
+        masked[::3] = ignore_index
+        keep = masked != ignore_index
+        for shape in ((12,), (3, 4), (2, 1, 6)):
+            z, y = logits.reshape(*shape, 7), masked.reshape(shape)
+            none = ours(z, y, ignore_index=ignore_index, reduction="none")
+            assert none.shape == shape and (none.flatten()[~keep] == 0).all() and torch.equal(none.flatten()[keep], per_token[keep])
+            assert torch.allclose(ours(z, y, ignore_index, "sum"), per_token[keep].sum(), rtol=1e-14)
+            assert torch.allclose(ours(z, y, ignore_index), per_token[keep].mean(), rtol=1e-14)
+    single = ours(logits[0], labels[0])  # no leading axes at all
+    assert single.shape == () and torch.allclose(single, per_token[0], rtol=1e-14)
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=name_of)
+def test_nothing_to_learn_from_is_a_zero_with_zero_gradient(config):
+    name, options = config
+    for dtype in (torch.float32, torch.bfloat16):
+        logits, _, embedding = batch(5, n=4, dtype=dtype)
+        ours = make(name, embedding, options)
+        for reduction in ("mean", "sum", "none"):
+            for z in (logits, logits[:0]):
+                value, (gradient,) = value_and_gradient(lambda x: ours(x, torch.full(x.shape[:1], -100), reduction=reduction).sum(), z)  # noqa: B023
+                assert value == 0 and gradient.shape == z.shape and (gradient == 0).all()
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=name_of)
+def test_ignored_positions_get_no_gradient_and_may_hold_anything(config):
+    name, options = config
+    logits, labels, embedding = batch(6, n=5)
+    labels[2], logits[2] = -100, math.nan
+    ours = make(name, embedding, options)
+    value, (gradient,) = value_and_gradient(lambda z: ours(z, labels), logits)
+    keep = torch.tensor([0, 1, 3, 4])
+    alone, (of_kept,) = value_and_gradient(lambda z: ours(z, labels[keep]), logits[keep])
+    assert torch.equal(value, alone) and torch.equal(gradient[keep], of_kept) and (gradient[2] == 0).all()
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=name_of)
+def test_only_token_there_is_costs_nothing(config):
+    name, options = config
+    ours = make(name, torch.ones(1, 3), options)
+    value, (gradient,) = value_and_gradient(lambda z: ours(z, torch.tensor([0])), torch.tensor([[3.0]]))
+    assert value == (1 if name == "emo-mode-2" and options else 0)  # with the target detached mode 2 is L + p_t and more
+    assert (gradient == 0).all()
+
+
+def test_layout_of_the_inputs_does_not_matter():
+    logits, labels, embedding = batch(6, n=8)
+    for name, options in CONFIGS:
+        ours = make(name, embedding, options)
+        flipped = logits.T.contiguous().T  # same numbers, other strides
+        spaced = torch.stack([labels, labels], -1)[:, 0]
+        assert not flipped.is_contiguous() and not spaced.is_contiguous()
+        assert torch.equal(ours(flipped, spaced), ours(logits, labels))
+        assert torch.equal(make(name, embedding.T.contiguous().T, options)(logits, labels), ours(logits, labels))
+        for kind in (torch.int32, torch.int16, torch.int8, torch.uint8):
+            assert torch.equal(ours(logits, labels.to(kind)), ours(logits, labels))
+
+
+def test_small_label_types_do_not_wrap_round_the_ignore_index():
+    logits, _, _ = batch(200, n=2)
+    labels = torch.tensor([156, 3], dtype=torch.uint8)  # 156 = 256 - 100
+    assert (objective("ce")(logits, labels, reduction="none") > 0).all()
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=name_of)
+def test_autocast_changes_nothing(config):
+    """The logits come as they come; from there on all is float32, also the products with the embedding."""
+    name, options = config
+    for dtype in (torch.float32, torch.bfloat16):
+        logits, labels, embedding = batch(9, n=8, dtype=dtype)
+        for averaged in (False, True):
+            ours = make(name, embedding, options, averaged)
+            found = []
+            for cast in (False, True):
+                z = logits.clone().requires_grad_()
+                with torch.autocast("cpu", dtype=torch.bfloat16, enabled=cast):
+                    loss = ours(z, labels)
+                loss.backward()  # outside, as torch asks
+                found.append((loss.detach(), z.grad))
+            assert torch.equal(found[0][0], found[1][0]) and torch.equal(found[0][1], found[1][1])
+
+
+def published(logits, labels, embedding, mode, clip=None):
+    """The formula of the paper's repository (github.com/DRSY/EMO), written anew: p_t detached, so that the term's value is L + p_t."""
+    z, y = logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten()
+    z, y = z[y != -100], y[y != -100]
+    label = torch.nn.functional.one_hot(y, z.shape[-1]).to(z.dtype)
+    unit = torch.nn.functional.normalize(embedding, dim=1)
+    p = torch.softmax(z, -1)
+    emo = 1 - ((label @ unit) * ((p - (p * label).detach()) @ unit)).sum(-1)
+    ce = torch.nn.functional.cross_entropy(z, y, reduction="none")
+    weight = (ce / (emo + 1e-10)).detach()
+    weight = weight if clip is None else weight.clamp(max=clip)
+    return (0.5 * (ce + weight * emo) if mode == 1 else (emo / (ce + 1e-10)).detach() * ce + emo).mean()
+
+
+def sequences(dtype, scale, seed=1):
+    """Logits (2, 9, 12), labels with holes, and an embedding whose tokens are nearly at right angles."""
+    g = torch.Generator().manual_seed(seed)
+    labels = torch.randint(12, (2, 9), generator=g)
+    labels[0, 3:5] = labels[1, -1] = -100
+    return (scale * torch.randn(2, 9, 12, generator=g)).to(dtype), labels, torch.randn(12, 64, generator=g).to(dtype)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-8)])  # it adds 1e-10 to the divisors
+@pytest.mark.parametrize("scale", [0.05, 3.0])
+def test_modes_equal_the_package_emoloss(dtype, tolerance, scale):
+    logits, labels, embedding = sequences(dtype, scale)
+    ours_of = {1: objective("emo-mode-1", CostEmbedding(embedding), clip=3.0), 2: objective("emo-mode-2", CostEmbedding(embedding))}
+    for mode, ours in ours_of.items():
+        theirs = value_and_gradient(lambda z: EMOLoss(z, labels, embedding, mode=mode), logits)  # noqa: B023
+        got = value_and_gradient(lambda z: ours(z[:, :-1], labels[:, 1:]), logits)  # noqa: B023
+        assert gap(got[0], theirs[0]) <= tolerance and gap(got[1][0], theirs[1][0]) <= tolerance
+    kept = labels[:, 1:] != -100
+    terms = token_terms(logits[:, :-1][kept], labels[:, 1:][kept], ("emo",), CostEmbedding(embedding))
+    clipped = terms.ce / terms.emo > 3
+    assert not clipped.any() if scale < 1 else clipped.any()
+    free = objective("emo-mode-1", CostEmbedding(embedding))(logits[:, :-1], labels[:, 1:])
+    assert (abs(free - ours_of[1](logits[:, :-1], labels[:, 1:])) > 1e-3) == (scale > 1)  # the clip is felt where it bites
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-8)])
+@pytest.mark.parametrize(("mode", "clip"), [(1, None), (1, 3.0), (2, None)])
+def test_modes_equal_the_published_formula_with_its_detached_target(mode, clip, dtype, tolerance):
+    options = {"detach_target": True} | ({"clip": clip} if mode == 1 else {})
+    for scale in (0.05, 3.0):
+        logits, labels, embedding = sequences(dtype, scale)
+        ours = objective(f"emo-mode-{mode}", CostEmbedding(embedding), **options)
+        theirs = value_and_gradient(lambda z: published(z, labels, embedding, mode, clip), logits)  # noqa: B023
+        got = value_and_gradient(lambda z: ours(z[:, :-1], labels[:, 1:]), logits)  # noqa: B023
+        assert gap(got[0], theirs[0]) <= tolerance and gap(got[1][0], theirs[1][0]) <= tolerance
+
+
+class Student(torch.nn.Module):
+    """A head beside the cost it was trained with."""
+
+    def __init__(self, embedding, dtype=None):
+        super().__init__()
+        self.head = torch.nn.Linear(embedding.shape[1], embedding.shape[0])
+        self.cost = CostEmbedding(embedding, dtype)
+
+
+@pytest.mark.parametrize("dtype", [None, torch.float16])
+def test_cost_travels_in_a_checkpoint(dtype, tmp_path):
+    logits, labels, embedding = batch(7, dtype=torch.float32)
+    trained, fresh = Student(embedding, dtype), Student(torch.ones(7, 5), dtype)
+    save_file(trained.state_dict(), tmp_path / "student.safetensors")
+    fresh.load_state_dict(load_file(tmp_path / "student.safetensors"))
+    assert torch.equal(fresh.cost.unit, trained.cost.unit) and fresh.cost.unit.dtype == (dtype or torch.float32)
+    assert torch.equal(objective("emo", fresh.cost)(logits, labels), objective("emo", trained.cost)(logits, labels))
+    assert [name for name, _ in fresh.named_parameters()] == ["head.weight", "head.bias"]  # nothing of the cost is trained
+
+
+def test_cost_is_a_frozen_copy():
+    embedding = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+    cost = CostEmbedding(embedding)
+    before = cost.unit.clone()
+    embedding.add_(5.0)
+    assert torch.equal(cost.unit, before) and not cost.unit.requires_grad
+    unit = CostEmbedding(torch.tensor([[3e38, 3e38], [1e-42, 0.0], [0.0, -2.0]])).unit  # lengths that overflow or underflow when squared
+    assert torch.allclose(unit, torch.tensor([[0.5**0.5, 0.5**0.5], [1.0, 0.0], [0.0, -1.0]]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_costs_are_never_negative_and_the_targets_own_is_zero(dtype):
+    """Tokens that share a direction: 1 - cos is 0 up to rounding, of either sign."""
+    some = torch.randn(40, 8, generator=torch.Generator().manual_seed(0))
+    embedding = torch.cat([some, 3 * some, some])
+    cost = CostEmbedding(embedding, dtype)
+    rows = cost.rows(torch.arange(120))
+    assert (rows >= 0).all() and (rows.diagonal() == 0).all()
+    unit = cost.unit.double()
+    assert ((1 - unit @ unit.T) < 0).any()  # so that the cut is needed here
+    if dtype == torch.float32:
+        assert np.abs(rows.numpy() - costs.cosine(embedding.double().numpy())).max() < 1e-6
+    logits = 30 * (torch.arange(120) % 40 == 3) + torch.linspace(0, 1, 120)  # the mass is on the target's namesakes
+    for name in ("emo", "emo-mode-1", "emo-mode-2", "debiased"):
+        for averaged in (False, True):
+            loss = objective(name, cost, averaged)(logits, torch.tensor(3))
+            assert loss >= 0 and loss.isfinite()
+
+
+def test_float16_vectors_cost_what_the_rounded_vectors_cost():
+    logits, labels, embedding = batch(9, dtype=torch.float32)
+    cost = CostEmbedding(embedding, dtype=torch.float16)
+    wanted = reference.stable_terms(logits.double(), labels, cost.unit.double())[3].mean()
+    assert gap(objective("emo", cost)(logits, labels), wanted) <= 1e-6  # 5 float32 products of numbers below 1
+    assert 1e-9 < gap(wanted, reference.naive("emo", logits.double(), labels, embedding.double(), {}).mean()) < 1e-3
+
+
+GOOD = torch.eye(3)
+
+
+@pytest.mark.parametrize(
+    ("embedding", "words"),
+    [
+        (torch.eye(3, requires_grad=True), "requires grad: a cost that is trained along lets the model make all tokens alike"),
+        (torch.nn.Linear(3, 3).weight, "requires grad"),
+        (torch.tensor([[1.0, 0.0], [0.0, 0.0]]), r"embedding\[1\] is zero"),
+        (torch.tensor([[1.0, math.nan], [1.0, 0.0]]), r"embedding\[0\] is not finite"),
+        (torch.tensor([[1.0, 0.0], [1.0, math.inf]]), r"embedding\[1\] is not finite"),
+        (torch.eye(3, dtype=torch.int64), "torch.int64"),
+        (torch.ones(3), r"\(3,\)"),
+        (torch.ones(0, 3), r"\(0, 3\)"),
+        ([[1.0, 0.0]], "list"),
+    ],
+)
+def test_bad_embeddings_are_refused(embedding, words):
+    with pytest.raises(ValueError, match=words):
+        CostEmbedding(embedding)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: objective("mle"), "'mle' is not one of ce, accuracy"),
+        (lambda: objective(["ce"]), r"\['ce'\]"),
+        (lambda: objective("ce", gamma=0.1), "'gamma' is no option of 'ce'; it has none"),
+        (lambda: objective("tailr", gama=0.1), "'gama' is no option of 'tailr'; there are gamma, floor"),
+        (lambda: objective("tailr", gamma=1.5), "gamma = 1.5"),
+        (lambda: objective("overconfidence", gamma=1), "gamma = 1 must be below 1"),
+        (lambda: objective("mixce", eta=math.nan), "eta = nan"),
+        (lambda: objective("smoothing", epsilon="a bit"), "epsilon"),
+        (lambda: objective("emo"), "cost must be a CostEmbedding for 'emo', got NoneType"),
+        (lambda: objective("debiased", GOOD), "got Tensor"),
+        (lambda: objective("emo-mode-1", CostEmbedding(GOOD), clip=0), "clip = 0"),
+        (lambda: objective("emo-mode-2", CostEmbedding(GOOD), clip=3), "'clip' is no option"),
+        (lambda: objective("emo-mode-1", CostEmbedding(GOOD), detach_target=1), "detach_target"),
+        (lambda: objective("ce+emo", CostEmbedding(GOOD), weight=-1), "weight = -1"),
+        (lambda: objective("emo", CostEmbedding(GOOD), averaged="yes"), "averaged"),
+        (lambda: CostEmbedding(GOOD, dtype=torch.int8), "torch.int8"),
+        (lambda: objective("ce")(torch.zeros(2, 3), torch.tensor([0, 3])), "labels hold 3"),
+        (lambda: objective("ce")(torch.zeros(2, 3), torch.tensor([-1, 0])), "labels hold -1"),
+        (lambda: objective("ce")(torch.zeros(2, 3), torch.tensor([0, -100]), ignore_index=-1), "labels hold -100"),
+        (lambda: objective("ce")(torch.zeros(2, 3), torch.tensor([0, 1]), reduction="avg"), "'avg' is not one of mean, sum, none"),
+        (lambda: objective("ce")(torch.zeros(2, 3), torch.tensor([0])), "disagree"),
+        (lambda: objective("ce")(torch.zeros(2, 3), torch.tensor([0.0, 1.0])), "labels must be a tensor of integers"),
+        (lambda: objective("ce")(torch.zeros(2, 3), torch.tensor([True, False])), "labels must be a tensor of integers"),
+        (lambda: objective("ce")(torch.zeros(2, 3, dtype=torch.int64), torch.tensor([0, 1])), "logits must be a floating-point"),
+        (lambda: objective("ce")(np.zeros((2, 3)), torch.tensor([0, 1])), "logits must be a floating-point"),
+        (lambda: objective("ce")(torch.zeros(2, 0), torch.tensor([0, 1])), "disagree"),
+        (
+            lambda: objective("emo", CostEmbedding(GOOD))(torch.zeros(2, 4), torch.tensor([0, 1])),
+            "logits have 4 tokens, but the cost embedding has 3",
+        ),
+        (lambda: token_terms(torch.zeros(2, 3), torch.tensor([0, 1]), ("emo",)), "cost is None"),
+    ],
+)
+def test_requests_that_make_no_sense_are_refused(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
