@@ -41,8 +41,8 @@ print(f"average first   {transport.emo(P, worked.EMBEDDING, 0):.4f}")
 print(f"on logits       {objective('emo', frozen)(logits, monday).item():.4f}")
 
 # %% [markdown]
-# "Average the embeddings, then take the cosine" sounds the same. A cosine divides by *both* lengths, and $m_p$ is shorter than 1. Half the mass on a
-# token at $+45°$ from the target and half on one at $-45°$: every answer drawn is wrong, but the mean points right at the target.
+# "Average the embeddings, then take the cosine" sounds the same. A cosine divides by *both* lengths, and $m_p$ is mostly shorter than 1. Half the
+# mass on a token at $+45°$ from the target and half on one at $-45°$: every answer drawn is wrong, but the mean points right at the target.
 
 # %%
 cross = np.array([[1.0, 0], [1, 1], [1, -1]])
@@ -50,7 +50,7 @@ mean = transport.mean_direction([0, 0.5, 0.5], cross)
 print(f"1 - cos(m_p, e_t) = {1 - mean[0] / np.linalg.norm(mean):.3f}   EMO = {transport.emo([0, 0.5, 0.5], cross, 0):.3f}")
 
 # %% [markdown]
-# The wrong version, which we call D5, is content: length is where the spread of $p$ is kept, and it throws that away.
+# The wrong version (D5) sees no error: length is where the spread of $p$ is kept, and it throws that away.
 #
 # ### Exercise 06.1 (A9 and D5, 4 minutes)
 #
@@ -80,7 +80,7 @@ check.run("06.1", emo)
 # 0.
 #
 # It is 0 exactly where all words with mass cost the same. So it dies in *every* corner of the simplex, the wrong ones too: there is nothing left to
-# compare. The pull on the target's own logit, $-p_tL$, dies with $p_t$, as it does for $1-p_t$. Let a model grow sure of banana:
+# compare. The target's own entry, $-p_tL$, dies with $p_t$, as it does for $1-p_t$. Let a model grow sure of banana:
 
 # %%
 print("gradient on Monday's logit, when banana leads by")
@@ -98,8 +98,8 @@ for lead in (0, 2, 5, 10):
 # right word must have some mass already.
 #
 # Reinforcement learning knows D1. Let the model draw an answer $i$ and earn the reward $\cos(e_i,e_t)$. Then $1-L$ is the mean reward,
-# and D1 is its policy gradient, with that mean as baseline. REINFORCE estimates it from one draw at a time. EMO adds up all $V$ draws exactly, for
-# it knows the reward of every word:
+# and minus D1 is its gradient, the *policy gradient*. REINFORCE estimates it from one draw at a time: reward, less the mean reward as *baseline*,
+# times $\nabla\log p_i=\delta_i-p$ (lesson 01). EMO adds up all $V$ possible draws exactly, for it knows every reward:
 
 # %%
 draws = rng.choice(3, size=5000, p=P)
@@ -131,8 +131,8 @@ check.run("06.2", gradient)
 # ## Does averaging first save work?
 #
 # The article says that averaging first clearly lowers the amount of computation (claim C2). Compared with what? Three ways to the same loss for $N$
-# tokens: look the costs up in a $V\times V$ matrix; compute a *row* of costs per target, $N\cdot V\cdot d$ multiplications; or average, as many
-# again. With `want=True` each returns the gradient D1 instead. Look at the last line: D1 needs every $c_{jt}$. The averager must compute the row
+# tokens: look the costs up in a $V\times V$ matrix; compute a *row* of costs per target, $N\cdot V\cdot d$ multiplications; or average, just
+# as many. With `want=True` each returns the gradient D1 instead. Look at the last line: D1 needs every $c_{jt}$. The averager must compute the row
 # after all.
 
 # %%
@@ -141,7 +141,7 @@ U = costs.unit_rows(rng.normal(size=(V, d))).astype("float32")
 p, t = rng.dirichlet(np.ones(V), N).astype("float32"), rng.integers(V, size=N)
 
 def by_matrix(want):
-    c = C[t]
+    c = C[t]  # C, the V x V matrix, is made in the next cell
     L = np.einsum("ij,ij->i", p, c)[:, None]
     return p * (c - L) if want else L
 def by_rows(want):
@@ -174,7 +174,8 @@ for way in (by_matrix, by_rows, average_first):
 # a frozen matrix that fits is merely looked up. Against a row per target, averaging spares the $N\times V$ numbers of the rows as long as only the
 # loss is wanted; in training it needs *two* products to the rows' one, and no less memory. For training, take rows.
 #
-# Its true home is the soft label of lesson 04. There $p^\top C\tau=1-\langle m_p,m_\tau\rangle$ takes $2Vd$ multiplications in place of $V^2$:
+# Its true home is the soft label of lesson 04. There $p^\top C\tau=1-\langle m_p,m_\tau\rangle$ takes $2Vd$ multiplications per token in place of
+# $V^2$:
 
 # %% tags=["timing"]
 tau = p[rng.permutation(N)]  # labels as spread as the models
@@ -192,7 +193,7 @@ print(f"largest difference of the gradients {np.abs(by_rows(True) - average_firs
 # | name | loss |
 # | --- | --- |
 # | accuracy | $1-p_t$, lesson 04 |
-# | overconfidence (archives/9526) | $-\frac{\log(\gamma+(1-\gamma)p_t)}{1-\gamma}$, lesson 02 |
+# | overconfidence (archives/9526) | $-\frac{\log(\gamma+(1-\gamma)p_t)}{1-\gamma}$, lesson 02 ($\gamma=0.1$) |
 # | TaiLr | $\mathrm{sg}(w)\,\mathrm{CE}$ with $w=\frac{p_t}{\gamma+(1-\gamma)p_t}$, but at least 0.2 |
 # | MixCE | $\mathrm{sg}(w)\,\mathrm{CE}$ with $w=\eta+(1-\eta)p_t$ |
 # | EMO, mode 1 (as published) | $\frac12\mathrm{CE}+\frac12\mathrm{sg}(w)\,L$ with $w=\mathrm{CE}/L$ |
@@ -214,8 +215,9 @@ for name in names:
 kit.show(*figures.rivals(p_t, values, pulls))
 
 # %% [markdown]
-# On the left mode 1 lies exactly on cross-entropy, of which more below. On the right, look at the far left: TaiLr and MixCE are cross-entropy with a
-# brake that never locks, mode 1 keeps half of CE's pull, mode 2 lets go slowly, as $L/\mathrm{CE}$. The others let go.
+# On the left mode 1 lies exactly on cross-entropy, of which more below. On the right, look at the far left: TaiLr ($\gamma=10^{-7}$)
+# and MixCE ($\eta=\frac12$) are
+# cross-entropy with a brake that never locks, mode 1 keeps half of CE's pull, mode 2 lets go slowly, as $L/\mathrm{CE}$. The others let go.
 #
 # ### Predict first
 #
@@ -285,12 +287,12 @@ def logits_at(p_t, t):
 
 # %% tags=["environment"]
 t = torch.tensor([words.index("Monday")])
-print("   p_t   logits        naive L  weight      safe L  weight")
+print("   p_t   logits        naive L   weight      safe L  weight")
 for p_t in (0.5, 0.99, 0.9999):
     for dtype in (torch.float32, torch.bfloat16, torch.float16):
         z = logits_at(p_t, t).to(dtype)
         (L, w), (safe_L, safe_w) = naive(z, t), safe(z, t)
-        print(f"{p_t:6} {str(dtype)[6:]:9} {L.item():11.2e} {w.item():7.3g} {safe_L.item():11.2e} {safe_w.item():7.3g}")
+        print(f"{p_t:6} {str(dtype)[6:]:9} {L.item():11.2e} {w.item():8.3g} {safe_L.item():11.2e} {safe_w.item():7.3g}")
 t = torch.arange(100)
 for p_t, dtype in ((0.99, torch.bfloat16), (0.9999, torch.bfloat16), (0.9999, torch.float16)):
     z = logits_at(p_t, t).to(dtype)
@@ -299,9 +301,9 @@ for p_t, dtype in ((0.99, torch.bfloat16), (0.9999, torch.bfloat16), (0.9999, to
     print(f"100 words, p_t {p_t:6} {str(dtype)[6:]:8} {bad}, largest {w.nan_to_num().max() + 0.0:8.1e}; safe: largest {safe_w.max():.2f}")
 
 # %% [markdown]
-# Distances of 0 or below, absurd weights, `nan`: one such token drowns its batch. Three habits cure it, whatever type comes in. Compute in
-# float32. Never subtract numbers near 1: sum $p_ic_{it}$ over the *wrong* tokens, which takes $c_{tt}$ as an exact 0. And take CE as
-# $\log(1+\sum_{i\ne t}e^{z_i-z_t})$ by `log1p`.
+# Distances of 0 or below, absurd weights, `nan` (float16 rounds even $10^{-10}$ to 0): one such token drowns its batch. Three habits cure it,
+# whatever type comes in. Compute in float32. Never subtract numbers near 1: sum $p_ic_{it}$ over the *wrong* tokens, which takes
+# $c_{tt}$ as an exact 0. And take CE as $\log(1+\sum_{i\ne t}e^{z_i-z_t})$ by `log1p`.
 #
 # ### Exercise 06.3 (D7, 8 minutes)
 #
@@ -327,9 +329,9 @@ check.run("06.3", weight)
 # %% [markdown]
 # ## Where does training come to rest?
 #
-# Let Monday follow in half of all texts, Tuesday in 30 %, banana in 20 %. Cross-entropy rests at $\tau=(0.5,0.3,0.2)$. EMO *alone* has the mean loss
-# $p^\top C\tau$ (lesson 04's D2) and ends on the medoid. On paper, $C\tau$: Monday $0.3\cdot0.2+0.2=0.26$, Tuesday $0.5\cdot0.2+0.2\cdot0.4=0.18$,
-# banana $0.5+0.3\cdot0.4=0.62$. So it would always say Tuesday.
+# Let Monday follow in half of all texts, Tuesday in 30 %, banana in 20 %: the old $p$ is the truth now. Cross-entropy rests at $\tau=(0.5,0.3,0.2)$.
+# EMO *alone* has the mean loss $p^\top C\tau$ (lesson 04's D2) and ends on the medoid. On paper, $C\tau$: Monday $0.3\cdot0.2+0.2=0.26$, Tuesday
+# $0.5\cdot0.2+0.2\cdot0.4=0.18$, banana $0.5+0.3\cdot0.4=0.62$. So it would always say Tuesday.
 #
 # And the mixtures? They rest where the update, averaged over labels, is 0. **Predict:** will mode 1 rest between $\tau$ and Tuesday? Mode 2? Some
 # published files put $L+\mathrm{sg}(p_t)$ for $L$ (`detach_target`), which shrinks the weight of confident tokens.
@@ -357,9 +359,9 @@ for name, loss in losses.items():
 kit.show(*figures.rest_points(tau.numpy(), ends, transport.medoid(tau.numpy(), COST)))
 
 # %% [markdown]
-# Mode 1 is drawn towards Tuesday and nearly empties banana. Mode 2 goes another way, to Monday, surer than the truth. Both *sharpen*: banana comes
-# in a fifth of all texts. The detached variant stays nearer to $\tau$. Is that good? If you want the likeliest answer, perhaps; if you sample, it
-# looks like a lower temperature, and must be compared with one.
+# Mode 1 is drawn towards Tuesday and nearly empties banana. Mode 2 goes another way, to Monday, surer than the truth, with Tuesday behind banana.
+# Both *sharpen*: banana comes in a fifth of all texts. The detached variant stays nearer to $\tau$. Is sharpening good? If you want one answer,
+# perhaps; if you sample, a lower temperature sharpens too, and must be compared.
 #
 # What is being minimised there? For the published modes: nothing. If an update is the gradient of *any* loss, its Jacobian is a matrix of second
 # derivatives, hence symmetric. For one label of mode 1 (proof in the appendix), with $j,k\ne t$:
@@ -389,8 +391,8 @@ for name, loss in losses.items():
 # $$L-\tfrac12p^\top Cp=1-\langle m_p,\hat e_t\rangle-\tfrac12(1-|m_p|^2)=\tfrac12|m_p-\hat e_t|^2. \tag{D9}$$
 #
 # Its mean over labels is $\tfrac12|m_p-m_\tau|^2$ and a constant: least at $p=\tau$. So the *debiased* EMO is **proper**, and above it rests at
-# $\tau$. On paper: $0.26-0.154=0.106$. It too is one average away, and a second product gives the gradient: the price of averaging first. With the
-# 0/1 cost it is $\tfrac12|p-\delta_t|^2$, half of *Brier's* score. EMO is to it what $1-p_t$ is to that.
+# $\tau$. On paper, with lesson 05's slice: $0.26-0.154=0.106$. It too is one average away, and a second product gives the gradient: the price of
+# averaging first. With the 0/1 cost it is $\tfrac12|p-\delta_t|^2$, half of *Brier's* score. EMO is to it what $1-p_t$ is to that.
 
 # %%
 print(f"on paper {objective('debiased', frozen)(logits, monday).item():.3f}")
