@@ -82,21 +82,8 @@ class FirstPicture(kit.Picture):
         )
 
 
-def draw(data):
-    """The picture of `compute`'s data.
-
-    Formula: none. Shape: `compute`'s `Data`, returns a `kit.Picture`. Units: as `compute`. Raises nothing for such data. Source: this project.
-    """
-    return FirstPicture(data)
-
-
-def explorer(**settings):
-    """The widget; `explorer(tuesday=0.5)` starts there.
-
-    Formula: as `compute`. Shape: settings by name, returns an ipywidgets box. Units: as `compute`.
-    Raises ValueError for an unknown setting or a value that its control cannot take. Source: this project.
-    """
-    return kit.tie(compute, draw, CONTROLS, settings)
+draw = FirstPicture
+explorer = kit.explorer(compute, draw, CONTROLS)
 
 
 def panel():

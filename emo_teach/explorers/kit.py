@@ -273,3 +273,17 @@ def tie(compute, draw, controls, given):
         source.observe(lambda change, name=control.name: follow(change, name), names="value")
         rows.append(row)
     return VBox([Box(rows, layout=Layout(flex_flow="row wrap", display="flex")), page])
+
+
+def explorer(compute, draw, controls):
+    """The function that a lesson calls for the widget: `tie` with an explorer's own layers, any control's start given by name.
+
+    Formula: as `compute`. Shape: returns a function of settings that returns an ipywidgets box. Units: as `compute`.
+    Raises nothing itself; the function raises ValueError for an unknown setting or a value that its control cannot take. Source: this project.
+    """
+
+    def widget(**settings):
+        return tie(compute, draw, controls, settings)
+
+    widget.__doc__ = f"The widget. Settings, by name: {', '.join(f'{c.name} ({c.label}) = {c.value!r}' for c in controls)}."
+    return widget

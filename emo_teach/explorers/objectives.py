@@ -187,21 +187,8 @@ def _said(data):
     return "; ".join(parts) + "."
 
 
-def draw(data):
-    """The picture of `compute`'s data.
-
-    Formula: none. Shape: `compute`'s `Data`, returns a `kit.Picture`. Units: as `compute`. Raises nothing for such data. Source: this project.
-    """
-    return ObjectivesPicture(data)
-
-
-def explorer(**settings):
-    """The widget; any control's start can be given by name, for instance `explorer(z_target=-6.0)`.
-
-    Formula: as `compute`. Shape: settings by name, returns an ipywidgets box. Units: as `compute`.
-    Raises ValueError for an unknown setting or a value that its control cannot take. Source: this project.
-    """
-    return kit.tie(compute, draw, CONTROLS, settings)
+draw = ObjectivesPicture
+explorer = kit.explorer(compute, draw, CONTROLS)
 
 
 def panel():

@@ -247,21 +247,8 @@ def _where(data):
     return f"the product bound is least at the corner {corners}; {', '.join(at_tau)} at the label itself."
 
 
-def draw(data):
-    """The picture of `compute`'s data.
-
-    Formula: none. Shape: `compute`'s `Data`, returns a `kit.Picture`. Units: as `compute`. Raises nothing for such data. Source: this project.
-    """
-    return SoftLabelPicture(data)
-
-
-def explorer(**settings):
-    """The widget; any control's start can be given by name, for instance `explorer(softness=0.0)`.
-
-    Formula: as `compute`. Shape: settings by name, returns an ipywidgets box. Units: as `compute`.
-    Raises ValueError for an unknown setting or a value that its control cannot take. Source: this project.
-    """
-    return kit.tie(compute, draw, CONTROLS, settings)
+draw = SoftLabelPicture
+explorer = kit.explorer(compute, draw, CONTROLS)
 
 
 def _bars(axes, data, name):

@@ -214,21 +214,8 @@ class TransportPicture(kit.Picture):
         )
 
 
-def draw(data):
-    """The picture of `compute`'s data.
-
-    Formula: none. Shape: `compute`'s `Data`, returns a `kit.Picture`. Units: as `compute`. Raises nothing for such data. Source: this project.
-    """
-    return TransportPicture(data)
-
-
-def explorer(**settings):
-    """The widget; any control's start can be given by name, for instance `explorer(cost="0/1")`.
-
-    Formula: as `compute`. Shape: settings by name, returns an ipywidgets box. Units: as `compute`.
-    Raises ValueError for an unknown setting or a value that its control cannot take. Source: this project.
-    """
-    return kit.tie(compute, draw, CONTROLS, settings)
+draw = TransportPicture
+explorer = kit.explorer(compute, draw, CONTROLS)
 
 
 def panel():

@@ -76,9 +76,8 @@ def _transport_terms(others, total, rest, labels, needs, cost, averaged):
         found["emo"] = (others / total.unsqueeze(-1) * cost.rows(labels, others.dtype).T).sum(-1)
     if "debiased" in needs or averaged:
         unit = cost.vectors(others.dtype)
-        mean = (
-            others @ unit / total.unsqueeze(-1)
-        )  # divided by the whole mass, which is at least 1: dividing by w_rest would overflow in the gradient
+        # divided by the whole mass, which is at least 1: dividing by the wrong tokens' mass would overflow in the gradient
+        mean = others @ unit / total.unsqueeze(-1)
         toward = unit[labels]
         if "emo" in needs and averaged:
             found["emo"] = (rest - (mean * toward).sum(-1)).clamp(min=0)
