@@ -258,6 +258,7 @@ def worker(rank, world, folder):
             model(tokens, labels).backward()
         model(tokens, labels).backward()
         torch.save([p.grad for p in model.parameters()], f"{folder}/{rank}.pt")
+        torch.distributed.barrier()  # a process that leaves while the other still talks to it makes that one abort
     finally:
         torch.distributed.destroy_process_group()
 
