@@ -1,0 +1,168 @@
+"""The world: laws, sampling and lookup."""
+
+import numpy as np
+
+from .. import _inputs
+from ..datafiles import data_path
+from .grammar import rules, word_classes
+from .lexicon import START, TOPICS
+
+_UNEVEN = 1.2  # the r-th commonest word of a class has weight r ** -1.2
+_SPREAD = 0.8  # domain B multiplies the weight of each class by exp(_SPREAD * normal)
+_SEED = 20231010  # of domain B's frequencies; no knob, so that "domain B" is one world
+
+
+class World:
+    """A grammar over English words with a known law for every prefix.
+
+    `synonyms` is the number of words in each class of near-synonyms (1 to 4), `topics` how many topics there are (1 to 6): together they set the
+    vocabulary's size. `noise` is the share of words drawn uniformly from the whole vocabulary. `shift` moves the frequencies of classes and of words
+    within a class from domain A (0) to domain B (1), in the logarithm; the grammar stays.
+
+    Formula: the law of the next word in state s is `(1 - noise) g_s + noise / V`, `g_s` the grammar's.
+    After a word that the grammar does not allow there, the state is the one after the class that is most probable in domain A (the first of equals): a
+    noise word takes the place of another.
+    Attributes: `vocabulary` (V words; the first begins every text), `classes` (V,) number of each word's class, `law` (S, V) and `move` (S, V) next
+    state; state 0 begins a text. Raises ValueError for a knob out of its range. Source: this project.
+
+    >>> world = World()
+    >>> world.size, world.law.shape
+    (269, (173, 269))
+    """
+
+    def __init__(self, synonyms=3, topics=6, noise=0.02, shift=0.0):
+        for name, value, high in (("synonyms", synonyms, 4), ("topics", topics, len(TOPICS))):
+            if _inputs.count(name, value) > high:
+                raise ValueError(f"{name} = {value} must be at most {high}")
+        self.synonyms, self.topics = synonyms, topics
+        self.noise, self.shift = _inputs.number("noise", noise, 0, 1), _inputs.number("shift", shift, 0, 1)
+        groups = word_classes(topics, synonyms)
+        self.class_names = (START, *groups)
+        self.vocabulary = (START, *(word for words in groups.values() for word in words))
+        self.classes = np.repeat(np.arange(len(self.class_names)), [1, *map(len, groups.values())])
+        self._number = {word: k for k, word in enumerate(self.vocabulary)}
+        self.law, self.move = self._build(rules(topics), groups)
+        self._cumulative = np.cumsum(self.law, axis=1)
+        for array in (self.classes, self.law, self.move):
+            array.setflags(write=False)
+
+    @property
+    def size(self):
+        """Number of words V."""
+        return len(self.vocabulary)
+
+    def _build(self, grammar, groups):
+        """Laws (S, V) and next states (S, V)."""
+        order = {state: k for k, state in enumerate(grammar)}
+        rng = np.random.default_rng(_SEED)
+        full = word_classes(len(TOPICS), 4)  # domain B's draws do not depend on the knobs: each class has its own
+        louder = {name: _SPREAD * rng.standard_normal() for name in full}
+        ranks = {name: rng.permutation(len(words)) for name, words in full.items()}
+        within = {name: self._within(len(words), ranks[name]) for name, words in groups.items()}
+        law, move = np.zeros((len(order), self.size)), np.empty((len(order), self.size), dtype=np.int64)
+        for state, row in order.items():
+            arcs = grammar[state]
+            weights = {name: weight * np.exp(self.shift * louder[name]) for name, (weight, _) in arcs.items()}
+            total = sum(weights.values())
+            move[row] = order[max(arcs.values(), key=lambda arc: arc[0])[1]]
+            for name, (_, after) in arcs.items():
+                words = [self._number[word] for word in groups[name]]
+                law[row, words] = weights[name] / total * within[name]
+                move[row, words] = order[after]
+        return (1 - self.noise) * law + self.noise / self.size, move
+
+    def _within(self, count, ranks):
+        """Shares of a class's words: domain B ranks them in another order."""
+        other = np.argsort(np.argsort(ranks[:count]))  # ranks among the words in use
+        weights = (np.arange(count) + 1.0) ** (-_UNEVEN * (1 - self.shift)) * (other + 1.0) ** (-_UNEVEN * self.shift)
+        return weights / weights.sum()
+
+    def sample(self, count, length, seed):
+        """Texts of the world, each begun anew with the start word.
+
+        Formula: word by word from `law[state]`, by inverse distribution function. Shape: returns (count, length) integers. Units: none.
+        Raises ValueError for a count or length below 1. Source: this project.
+
+        >>> world = World()
+        >>> print(world.decode(world.sample(1, 20, seed=3)[0]))
+        this happy student explains the lesson inside the college . one fiddler composes that hymn yet every soloist plays
+        """
+        _inputs.count("count", count), _inputs.count("length", length)
+        rng = np.random.default_rng(seed)
+        texts = np.zeros((count, length), dtype=np.int64)
+        state = np.zeros(count, dtype=np.int64)
+        for place in range(1, length):
+            order = np.argsort(state, kind="stable")  # texts in one state share a row of the cumulative law
+            starts = np.flatnonzero(np.diff(state[order], prepend=-1))
+            drawn = rng.random(count)
+            for group in np.split(order, starts[1:]):
+                row = self._cumulative[state[group[0]]]
+                texts[group, place] = np.searchsorted(row, drawn[group] * row[-1], side="right")
+            state = self.move[state, texts[:, place]]
+        return texts
+
+    def states(self, texts):
+        """State after each prefix.
+
+        Formula: `s_0 = 0`, `s_k = move[s_(k-1), word_k]`. Shape: texts (..., L) of word numbers beginning with the start word; returns (..., L).
+        Units: none. Raises ValueError for a text that does not begin so, or a number that is no word. Source: this project.
+        """
+        texts = np.asarray(texts)
+        if texts.ndim < 1 or texts.shape[-1] == 0 or not np.issubdtype(texts.dtype, np.integer):
+            raise ValueError(f"texts must be integers of shape (..., L), got {texts.dtype} of shape {texts.shape}")
+        bad = (texts < 0) | (texts >= self.size)
+        if bad.any():
+            raise ValueError(f"texts hold {texts[bad][0]}, which is no word of 0..{self.size - 1}")
+        if (texts[..., 0] != 0).any():
+            raise ValueError(f"texts must begin with word 0 ({START}): a prefix cut out of the middle does not tell the state")
+        found = np.zeros(texts.shape, dtype=np.int64)
+        for place in range(1, texts.shape[-1]):
+            found[..., place] = self.move[found[..., place - 1], texts[..., place]]
+        return found
+
+    def next_word(self, texts):
+        """The exact law of the word after each prefix.
+
+        Formula: `law[states(texts)]`. Shape: texts (..., L), returns (..., L, V). Units: probabilities. Raises ValueError as `states` does.
+        Source: this project.
+        """
+        return self.law[self.states(texts)]
+
+    def cost(self, within=0.1):
+        """A cost between words from the true classes: 0 for the same word, `within` for a synonym, 1 otherwise.
+
+        Formula: as said. Shape: (V, V). Units: none. Raises ValueError unless `within` is in [0, 1]. Source: this project.
+        """
+        _inputs.number("within", within, 0, 1)
+        cost = np.where(self.classes[:, None] == self.classes[None, :], float(within), 1.0)
+        np.fill_diagonal(cost, 0.0)
+        return cost
+
+    def encode(self, text):
+        """Word numbers of a text whose words are parted by spaces, the start word put in front.
+
+        Formula: none. Shape: a string of L words, returns (L + 1,). Units: none. Raises ValueError for a word that the world does not have.
+        Source: this project.
+        """
+        words = text.split()
+        for place, word in enumerate(words):
+            if word not in self._number:
+                raise ValueError(f"text: word {place} is {word!r}, which this world does not have")
+        return np.array([0, *(self._number[word] for word in words)])
+
+    def decode(self, numbers):
+        """The text of word numbers, without the start word in front.
+
+        Formula: none. Shape: (L,), returns a string. Units: none. Raises ValueError for a number that is no word. Source: this project.
+        """
+        numbers = np.asarray(numbers)
+        self.states(np.concatenate([[0], numbers]).astype(np.int64))  # checks the numbers
+        return " ".join(self.vocabulary[k] for k in (numbers[1:] if len(numbers) and numbers[0] == 0 else numbers))
+
+
+def model_folder():
+    """Folder of the small GPT-2 pretrained on domain A, in transformers' layout.
+
+    Formula: none. Shape: returns a `pathlib.Path`. Units: none. Raises ValueError where the data is missing. Source: data/README.md says how it was made.
+    """
+    return data_path("tiny/config.json").parent
