@@ -20,10 +20,10 @@ class World:
     within a class from domain A (0) to domain B (1), in the logarithm; the grammar stays.
 
     Formula: the law of the next word in state s is `(1 - noise) g_s + noise / V`, `g_s` the grammar's.
-    After a word that the grammar does not allow there, the state is the one after the class that is most probable in domain A (the first of equals): a
-    noise word takes the place of another.
-    Attributes: `vocabulary` (V words; the first begins every text), `classes` (V,) number of each word's class, `law` (S, V) and `move` (S, V) next
-    state; state 0 begins a text. Raises ValueError for a knob out of its range. Source: this project.
+    After a word that the grammar does not allow there, the state is the one after the class that is most probable in domain A (the first of
+    equals): a noise word takes the place of another.
+    Attributes: `vocabulary` (V words; the first begins every text), `classes` (V,) number of each word's class, `law` (S, V) and `move` (S, V)
+    next state; state 0 begins a text. Raises ValueError for a knob out of its range. Source: this project.
 
     >>> world = World()
     >>> world.size, world.law.shape
@@ -163,6 +163,7 @@ class World:
 def model_folder():
     """Folder of the small GPT-2 pretrained on domain A, in transformers' layout.
 
-    Formula: none. Shape: returns a `pathlib.Path`. Units: none. Raises ValueError where the data is missing. Source: data/README.md says how it was made.
+    Formula: none. Shape: returns a `pathlib.Path`. Units: none. Raises ValueError where the data is missing.
+    Source: data/README.md says how it was made.
     """
     return data_path("tiny/config.json").parent
