@@ -9,6 +9,7 @@ small stew inside that bakery ." come from a grammar with topics that persist, a
 frequencies. The state of the grammar after any prefix is a lookup, and so is the law of the next word.
 """
 
-from .world import World, model_folder
+from .small import model_folder, small_gpt2, word_tokenizer
+from .world import World
 
-__all__ = ["World", "model_folder"]
+__all__ = ["World", "model_folder", "small_gpt2", "word_tokenizer"]

@@ -3,7 +3,6 @@
 import numpy as np
 
 from .. import _inputs
-from ..datafiles import data_path
 from .grammar import rules, word_classes
 from .lexicon import START, TOPICS
 
@@ -158,12 +157,3 @@ class World:
         numbers = np.asarray(numbers)
         self.states(np.concatenate([[0], numbers]).astype(np.int64))  # checks the numbers
         return " ".join(self.vocabulary[k] for k in (numbers[1:] if len(numbers) and numbers[0] == 0 else numbers))
-
-
-def model_folder():
-    """Folder of the small GPT-2 pretrained on domain A, in transformers' layout.
-
-    Formula: none. Shape: returns a `pathlib.Path`. Units: none. Raises ValueError where the data is missing.
-    Source: data/README.md says how it was made.
-    """
-    return data_path("tiny/config.json").parent

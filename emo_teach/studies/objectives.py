@@ -1,0 +1,246 @@
+"""Which objective to fine-tune with: all of them, tuned alike, in the world whose truth is known.
+
+A small GPT-2 learns domain A and is then fine-tuned on domain B: with few texts, with many, and with a model that is too small for the grammar. Each
+objective gets the same number of trials on a development set, judged by perplexity; the best setting runs with five seeds of pretraining, data and
+order. Every result stands beside cross-entropy sampled at the temperature that gives it the same entropy: what is left of a gain is no sharpening.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from .runner import Stage
+
+BLOCK, BATCH, STEPS = 33, 16, 300  # the first of 33 words is the start word: 32 are predicted
+SEEDS = range(5)
+DEV_SEED, TEST_SEED, SAMPLES_SEED = 10_000, 20_000, 30_000  # far from the training texts' seeds
+PRETRAINING = {"steps": 1500, "batch_size": 32, "lr": 3e-3}
+RATES = (3e-4, 1e-3, 3e-3, 1e-2)
+FINE_RATES = (1e-4, 3e-4, 6e-4, 1e-3, 2e-3, 3e-3, 6e-3, 1e-2)  # for objectives without a setting: as many trials
+
+
+@dataclass(frozen=True)
+class Regime:
+    """Layers and width of the model, and texts of domain B to learn from."""
+
+    layers: int
+    width: int
+    texts: int
+
+    @property
+    def size(self):
+        """Name of the model's size."""
+        return f"{self.layers}x{self.width}"
+
+
+REGIMES = {"few texts": Regime(2, 64, 128), "many texts": Regime(2, 64, 4096), "small model": Regime(1, 12, 4096)}
+
+# objective: settings that are tried beside the learning rate, as (name, options)
+_DETACH = (("", {}), ("detach_target", {"detach_target": True}))
+_WEIGHTS = (("weight=0.3", {"weight": 0.3}), ("weight=1", {"weight": 1.0}))
+OBJECTIVES = {
+    "ce": (("", {}),),
+    "tailr": (("gamma=1e-7", {"gamma": 1e-7}), ("gamma=0.1", {"gamma": 0.1})),
+    "mixce": (("eta=0.5", {"eta": 0.5}), ("eta=0.9", {"eta": 0.9})),
+    "smoothing": (("epsilon=0.02", {"epsilon": 0.02}), ("epsilon=0.1", {"epsilon": 0.1})),
+    "accuracy": (("", {}),),
+    "emo-mode-1": _DETACH,
+    "emo-mode-1 shuffled": _DETACH,
+    "emo-mode-2": _DETACH,
+    "ce+emo": _WEIGHTS,
+    "emo": (("", {}),),
+    "ce+debiased": _WEIGHTS,
+    "debiased": (("", {}),),
+}
+METRICS = (
+    "perplexity", "emo", "entropy", "forward_kl", "reverse_kl", "tv", "js", "emd_classes", "emd_cosine", "on_target", "on_synonyms",
+    "oracle_perplexity", "distinct_2", "repetition_4", "self_bleu", "mauve",
+)  # fmt: skip
+MATCHED = "ce matched to "
+
+
+def trials(name):
+    """The settings that an objective is tried with: (learning rate, name of the setting).
+
+    Formula: none. Shape: an objective's name, returns 8 pairs. Units: none. Raises KeyError for an unknown name. Source: this project.
+    """
+    settings = OBJECTIVES[name]
+    return [(rate, setting) for setting, _ in settings for rate in (FINE_RATES if len(settings) == 1 else RATES)]
+
+
+def _pretraining_jobs(rows):
+    sizes = {regime.size: regime for regime in REGIMES.values()}
+    return [{"layers": r.layers, "width": r.width, "seed": seed} for r in sizes.values() for seed in SEEDS]
+
+
+def _weights(work, layers, width, seed):
+    return Path(work) / f"gpt2-{layers}x{width}-{seed}"
+
+
+def _pretrain(job, work):
+    """Pretrain on fresh texts of domain A, unless it was done."""
+    from .. import training
+    from ..world import World, small_gpt2
+
+    folder = _weights(work, job["layers"], job["width"], job["seed"])
+    if not (folder / "config.json").exists():
+        world = World()
+        model = small_gpt2(world.size, job["layers"], job["width"], job["seed"])
+        texts = world.sample(PRETRAINING["steps"] * PRETRAINING["batch_size"], BLOCK, seed=[1, job["seed"]])
+        training.finetune(model, texts, objective="ce", seed=job["seed"], **PRETRAINING)
+        half = folder.with_name(folder.name + ".half")
+        model.save_pretrained(half)
+        half.rename(folder)
+    return []
+
+
+def _trained(work, regime, seed, name, rate, setting):
+    """A model fine-tuned on domain B, and its cost embedding: the pretrained head's directions."""
+    import torch
+    import transformers
+
+    from .. import losses, training
+    from ..world import World
+
+    regime = REGIMES[regime]
+    model = transformers.GPT2LMHeadModel.from_pretrained(_weights(work, regime.layers, regime.width, seed))
+    head = model.get_output_embeddings().weight.detach().clone()
+    if name.endswith(" shuffled"):
+        head = head[torch.randperm(len(head), generator=torch.Generator().manual_seed(seed))]
+    texts = World(shift=1.0).sample(regime.texts, BLOCK, seed=[2, seed])
+    training.finetune(
+        model, texts, objective=name.removesuffix(" shuffled"), options=dict(OBJECTIVES[name])[setting], cost=losses.CostEmbedding(head),
+        steps=STEPS, batch_size=BATCH, lr=rate, seed=seed,
+    )  # fmt: skip
+    return model
+
+
+def _tuning_jobs(rows):
+    settings = [(name, rate, setting) for name in OBJECTIVES for rate, setting in trials(name)]
+    return [{"regime": regime, "objective": name, "lr": rate, "setting": setting} for regime in REGIMES for name, rate, setting in settings]
+
+
+def _tune(job, work):
+    """One trial: perplexity on the development texts of domain B."""
+    from ..metrics import model as reading
+    from ..world import World
+
+    model = _trained(work, job["regime"], 0, job["objective"], job["lr"], job["setting"])
+    return [job | {"perplexity": reading.perplexity(model, World(shift=1.0).sample(500, BLOCK, seed=DEV_SEED))}]
+
+
+def best(rows):
+    """The setting of each objective in each regime with the lowest perplexity on the development texts.
+
+    Formula: none. Shape: rows of the tuning table; returns {(regime, objective): row}. Units: none. Raises nothing. Source: this project.
+    """
+    found = {}
+    for row in rows:
+        key = row["regime"], row["objective"]
+        if key not in found or row["perplexity"] < found[key]["perplexity"]:
+            found[key] = row
+    return found
+
+
+def _main_jobs(rows):
+    chosen = best(rows["objectives_tuning"])
+    jobs = []
+    for (regime, name), row in chosen.items():
+        plain = chosen[regime, "ce"]
+        job = {"regime": regime, "cell": name, "lr": row["lr"], "setting": row["setting"], "ce_lr": plain["lr"], "rows": 1 + (name != "ce")}
+        jobs += [job | {"seed": seed} for seed in SEEDS]
+    return jobs
+
+
+def _compare(job, work):
+    """One objective with one seed on the test texts, and cross-entropy at the temperature that gives it the same entropy."""
+    from ..metrics import oracle
+
+    name, judge = job["cell"], _Judge(work, job)
+    model = _trained(work, job["regime"], job["seed"], name, job["lr"], job["setting"])
+    common = {key: job[key] for key in ("regime", "seed", "cell", "lr", "setting")}
+    rows = [common | {"objective": name, "temperature": 1.0} | judge.measure(model)]
+    if name != "ce":
+        plain = _trained(work, job["regime"], job["seed"], "ce", job["ce_lr"], "")
+        temperature = oracle.matched_temperature(judge.log_probs(plain), rows[0]["entropy"], low=1e-3)
+        rows.append(common | {"objective": MATCHED + name, "temperature": temperature} | judge.measure(plain, temperature))
+    return rows
+
+
+class _Judge:
+    """The truth and the yardsticks of one job, and a model's metrics against them."""
+
+    def __init__(self, work, job):
+        import transformers
+
+        from .. import world
+
+        regime = REGIMES[job["regime"]]
+        self.world = world.World(shift=1.0)
+        self.texts = self.world.sample(200, BLOCK, seed=TEST_SEED)
+        self.truth = self.world.next_word(self.texts)[:, :-1]
+        self.seed = job["seed"]
+        original = transformers.GPT2LMHeadModel.from_pretrained(_weights(work, regime.layers, regime.width, self.seed))
+        head = original.get_output_embeddings().weight.detach().double().numpy()
+        self.unit = head / ((head**2).sum(1, keepdims=True)) ** 0.5
+        self.reader = transformers.GPT2LMHeadModel.from_pretrained(world.model_folder())  # the one frozen model whose features MAUVE sees
+
+    def log_probs(self, model, temperature=1.0):
+        """Log-probabilities (n, L, V) of all but the first word of the test texts."""
+        from ..metrics import model as reading
+
+        return reading.next_token_log_probs(model, self.texts[:, :-1], temperature=temperature)
+
+    def measure(self, model, temperature=1.0):
+        """All metrics: against the truth at every prefix, and of samples."""
+        import numpy as np
+
+        from ..metrics import model as reading
+        from ..metrics import oracle
+
+        log_p, following = self.log_probs(model, temperature), self.texts[:, 1:]
+        said = np.take_along_axis(log_p, following[..., None], -1)
+        flat, truth = np.exp(log_p).reshape(-1, log_p.shape[-1]), self.truth.reshape(-1, log_p.shape[-1])
+        some = slice(None, None, 100)  # every hundredth prefix: a linear program each
+        shares = oracle.where_mass_goes(flat, following.ravel(), self.world.classes)
+        return {
+            "perplexity": float(np.exp(-said.mean())),
+            "emo": reading.emo(log_p, following, self.unit),
+            "entropy": oracle.mean_entropy(log_p),
+            "forward_kl": float(oracle.forward_kl(log_p, self.truth).mean()),
+            "reverse_kl": float(oracle.reverse_kl(log_p, self.truth).mean()),
+            "tv": float(oracle.total_variation(log_p, self.truth).mean()),
+            "js": float(oracle.js(log_p, self.truth).mean()),
+            "emd_classes": float(oracle.class_emd(flat, truth, self.world.classes, within=0.1).mean()),
+            "emd_cosine": float(oracle.exact_emd(flat[some], truth[some], np.clip(1 - self.unit @ self.unit.T, 0, None)).mean()),
+            "on_target": float(shares.target.mean()),
+            "on_synonyms": float(shares.synonyms.mean()),
+        } | self._of_samples(model, temperature)
+
+    def _of_samples(self, model, temperature):
+        import numpy as np
+
+        from ..metrics import frontier, oracle, text
+        from ..metrics import model as reading
+
+        count = 512
+        said = reading.sample(model, np.zeros((count, 1), dtype=np.int64), BLOCK - 1, temperature=temperature, seed=SAMPLES_SEED + self.seed)
+        law = self.world.next_word(said)[:, :-1]
+        truth = self.world.sample(count, BLOCK, seed=SAMPLES_SEED + self.seed)
+        features = [reading.features(self.reader, texts) for texts in (said, truth)]
+        words = said[:, 1:]
+        return {
+            "oracle_perplexity": oracle.oracle_perplexity(np.log(np.take_along_axis(law, words[..., None], -1))),
+            "distinct_2": text.distinct_n(words, 2),
+            "repetition_4": text.repetition(words, 4),
+            "self_bleu": text.self_bleu(words, size=100),
+            "mauve": float(np.mean([frontier.mauve(*features, k=32, seed=k) for k in range(3)])),
+        }
+
+
+STAGES = (
+    Stage("pretraining", "", (), (), _pretraining_jobs, _pretrain),
+    Stage("tuning", "objectives_tuning", ("regime", "objective", "lr", "setting", "perplexity"), ("regime", "objective", "lr", "setting"),
+          _tuning_jobs, _tune),
+    Stage("comparison", "objectives", ("regime", "objective", "seed", "cell", "lr", "setting", "temperature", *METRICS),
+          ("regime", "cell", "seed"), _main_jobs, _compare),
+)  # fmt: skip

@@ -1,0 +1,47 @@
+"""The small GPT-2 that goes with a world: transformers' own architecture, and a tokenizer that has a token for each word."""
+
+from ..datafiles import data_path
+from .lexicon import START
+
+
+def model_folder():
+    """Folder of the small GPT-2 pretrained on domain A, in transformers' layout.
+
+    Formula: none. Shape: returns a `pathlib.Path`. Units: none. Raises ValueError where the data is missing.
+    Source: data/README.md says how it was made.
+    """
+    return data_path("tiny/config.json").parent
+
+
+def small_gpt2(vocabulary, layers=2, width=64, seed=0):
+    """A GPT-2 with random weights and no dropout, for texts of up to 64 words.
+
+    Formula: none. Shape: sizes of vocabulary, depth and hidden states; returns a `transformers.GPT2LMHeadModel`. Units: none.
+    Raises ValueError for a width that the heads (four, or two below a width of 32) do not divide. Source: transformers.
+    """
+    import torch
+    import transformers
+
+    heads = 4 if width >= 32 else 2
+    if width % heads:
+        raise ValueError(f"width = {width} must be a multiple of {heads}, the number of attention heads")
+    off = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
+    sizes = {"vocab_size": vocabulary, "n_positions": 64, "n_embd": width, "n_layer": layers, "n_head": heads}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return transformers.GPT2LMHeadModel(transformers.GPT2Config(**sizes, **off, bos_token_id=0, eos_token_id=0))
+
+
+def word_tokenizer(world):
+    """A tokenizer with one token per word of the world, in its order; words that it lacks become the start word.
+
+    Formula: none. Shape: returns a `transformers.PreTrainedTokenizerFast`. Units: none. Raises nothing. Source: transformers, tokenizers.
+    """
+    import tokenizers
+    import transformers
+
+    numbers = {word: k for k, word in enumerate(world.vocabulary)}
+    made = tokenizers.Tokenizer(tokenizers.models.WordLevel(numbers, unk_token=START))
+    made.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
+    special = {name: START for name in ("unk_token", "bos_token", "eos_token")}
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=made, model_max_length=64, clean_up_tokenization_spaces=False, **special)
