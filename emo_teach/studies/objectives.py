@@ -93,16 +93,22 @@ def _pretrain(job, work):
     return []
 
 
+def _load(folder):
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()
+    return transformers.GPT2LMHeadModel.from_pretrained(folder)
+
+
 def _trained(work, regime, seed, name, rate, setting):
     """A model fine-tuned on domain B, and its cost embedding: the pretrained head's directions."""
     import torch
-    import transformers
 
     from .. import losses, training
     from ..world import World
 
     regime = REGIMES[regime]
-    model = transformers.GPT2LMHeadModel.from_pretrained(_weights(work, regime.layers, regime.width, seed))
+    model = _load(_weights(work, regime.layers, regime.width, seed))
     head = model.get_output_embeddings().weight.detach().clone()
     if name.endswith(" shuffled"):
         head = head[torch.randperm(len(head), generator=torch.Generator().manual_seed(seed))]
@@ -170,8 +176,6 @@ class _Judge:
     """The truth and the yardsticks of one job, and a model's metrics against them."""
 
     def __init__(self, work, job):
-        import transformers
-
         from .. import world
 
         regime = REGIMES[job["regime"]]
@@ -179,10 +183,10 @@ class _Judge:
         self.texts = self.world.sample(200, BLOCK, seed=TEST_SEED)
         self.truth = self.world.next_word(self.texts)[:, :-1]
         self.seed = job["seed"]
-        original = transformers.GPT2LMHeadModel.from_pretrained(_weights(work, regime.layers, regime.width, self.seed))
+        original = _load(_weights(work, regime.layers, regime.width, self.seed))
         head = original.get_output_embeddings().weight.detach().double().numpy()
         self.unit = head / ((head**2).sum(1, keepdims=True)) ** 0.5
-        self.reader = transformers.GPT2LMHeadModel.from_pretrained(world.model_folder())  # the one frozen model whose features MAUVE sees
+        self.reader = _load(world.model_folder())  # the one frozen model whose features MAUVE sees
 
     def log_probs(self, model, temperature=1.0):
         """Log-probabilities (n, L, V) of all but the first word of the test texts."""

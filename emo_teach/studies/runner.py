@@ -93,13 +93,6 @@ class _Table:
         new.path.replace(self.path)
 
 
-def _work(run, job, work):
-    import torch
-
-    torch.set_num_threads(1)
-    return run(job, work)
-
-
 def _key(stage, values):
     return tuple(_number(_plain(values[name])) for name in stage.key)
 
@@ -140,7 +133,7 @@ def _run_stage(stage, jobs, table, work, workers, out):
         return
     with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn")) as pool:
         with _one_thread():
-            futures = [pool.submit(_work, stage.run, job, work) for job in jobs]
+            futures = [pool.submit(stage.run, job, work) for job in jobs]
         try:
             for count, future in enumerate(as_completed(futures), start=1):
                 rows = future.result()
