@@ -1,0 +1,96 @@
+"""The small GPT-2 of `data/tiny`: close to the truth on domain A, near-synonyms near, and its tokenizer the world's vocabulary."""
+
+import numpy as np
+import pytest
+import transformers
+
+from emo_teach.metrics import model as reading
+from emo_teach.metrics import oracle
+from emo_teach.world import World, lexicon, model_folder, small_gpt2, word_tokenizer
+
+WORLD = World()
+
+
+@pytest.fixture(scope="module")
+def model():
+    return transformers.GPT2LMHeadModel.from_pretrained(model_folder())
+
+
+def test_its_files_are_small_and_safe():
+    sizes = {path.name: path.stat().st_size for path in model_folder().iterdir()}
+    assert sum(sizes.values()) < 8e6
+    assert {"model.safetensors", "config.json", "tokenizer.json"} <= set(sizes)
+    assert not any(name.endswith((".bin", ".pt", ".pkl")) for name in sizes)
+
+
+def test_it_knows_domain_a_and_not_b(model):
+    """Its forward KL to the truth is a few hundredths of a nat where it was pretrained, and most of the domains' distance elsewhere."""
+    gaps = []
+    for world in (WORLD, World(shift=1.0)):
+        texts = world.sample(100, 33, seed=7)
+        gaps.append(oracle.forward_kl(reading.next_token_log_probs(model, texts[:, :-1]), world.next_word(texts)[:, :-1]).mean())
+    assert 0 < gaps[0] < 0.1
+    assert gaps[1] > 0.2
+
+
+def test_near_synonyms_are_near_in_its_head(model):
+    head = model.get_output_embeddings().weight.detach().double().numpy()
+    unit = head / np.linalg.norm(head, axis=1, keepdims=True)
+    cosine = unit @ unit.T
+    other = ~np.eye(WORLD.size, dtype=bool)
+    same = (WORLD.classes[:, None] == WORLD.classes[None]) & other
+    assert cosine[same].mean() > 0.8
+    assert cosine[~same & other].mean() < 0.2
+    nearest = np.where(other, cosine, -np.inf).argmax(1)
+    has = same.any(1)
+    assert (WORLD.classes[nearest] == WORLD.classes)[has].mean() > 0.75
+
+
+def test_its_tokenizer_is_the_vocabulary():
+    tokenizer = transformers.AutoTokenizer.from_pretrained(model_folder())
+    text = "every glad chef quickly prepares the small stew inside that bakery ."
+    assert tokenizer(text)["input_ids"] == WORLD.encode(text)[1:].tolist()
+    assert tokenizer.decode(WORLD.encode(text)[1:]) == text
+    assert tokenizer.convert_ids_to_tokens(list(range(WORLD.size))) == list(WORLD.vocabulary)
+    assert tokenizer("unicorn")["input_ids"] == [0] and tokenizer.unk_token == lexicon.START
+
+
+def test_tokenizers_of_other_worlds():
+    world = World(synonyms=2, topics=3)
+    assert len(word_tokenizer(world)) == world.size
+
+
+def test_random_models_are_seeded_and_leave_the_random_state_alone():
+    import torch
+
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    a, b, c = (small_gpt2(20, layers=1, width=8, seed=seed) for seed in (0, 0, 1))
+    assert torch.equal(torch.rand(1), expected)
+    assert torch.equal(a.transformer.wte.weight, b.transformer.wte.weight)
+    assert not torch.equal(a.transformer.wte.weight, c.transformer.wte.weight)
+    with pytest.raises(ValueError, match="width = 33"):
+        small_gpt2(20, width=33)
+
+
+def test_the_command_makes_the_folder_whole_or_leaves_it(tmp_path, monkeypatch):
+    from emo_teach.authoring import tiny_model
+
+    out = tmp_path / "deep" / "tiny"
+    tiny_model.make(out, steps=2)
+    first = (out / "model.safetensors").read_bytes()
+    transformers.GPT2LMHeadModel.from_pretrained(out)
+    assert {path.name for path in out.iterdir()} == {path.name for path in model_folder().iterdir()}
+    tiny_model.make(out, steps=1)
+    second = (out / "model.safetensors").read_bytes()
+    assert second != first
+
+    def breaks(*arguments, **options):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(transformers.PreTrainedTokenizerFast, "save_pretrained", breaks)
+    with pytest.raises(OSError, match="disk full"):
+        tiny_model.make(out, steps=2)
+    assert (out / "model.safetensors").read_bytes() == second
+    assert [path.name for path in out.parent.iterdir()] == ["tiny"]
