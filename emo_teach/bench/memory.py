@@ -46,10 +46,10 @@ def peak(name, case):
     device = methods.device()
     _step(name, Case(2, 8, 4, case.targets), device)  # libraries load and make their buffers at first use: that is no part of the method
     weight, batch = methods.head(case, device), methods.batch(case, device, seed=1)
-    before = _in_use(device)
+    before = in_use(device)
     kept = methods.ready(name, weight)
     kept(batch)()
-    after = _most(device)
+    after = most(device)
     return None if before is None else (after - before) / MIB
 
 
@@ -59,8 +59,12 @@ def _step(name, case, device):
     methods.ready(name, methods.head(case, device))(methods.batch(case, device, seed=0))()
 
 
-def _in_use(device):
-    """Bytes in use now, from which the peak is counted."""
+def in_use(device):
+    """Bytes in use now, from which the peak is counted.
+
+    Formula: none. Shape: a torch device, returns an integer, or None where the system does not tell. Units: bytes. Raises OSError where the kernel's
+    report cannot be read. Source: as `fresh_process`.
+    """
     if device.type == "cuda":
         import torch
 
@@ -69,8 +73,12 @@ def _in_use(device):
     return _status("VmRSS") if STATUS.exists() else _maxrss()
 
 
-def _most(device):
-    """Most bytes ever in use."""
+def most(device):
+    """Most bytes ever in use.
+
+    Formula: none. Shape: a torch device, returns an integer, or None where the system does not tell. Units: bytes. Raises OSError where the kernel's
+    report cannot be read. Source: as `fresh_process`.
+    """
     if device.type == "cuda":
         import torch
 

@@ -14,8 +14,8 @@ BLOCK, BATCH, STEPS = 33, 16, 300  # the first of 33 words is the start word: 32
 SEEDS = range(5)
 DEV_SEED, TEST_SEED, SAMPLES_SEED = 10_000, 20_000, 30_000  # far from the training texts' seeds
 PRETRAINING = {"steps": 1500, "batch_size": 32, "lr": 3e-3}
-RATES = (3e-4, 1e-3, 3e-3, 1e-2)
-FINE_RATES = (1e-4, 3e-4, 6e-4, 1e-3, 2e-3, 3e-3, 6e-3, 1e-2)  # for objectives without a setting: as many trials
+RATES = (5e-5, 2e-4, 8e-4, 3.2e-3)
+FINE_RATES = (5e-5, 1e-4, 2e-4, 4e-4, 8e-4, 1.6e-3, 3.2e-3, 6.4e-3)  # for objectives without a setting: as many trials, over the same range
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,13 @@ import csv
 import io
 import os
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 
 
@@ -131,7 +132,7 @@ def _run_stage(stage, jobs, table, work, workers, out):
     begun = time.monotonic()
     if not jobs:
         return
-    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn"), initializer=_end_with_parent) as pool:
         with _one_thread():
             futures = [pool.submit(stage.run, job, work) for job in jobs]
         try:
@@ -145,6 +146,16 @@ def _run_stage(stage, jobs, table, work, workers, out):
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     print(f"\r{stage.name}: {len(jobs)} jobs in {(time.monotonic() - begun) / 60:.1f} min" + " " * 20, file=out, flush=True)
+
+
+def _end_with_parent():
+    """A process whose parent is killed would wait for ever for its next job."""
+
+    def watch():
+        connection.wait([parent_process().sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextlib.contextmanager
