@@ -1,0 +1,167 @@
+"""What a causal language model says: log-probabilities, perplexity, EMO cost, samples, features. A transformers model in, numpy arrays out.
+
+Everything runs in evaluation mode and without gradients; a model in training mode is set back to it afterwards. torch is imported on first use.
+"""
+
+from contextlib import contextmanager
+
+import numpy as np
+
+from .. import _inputs, costs
+from ._checks import integers, log_distributions
+
+BATCH = 64
+
+
+@contextmanager
+def _evaluating(model):
+    """The model in evaluation mode, without gradients, its mode restored in the end."""
+    import torch
+
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        for module in training:  # module by module: a part that was frozen in evaluation mode stays so
+            module.training = True
+
+
+def _blocks(model, ids, batch, name="ids", extra=0, least=1):
+    """(start, tensor on the model's device) for every batch of checked ids (n, L)."""
+    import torch
+
+    ids = integers(name, ids, ndim=2, size=model.get_input_embeddings().weight.shape[0])
+    longest = getattr(model.config, "max_position_embeddings", None)
+    if longest is not None and ids.shape[1] + extra > longest:
+        raise ValueError(f"{name} {ids.shape}{f' and {extra} more tokens' if extra else ''}: the model has only {longest} positions")
+    if ids.shape[1] < least:
+        raise ValueError(f"{name} {ids.shape}: at least {least} tokens per row are needed")
+    device = next(model.parameters()).device
+    batch = _inputs.count("batch", batch)
+    return [(start, torch.from_numpy(ids[start : start + batch]).to(device)) for start in range(0, len(ids), batch)]
+
+
+def next_token_log_probs(model, ids, batch=BATCH, temperature=1.0):
+    """Log-probabilities of the next token after every prefix of every row.
+
+    Formula: `log softmax(logits / temperature)`, from the model's logits in float64. Position i predicts token i + 1.
+    Shape: ids (n, L) integers, returns (n, L, V) float64. Units: nats.
+    Raises ValueError for ids out of range, more tokens than the model has positions, or a temperature that is not above 0. Source: this project.
+    """
+    temperature = _inputs.number("temperature", temperature, low=0, open_low=True)
+    blocks = _blocks(model, ids, batch)
+    with _evaluating(model):
+        parts = [(model(input_ids=block).logits.double() / temperature).log_softmax(-1).cpu().numpy() for _, block in blocks]
+    return np.concatenate(parts)
+
+
+def perplexity(model, ids, batch=BATCH):
+    """Perplexity of held-out blocks: the first token of a row is given, all others are predicted.
+
+    Formula: `exp(-mean log p(token | its prefix in the row))`, in float64. Shape: ids (n, L) with L at least 2, returns a float.
+    Units: tokens. Raises ValueError as `next_token_log_probs` and for rows of one token. Source: Jelinek et al. (1977).
+    """
+    blocks, total, count = _blocks(model, ids, batch, least=2), 0.0, 0
+    with _evaluating(model):
+        for _, block in blocks:
+            logs = model(input_ids=block).logits[:, :-1].double().log_softmax(-1)
+            total -= float(logs.gather(-1, block[:, 1:, None]).sum())
+            count += block[:, 1:].numel()
+    with np.errstate(over="ignore"):
+        return float(np.exp(total / count))
+
+
+def emo(log_probs, targets, unit):
+    """Mean EMO cost of next-token laws at the observed tokens.
+
+    Formula: A9, mean over positions of `1 - <m_p, ê_t>` with `m_p = sum_i p_i ê_i`. Shape: log_probs (..., V), targets (...) integers,
+    unit (V, d), one frozen embedding, whose rows are brought to length 1 in float64; returns a float. Units: none (cosine cost).
+    Raises ValueError for bad log-probabilities, targets out of range or sizes that disagree.
+    Source: https://spaces.ac.cn/archives/9797; Ren et al., EMO (arXiv 2310.04691).
+    """
+    log_probs, unit = log_distributions("log_probs", log_probs), costs.unit_rows(unit)
+    if len(unit) != log_probs.shape[-1]:
+        raise ValueError(f"unit has {len(unit)} rows, but the distributions have {log_probs.shape[-1]} entries")
+    targets = integers("targets", targets, size=len(unit))
+    if targets.shape != log_probs.shape[:-1]:
+        raise ValueError(f"targets {targets.shape} and log_probs {log_probs.shape} disagree: expected (...) and (..., V)")
+    return float((1.0 - ((np.exp(log_probs) @ unit) * unit[targets]).sum(-1)).mean())
+
+
+def entropy(log_probs):
+    """Entropy of every next-token law: how undecided the model is.
+
+    Formula: A3's constant, `-sum_i p_i log p_i`, with `0 log 0 = 0`. Shape: log_probs (..., V), returns (...). Units: nats.
+    Raises ValueError for bad log-probabilities. Source: Shannon (1948).
+    """
+    log_probs = log_distributions("log_probs", log_probs)
+    return 0.0 - (np.exp(log_probs) * np.where(log_probs > -np.inf, log_probs, 0.0)).sum(-1)
+
+
+def sample(model, prompts, length, temperature=1.0, seed=0, top_p=None, greedy=False, batch=256):
+    """Continue prompts by ancestral sampling: each token is drawn from the model's law given all before it.
+
+    Formula: token = inverse CDF of `softmax(logits / temperature)` at a uniform number, the same for every model under one seed (so two models
+    are compared on common random numbers), whatever the batch and device. `top_p` keeps the likeliest tokens that reach that mass;
+    `greedy` takes the likeliest and draws nothing. No token ends a sequence.
+    Shape: prompts (n, k) integers, returns (n, k + length), the prompt first. Units: none.
+    Raises ValueError for ids out of range, more tokens than positions, a temperature not above 0, or a top_p outside (0, 1].
+    Source: top-p: Holtzman et al., The Curious Case of Neural Text Degeneration (ICLR 2020).
+    """
+    import torch
+
+    temperature = _inputs.number("temperature", temperature, low=0, open_low=True)
+    top_p = 1.0 if top_p is None else _inputs.number("top_p", top_p, low=0, high=1, open_low=True)
+    length, seed = _inputs.count("length", length), _inputs.count("seed", seed, low=0)
+    blocks = _blocks(model, prompts, batch, name="prompts", extra=length)
+    generator = torch.Generator().manual_seed(seed)
+    uniform = torch.rand(sum(len(block) for _, block in blocks), length, generator=generator, dtype=torch.float64)
+    pick = (lambda logits, u: logits.argmax(-1)) if greedy else (lambda logits, u: _draw(logits, u, temperature, top_p))
+    with _evaluating(model):
+        parts = [_continue(model, block, uniform[start : start + len(block)].to(block.device), pick) for start, block in blocks]
+    return np.concatenate(parts)
+
+
+def _continue(model, block, uniform, pick):
+    """One batch of prompts with as many tokens more as `uniform` has columns; the cache keeps what was computed for the tokens before."""
+    import torch
+
+    found, cache, new = [block], None, block
+    for step in range(uniform.shape[1]):
+        out = model(input_ids=new, past_key_values=cache, use_cache=True)
+        cache, new = out.past_key_values, pick(out.logits[:, -1], uniform[:, step])[:, None]
+        found.append(new)
+    return torch.cat(found, 1).cpu().numpy()
+
+
+def _draw(logits, u, temperature, top_p):
+    """One token per row: the first whose cumulated probability exceeds u."""
+    import torch
+
+    p = (logits.double() / temperature).softmax(-1)
+    if top_p < 1:
+        ordered, order = p.sort(dim=-1, descending=True, stable=True)
+        before = ordered.cumsum(-1) - ordered
+        p = torch.zeros_like(p).scatter(-1, order, torch.where(before < top_p, ordered, 0.0))
+    cdf = p.cumsum(-1)
+    # u is at most 1 - 2^-53 (torch's grid), so that u * total rounds to less than the total: the step found has a probability above 0
+    return torch.searchsorted(cdf, u[:, None] * cdf[:, -1:], right=True)[:, 0]
+
+
+def features(model, ids, pooling="mean", batch=BATCH):
+    """One vector per row from a model's last hidden layer, for MAUVE: take the same frozen model for all texts compared.
+
+    Formula: the mean over the row's positions, or the last position's state. Shape: ids (n, L), returns (n, d) float64. Units: none.
+    Raises ValueError for ids out of range, more tokens than positions, or a pooling that is neither "mean" nor "last".
+    Source: Pillutla et al., MAUVE (arXiv 2102.01454), who take the last state of GPT-2.
+    """
+    if pooling not in ("mean", "last"):
+        raise ValueError(f"pooling = {pooling!r} is neither 'mean' nor 'last'")
+    blocks, parts = _blocks(model, ids, batch), []
+    with _evaluating(model):
+        for _, block in blocks:
+            hidden = model(input_ids=block, output_hidden_states=True).hidden_states[-1].double()
+            parts.append((hidden.mean(1) if pooling == "mean" else hidden[:, -1]).cpu().numpy())
+    return np.concatenate(parts)
