@@ -7,7 +7,7 @@ against an independent reference; `explorers` and `check` are what the lessons t
 import importlib
 
 __version__ = "0.1.0"
-__all__ = ["check", "costs", "divergences", "explorers", "formulas", "transport", "words"]
+__all__ = ["check", "costs", "divergences", "explorers", "formulas", "metrics", "transport", "words", "world"]
 
 
 def __getattr__(name):

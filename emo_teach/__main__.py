@@ -30,7 +30,9 @@ def _build(arguments):
 
 
 def _bench_arguments(parser):
-    parser.add_argument("--only", choices=("loss", "emd"), help="one half: training losses, or exact transport")
+    parser.add_argument(
+        "--only", choices=("loss", "step", "emd"), help="one part: the losses by themselves, whole training steps, or exact transport"
+    )
     parser.add_argument("--quick", action="store_true", help="the first size alone, 3 repeats, no growth of the losses")
     parser.add_argument("--csv", metavar="FILE", help="write every measurement there")
     parser.add_argument("--plot", metavar="FILE", help="draw the measurements there (.png or .svg)")
@@ -42,11 +44,52 @@ def _bench(arguments):
     return bench.main(arguments.only, arguments.quick, arguments.csv, arguments.plot)
 
 
+def _finetune_arguments(parser):
+    parser.add_argument("--model", required=True, help="tiny (part of this package), gpt2 (from the Hugging Face hub), or a folder with a model")
+    parser.add_argument("--text", required=True, help="world (domain B), wikitext-2 (from the hub), or a text file in UTF-8")
+    parser.add_argument("--objective", required=True, help="such as ce, tailr, emo-mode-1; an unknown one prints the list")
+    parser.add_argument("--out", required=True, metavar="DIR", help="a new folder; of an interrupted run with the same settings: go on with it")
+    parser.add_argument("--steps", type=int, help="optimizer steps (3 epochs when not given, as in the EMO paper)")
+    parser.add_argument("--seed", type=int, default=42)
+    parser.add_argument("--lr", type=float, default=5e-5)
+    parser.add_argument("--batch", type=int, default=32, help="blocks per step, over all processes and accumulation pieces (%(default)s)")
+    parser.add_argument("--block", type=int, help="tokens per block (256, or as many as the model has room for)")
+    parser.add_argument("--accumulation", type=int, default=1, help="pieces that a step's batch is worked through in (%(default)s)")
+    parser.add_argument("--precision", help="fp32, bf16 or fp16 (bf16 on a GPU that has it, otherwise fp32)")
+    parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="of the objective, such as gamma=0.1")
+    parser.add_argument("--save-every", type=int, default=200, metavar="N", help="steps between checkpoints (%(default)s)")
+    parser.add_argument("--log-every", type=int, default=10, metavar="N", help="steps between entries of the history (%(default)s)")
+
+
+def _finetune(arguments):
+    try:
+        from .training import cli
+    except ModuleNotFoundError as err:
+        raise ValueError(f"fine-tuning needs {err.name}: pip install 'emo_teach[torch]'") from None
+    return cli.main(arguments)
+
+
+def _study_arguments(parser):
+    parser.add_argument("name", help="which one: objectives")
+    parser.add_argument("--out", metavar="FOLDER", default="data/studies", help="where its tables are, or begin (default: data/studies)")
+    parser.add_argument("--work", metavar="FOLDER", default="build/studies", help="where pretrained models are kept (default: build/studies)")
+    parser.add_argument("--workers", type=int, help="processes at a time (default: one for each core)")
+
+
+def _study(arguments):
+    from . import studies
+
+    studies.runner.run(studies.load(arguments.name), arguments.out, arguments.work, arguments.workers)
+    return 0
+
+
 # name: (one line of help, function that declares the arguments, function that runs and returns the exit status)
 COMMANDS = {
     "verify": ("check every formula against its reference, and that its wrong version is rejected", _verify_arguments, _verify),
     "build": ("execute lessons' sources into notebooks", _build_arguments, _build),
+    "study": ("run a long comparison, or what is left of it", _study_arguments, _study),
     "bench": ("measure what the losses and exact transport cost on this machine", _bench_arguments, _bench),
+    "finetune": ("fine-tune a language model with an objective; the EMO paper's settings where none are given", _finetune_arguments, _finetune),
 }
 
 

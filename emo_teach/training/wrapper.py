@@ -1,0 +1,96 @@
+"""A causal language model and an objective as one module, whose forward pass returns the loss."""
+
+import torch
+from torch import nn
+
+from ..losses import fused_loss
+from ..losses.objectives import Objective
+
+HEADS = ("fused", "logits")
+SAME = 1e-3  # two ways to the same logits: rounding of a float32 product of a few thousand terms, and TF32's on a GPU
+UNMOVED = 1e-5  # the same sums in another row of a batch: a few units of float32's rounding
+
+
+class WithObjective(nn.Module):
+    """`forward(input_ids, labels)` gives the objective's loss of a causal LM: the mean over the tokens that count, labels shifted here.
+
+    All of it happens inside this module's forward pass: under DistributedDataParallel it is that call which prepares the exchange of gradients,
+    and a backbone called around it would train every process on its own. The cost embedding is a frozen buffer of this module, so that
+    `.to(device)` moves it; it is no part of the model, and `model.save_pretrained` leaves it out.
+
+    Formula: the objective's. `head` is "fused" (hidden states into `fused_loss`, all logits are never held) or "logits" (the model's own logits
+    into the objective: any causal model, more memory). Shape: input_ids, labels (B, T), returns a scalar. Units: the objective's.
+    Raises ValueError for a model that is no causal LM of transformers (encoders look ahead, which is tried out here), for a vocabulary that the
+    cost embedding does not match, and with "fused" for a model whose logits are not just `hidden @ weight.T + bias`. Source: this project.
+    """
+
+    accepts_loss_kwargs = True  # transformers' Trainer then passes the number of tokens of the whole step
+
+    def __init__(self, model, objective, head="fused"):
+        super().__init__()
+        if not isinstance(objective, Objective):
+            raise ValueError(f"objective must be made by `losses.objective(name, ...)`, got {type(objective).__name__}")
+        if head not in HEADS:
+            raise ValueError(f"head = {head!r} is not one of {', '.join(HEADS)}")
+        _check_causal(model, head)
+        if objective.cost is not None:
+            objective.cost.check_vocabulary(model.get_output_embeddings().weight.shape[0])
+        self.model, self.objective, self.head, self.cost = model, objective, head, objective.cost
+
+    def forward(self, input_ids, labels, attention_mask=None, num_items_in_batch=None):
+        """The sum over this batch's tokens divided by `num_items_in_batch`, or by their number where none is given."""
+        outputs = self.outputs(input_ids, attention_mask)
+        if num_items_in_batch is None:
+            return self.loss(outputs, labels)
+        return self.loss(outputs, labels, reduction="sum") / num_items_in_batch
+
+    def outputs(self, input_ids, attention_mask=None):
+        """What the head sees: hidden states (B, T, d), or the logits (B, T, V) with head "logits"."""
+        return _run(self.model, self.head, input_ids, attention_mask)
+
+    def loss(self, outputs, labels, objective=None, reduction="mean"):
+        """An objective (by default this module's) of `outputs`: position i is asked for the label at i + 1."""
+        objective, outputs, labels = objective or self.objective, outputs[:, :-1], labels[:, 1:]
+        if self.head == "logits":
+            return objective(outputs, labels, reduction=reduction)
+        layer = self.model.get_output_embeddings()
+        return fused_loss(outputs, layer.weight, labels, objective, bias=getattr(layer, "bias", None), reduction=reduction)
+
+
+def _run(model, head, input_ids, attention_mask=None):
+    if head == "logits":
+        return model(input_ids=input_ids, attention_mask=attention_mask, use_cache=False).logits
+    return model.base_model(input_ids=input_ids, attention_mask=attention_mask, use_cache=False).last_hidden_state
+
+
+def _check_causal(model, head):
+    """ValueError unless the model predicts each token from those before it, and, for the fused head, by a plain product."""
+    from transformers import PreTrainedModel
+
+    kind = type(model).__name__
+    if not isinstance(model, PreTrainedModel):
+        raise ValueError(f"model must be a causal language model of transformers, got {kind}")
+    if getattr(model.config, "is_encoder_decoder", False):
+        raise ValueError(f"model is an encoder and a decoder ({kind}); a causal language model is needed, such as GPT2LMHeadModel")
+    if not isinstance(model.get_output_embeddings(), nn.Linear):
+        raise ValueError(f"model has no language-model head ({kind}); a causal language model is needed, such as GPT2LMHeadModel")
+    training = model.training
+    try:
+        with torch.no_grad():
+            _try_out(model.eval(), kind, head)
+    finally:
+        model.train(training)
+
+
+def _try_out(model, kind, head):
+    """Two sentences that differ in their last token: the first position must not notice."""
+    layer = model.get_output_embeddings()
+    probe = torch.tensor([[0, 0], [0, layer.weight.shape[0] - 1]], device=layer.weight.device)
+    logits = _run(model, "logits", probe).float()
+    size = float(logits.abs().max())
+    if float((logits[0, 0] - logits[1, 0]).abs().max()) > UNMOVED * size:
+        raise ValueError(f"model is not causal ({kind}): its prediction at a position depends on the token that comes next")
+    if head == "fused":
+        hidden = _run(model, "fused", probe)
+        if hidden.shape[-1] != layer.weight.shape[1] or float((layer(hidden).float() - logits).abs().max()) > SAME * size:
+            raise ValueError(f'the logits of {kind} are more than a product with its head (scaled or capped): use head = "logits"')

@@ -1,0 +1,60 @@
+"""A real pretrained model on real English through the command line: SmolLM2-135M, a few steps of MLE and of EMO, in float32 and bfloat16.
+
+EMO_TEACH_SMOLLM2 names the folder with the model's GGUF file, EMO_TEACH_REAL_TEXT a text file; `.ci/run real_model` gets both.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.real
+CHARACTERS = 40_000  # enough for the steps below and a few held-out blocks
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with the model as safetensors, its tokenizer, and the beginning of the text."""
+    import transformers
+
+    place = tmp_path_factory.mktemp("real")
+    source = Path(os.environ["EMO_TEACH_SMOLLM2"])
+    (name,) = (path.name for path in source.glob("*.gguf"))
+    read = transformers.AutoModelForCausalLM.from_pretrained(source, gguf_file=name)
+    settings = {key: value for key, value in read.config.to_dict().items() if key != "quantization_config"}
+    model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**settings))
+    model.load_state_dict({key: value.float() for key, value in read.state_dict().items()})
+    model.save_pretrained(place / "model")
+    transformers.AutoTokenizer.from_pretrained(source, gguf_file=name).save_pretrained(place / "model")
+    text = Path(os.environ["EMO_TEACH_REAL_TEXT"]).read_text(encoding="utf-8")
+    assert len(text) >= CHARACTERS
+    (place / "text").write_text(text[:CHARACTERS], encoding="utf-8")
+    return place
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("objective", ["ce", "emo-mode-1"])
+def test_the_held_out_value_falls(place, objective, precision):
+    import transformers
+
+    out = place / f"{objective}-{precision}"
+    told = subprocess.run(
+        [sys.executable, "-m", "emo_teach", "finetune", "--model", place / "model", "--text", place / "text", "--objective", objective, "--out", out]
+        + f"--steps 8 --batch 4 --block 64 --lr 1e-4 --log-every 1 --precision {precision} --save-every 100".split(),
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert told.returncode == 0, told.stderr[-2000:]
+    history = json.loads((out / "history.json").read_text())
+    losses = [entry["loss"] for entry in history if "loss" in entry]
+    before, after = (entry["valid_loss"] for entry in history if "valid_loss" in entry)
+    assert len(losses) == 8 and np.isfinite(losses).all() and np.isfinite([before, after]).all()
+    assert 2 < before < 5  # nats per token: it is a model that knows English, not random weights (ln 49,152 = 10.8)
+    assert after < before
+    trained = transformers.AutoModelForCausalLM.from_pretrained(out)
+    assert all(p.isfinite().all() for p in trained.parameters())

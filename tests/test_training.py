@@ -1,0 +1,322 @@
+"""Fine-tuning: what is trained, the mean over tokens, the two heads, precision, and what is refused."""
+
+import numpy as np
+import pytest
+import torch
+import transformers
+
+from emo_teach import training
+from emo_teach.losses import CostEmbedding, objective
+from emo_teach.training import data, folder
+from emo_teach.training.run import make_objective
+
+from .training_models import BLOCK, VOCABULARY, largest_gap, masked_blocks, tiny, weights
+
+SOME = [("ce", {}), ("smoothing", {"epsilon": 0.2}), ("emo-mode-1", {}), ("ce+debiased", {"weight": 2.0})]
+QUICK = {"steps": 6, "batch_size": 8, "lr": 1e-2, "log_every": 1, "precision": "fp32"}
+# Two orders of float32 sums: 1e-7 each, some tens of roundings through a layer; measured 1e-7 to 5e-7.
+ROUNDING = 1e-5
+
+
+def finetune(model=None, name="emo-mode-1", **changes):
+    """A short run on masked blocks."""
+    return training.finetune(model or tiny(), masked_blocks(), masked_blocks(8, seed=2), name, **{**QUICK, **changes})
+
+
+def apart_from_key_bias(model):
+    """Parameters on which the loss depends. A bias of the keys adds one number to all attention scores of a query, which softmax does not
+    notice: its gradient is 0 up to rounding, and Adam divides rounding by itself."""
+    found = weights(model)
+    for name, value in found.items():
+        if name.endswith("c_attn.bias"):
+            found[name] = torch.cat([value[: len(value) // 3], value[2 * len(value) // 3 :]])
+    return found
+
+
+def same_run(a, b, tolerance=ROUNDING):
+    """Equal losses, gradients' sizes and weights, within rounding."""
+    for name in ("loss", "grad_norm", "valid_loss", "valid_ce"):
+        np.testing.assert_allclose(a.column(name)[1], b.column(name)[1], rtol=tolerance)
+    first, second = apart_from_key_bias(a.model), apart_from_key_bias(b.model)
+    assert max(float((first[name] - second[name]).abs().max()) for name in first) <= tolerance
+
+
+@pytest.mark.parametrize(("name", "options"), SOME, ids=[name for name, _ in SOME])
+def test_the_wrapper_is_the_objective_of_shifted_labels(name, options):
+    model = tiny()
+    goal = make_objective(name, None, model.lm_head.weight, options)
+    ids, labels = (torch.tensor(x) for x in masked_blocks(6))
+    logits = model(ids).logits
+    wanted = goal(logits[:, :-1], labels[:, 1:])
+    wanted.backward()
+    gradient = model.transformer.wte.weight.grad.clone()  # tied: what flows through the input and through the head
+    for head in training.wrapper.HEADS:
+        model.zero_grad()
+        wrapper = training.WithObjective(model, goal, head)
+        loss = wrapper(ids, labels)
+        loss.backward()
+        torch.testing.assert_close(loss, wanted, rtol=ROUNDING, atol=0)
+        torch.testing.assert_close(model.transformer.wte.weight.grad, gradient, rtol=ROUNDING, atol=ROUNDING * float(gradient.abs().max()))
+        total = wrapper(ids, labels, num_items_in_batch=torch.tensor(7))
+        torch.testing.assert_close(total * 7 / int((labels[:, 1:] != -100).sum()), wanted, rtol=ROUNDING, atol=0)
+
+
+def test_cross_entropy_is_the_models_own():
+    model, (ids, labels) = tiny(), map(torch.tensor, masked_blocks(6))
+    ours = training.WithObjective(model, objective("ce"))(ids, labels)
+    torch.testing.assert_close(ours, model(ids, labels=labels).loss, rtol=ROUNDING, atol=0)
+
+
+@pytest.mark.parametrize(("name", "options"), SOME, ids=[name for name, _ in SOME])
+def test_both_heads_train_alike(name, options):
+    same_run(finetune(name=name, options=options), finetune(name=name, options=options, head="logits"))
+
+
+@pytest.mark.parametrize("accumulation", [2, 4])
+def test_accumulation_changes_nothing(accumulation):
+    same_run(finetune(), finetune(accumulation=accumulation))
+
+
+def plain_loop(steps=6, batch=8, lr=1e-2, dropout=0.0):
+    """The same run written out: AdamW, a straight line down to 0, and the mean over a step's tokens."""
+    model = tiny(dropout)
+    goal = objective("emo-mode-1", CostEmbedding(model.lm_head.weight.detach().clone()))
+    ids, labels = data.blocks("tokens", masked_blocks(), BLOCK)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.0)
+    order, losses = list(data.Order(len(ids), steps * batch, seed=42)), []
+    for step in range(steps):
+        index = order[step * batch : (step + 1) * batch]
+        for group in optimizer.param_groups:
+            group["lr"] = lr * (1 - step / steps)
+        loss = goal(model(ids[index]).logits[:, :-1], labels[index][:, 1:])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return model, losses
+
+
+def test_a_run_is_the_plain_loop():
+    model, losses = plain_loop()
+    result = finetune()
+    np.testing.assert_allclose(result.column("loss")[1], losses, rtol=ROUNDING)
+    np.testing.assert_allclose(result.column("learning_rate")[1], [1e-2 * (1 - k / 6) for k in range(6)], rtol=1e-12)
+    ours, plain = apart_from_key_bias(result.model), apart_from_key_bias(model)
+    assert max(float((ours[name] - plain[name]).abs().max()) for name in ours) <= ROUNDING
+
+
+def test_the_cost_stays_that_of_the_pretrained_head():
+    model = tiny()
+    before = CostEmbedding(model.lm_head.weight.detach().clone())
+    same_run(finetune(model, "emo"), finetune(name="emo", cost=before))
+    torch.manual_seed(7)
+    other = CostEmbedding(before.unit[torch.randperm(VOCABULARY)])
+    assert largest_gap(finetune(name="emo", cost=other).model, finetune(name="emo").model) > 100 * ROUNDING
+    assert not any(p is before.unit for p in model.parameters()) and not before.unit.requires_grad
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_one_others():
+    runs = [finetune(tiny(dropout=0.1), seed=seed).model for seed in (3, 3, 4)]
+    assert largest_gap(runs[0], runs[1]) == 0 < largest_gap(runs[0], runs[2])
+
+
+def test_history_and_reports():
+    seen = []
+    result = finetune(on_log=seen.append, log_every=4, valid_every=4)
+    assert seen == result.history
+    assert [(entry["step"], "loss" in entry) for entry in seen] == [(0, False), (4, True), (4, False), (6, True), (6, False)]
+    assert all(entry["tokens_per_s"] > 0 for entry in seen if "loss" in entry)
+    assert not result.model.training
+
+
+def test_held_out_values():
+    model, (ids, labels) = tiny(dropout=0.5), masked_blocks(10, seed=5)
+    wrapper = training.WithObjective(model.train(), make_objective("emo", None, model.lm_head.weight, {}))
+    ids, labels = data.blocks("tokens", (ids, labels), BLOCK)
+    found = training.evaluate(wrapper, ids, labels, batch_size=3)
+    assert model.training  # as it was
+    logits = model.eval()(ids).logits[:, :-1]
+    assert found["valid_loss"] == pytest.approx(wrapper.objective(logits, labels[:, 1:]).item(), rel=ROUNDING)
+    assert found["valid_ce"] == pytest.approx(objective("ce")(logits, labels[:, 1:]).item(), rel=ROUNDING)
+
+
+@pytest.mark.parametrize("name", ["ce", "emo-mode-1", "emo-mode-2", "debiased"])
+def test_bfloat16_after_float32_in_one_process(name):
+    full, half = (finetune(name=name, precision=precision) for precision in ("fp32", "bf16"))
+    losses = np.array([full.column("loss")[1], half.column("loss")[1]])
+    assert np.isfinite(losses).all() and all(torch.isfinite(p).all() and p.dtype == torch.float32 for p in half.model.parameters())
+    # bfloat16 has 8 bits: 4e-3 per rounding; it must be close to float32 and must not be it
+    np.testing.assert_allclose(*losses, rtol=0.05)
+    assert (losses[0] != losses[1]).any()
+
+
+def test_losses_that_are_not_finite_are_shown():
+    ids, labels = masked_blocks()
+    result = training.finetune(tiny(), (ids, labels), None, "ce", **{**QUICK, "lr": 1e30})  # the first step leaves nothing of the weights
+    assert np.isnan(result.column("loss")[1][-1])
+
+
+def test_a_loss_improves_and_epochs_count_blocks():
+    ids = np.tile(np.arange(BLOCK), (20, 1))
+    result = training.finetune(tiny(), ids, ids[:4], "ce", epochs=3, batch_size=8, lr=1e-2, log_every=4, precision="fp32")
+    assert result.column("loss")[0][-1] == 8  # 3 * 20 blocks, 8 a step, rounded up
+    before, after = result.column("valid_ce")[1]
+    assert after < 0.5 * before
+
+
+def test_nothing_is_written_without_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    finetune()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_finished_folder(tmp_path):
+    out = tmp_path / "run"
+    result = finetune(out=out, save_every=2)
+    again = transformers.AutoModelForCausalLM.from_pretrained(out)
+    assert largest_gap(again, result.model) == 0
+    files = {path.name for path in out.rglob("*")}
+    assert files == {"run.json", "history.json", "model.safetensors", "config.json", "generation_config.json"}
+    once_more = finetune(out=out, save_every=2)  # nothing is left to do: the result as it was
+    assert once_more.history == result.history and largest_gap(once_more.model, result.model) == 0
+
+
+DIFFERENT = [({"lr": 2e-2}, "lr is 0.01, here 0.02"), ({"steps": 7}, "steps"), ({"name": "ce"}, "objective"), ({"seed": 1}, "seed")]
+
+
+@pytest.mark.parametrize(("change", "words"), [*DIFFERENT, ({"model": 1}, "model is"), ({"resume": False}, "resume is False")])
+def test_a_folder_with_another_run_is_refused_and_left_alone(tmp_path, change, words):
+    out = tmp_path / "run"
+    finetune(out=out)
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    if "model" in change:
+        change = {"model": tiny(seed=change["model"])}
+    with pytest.raises(ValueError, match=words):
+        finetune(out=out, **change)
+    assert {path: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_order_is_a_permutation_each_time_and_a_matter_of_the_seed():
+    drawn = list(data.Order(7, 17, seed=3))
+    assert len(drawn) == 17 and sorted(drawn[:7]) == sorted(drawn[7:14]) == list(range(7)) and drawn[:7] != drawn[7:14]
+    assert drawn == list(data.Order(7, 17, seed=3)) != list(data.Order(7, 17, seed=4))
+    assert drawn[:10] == list(data.Order(7, 10, seed=3))
+
+
+def test_blocks_of_a_stream_and_of_a_pair():
+    ids, labels = data.blocks("tokens", np.arange(11), 4)
+    assert ids.tolist() == [[0, 1, 2, 3], [4, 5, 6, 7]] and labels.tolist() == [[-100, 1, 2, 3], [-100, 5, 6, 7]]
+    given = (np.arange(8).reshape(2, 4), np.full((2, 4), 1))
+    assert data.blocks("tokens", given, 99)[1].tolist() == [[-100, 1, 1, 1]] * 2 and given[1][0, 0] == 1
+
+
+def of(config, kind):
+    """A small model of transformers by its class."""
+    sizes = {"vocab_size": 20, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    torch.manual_seed(0)
+    return kind(config(**sizes))
+
+
+class Scaled(transformers.GPT2LMHeadModel):
+    """A model whose logits are not a plain product with its head, as those of Granite, Cohere or Gemma 2."""
+
+    def forward(self, *args, **kwargs):
+        """Half the logits."""
+        found = super().forward(*args, **kwargs)
+        found.logits = found.logits / 2
+        return found
+
+
+def scaled():
+    """A `Scaled` GPT-2."""
+    torch.manual_seed(0)
+    return Scaled(tiny().config)
+
+
+t = transformers
+REFUSED_MODELS = [
+    (lambda: torch.nn.Linear(3, 3), "causal language model of transformers, got Linear"),
+    (lambda: of(t.BertConfig, t.BertForMaskedLM), "not causal .BertForMaskedLM"),
+    (lambda: of(t.BertConfig, t.BertModel), "no language-model head .BertModel"),
+    (lambda: t.GPT2Model(tiny().config), "no language-model head .GPT2Model"),
+    (
+        lambda: t.T5ForConditionalGeneration(t.T5Config(vocab_size=20, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2)),
+        "an encoder and a decoder",
+    ),
+    (scaled, 'use head = "logits"'),
+]
+
+
+@pytest.mark.parametrize(("make", "words"), REFUSED_MODELS, ids=[words for _, words in REFUSED_MODELS])
+def test_models_that_are_no_causal_lm_are_refused(make, words):
+    with pytest.raises(ValueError, match=words):
+        training.WithObjective(make(), objective("ce"))
+
+
+def test_scaled_logits_train_with_the_logits_head_and_llama_with_both():
+    assert finetune(scaled(), head="logits").column("loss")[1][-1] > 0
+    config = {"vocab_size": VOCABULARY, "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    runs = []
+    for head in ("fused", "logits"):
+        torch.manual_seed(0)
+        runs.append(finetune(t.LlamaForCausalLM(t.LlamaConfig(**config)), head=head))
+    np.testing.assert_allclose(*[run.column("loss")[1] for run in runs], rtol=ROUNDING)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"name": "nope"}, "'nope' is not one of"),
+        ({"options": {"gamma": 1}}, "'gamma' is no option"),
+        ({"cost": 3}, "cost must be a CostEmbedding"),
+        ({"cost": CostEmbedding(torch.eye(5))}, "60 tokens, but the cost embedding has 5"),
+        ({"head": "both"}, "head = 'both'"),
+        ({"precision": "fp8"}, "precision = 'fp8'"),
+        ({"steps": None}, "one of steps and epochs"),
+        ({"epochs": 1}, "one of steps and epochs"),
+        ({"steps": 0}, "steps = 0"),
+        ({"batch_size": 0}, "batch_size = 0"),
+        ({"batch_size": 9, "accumulation": 2}, "batch_size = 9 must be a multiple of 2"),
+        ({"lr": -1.0}, "lr = -1"),
+        ({"seed": -1}, "seed = -1"),
+        ({"block": 1}, "block = 1"),
+        ({"save_every": 2}, "nowhere to save"),
+        ({"tokens": np.arange(5)}, "5 tokens, fewer than one block of 12"),
+        ({"tokens": np.zeros((4, 3))}, "integers, got float64"),
+        ({"tokens": np.full((4, 3), 60)}, "token 60, but the model knows 60"),
+        ({"tokens": np.full((4, 3), -100)}, "not negative"),
+        ({"tokens": (np.ones((4, 3), int), np.full((4, 3), -1))}, "labels hold -1"),
+        ({"tokens": (np.ones((4, 3), int), np.full((4, 3), -100))}, "nothing is left to predict"),
+        ({"tokens": (np.ones((4, 3), int), np.ones((4, 2), int))}, "disagree"),
+        ({"tokens": np.ones((4, 17), int)}, "longer than the model's 16 positions"),
+        ({"tokens": np.ones((4, 1), int)}, r"got shape \(4, 1\)"),
+    ],
+)
+def test_requests_that_make_no_sense_are_refused_before_anything_is_written(tmp_path, change, words):
+    change = {"block": BLOCK, **QUICK, **change}
+    tokens, name = change.pop("tokens", np.zeros(99, int)), change.pop("name", "emo")
+    out = None if change.get("save_every") else tmp_path / "run"
+    with pytest.raises(ValueError, match=words):
+        training.finetune(tiny(), tokens, None, name, out=out, **change)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens without a GPU")
+def test_half_precision_needs_a_gpu():
+    with pytest.raises(ValueError, match="'fp16' needs a GPU"):
+        finetune(precision="fp16")
+
+
+def test_half_precision_weights_are_refused():
+    with pytest.raises(ValueError, match="torch.bfloat16: float32 weights"):
+        finetune(tiny().bfloat16())
+
+
+def test_the_papers_settings():
+    assert training.PAPER == {"lr": 5e-5, "batch_size": 32, "block": 256, "epochs": 3, "seed": 42}
+
+
+def test_fingerprints_tell_contents_types_and_shapes():
+    x = torch.arange(6.0)
+    names = {folder.fingerprint(y) for y in (x, x.double(), x.reshape(2, 3), x + 1e-6, x.bfloat16())}
+    assert len(names) == 5 and folder.fingerprint(x) == folder.fingerprint(x.clone())
