@@ -5,11 +5,11 @@ notebook is written in one step, so that an interrupted build leaves the old one
 """
 
 import hashlib
-import os
-import tempfile
 import time
 import tomllib
 from pathlib import Path
+
+from .._files import write_whole
 
 ROOT = Path(__file__).resolve().parents[2]
 LESSONS = ROOT / "notebooks"
@@ -106,23 +106,6 @@ def _joined(outputs):
     return kept
 
 
-def write_atomically(path, text):
-    """Write a text file so that readers see the old or the new one, never a part.
-
-    Formula: none. Shape: a path and a string, returns None. Units: none. Raises OSError when the folder cannot be written.
-    Source: this project.
-    """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
 def build(path):
     """Build one lesson from its source; returns the seconds that its execution took.
 
@@ -135,7 +118,7 @@ def build(path):
     notebook = strip(execute(read_source(path)))
     seconds = time.perf_counter() - begun
     nbformat.validate(notebook)
-    write_atomically(LESSONS / f"{path.stem}.ipynb", nbformat.writes(notebook) + "\n")
+    write_whole(LESSONS / f"{path.stem}.ipynb", nbformat.writes(notebook) + "\n")
     return seconds
 
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 
+from .._files import write_whole
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -35,6 +37,12 @@ class Stage:
 
 def _plain(value):
     return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _csv(lines):
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(lines)
+    return text.getvalue()
 
 
 def _number(text):
@@ -77,21 +85,20 @@ class _Table:
             self._append([columns])
 
     def _append(self, lines):
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows(lines)
         with self.path.open("a", encoding="utf-8", newline="") as file:
-            file.write(text.getvalue())
+            file.write(_csv(lines))
             file.flush()
             os.fsync(file.fileno())
 
     def add(self, rows):
-        self._append([[_plain(row[column]) for column in self.columns] for row in rows])
+        self._append(self._plain(rows))
+
+    def _plain(self, rows):
+        return [[_plain(row[column]) for column in self.columns] for row in rows]
 
     def replace(self, rows):
         """Keep these rows alone; the old file stays until the new one is whole."""
-        new = _Table(self.path.with_suffix(".new"), self.columns)
-        new.add(rows)
-        new.path.replace(self.path)
+        write_whole(self.path, _csv([self.columns, *self._plain(rows)]))
 
 
 def _key(stage, values):

@@ -16,6 +16,8 @@ import os
 import shutil
 from pathlib import Path
 
+from .._files import write_whole
+
 RUN, HISTORY, WEIGHTS = "run.json", "history.json", "model.safetensors"
 CHECKPOINTS, UNFINISHED = "checkpoints", "unfinished"
 
@@ -151,15 +153,11 @@ def read_json(path):
 
 
 def write_json(path, value):
-    """Write a JSON file whole: beside its place first, then moved there.
+    """Write a JSON file, whole or not at all.
 
     Formula: none. Shape: none. Units: none. Raises OSError. Source: POSIX rename.
     """
-    path = Path(path)
-    beside = path.with_name(path.name + ".new")
-    beside.write_text(json.dumps(value, indent=1), encoding="utf-8")
-    _sync(beside)
-    os.replace(beside, path)
+    write_whole(path, json.dumps(value, indent=1))
 
 
 def _sync(path, inside=True):
