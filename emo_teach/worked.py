@@ -21,6 +21,17 @@ def _cosine_of_mean():
     return mean @ costs.unit_rows(EMBEDDING)[TARGET] / np.linalg.norm(mean)
 
 
+def _weight():
+    return divergences.log_loss(P, TARGET) / transport.emo(P, EMBEDDING, TARGET)
+
+
+def _step(of_ce, of_emo):
+    """The model after one step of gradient descent on the logits, at rate 1, along so much of CE's gradient and so much of EMO's."""
+    gradient = of_ce * (P - np.eye(3)[TARGET]) + of_emo * transport.one_hot_logit_gradient(P, COST, TARGET)
+    weights = P * np.exp(-gradient)
+    return weights / weights.sum()
+
+
 def _mode_1_value():
     ce, emo = divergences.log_loss(P, TARGET), transport.emo(P, EMBEDDING, TARGET)
     return 0.5 * (ce + ce / emo * emo)
@@ -57,16 +68,24 @@ LINES = MappingProxyType(
         "06": (
             ("D1", "EMO's gradient, Monday's logit", lambda: transport.one_hot_logit_gradient(P, COST, TARGET)[TARGET]),
             ("D5", "the wrong version, 1 - cos", lambda: 1 - _cosine_of_mean()),
-            ("D7", "mode 1's weight CE/L", lambda: divergences.log_loss(P, TARGET) / transport.emo(P, EMBEDDING, TARGET)),
+            ("D7", "mode 1's weight CE/L", lambda: _weight()),
             ("D7", "mode 1's value", _mode_1_value),
             ("D9", "debiased EMO, label Monday", lambda: transport.debiased(P, np.eye(3)[TARGET], COST)),
+        ),
+        "07": (
+            ("A1", "p(Monday) after a step of CE", lambda: _step(1, 0)[0]),
+            ("D1", "p(Monday) after a step of EMO", lambda: _step(0, 1)[0]),
+            ("D7", "p(Monday) after a step of mode 1", lambda: _step(0.5, 0.5 * _weight())[0]),
+            ("A1", "p(Tuesday) after a step of CE", lambda: _step(1, 0)[1]),
+            ("D1", "p(Tuesday) after a step of EMO", lambda: _step(0, 1)[1]),
+            ("D7", "p(Tuesday) after that of mode 1", lambda: _step(0.5, 0.5 * _weight())[1]),
         ),
     }
 )
 
 
 def table(upto):
-    """Print the worked example's numbers of all lessons up to `upto` ("01" ... "06"), computed anew.
+    """Print the worked example's numbers of all lessons up to `upto` ("01" ... "07"), computed anew.
 
     Formula: those of the lines' labels. Shape: returns None. Units: nats for A1 to A3 and Jensen-Shannon, else none.
     Raises ValueError for an unknown lesson. Source: https://spaces.ac.cn/archives/9797; the functions that the lines call.

@@ -18,6 +18,7 @@ EXPLORED = [
     "04_one_hot_closed_form",
     "05_cosine_cost",
     "06_emo_as_a_loss",
+    "07_gpt2_finetune",
 ]
 EXCEPTIONS = Path(__file__).parent / "axe_exceptions.json"
 AXE_VERSION = "4.14.1"

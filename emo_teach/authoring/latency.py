@@ -11,13 +11,14 @@ from pathlib import Path
 
 from . import browser, build
 
-EXPLORERS = ("first_look", "ce_kl", "divergence", "transport", "soft_label", "cost_matrix", "objectives")
+EXPLORERS = ("first_look", "ce_kl", "divergence", "transport", "soft_label", "cost_matrix", "objectives", "samples", "frontier")
 MOVES = 25
 USUAL = """\
 import matplotlib.pyplot as plt
 from ipywidgets import FloatSlider, VBox, fixed, interactive_output
 from unittest import mock
-from emo_teach.explorers import kit, {name} as module
+from emo_teach.explorers import kit, {name} as found
+module = found.demo() if hasattr(found, "demo") else found
 
 def usual(**settings):
     pyplot_figure = lambda width=7.6, height=3.4: plt.figure(figsize=(width, height), dpi=kit.DENSITY, layout="constrained")
@@ -31,7 +32,7 @@ moved = next(c for c in module.CONTROLS if isinstance(c, kit.Slider))
 slider = FloatSlider(value=moved.value, min=moved.low, max=moved.high, step=moved.step)
 others = {{c.name: fixed(c.value) for c in module.CONTROLS if c is not moved}}
 VBox([slider, interactive_output(usual, {{moved.name: slider, **others}})])"""
-OURS = "from emo_teach.explorers import {name}\n{name}.explorer()"
+OURS = "from emo_teach.explorers import {name} as found\n(found.demo() if hasattr(found, 'demo') else found).explorer()"
 # Resolves with the milliseconds from the next key press to the next new picture inside the cell's output.
 WATCH = """(cell) => {
     const output = document.querySelectorAll('.jp-CodeCell')[cell].querySelector('.jp-Cell-outputArea');

@@ -78,10 +78,14 @@ def as_html(figure, alt):
     """
     if not isinstance(alt, str) or not alt.strip():
         raise ValueError("alt is empty: say in words what the picture shows")
+    from PIL import Image
+
     buffer = io.BytesIO()
     with rc_context(STYLE):
-        figure.savefig(buffer, format="png", dpi=STATIC_DENSITY, metadata={"Software": None})
-    return _image(buffer.getvalue(), alt, round(figure.get_figwidth() * DENSITY))
+        figure.savefig(buffer, format="png", dpi=STATIC_DENSITY)
+    opaque = io.BytesIO()
+    Image.open(buffer).convert("RGB").save(opaque, format="png", optimize=True)  # an eighth smaller: it stays in the notebook's file
+    return _image(opaque.getvalue(), alt, round(figure.get_figwidth() * DENSITY))
 
 
 def show(figure, alt):

@@ -5,17 +5,21 @@ from .lesson03 import entropic_plans, moved_plans
 from .lesson04 import accuracy_staircase, training_paths
 from .lesson05 import regularisation_dial, sandwich, shrinking_costs, word_costs
 from .lesson06 import rest_points, rivals
+from .lesson07 import against_truth, head_cosines, study
 
 __all__ = [
     "accuracy_staircase",
+    "against_truth",
     "entropic_plans",
     "generators",
+    "head_cosines",
     "moved_plans",
     "regularisation_dial",
     "rest_points",
     "rivals",
     "sandwich",
     "shrinking_costs",
+    "study",
     "training_paths",
     "two_bumps",
     "word_costs",

@@ -15,7 +15,7 @@ SEEDS = range(5)
 DEV_SEED, TEST_SEED, SAMPLES_SEED = 10_000, 20_000, 30_000  # far from the training texts' seeds
 PRETRAINING = {"steps": 1500, "batch_size": 32, "lr": 3e-3}
 RATES = (5e-5, 2e-4, 8e-4, 3.2e-3)
-FINE_RATES = (5e-5, 1e-4, 2e-4, 4e-4, 8e-4, 1.6e-3, 3.2e-3, 6.4e-3)  # for objectives without a setting: as many trials, over the same range
+FINE_RATES = (5e-5, 1e-4, 2e-4, 4e-4, 8e-4, 1.6e-3, 3.2e-3)  # for objectives without a setting: nearly as many trials, over the same range
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ MATCHED = "ce matched to "
 def trials(name):
     """The settings that an objective is tried with: (learning rate, name of the setting).
 
-    Formula: none. Shape: an objective's name, returns 8 pairs. Units: none. Raises KeyError for an unknown name. Source: this project.
+    Formula: none. Shape: an objective's name, returns 7 or 8 pairs. Units: none. Raises KeyError for an unknown name. Source: this project.
     """
     settings = OBJECTIVES[name]
     return [(rate, setting) for setting, _ in settings for rate in (FINE_RATES if len(settings) == 1 else RATES)]

@@ -45,8 +45,9 @@ value = transport.emd(worked.P, worked.TAU, worked.COST).value
 print(f"earth mover's distance of the worked example: {value:.2f}")
 
 # %% tags=["environment"]
-for name in ("numpy", "scipy", "matplotlib", "POT", "ipywidgets"):
-    print(f"{name:12} {metadata.version(name)}")
+for name in ("numpy", "scipy", "matplotlib", "POT", "ipywidgets", "torch"):
+    found = list(metadata.distributions(name=name))
+    print(f"{name:12} {found[0].version if found else 'not installed; lessons 06 and later need it'}")
 
 # %% [markdown]
 # ## The worked example
@@ -76,6 +77,7 @@ for i, token in enumerate(worked.TOKENS):
 # | [04](04_one_hot_closed_form.ipynb) | When is that cheap to compute? | A5, A6, A7, D2 | 最优传输, its closed form and bound |
 # | [05](05_cosine_cost.ipynb) | Which words are near each other? | A8, D3, D4, D12 | 成本函数, the cost function |
 # | [06](06_emo_as_a_loss.ipynb) | How do you train with transport, and where does it lead? | A9, D1, D5, D7, D9, D11 | 成本函数, its end |
+# | [07](07_gpt2_finetune.ipynb) | Does EMO make a better language model? | claim C4 | 实验效果, results |
 #
 # Every formula is checked by a program against something independent of it, such as a general solver, 60-digit arithmetic or exact fractions, and
 # every check must reject a wrong version of its formula. `python -m emo_teach verify` prints the whole table; each lesson shows its own rows.

@@ -31,7 +31,7 @@ P, COST = worked.P, worked.COST
 #
 # That is **EMO**, the exact distance by way of one average. On paper: $m_p=(0.74,0.38)$ from lesson 05, Monday is $(1,0)$, so $L=1-0.74=0.26$.
 #
-# `emo_teach.losses` holds it for training: the cost is an object made once from a frozen embedding, the loss a function of logits and labels.
+# `emo_teach.losses` holds it for training.
 
 # %%
 frozen = CostEmbedding(torch.tensor(worked.EMBEDDING))
@@ -76,7 +76,7 @@ check.run("06.1", emo)
 #
 # $$\frac{\partial L}{\partial z_j}=p_j\,(c_{jt}-L). \tag{D1}$$
 #
-# A word cheaper than the average rises, a dearer one sinks. On paper: $0.5(0-0.26)=-0.13$, $0.3(0.2-0.26)=-0.018$, $0.2(1-0.26)=0.148$; the sum is
+# What is cheaper than average rises, what is dearer sinks. On paper: $0.5(0-0.26)=-0.13$, $0.3(0.2-0.26)=-0.018$, $0.2(1-0.26)=0.148$; the sum is
 # 0.
 #
 # It is 0 exactly where all words with mass cost the same. So it dies in *every* corner of the simplex, the wrong ones too: there is nothing left to
@@ -97,9 +97,9 @@ for lead in (0, 2, 5, 10):
 # Cross-entropy shouts louder the more wrong the model is; the other two fall silent. One reason to *fine-tune* with EMO, not to start with it: the
 # right word must have some mass already.
 #
-# Reinforcement learning knows D1. Let the model draw an answer $i$ and earn the reward $\cos(e_i,e_t)$. Then $1-L$ is the mean reward,
-# and minus D1 is its gradient, the *policy gradient*. REINFORCE estimates it from one draw at a time: reward, less the mean reward as *baseline*,
-# times $\nabla\log p_i=\delta_i-p$ (lesson 01). EMO adds up all $V$ possible draws exactly, for it knows every reward:
+# Reinforcement learning knows D1. Let the model draw an answer $i$ and earn the reward $\cos(e_i,e_t)$. Then $1-L$ is the mean reward, and minus D1
+# is its gradient, the *policy gradient*. REINFORCE estimates it from single draws: reward, less the mean as *baseline*, times $\nabla\log
+# p_i=\delta_i-p$. EMO adds up all $V$ draws exactly:
 
 # %%
 draws = rng.choice(3, size=5000, p=P)
@@ -170,9 +170,9 @@ for way in (by_matrix, by_rows, average_first):
         print(f"{way.__name__:15} {name:18}{measure(way, want)[1]}")
 
 # %% [markdown]
-# Here is the answer to C2, for one-hot labels. Against the matrix, averaging saves *memory*, gigabytes at GPT-2's size; time only in making it, for
-# a frozen matrix that fits is merely looked up. Against a row per target, averaging spares the $N\times V$ numbers of the rows as long as only the
-# loss is wanted; in training it needs *two* products to the rows' one, and no less memory. For training, take rows.
+# Here is the answer to C2, for one-hot labels. Against the matrix, averaging saves *memory*, gigabytes at GPT-2's size, but no time once the matrix
+# is made. Against a row per target, averaging spares the $N\times V$ numbers of the rows as long as only the loss is wanted; in training it needs
+# *two* products to the rows' one, and no less memory. For training, take rows.
 #
 # Its true home is the soft label of lesson 04. There $p^\top C\tau=1-\langle m_p,m_\tau\rangle$ takes $2Vd$ multiplications per token in place of
 # $V^2$:
@@ -196,8 +196,8 @@ print(f"largest difference of the gradients {np.abs(by_rows(True) - average_firs
 # | overconfidence (archives/9526) | $-\frac{\log(\gamma+(1-\gamma)p_t)}{1-\gamma}$, lesson 02 ($\gamma=0.1$) |
 # | TaiLr | $\mathrm{sg}(w)\,\mathrm{CE}$ with $w=\frac{p_t}{\gamma+(1-\gamma)p_t}$, but at least 0.2 |
 # | MixCE | $\mathrm{sg}(w)\,\mathrm{CE}$ with $w=\eta+(1-\eta)p_t$ |
-# | EMO, mode 1 (as published) | $\frac12\mathrm{CE}+\frac12\mathrm{sg}(w)\,L$ with $w=\mathrm{CE}/L$ |
-# | EMO, mode 2 (as published) | $\mathrm{sg}(w)\,\mathrm{CE}+L$ with $w=L/\mathrm{CE}$ |
+# | EMO, mode 1 of the authors' code | $\frac12\mathrm{CE}+\frac12\mathrm{sg}(w)\,L$ with $w=\mathrm{CE}/L$ |
+# | EMO, mode 2 | $\mathrm{sg}(w)\,\mathrm{CE}+L$ with $w=L/\mathrm{CE}$ |
 # | debiased | $L-\tfrac12p^\top Cp$, below |
 #
 # Tuesday and banana share the wrong mass 3:2, and Monday's probability falls to one in a million:
@@ -221,17 +221,18 @@ kit.show(*figures.rivals(p_t, values, pulls))
 #
 # ### Predict first
 #
-# The pull on the *target* is not all. Say the model favours Tuesday, and Monday is right. Which objectives push Tuesday down, and which lift it?
+# The pull on the *target* is not all. Say Monday is right, but the model gives Tuesday 0.80 and Monday, like each of four words more, 0.04. Which
+# objectives push Tuesday down, and which lift it?
 
 # %%
 kit.show(*objectives.panel())
 
 # %% [markdown]
-# (Bars are shares of each push, whose size stands above.) All that see $p_t$ alone push in *one* direction, cross-entropy's, and differ in length.
+# (Bars are shares of each push; its size stands above.) All that see $p_t$ alone push in *one* direction, cross-entropy's, and differ in length.
 # EMO lifts Tuesday far more than Monday, for that is where the mass is. Mode 1 is torn; the debiased loss pushes Tuesday down.
 #
-# Slide the target's logit to $-8$: whose push is left? Then give the far word mass. When does mode 1 begin to lift the near words? Switch the bars to
-# shares.
+# Switch the bars to shares, and slide the target's logit to $-8$: whose push is left? Then give the far word mass.
+# When does mode 1 begin to lift the near words?
 
 # %%
 objectives.explorer()
@@ -301,9 +302,9 @@ for p_t, dtype in ((0.99, torch.bfloat16), (0.9999, torch.bfloat16), (0.9999, to
     print(f"100 words, p_t {p_t:6} {str(dtype)[6:]:8} {bad}, largest {w.nan_to_num().max() + 0.0:8.1e}; safe: largest {safe_w.max():.2f}")
 
 # %% [markdown]
-# Distances of 0 or below, absurd weights, `nan` (float16 rounds even $10^{-10}$ to 0): one such token drowns its batch. Three habits cure it,
-# whatever type comes in. Compute in float32. Never subtract numbers near 1: sum $p_ic_{it}$ over the *wrong* tokens, which takes
-# $c_{tt}$ as an exact 0. And take CE as $\log(1+\sum_{i\ne t}e^{z_i-z_t})$ by `log1p`.
+# Distances of 0 or below, absurd weights, `nan` (float16 rounds even $10^{-10}$ to 0): one such token drowns its batch. (A weight of 0 means that
+# CE itself was rounded to 0.) Three habits cure it. Compute in float32. Never subtract numbers near 1: sum $p_ic_{it}$ over the *wrong* tokens,
+# which takes $c_{tt}$ as an exact 0. And take CE as $\log(1+\sum_{i\ne t}e^{z_i-z_t})$ by `log1p`.
 #
 # ### Exercise 06.3 (D7, 8 minutes)
 #
@@ -360,8 +361,11 @@ kit.show(*figures.rest_points(tau.numpy(), ends, transport.medoid(tau.numpy(), C
 
 # %% [markdown]
 # Mode 1 is drawn towards Tuesday and nearly empties banana. Mode 2 goes another way, to Monday, surer than the truth, with Tuesday behind banana.
-# Both *sharpen*: banana comes in a fifth of all texts. The detached variant stays nearer to $\tau$. Is sharpening good? If you want one answer,
-# perhaps; if you sample, a lower temperature sharpens too, and must be compared.
+# Why? At $\tau$ its weight $L/\mathrm{CE}$ is 0.38 for Monday and 0.39 for banana, but 0.15 for Tuesday, which is near everything: CE is shown too
+# few Tuesdays.
+#
+# Both modes *sharpen*: banana comes in a fifth of all texts. The detached variant stays nearer to $\tau$. Is sharpening good? If you want one answer,
+# perhaps; if you sample, a lower temperature sharpens too: compare.
 #
 # What is being minimised there? For the published modes: nothing. If an update is the gradient of *any* loss, its Jacobian is a matrix of second
 # derivatives, hence symmetric. For one label of mode 1 (proof in the appendix), with $j,k\ne t$:
@@ -381,7 +385,8 @@ for name, loss in losses.items():
     print(f"{name:17} largest |J - J'| {np.abs(J - J.T).max():.5f}   eigenvalues {np.sort(np.linalg.eigvals(J).real)[1:].round(3)}")
 
 # %% [markdown]
-# The eigenvalues (a third is 0: softmax ignores a constant) are positive, so the points do attract. But no curve need fall on the way.
+# The eigenvalues (a third is 0: softmax ignores a constant) are positive, so the points do attract. But no loss of this update exists that you
+# could plot and follow downhill.
 #
 # ## The repair
 #
@@ -417,9 +422,8 @@ for p in many:
 #
 # ## What we learned
 #
-# Averaging gives the exact one-hot distance; what it saves is smaller than claimed, but real for soft labels. EMO's gradient dies with the target's
-# mass and in every corner. The published objective shows CE and does something else, which has no objective and rests away from the truth. A proper
-# relative exists.
+# Averaging saves less than claimed, but much for soft labels. EMO's gradient dies with the target's mass and in every corner. The published
+# objective shows CE, does something else, and rests away from the truth. A proper relative exists.
 
 # %%
 formulas.show("06")
@@ -428,9 +432,9 @@ formulas.show("06")
 worked.table("06")
 
 # %% [markdown]
-# **What to doubt.** One context and a free $p$: a real network shares weights and stops early, and how far it gets towards these points must be
-# measured. Nor is sharper always worse. The timings are your machine's and NumPy's; on a GPU the balance may differ. Full proofs are in the
-# [appendix](appendix_derivations.ipynb).
+# **What to doubt.** One context and a free $p$: a real network shares weights and stops early, and how far it gets towards these points is measured
+# in [lesson 07](07_gpt2_finetune.ipynb). Nor is sharper always worse. The timings are your machine's and NumPy's; on a GPU the balance may differ.
+# Full proofs are in the [appendix](appendix_derivations.ipynb).
 #
 # **References.** Su Jianlin, [the article](https://spaces.ac.cn/archives/9797) (2023), A9 and C2, and [on
 # overconfidence](https://spaces.ac.cn/archives/9526). Ren et al., [*EMO*](https://arxiv.org/abs/2310.04691) (2024), the modes; their

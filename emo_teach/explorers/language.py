@@ -1,0 +1,115 @@
+"""What the explorers of language models share: one look for each objective, and controls tied to data that the reader brings."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from . import kit
+
+TRUTH = "truth"
+WINE = "#882255"  # beside the palette's vermillion, for the debiased losses
+
+
+class Style(NamedTuple):
+    """Colour, dash and marker: the three together tell objectives apart, the last two without any colour."""
+
+    colour: str
+    dash: str
+    marker: str
+
+
+STYLES = {
+    TRUTH: Style(kit.COLOURS["tau"], "-", "|"),
+    "ce": Style(kit.COLOURS["ce"], "-", "o"),
+    "mle": Style(kit.COLOURS["ce"], "-", "o"),
+    "emo": Style(kit.COLOURS["emd"], ":", "v"),
+    "emo-mode-1": Style(kit.COLOURS["emd"], "-", "s"),
+    "emo-mode-2": Style(kit.COLOURS["emd"], "--", "D"),
+    "ce+emo": Style(kit.COLOURS["emd"], "-.", "^"),
+    "debiased": Style(WINE, ":", "<"),
+    "ce+debiased": Style(WINE, "-", ">"),
+    "tailr": Style(kit.COLOURS["family"], "-", "P"),
+    "overconfidence": Style(kit.COLOURS["family"], "--", "X"),
+    "mixce": Style(kit.COLOURS["divergence"], "-", "p"),
+    "accuracy": Style(kit.COLOURS["accuracy"], "-", "h"),
+    "smoothing": Style(kit.COLOURS["gradient"], "-", "*"),
+}
+OTHER = Style(kit.COLOURS["cost"], "--", "d")  # the shuffled controls, and whatever has no look of its own
+
+
+def style(name):
+    """The look of an objective, the same in every picture: that of the longest known name with which the label begins.
+
+    Formula: none. Shape: a label such as "ce" or "emo-mode-1, seed 2"; returns `Style`. Units: none.
+    Raises nothing: a label that is not known, or says "shuffled", is grey. Source: this project.
+
+    >>> style("emo-mode-1, seed 2") == style("emo-mode-1"), style("emo-mode-1 shuffled").colour == style("emo-mode-1").colour
+    (True, False)
+    """
+    label = str(name).lower()
+    known = [key for key in STYLES if label == key or label.startswith((key + " ", key + ","))]
+    return OTHER if "shuffled" in label or not known else STYLES[max(known, key=len)]
+
+
+def named(argument, given, most):
+    """A dictionary of 1 to `most` things by name, none called "truth"; returns it as a plain dict.
+
+    Formula: none. Shape: a mapping. Units: none. Raises ValueError for anything else. Source: this project.
+    """
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) and name.strip() for name in given):
+        raise ValueError(f"{argument} must be a dictionary, name -> value, got {type(given).__name__}")
+    if not 1 <= len(given) <= most:
+        raise ValueError(f"{argument} holds {len(given)} entries: 1 to {most} can be shown")
+    if TRUTH in given:
+        raise ValueError(f"{argument}: {TRUTH!r} is the name of the world's own law")
+    return dict(given)
+
+
+class Explorer:
+    """Layers like those of an explorer's module, over data that was brought: `CONTROLS`, `compute`, `draw`, `explorer`, `panel`."""
+
+    CONTROLS = ()
+
+    def compute(self, **settings):
+        """Data for one setting of the controls."""
+        raise NotImplementedError
+
+    def draw(self, data):
+        """The `kit.Picture` of it."""
+        raise NotImplementedError
+
+    def panel(self):
+        """Static small multiples: (figure, alt text)."""
+        raise NotImplementedError
+
+    def explorer(self, **settings):
+        """The widget; any control's start is given by name."""
+        return kit.tie(self.compute, self.draw, self.CONTROLS, settings)
+
+
+def log_softmax(logits):
+    """Logarithms of probabilities, along the last axis.
+
+    Formula: `z - log sum exp z`. Shape: (..., V), returns the same. Units: nats. Raises nothing. Source: this project.
+    """
+    shifted = logits - logits.max(-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+
+
+def small_models():
+    """The committed small GPT-2 and a copy whose logits are sharper by a quarter: two models to try the explorers with.
+
+    Formula: the last layer norm scaled by 1.25 is a temperature of 0.8. Shape: returns (world, dictionary of two transformers models).
+    Units: none. Raises ValueError where the data is missing. Source: data/README.md.
+    """
+    import torch
+    import transformers
+
+    from ..world import World, model_folder
+
+    models = {name: transformers.GPT2LMHeadModel.from_pretrained(model_folder()).eval() for name in ("ce", "emo-mode-1")}
+    with torch.no_grad():
+        for weight in models["emo-mode-1"].transformer.ln_f.parameters():
+            weight.mul_(1.25)
+    return World(), models

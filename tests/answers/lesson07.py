@@ -1,0 +1,143 @@
+import numpy as np
+import torch
+from scipy.optimize import brentq
+from scipy.special import entr, softmax
+from torch.nn.functional import cross_entropy, normalize
+
+from emo_teach import losses
+from emo_teach.metrics import oracle
+
+
+def terms(logits, labels, embedding, ignore_index, shift=True):
+    """CE and L of the tokens that count."""
+    z, t = (logits[:, :-1], labels[:, 1:]) if shift else (logits, labels)
+    keep = t != ignore_index
+    z, t = z[keep], t[keep]
+    unit = normalize(embedding, dim=-1)
+    return cross_entropy(z, t, reduction="none"), 1 - ((z.softmax(-1) @ unit) * unit[t]).sum(-1)
+
+
+def by_mean(logits, labels, embedding, ignore_index=-100):
+    ce, L = terms(logits, labels, embedding, ignore_index)
+    return 0.5 * (ce + (ce / L).detach() * L).mean()
+
+
+def by_rows(logits, labels, embedding, ignore_index=-100):
+    unit = embedding / embedding.norm(dim=1, keepdim=True)
+    z, t = logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten()
+    p, weight = z.softmax(-1), (t != ignore_index).to(z.dtype)
+    t = t.clamp(min=0, max=z.shape[-1] - 1)
+    ce, L = -p.log()[torch.arange(len(t)), t], (p * (1 - unit @ unit.T)[t]).sum(-1)
+    return (weight * 0.5 * (ce + ce.detach() / L.detach() * L)).sum() / weight.sum()
+
+
+def by_package(logits, labels, embedding, ignore_index=-100):
+    return losses.objective("emo-mode-1", losses.CostEmbedding(embedding))(logits[:, :-1], labels[:, 1:], ignore_index=ignore_index)
+
+
+def unshifted(logits, labels, embedding, ignore_index=-100):
+    ce, L = terms(logits, labels, embedding, ignore_index, shift=False)
+    return 0.5 * (ce + (ce / L).detach() * L).mean()
+
+
+def mode_2(logits, labels, embedding, ignore_index=-100):
+    ce, L = terms(logits, labels, embedding, ignore_index)
+    return ((L / ce).detach() * ce + L).mean()
+
+
+def batch_weight(logits, labels, embedding, ignore_index=-100):
+    ce, L = terms(logits, labels, embedding, ignore_index)
+    return 0.5 * (ce.mean() + (ce.mean() / L.mean()).detach() * L.mean())
+
+
+def from_terms(combine):
+    return lambda logits, labels, embedding, ignore_index=-100: combine(*terms(logits, labels, embedding, ignore_index))
+
+
+def in_place(logits, labels, embedding, ignore_index=-100):
+    embedding /= embedding.norm(dim=1, keepdim=True)
+    return by_mean(logits, labels, embedding, ignore_index)
+
+
+def mean_over_all(logits, labels, embedding, ignore_index=-100):
+    ce, L = terms(logits, labels, embedding, ignore_index)
+    return 0.5 * (ce + (ce / L).detach() * L).sum() / labels[:, 1:].numel()
+
+
+def ignores_minus_100_only(logits, labels, embedding, ignore_index=-100):
+    return by_mean(logits, labels, embedding)
+
+
+def entropy(logits, temperature):
+    return entr(softmax(logits / temperature, axis=-1)).sum(-1).mean()
+
+
+def by_root(logits, wanted):
+    return np.exp(brentq(lambda s: entropy(logits, np.exp(s)) - wanted, -7, 7, xtol=1e-12))
+
+
+def by_halving(logits, wanted):
+    low, high = 1e-3, 1e3
+    for _ in range(100):
+        middle = (low * high) ** 0.5
+        low, high = (middle, high) if entropy(logits, middle) < wanted else (low, middle)
+    return low
+
+
+def of_mixture(logits, wanted):
+    low, high = 1e-3, 1e3
+    for _ in range(100):
+        middle = (low * high) ** 0.5
+        low, high = (middle, high) if entr(softmax(logits / middle, axis=-1).mean(0)).sum() < wanted else (low, middle)
+    return low
+
+
+def gap(first, second):
+    d = first - second
+    return d.mean(), d.std(ddof=1) / np.sqrt(len(d))
+
+
+def by_hand(first, second):
+    d = [a - b for a, b in zip(first, second, strict=True)]
+    mean = sum(d) / len(d)
+    return mean, (sum((x - mean) ** 2 for x in d) / (len(d) - 1) / len(d)) ** 0.5
+
+
+RIGHT = {
+    "07.1": [by_mean, by_rows, by_package],
+    "07.2": [by_root, by_halving, lambda z, wanted: oracle.matched_temperature(z, wanted, low=1e-3)],
+    "07.3": [gap, by_hand],
+}
+WRONG = {
+    "07.1": [
+        (unshifted, "not shifted"),
+        (mode_2, "mode 2"),
+        (batch_weight, "each token has its own"),
+        (from_terms(lambda ce, L: 0.5 * (ce + ce / L * L).mean()), "plain cross-entropy's"),
+        (from_terms(lambda ce, L: 0.5 * (ce + (ce / L * L).detach()).mean()), "half of cross-entropy's"),
+        (from_terms(lambda ce, L: (ce + (ce / L).detach() * L).mean()), "the half is missing"),
+        (from_terms(lambda ce, L: 0.5 * (ce + (ce / L).detach() * L).sum()), "sum over the tokens"),
+        (from_terms(lambda ce, L: L.mean()), "L alone"),
+        (from_terms(lambda ce, L: (ce + L).mean()), "CE + L"),
+        (from_terms(lambda ce, L: (0.5 * (ce + ce)).mean()), "plain cross-entropy's"),
+        (from_terms(lambda ce, L: 0.5 * (ce + (ce / L).detach() * L).mean().item()), "torch tensor"),
+        (from_terms(lambda ce, L: 0.5 * (ce + (ce / L).detach() * L)), "shape"),
+        (mean_over_all, "all positions"),
+        (in_place, "in place"),
+        (ignores_minus_100_only, ""),
+    ],
+    "07.2": [
+        (lambda z, wanted: 1 / by_root(z, wanted), "upside down"),
+        (lambda z, wanted: by_root(z, wanted * np.log(2)), "bits"),
+        (of_mixture, "mean distribution"),
+        (lambda z, wanted: 0.0, "above 0"),
+        (lambda z, wanted: 3.0, "not the one asked for"),
+    ],
+    "07.3": [
+        (lambda a, b: (gap(a, b)[0], np.sqrt(a.var(ddof=1) / len(a) + b.var(ddof=1) / len(b))), "unpaired"),
+        (lambda a, b: ((a - b).mean(), (a - b).std() / np.sqrt(len(a))), "n - 1"),
+        (lambda a, b: ((a - b).mean(), (a - b).std(ddof=1)), "1/sqrt(n)"),
+        (lambda a, b: gap(b, a), "sign"),
+        (lambda a, b: (a - b).mean(), "two numbers"),
+    ],
+}
