@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from emo_teach import studies
-from emo_teach.studies import objectives, runner
+from emo_teach.studies import objectives, runner, summary
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -168,3 +168,14 @@ def test_the_committed_tables_are_whole():
     names = {row["objective"] for row in table}
     assert names == set(objectives.OBJECTIVES) | {objectives.MATCHED + name for name in objectives.OBJECTIVES if name != "ce"}
     assert all(np.isfinite(row[metric]) for row in table for metric in objectives.METRICS)
+
+
+def test_the_readmes_table_is_the_studys():
+    """Every number of "Should I use EMO?" is a mean and its standard error from the committed table."""
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").split("<!-- measured: many texts -->\n")[1].split("\n\n")[0].splitlines()[2:]
+    metrics = ("perplexity", "forward_kl", "reverse_kl", "emd_classes", "mauve", "emo", "entropy")
+    table = summary.Table(studies.table("objectives"), "many texts", metrics)
+    names = ("ce", "emo-mode-1", "ce matched to emo-mode-1", "ce+emo", "ce+debiased")
+    assert len(lines) == len(metrics)
+    for k, line in enumerate(lines):
+        assert [cell.strip() for cell in line.strip("|").split("|")[1:]] == [table._text(name, k) for name in names]
