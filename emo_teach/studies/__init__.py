@@ -3,7 +3,7 @@
 from . import runner
 
 # name: module of this package that has STAGES (see `runner.Stage`)
-NAMES = ("objectives",)
+NAMES = ("objectives", "scratch")
 
 
 def load(name):
