@@ -6,6 +6,7 @@ from torch.nn.functional import linear
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from emo_teach.losses import CostEmbedding, fused_loss, objective
+from emo_teach.losses import embedding as embedding_module
 
 from .losses_reference import CONFIGS, TRANSPORT, gap, name_of, value_and_gradient
 
@@ -58,6 +59,24 @@ def test_equals_autograd_of_the_plain_version_in_training_types(config, dtype):
     plain = value_and_gradient(lambda h, w, b: ours(linear(h, w, b), labels), hidden, weight, bias)
     fused = value_and_gradient(lambda h, w, b: fused_loss(h, w, labels, ours, b, chunk=16), hidden, weight, bias)
     agree(fused, plain, LOOSE[dtype])
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("config", TRANSPORT, ids=name_of)
+def test_an_int8_cost_in_float64(config, whole, monkeypatch):
+    """Kept in a buffer, or computed twice where whole numbers are multiplied fast (here slowly: not every processor multiplies them exactly)."""
+    monkeypatch.setattr(embedding_module, "_multiplies_int8", lambda: whole)
+    monkeypatch.setattr(torch, "_int_mm", lambda a, b: a.int() @ b.int(), raising=False)
+    hidden, weight, bias, labels, cost = problem(n=40, v=30, d=8)
+    ours = make(config, CostEmbedding(cost.unit, dtype=torch.int8))
+    plain = value_and_gradient(lambda h, w, b: ours(linear(h, w, b), labels), hidden, weight, bias)
+    agree(value_and_gradient(lambda h, w, b: fused_loss(h, w, labels, ours, b, chunk=16), hidden, weight, bias), plain, EXACT)
+    unrounded = value_and_gradient(lambda h, w, b: make(config, cost)(linear(h, w, b), labels), hidden, weight, bias)
+    moved = max(gap(a, b) for a, b in zip(plain[1], unrounded[1], strict=True))  # gradients, as some objectives have cross-entropy's value (D7)
+    if config[1].get("weight") == 0:
+        assert moved == 0
+    else:
+        assert 1e-6 < moved < 3e-2  # steps of 1/127 in three dimensions
 
 
 SOME = [("ce", {}), ("smoothing", {}), ("emo-mode-1", {}), ("ce+debiased", {})]

@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from emo_teach import costs, transport
 from emo_teach.losses import NAMES, CostEmbedding, objective, token_terms
+from emo_teach.losses import embedding as embedding_module
 
 from . import losses_reference as reference
 from .losses_reference import CONFIGS, TRANSPORT, gap, name_of, value_and_gradient
@@ -208,12 +209,13 @@ class Student(torch.nn.Module):
         self.cost = CostEmbedding(embedding, dtype)
 
 
-@pytest.mark.parametrize("dtype", [None, torch.float16])
+@pytest.mark.parametrize("dtype", [None, torch.float16, torch.int8])
 def test_cost_travels_in_a_checkpoint(dtype, tmp_path):
     logits, labels, embedding = batch(7, dtype=torch.float32)
     trained, fresh = Student(embedding, dtype), Student(torch.ones(7, 5), dtype)
     save_file(trained.state_dict(), tmp_path / "student.safetensors")
     fresh.load_state_dict(load_file(tmp_path / "student.safetensors"))
+    assert dtype != torch.int8 or torch.equal(fresh.cost.scale, trained.cost.scale)
     assert torch.equal(fresh.cost.unit, trained.cost.unit) and fresh.cost.unit.dtype == (dtype or torch.float32)
     assert torch.equal(objective("emo", fresh.cost)(logits, labels), objective("emo", trained.cost)(logits, labels))
     assert [name for name, _ in fresh.named_parameters()] == ["head.weight", "head.bias"]  # nothing of the cost is trained
@@ -229,7 +231,7 @@ def test_cost_is_a_frozen_copy():
     assert torch.allclose(unit, torch.tensor([[0.5**0.5, 0.5**0.5], [1.0, 0.0], [0.0, -1.0]]))
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.int8])
 def test_costs_are_never_negative_and_the_targets_own_is_zero(dtype):
     """Tokens that share a direction: 1 - cos is 0 up to rounding, of either sign."""
     some = torch.randn(40, 8, generator=torch.Generator().manual_seed(0))
@@ -237,7 +239,7 @@ def test_costs_are_never_negative_and_the_targets_own_is_zero(dtype):
     cost = CostEmbedding(embedding, dtype)
     rows = cost.rows(torch.arange(120))
     assert (rows >= 0).all() and (rows.diagonal() == 0).all()
-    unit = cost.unit.double()
+    unit = cost.vectors(torch.float64)
     assert ((1 - unit @ unit.T) < 0).any()  # so that the cut is needed here
     if dtype == torch.float32:
         assert np.abs(rows.numpy() - costs.cosine(embedding.double().numpy())).max() < 1e-6
@@ -254,6 +256,42 @@ def test_float16_vectors_cost_what_the_rounded_vectors_cost():
     wanted = reference.stable_terms(logits.double(), labels, cost.unit.double())[3].mean()
     assert gap(objective("emo", cost)(logits, labels), wanted) <= 1e-6  # 5 float32 products of numbers below 1
     assert 1e-9 < gap(wanted, reference.naive("emo", logits.double(), labels, embedding.double(), {}).mean()) < 1e-3
+
+
+@pytest.mark.parametrize("multiplies", [False, True])
+def test_int8_vectors_cost_what_the_rounded_vectors_cost(multiplies, monkeypatch):
+    """With and without products of whole numbers; every entry lies within half a step of 1/127 of its row's largest."""
+    multiplies = multiplies and embedding_module._multiplies_int8()  # on a processor without them both runs are the same
+    monkeypatch.setattr(embedding_module, "_multiplies_int8", lambda: multiplies)
+    embedding = torch.randn(60, 33, generator=torch.Generator().manual_seed(2), dtype=torch.float64) * torch.logspace(-30, 30, 60)[:, None]
+    cost = CostEmbedding(embedding, dtype=torch.int8)
+    assert cost.whole == multiplies and cost.unit.dtype == torch.int8 and cost.unit.abs().max() == 127
+    unit = cost.vectors(torch.float64)
+    assert (unit.norm(dim=1) - 1).abs().max() < 1e-6  # a float32 scale
+    scaled = embedding / embedding.abs().amax(1, keepdim=True)
+    assert (cost.unit / 127 - scaled).abs().max() <= 0.5 / 127 + 1e-12
+    for targets in (torch.arange(60), torch.tensor([3, 3, 3, 59, 3])):  # as they are, and with repeats copied out
+        wanted = (1 - unit @ unit[targets].T).clamp(min=0)
+        wanted[targets, torch.arange(len(targets))] = 0
+        assert (cost.rows(targets) - wanted).abs().max() <= 1e-6  # some roundings of float32
+        assert (cost.rows(targets, torch.float64) - wanted).abs().max() <= 1e-12
+
+
+def test_only_exact_products_of_int8_are_used(monkeypatch):
+    """Where torch has none, or where sums of pairs saturate at 16 bits, as on processors without VNNI, float products are taken."""
+    probe = embedding_module._multiplies_int8.__wrapped__  # without its memory
+    if probe():
+        for k in (33, 768, 4096):
+            worst = torch.full((40, k), 127, dtype=torch.int8)
+            assert (torch._int_mm(worst, worst.T) == 127**2 * k).all() and (torch._int_mm(worst, -worst.T) == -(127**2) * k).all()
+    monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: True, raising=False)
+    for found in (lambda a, b: a.int() @ b.int(), lambda a, b: (a.int() @ b.int()).clamp(max=2**15 - 1)):
+        monkeypatch.setattr(torch, "_int_mm", found, raising=False)
+        assert probe() == (found(torch.tensor([[127] * 3]), torch.tensor([[127]] * 3)) == 3 * 127**2)
+    monkeypatch.delattr(torch, "_int_mm")
+    assert not probe()
+    monkeypatch.delattr(torch.cpu, "_is_vnni_supported")
+    assert not probe()
 
 
 GOOD = torch.eye(3)
@@ -296,7 +334,7 @@ def test_bad_embeddings_are_refused(embedding, words):
         (lambda: objective("emo-mode-1", CostEmbedding(GOOD), detach_target=1), "detach_target"),
         (lambda: objective("ce+emo", CostEmbedding(GOOD), weight=-1), "weight = -1"),
         (lambda: objective("emo", CostEmbedding(GOOD), averaged="yes"), "averaged"),
-        (lambda: CostEmbedding(GOOD, dtype=torch.int8), "torch.int8"),
+        (lambda: CostEmbedding(GOOD, dtype=torch.int16), "torch.int16"),
         (lambda: objective("ce")(torch.zeros(2, 3), torch.tensor([0, 3])), "labels hold 3"),
         (lambda: objective("ce")(torch.zeros(2, 3), torch.tensor([-1, 0])), "labels hold -1"),
         (lambda: objective("ce")(torch.zeros(2, 3), torch.tensor([0, -100]), ignore_index=-1), "labels hold -100"),

@@ -1,23 +1,24 @@
 """What the losses cost: time and memory of a training step's last layer, and of exact transport, measured side by side in one run.
 
-`methods` says what is compared and on which inputs, `timing` and `memory` measure it, `emd` does the same for exact transport, `report` and `picture`
-show it. Only the first three need torch, and they are loaded when they are asked for.
+`methods` says what is compared and on which inputs, `timing` and `memory` measure it, `steps` and `emd` do the same for whole training steps and for
+exact transport, `report` and `picture` show it. Only the first four need torch, and they are loaded when they are asked for.
 """
 
 import importlib.util
 import sys
 from pathlib import Path
 
+from .._files import write_whole
 from . import report
 from .rows import SIZES, Plan
 
-PARTS = ("loss", "emd")
+PARTS = ("loss", "step", "emd")
 
 
 def main(only=None, quick=False, csv=None, plot=None):
     """Measure, print the tables, and write the files asked for; returns the exit status.
 
-    Formula: none. Shape: `only` is None, "loss" or "emd", `csv` and `plot` are paths or None; returns 0. Units: seconds and MiB in what is printed.
+    Formula: none. Shape: `only` is None or one of `PARTS`, `csv` and `plot` are paths or None; returns 0. Units: seconds and MiB in what is printed.
     Raises ValueError, before anything is measured, for a file that cannot be written and for the loss part without torch. Source: this project.
     """
     csv, plot = report.writable("--csv", csv), report.writable("--plot", plot, report.PICTURES)
@@ -25,19 +26,24 @@ def main(only=None, quick=False, csv=None, plot=None):
         raise ValueError("torch is not installed, and the losses need it; with --only emd exact transport is measured alone")
     plan = Plan.quick() if quick else Plan()
     measured = report.Measured()
-    if only != "emd":
+    if only in (None, "loss"):
         _losses(plan, measured)
-    if only != "loss":
+    if only in (None, "step"):
+        from . import steps
+
+        found = steps.measure(steps.SIZES[:1] if quick else steps.SIZES, plan.repeats)
+        print(steps.table(found) + "\n", flush=True)
+    if only in (None, "emd"):
         from . import emd
 
         measured.transport = emd.measure(plan)
         print(report.transport_table(measured.transport), flush=True)
     if csv:
-        report.write(csv, report.csv_text(measured).encode())
+        write_whole(csv, report.csv_text(measured).encode())
     if plot:
         from . import picture
 
-        report.write(plot, picture.draw(measured, Path(plot).suffix.lstrip(".").lower()))
+        write_whole(plot, picture.draw(measured, Path(plot).suffix.lstrip(".").lower()))
         print(f"picture: {picture.alt(measured)}")
     return 0
 

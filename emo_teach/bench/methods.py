@@ -1,4 +1,4 @@
-"""The five ways from hidden states to a loss that are compared, and the inputs that they get."""
+"""The six ways from hidden states to a loss that are compared, and the inputs that they get."""
 
 import importlib.metadata
 import math
@@ -11,6 +11,7 @@ from ..losses import CostEmbedding, fused_loss, objective
 
 EMO = "emo-mode-1"  # the published objective
 PACKAGE = "emoloss"  # on PyPI, imported as `emo`
+ROUNDED = "EMO fused, int8 cost"
 
 
 def device():
@@ -62,6 +63,11 @@ def _emo_fused(weight):
     return lambda hidden, labels: fused_loss(hidden, weight, labels, loss)
 
 
+def _emo_int8(weight):
+    loss = objective(EMO, CostEmbedding(weight.detach(), dtype=torch.int8))
+    return lambda hidden, labels: fused_loss(hidden, weight, labels, loss)
+
+
 def _package(weight):
     """The package shifts labels by one itself: one more position in front of the labels and behind the hidden states, and the same N tokens count.
 
@@ -79,7 +85,14 @@ def _package(weight):
 
 
 # name: a function from the head to the loss as a function of hidden states and labels; what the method keeps between steps is made here
-METHODS = {"CE plain": _ce_plain, "CE fused": _ce_fused, "EMO plain": _emo_plain, "EMO fused": _emo_fused, PACKAGE: _package}
+METHODS = {
+    "CE plain": _ce_plain,
+    "CE fused": _ce_fused,
+    "EMO plain": _emo_plain,
+    "EMO fused": _emo_fused,
+    ROUNDED: _emo_int8,
+    PACKAGE: _package,
+}
 
 
 def available():
@@ -116,12 +129,31 @@ def ready(name, weight):
     return prepare
 
 
+def rounding(case):
+    """How far rounding the cost to int8 moves the loss of one batch, and its gradient on the hidden states, relative to their size.
+
+    Formula: |a - b| / |b| with b in float32, Euclidean norms. Shape: a `Case`, returns two floats. Units: none. Raises what the methods raise.
+    Source: this project.
+    """
+    where = device()
+    weight, (hidden, labels) = head(case, where), batch(case, where, seed=1)
+    found = []
+    for name in (ROUNDED, "EMO fused"):
+        leaf = hidden.clone().requires_grad_()
+        value = METHODS[name](weight.detach())(leaf, labels)
+        value.backward()
+        found.append((value.detach(), leaf.grad))
+    return tuple(float((a - b).norm() / b.norm()) for a, b in zip(*found, strict=True))
+
+
 def products(name, case, distinct):
     """Products of N x V x d that the method's formulas need, `distinct` being the mean number of different targets in a batch.
 
     Formula: logits and the gradients of hidden states and head are 3; a row of costs per distinct target adds U/N; the package averages the embedding
-    under the one-hot label (1), under the model (1), and takes the latter's gradient (1). Shape: returns a number. Units: 2 N V d operations each.
+    under the one-hot label (1), under the model (1), and takes the latter's gradient (1). With an int8 cost the products of costs are of int8, and
+    on a CPU with fast ones they are taken twice; they count once here, as if they were float32's.
+    Shape: returns a number. Units: 2 N V d operations each.
     Raises KeyError for an unknown name. Source: counted from the code of both.
     """
     rows = 3 + distinct / case.N
-    return {"CE plain": 3, "CE fused": 3, "EMO plain": rows, "EMO fused": rows, PACKAGE: 6}[name]
+    return {"CE plain": 3, "CE fused": 3, "EMO plain": rows, "EMO fused": rows, ROUNDED: rows, PACKAGE: 6}[name]

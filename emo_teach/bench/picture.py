@@ -12,6 +12,7 @@ STYLES = {
     "CE fused": ("ce", {"facecolor": kit.COLOURS["ce"]}, "-"),
     "EMO plain": ("emd", {"facecolor": "white"}, ":"),
     "EMO fused": ("emd", {"facecolor": kit.COLOURS["emd"]}, "-"),
+    "EMO fused, int8 cost": ("emd", {"facecolor": kit.COLOURS["emd"], "hatch": "....", "edgecolor": "white"}, "-."),
     "emoloss": ("emd", {"facecolor": "white", "hatch": "////"}, "--"),
 }
 
@@ -51,7 +52,7 @@ def _bars(part, rows):
             found = {row.case: getattr(row, quantity) for row in rows if row.method == method}
             heights = [(j, found[case]) for j, case in enumerate(cases) if found.get(case) is not None]
             x, y = [j + (k - (len(methods) - 1) / 2) * width for j, _ in heights], [height for _, height in heights]
-            axes.bar(x, y, width * 0.9, edgecolor=kit.COLOURS[colour], label=method, **fill)
+            axes.bar(x, y, width * 0.9, label=method, **{"edgecolor": kit.COLOURS[colour]} | fill)
         axes.axhline(1, color=kit.COLOURS["cost"], lw=0.8, zorder=0)
         axes.set_xticks(range(len(cases)), names, fontsize=8)
         axes.set_title(f"{title}, as a multiple of plain cross-entropy's")

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import os
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,22 +40,6 @@ def writable(option, path, endings=()):
     except OSError as err:
         raise ValueError(f"{option} {path}: cannot be written ({err.strerror})") from None
     return full
-
-
-def write(path, content):
-    """Write a file so that readers see the old or the new one, never a part.
-
-    Formula: none. Shape: a `Path` and bytes, returns None. Units: none. Raises OSError when the folder cannot be written. Source: this project.
-    """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def csv_text(measured):

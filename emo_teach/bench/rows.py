@@ -15,8 +15,8 @@ class Case(NamedTuple):
 
 SIZES = (Case(512, 50257, 768), Case(2048, 50257, 768), Case(512, 49152, 576))  # GPT-2's vocabulary and width; SmolLM2-135M's
 TARGETS = ("uniform", "Zipf")
-BASE = Case(512, 8192, 384)  # growth is measured around it, one size at a time
-GROWTH = {"N": (256, 512, 1024, 2048), "V": (4096, 8192, 16384, 32768), "d": (96, 192, 384, 768)}
+BASE = Case(512, 4096, 384)  # growth is measured around it, one size at a time
+GROWTH = {"N": (256, 512, 1024, 2048), "V": (2048, 4096, 8192, 16384), "d": (96, 192, 384, 768)}
 
 
 @dataclass(frozen=True)

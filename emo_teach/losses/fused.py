@@ -12,9 +12,10 @@ from .objectives import Objective, check_batch, check_labels
 from .terms import Terms, working_type
 
 # Rows at a time, and tokens of the vocabulary at a time within them. On a CPU a block of BLOCK x CHUNK numbers stays in the cache while all
-# elementwise steps pass over it; a GPU wants few large kernels instead.
-CHUNK, CUDA_CHUNK = 192, 1024
-BLOCK = 1024
+# elementwise steps pass over it, and rows in sixteens fill the vector units; a GPU wants few large kernels instead. Larger chunks read and write the
+# head's gradient less often; where the costs are kept too, half as many rows take the same memory.
+CHUNK, CUDA_CHUNK = 384, 1024
+BLOCK = 512
 
 
 def fused_loss(hidden, weight, labels, objective, bias=None, ignore_index=-100, reduction="mean", chunk=None):
@@ -22,7 +23,8 @@ def fused_loss(hidden, weight, labels, objective, bias=None, ignore_index=-100, 
 
     Formula: the objective's; dL/dz_j from D1 and its cousins in closed form. Shape: hidden (..., d), weight (V, d), labels (...), bias (V,);
     returns a scalar. Units: nats.
-    `chunk` rows are held at a time (a quarter of them, at most 192; on a GPU 1024), in two matrices of chunk * V numbers beside the gradients.
+    `chunk` rows are held at a time (3/8 of them, at most 384; on a GPU 1024), in one matrix of chunk * V numbers beside the gradients. An objective
+    with EMO keeps the costs in a second one, at most 192 rows, unless `CostEmbedding.whole`: then multiplying twice costs less than keeping them.
     The gradients are handed over once: a second backward through the same loss, and gradients of gradients, raise RuntimeError.
     Raises ValueError for shapes that disagree, labels out of range, a vocabulary that does not match the cost, and for reduction "none", which
     would need the gradient of every token apart. Source: this project; the idea of fusing head and loss follows Liger Kernel (arXiv 2410.10989).
@@ -35,7 +37,7 @@ def fused_loss(hidden, weight, labels, objective, bias=None, ignore_index=-100, 
     order = kept.argsort(stable=True)
     rows = hidden.reshape(-1, hidden.shape[-1])[keep.nonzero().squeeze(-1)[order]]
     scale = 1.0 if reduction == "sum" else 1.0 / max(kept.numel(), 1)
-    chunk = chunk or (CUDA_CHUNK if hidden.is_cuda else min(CHUNK, -(-max(kept.numel(), 1) // 4)))
+    chunk = chunk or (CUDA_CHUNK if hidden.is_cuda else min(CHUNK // (1 + _keeps_costs(objective)), 16 * -(-3 * max(kept.numel(), 1) // 128)))
     return _Fused.apply(rows, weight, bias, kept[order], objective, scale, chunk, torch.is_grad_enabled())
 
 
@@ -60,6 +62,10 @@ def _check(hidden, weight, labels, objective, bias, reduction, chunk):
         objective.cost.check_vocabulary(weight.shape[0])
 
 
+def _keeps_costs(objective):
+    return "emo" in objective.needs and not objective.cost.whole
+
+
 class _Fused(torch.autograd.Function):
     """Computes the gradients in the forward pass and hands them over in the backward one."""
 
@@ -69,7 +75,7 @@ class _Fused(torch.autograd.Function):
         product = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else torch.promote_types(rows.dtype, weight.dtype)
         wanted = [needs and flag for flag in ctx.needs_input_grad[:3]]
         with torch.autocast(device, enabled=False):  # from here on every type is chosen by hand
-            head = _Head(weight.to(product), bias, wanted, len(labels), chunk, "emo" in objective.needs)
+            head = _Head(weight.to(product), bias, wanted, len(labels), chunk, _keeps_costs(objective))
             losses = [head.step(rows[i : i + chunk].to(product), labels[i : i + chunk], i, objective, scale) for i in range(0, len(labels), chunk)]
         ctx.grads = [g if g is None else g.to(x.dtype) for g, x in zip(head.grads, (rows, weight, bias), strict=True)]
         return (torch.cat(losses).sum() if losses else torch.zeros((), dtype=head.kind, device=rows.device)) * scale
@@ -161,15 +167,18 @@ class _Chunk:
         if "debiased" in objective.needs:
             self.parts["debiased"] = self._debiased()
 
-    def _emo(self, buffer):
-        """A9 by a row of costs per token, kept for the gradient."""
-        self.costs = self.cost.rows(self.labels, self.z.dtype, out=buffer)
-        return sum((self.z[block] * self.costs[block]).sum(0) for block in self.blocks) * self.shrink
+    def _emo(self, buffer=None):
+        """A9 by a row of costs per token, kept for the gradient in the buffer; where there is none they are computed again, block by block."""
+        if buffer is None:
+            self.costs = self.cost.pieces(self.labels, self.z.dtype)  # the target's cost does not matter: its weight is 0
+        else:
+            self.costs = self.cost.rows(self.labels, self.z.dtype, out=buffer).__getitem__
+        return sum((self.z[block] * self.costs(block)).sum(0) for block in self.blocks) * self.shrink
 
     def _debiased(self):
         """D9 from `m_p - ê_t`, the average of `ê_i - ê_t` over the wrong tokens."""
-        self.at_t = self.cost.unit[self.labels].to(self.z.dtype)
-        mean = sum(self.z[block].T @ self.cost.unit[block].to(self.z.dtype) for block in self.blocks)
+        self.at_t = self.cost.vectors(self.z.dtype, self.labels)
+        mean = sum(self.z[block].T @ self.cost.vectors(self.z.dtype, block) for block in self.blocks)
         self.away = mean * self.shrink.unsqueeze(1) - self.rest.unsqueeze(1) * self.at_t
         return 0.5 * (self.away**2).sum(1)
 
@@ -194,9 +203,9 @@ class _Chunk:
         """What a wrong token's weight is multiplied by, (block, n) or (n,); the weights' sum is divided out here."""
         factor = pull * self.shrink
         if "emo" in self.parts:
-            factor = self.costs[block] * (slope["emo"] * self.shrink) + factor
+            factor = torch.addcmul(factor, self.costs(block), slope["emo"] * self.shrink)
         if "debiased" in self.parts:
-            factor = self.cost.unit[block].to(self.z.dtype) @ (self.away * (slope["debiased"] * self.shrink).unsqueeze(1)).T + factor
+            factor = self.cost.vectors(self.z.dtype, block) @ (self.away * (slope["debiased"] * self.shrink).unsqueeze(1)).T + factor
         return factor
 
 
