@@ -127,9 +127,9 @@ for N, V, d in ((1, 3, 2), (3, 5, 8), (6, 9, 2)):
     wanted = np.empty((N, V))
     for n in range(N):
         for j in range(V):
-            moved = z.astype(complex)
-            moved[n, j] += 1e-30j
-            e = np.exp(moved)
+            along = z + 0j
+            along[n, j] += 1e-30j
+            e = np.exp(along)
             gap = (e / e.sum(1, keepdims=True)) @ unit - unit[t]
             wanted[n, j] = (0.5 * (gap**2).sum(1).mean()).imag / 1e-30
     found = np.asarray(debiased_gradient(z, t, unit), float)
@@ -217,7 +217,7 @@ for V, d in ((5, 3), (40, 8)):
     compare(hopeless, t, unit, 1e-3, torch.bfloat16)
     for dtype in (torch.bfloat16, torch.float16, torch.float32, torch.float64):
         for lead in (-900.0, 900.0):  # hopeless, and certain beyond what the type can say
-            x = torch.tensor(z, dtype=dtype)
+            x = torch.as_tensor(z).to(dtype).clone()
             x[torch.arange(6), torch.tensor(t)] = lead
             x.requires_grad_()
             value = mode_2(x, torch.tensor(t), torch.tensor(unit).float())
