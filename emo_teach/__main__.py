@@ -83,10 +83,56 @@ def _study(arguments):
     return 0
 
 
+def _course_arguments(parser):
+    tasks = parser.add_subparsers(dest="task", required=True, metavar="task")
+    build = tasks.add_parser("build", help="make the student edition (a folder and a zip) and the instructor's folder")
+    build.add_argument("names", nargs="*", metavar="set", help="such as ps3; all when none is named")
+    build.add_argument("--out", metavar="DIR", default="build/course", help="a new folder, or an earlier course (default: %(default)s)")
+    build.add_argument("--seed", type=int, default=0, help="a variant: other data, other hidden tests (default: %(default)s)")
+    grade = tasks.add_parser("grade", help="grade a folder that has one folder of notebooks for each student")
+    grade.add_argument("folder", metavar="DIR")
+    grade.add_argument("--course", metavar="DIR", default="build/course", help="what `course build` made (default: %(default)s)")
+    grade.add_argument("--out", metavar="DIR", default="build/grades", help="grades.csv, manual.csv and feedback (default: %(default)s)")
+    grade.add_argument("--timeout", type=int, default=120, metavar="S", help="seconds for one notebook, a cell at most a quarter (%(default)s)")
+    grade.add_argument("--memory", type=int, default=3072, metavar="MIB", help="address space of a process (%(default)s)")
+    grade.add_argument("--workers", type=int, metavar="N", help="submissions at a time (default: one for each core)")
+    tasks.add_parser("check", help="is anything given away, do the graders reject and accept what they should")
+
+
+def _course(arguments):
+    from .authoring import course
+
+    return course.main(arguments)
+
+
+def _badges_arguments(parser):
+    parser.add_argument("--repo", required=True, metavar="OWNER/NAME", help='on GitHub; "" takes all badges out again')
+    parser.add_argument("--ref", default="main", help="branch, tag or commit (default: %(default)s)")
+
+
+def _badges(arguments):
+    from .authoring import badges
+
+    return badges.main(arguments.repo, arguments.ref)
+
+
+def _site_arguments(parser):
+    parser.add_argument("--out", metavar="DIR", default="build/site", help="a new folder, or an earlier edition (default: %(default)s)")
+
+
+def _site(arguments):
+    from .authoring import site
+
+    return site.main(arguments.out)
+
+
 # name: (one line of help, function that declares the arguments, function that runs and returns the exit status)
 COMMANDS = {
     "verify": ("check every formula against its reference, and that its wrong version is rejected", _verify_arguments, _verify),
     "build": ("execute lessons' sources into notebooks", _build_arguments, _build),
+    "course": ("problem sets: make the student edition, grade submissions, check the graders", _course_arguments, _course),
+    "badges": ("say where the lessons are published: badges and the address that Colab installs from", _badges_arguments, _badges),
+    "site": ("make a static edition of all lessons, to be read without a kernel or a network", _site_arguments, _site),
     "study": ("run a long comparison, or what is left of it", _study_arguments, _study),
     "bench": ("measure what the losses and exact transport cost on this machine", _bench_arguments, _bench),
     "finetune": ("fine-tune a language model with an objective; the EMO paper's settings where none are given", _finetune_arguments, _finetune),

@@ -1,6 +1,9 @@
-"""Files that are written whole or not at all."""
+"""Files and folders that are written whole or not at all."""
 
+import contextlib
+import json
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -23,3 +26,44 @@ def write_whole(path, content):
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def refuse_foreign(folder, marker, made_by):
+    """Raise ValueError unless a folder is missing, empty, or holds a JSON file `marker` that says it was made by `made_by`.
+
+    Formula: none. Shape: a path and two strings, returns None. Units: none. Raises ValueError. Source: this project.
+    """
+    folder = Path(folder)
+    if not os.path.lexists(folder) or (folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir())):
+        return
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        if json.loads((folder / marker).read_text(encoding="utf-8")).get("made_by") == made_by and not folder.is_symlink():
+            return
+    raise ValueError(f"{folder} was not made by {made_by}: name a new folder, or move that one away")
+
+
+@contextlib.contextmanager
+def whole_folder(out, marker, made_by):
+    """A new folder to fill, which takes the place of `out` at the end; when the filling fails, `out` stays as it was.
+
+    Formula: none. Shape: a path and two strings as in `refuse_foreign`, yields a path. Units: none. Raises as `refuse_foreign`, OSError when
+    the folder cannot be written. Source: POSIX rename.
+    """
+    refuse_foreign(out, marker, made_by)
+    out = Path(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
+    try:
+        made, old = beside / "new", beside / "old"
+        made.mkdir()
+        yield made
+        if os.path.lexists(out):
+            os.rename(out, old)
+        try:
+            os.rename(made, out)
+        except OSError:
+            if os.path.lexists(old):
+                os.rename(old, out)
+            raise
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)

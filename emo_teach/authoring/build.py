@@ -30,13 +30,22 @@ if importlib.util.find_spec("emo_teach") is None:
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", HOME, "POT"], check=True)"""
 
 
-def bootstrap_cell():
-    """The text of the bootstrap cell for the slug and ref in pyproject.toml (an empty slug means: not published yet).
+def address():
+    """Slug and ref under which pyproject.toml says that the lessons are published (an empty slug means: not published yet).
 
-    Formula: none. Shape: returns a string. Units: none. Raises KeyError when pyproject.toml lacks slug or ref. Source: pyproject.toml.
+    Formula: none. Shape: returns two strings. Units: none. Raises KeyError when pyproject.toml lacks slug or ref. Source: pyproject.toml.
     """
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["emo_teach"]
-    slug, ref = settings["slug"], settings["ref"]
+    return settings["slug"], settings["ref"]
+
+
+def bootstrap_cell(slug=None, ref=None):
+    """The text of the bootstrap cell for a slug and ref, by default those of pyproject.toml.
+
+    Formula: none. Shape: two strings, returns a string. Units: none. Raises as `address`. Source: pyproject.toml.
+    """
+    if slug is None:
+        slug, ref = address()
     return BOOTSTRAP.format(home=f"git+https://github.com/{slug}@{ref}" if slug else "")
 
 
@@ -56,6 +65,8 @@ def read_source(path):
     """
     import jupytext
 
+    from . import badges
+
     notebook = jupytext.read(path, fmt="py:percent")
     seen = {}
     for cell in notebook.cells:
@@ -65,6 +76,8 @@ def read_source(path):
         cell.id = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
         if "bootstrap" in cell.metadata.get("tags", ()):
             cell.source = bootstrap_cell()
+    if Path(path).parent == SOURCES:  # ids are those of the text without a badge: they stay when the address changes
+        notebook.cells[0].source = badges.with_badge(notebook.cells[0].source, badges.badge(Path(path).stem, *address()))
     notebook.metadata = METADATA
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     return notebook

@@ -1,0 +1,25 @@
+"""Problem sets: from one text source each to a student edition without solutions, and from submissions to grades and feedback."""
+
+
+def main(arguments):
+    """Run `course build`, `course grade` or `course check`; returns the exit status.
+
+    Formula: none. Shape: the parsed command line, returns 0, or 1 where a check fails. Units: none. Raises ValueError as the three do.
+    Source: this project.
+    """
+    if arguments.task == "build":
+        from . import release
+
+        manifest = release.build_course(arguments.out, arguments.seed, arguments.names)
+        for name, one in manifest["sets"].items():
+            print(f"{name}: {len(one['problems'])} problems, {one['points']} points, {one['manual_points']} of them by hand")
+        print(f"hand out {arguments.out}/student.zip; keep {arguments.out}/instructor")
+        return 0
+    if arguments.task == "grade":
+        from . import grade
+
+        grade.grade_course(arguments.folder, arguments.course, arguments.out, arguments.timeout, arguments.memory, arguments.workers)
+        return 0
+    from . import checks
+
+    return checks.main()

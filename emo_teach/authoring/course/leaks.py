@@ -1,0 +1,139 @@
+"""Does the student edition contain a line of a solution or of a hidden test?
+
+A line is compared *normalised*: without white space, backslashes, quotes, backticks and asterisks, without a comment sign at its beginning. A line
+of code counts twice: with its comment and without. A normalised line is *non-trivial* if it has at least 12 characters and names two different
+things or more: words that are neither Python's keywords nor its built-in functions. Such a line may stand nowhere in the student edition, not even
+as a part of a longer line, in no cell, output, metadata, module, data file or member of the zip. There is no list of exceptions: a solution that
+says what the visible text says is to be written otherwise.
+"""
+
+import builtins
+import json
+import keyword
+import re
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+LENGTH, NAMES = 12, 2
+IGNORED = re.compile(r"""[\s\\'"`*]""")
+KNOWN = frozenset(keyword.kwlist) | frozenset(dir(builtins))
+REGION = re.compile(r"^[ \t]*### BEGIN (SOLUTION|HIDDEN TESTS)[ \t]*\n(.*?)^[ \t]*### END \1[ \t]*$", re.MULTILINE | re.DOTALL)
+MARKERS = ("BEGINSOLUTION", "ENDSOLUTION", "BEGINHIDDENTESTS", "ENDHIDDENTESTS", "Rubric.")  # normalised; none may come through
+
+
+@dataclass(frozen=True)
+class Leak:
+    """A secret line, the set and problem that it belongs to, and the file that gives it away."""
+
+    where: str
+    owner: str
+    line: str
+
+    def __str__(self):
+        return f"{self.where}: a line of {self.owner}: {self.line!r}"
+
+
+def normal(line):
+    """A line without white space, backslashes, quotes, backticks, asterisks, and the comment sign at its beginning.
+
+    Formula: none. Shape: a string, returns a string. Units: none. Raises nothing. Source: this project.
+
+    >>> normal("    x = np.log( p )   # it's in nats")
+    'x=np.log(p)#itsinnats'
+    """
+    return IGNORED.sub("", line).lstrip("#")
+
+
+def telling(line):
+    """Whether a line says enough to give something away: 12 characters, normalised, and two names that Python does not know.
+
+    Formula: none. Shape: a string, returns a bool. Units: none. Raises nothing. Source: this project.
+
+    >>> telling("    return float(sum(x))"), telling("    return float(gap @ plan)")
+    (False, True)
+    """
+    names = set(re.findall(r"[^\W\d]\w*", line)) - KNOWN
+    return len(normal(line)) >= LENGTH and len(names) >= NAMES
+
+
+def secrets(notebook, name):
+    """The telling lines, normalised, of all solutions and hidden tests of a set, each with the text that says whose it is.
+
+    Formula: none. Shape: a notebook as `source.read` gives it, returns a dictionary. Units: none.
+    Raises ValueError for a region that is opened and not closed. Source: this project.
+    """
+    found = {}
+    for cell in notebook.cells:
+        regions = REGION.findall(cell.source)
+        if cell.source.count("### BEGIN ") != len(regions) or cell.source.count("### END ") != len(regions):
+            raise ValueError(f"{name}: a region is not closed, or its marker is misspelt, in the cell that begins {cell.source[:60]!r}")
+        whose = f"{name}, {' '.join(cell.metadata.get('tags', []))}"
+        for kind, text in regions:
+            for line in text.splitlines():
+                forms = {line, re.sub(r"\s#.*", "", line)} if cell.cell_type == "code" else {line}
+                found |= {normal(form): f"{whose}, {kind.lower()}" for form in forms if telling(form)}
+    return found
+
+
+def texts(folder):
+    """(place, text) of every file below a folder and of every member of every zip there; of a notebook, all strings that are in it.
+
+    Formula: none. Shape: a path, yields pairs of strings. Units: none. Raises OSError for a file that cannot be read. Source: this project.
+    """
+    for path in sorted(Path(folder).rglob("*")):
+        if not path.is_file():
+            continue
+        place = path.relative_to(folder).as_posix()
+        if path.suffix == ".zip":
+            with zipfile.ZipFile(path) as archive:
+                for member in archive.namelist():
+                    yield f"{place}/{member}", _text(member, archive.read(member))
+        else:
+            yield place, _text(place, path.read_bytes())
+
+
+def _text(name, content):
+    text = content.decode("utf-8", "replace")
+    return f"{name}\n" + ("\n".join(_strings(json.loads(text))) if name.endswith(".ipynb") else text)
+
+
+def _strings(value):
+    """All strings in a JSON value, keys included; a list of strings is the one text that notebooks cut into lines."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield key
+            yield from _strings(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _strings(inner)
+
+
+def search(folder, notebooks):
+    """Every leak in a folder (and in the zip of the same name beside it), for sets by name as `source.read` gives them.
+
+    Formula: none. Shape: a path and a dictionary, returns a list of `Leak`. Units: none. Raises ValueError as `secrets`, and when a set has
+    nothing to look for (the search would be void). Source: this project.
+    """
+    folder, wanted = Path(folder), {}
+    for name, notebook in notebooks.items():
+        found = secrets(notebook, name)
+        if not found:
+            raise ValueError(f"{name}: no line of its solutions is telling, so there is nothing to search for")
+        wanted |= found
+    archive = folder.with_suffix(".zip")
+    places = list(texts(folder))
+    if archive.is_file():
+        with zipfile.ZipFile(archive) as packed:
+            places += [(f"{archive.name}/{member}", _text(member, packed.read(member))) for member in packed.namelist()]
+    return [leak for place, text in places for leak in _found(place, text, wanted)]
+
+
+def _found(place, text, wanted):
+    bare = IGNORED.sub("", text)
+    leaks = [Leak(place, owner, line) for line, owner in wanted.items() if line in bare]
+    if place.endswith(".ipynb"):
+        leaks += [Leak(place, "the instructor's marks", mark) for mark in MARKERS if mark in bare]
+    return leaks

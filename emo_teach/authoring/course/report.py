@@ -1,0 +1,53 @@
+"""What grading leaves behind: a table for the instructor, and a page of feedback for each submission that nbgrader could not write up."""
+
+import csv
+import html
+import io
+
+COLUMNS = ("student", "set", "status", "score", "max", "pending", "problems", "note")
+PAGE = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>
+<body style="font-family: sans-serif; max-width: 45em; margin: 2em auto"><h1>{title}</h1><p><b>{status}</b></p><p>{note}</p></body></html>
+"""
+
+
+def row(student, name, result, points):
+    """A line of the table: what a student got for a set, with a blank score (never a 0) where nothing was graded.
+
+    Formula: none. Shape: two strings, a result as `autograde` gives it, the set's points; returns a dictionary with the keys `COLUMNS`. Units:
+    points.
+    Raises nothing. Source: this project.
+    """
+    problems = result["problems"]
+    score = sum(one["score"] or 0 for one in problems) if problems else 0 if result["status"] == "not handed in" else ""
+    pending = sum(one["max"] for one in problems if one["score"] is None) if problems else ""
+    listed = "; ".join(f"{one['problem']} {'?' if one['score'] is None else format(one['score'], 'g')}/{one['max']}" for one in problems)
+    shown = format(score, "g") if score != "" else ""
+    return dict(zip(COLUMNS, (student, name, result["status"], shown, points, pending, listed, _one_line(result["note"])), strict=True))
+
+
+def _one_line(text):
+    """Notes quote what students wrote: no line breaks, and nothing that a spreadsheet takes for a formula."""
+    text = " ".join(text.split())
+    return f" {text}" if text.startswith(("=", "+", "-", "@")) else text
+
+
+def table(rows):
+    """The lines as CSV.
+
+    Formula: none. Shape: dictionaries with the keys `COLUMNS`, returns a string. Units: none. Raises nothing. Source: RFC 4180, with "\\n".
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def page(name, result):
+    """Feedback on a submission that could not be graded: its status and what to do.
+
+    Formula: none. Shape: a string and a result, returns HTML. Units: none. Raises nothing. Source: this project.
+    """
+    title = html.escape(name or "Not recognised")
+    return PAGE.format(title=title, status=html.escape(result["status"]), note=html.escape(result["note"]))

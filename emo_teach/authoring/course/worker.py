@@ -1,0 +1,103 @@
+"""Keeper of one submission: starts its process under limits, waits, and kills whatever is left of it, also when its own parent dies.
+
+What the limits do: an endless loop ends, memory beyond the limit is refused to each process, no file grows beyond 256 MiB, the code sees an empty
+home and few environment variables, and processes that it leaves behind are killed. What they do not do: the code runs as the user who grades. It
+can read and write that user's files and use the network; the hidden tests are in its kernel's memory and in its scratch folder, the result is
+written by a process that it could reach. So they protect from mistakes, not from malice: grade strangers' code in a container or on a machine of
+its own.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import resource
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+FILES = 256 * 2**20  # bytes of the largest file that may be written
+GRACE = 30  # seconds beyond the notebook's own time: nbgrader's start, the kernel's start and end, the feedback
+PASSED_ON = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "JUPYTER_PATH", "VIRTUAL_ENV")
+SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER: orphans of this tree become children of this process (Linux)
+
+
+def environment(root):
+    """The environment of a submission's process: few variables, and home and temporary files in its scratch folder.
+
+    Formula: none. Shape: a path, returns a dictionary. Units: none. Raises nothing. Source: this project.
+    """
+    root = Path(root)
+    kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    places = {"HOME": "home", "TMPDIR": "tmp", "IPYTHONDIR": "home/ipython", "MPLCONFIGDIR": "home/mpl", "JUPYTER_RUNTIME_DIR": "home/runtime"}
+    for place in places.values():
+        (root / place).mkdir(parents=True, exist_ok=True)
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    return kept | {name: str(root / place) for name, place in places.items()} | threads | {"PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def keep(job_path):
+    """Run one job; returns {"ended": "ok", "time" or "parent", "left": number of processes that had to be killed at the end}.
+
+    Formula: none. Shape: a path, returns a dictionary. Units: none. Raises OSError where no process can be started. Source: prctl(2), setrlimit(2).
+    """
+    job = json.loads(Path(job_path).read_text(encoding="utf-8"))
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
+    memory = job["memory"] * 2**20
+
+    def limits():
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (FILES, FILES))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+    with open(Path(job["root"]) / "log.txt", "wb") as log:
+        command = [sys.executable, "-m", "emo_teach.authoring.course.autograde", job_path]
+        child = subprocess.Popen(
+            command, env=environment(job["root"]), cwd=job["root"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=limits
+        )
+        ended = _wait(child, time.monotonic() + job["timeout"] + GRACE)
+    left = kill_descendants()
+    return {"ended": ended, "left": left if (ended, child.returncode) == ("ok", 0) else 0}  # else it is nbgrader's own kernel that was left
+
+
+def _wait(child, deadline):
+    """Until the child has ended, its time is up, or the other end of our standard input is gone."""
+    while child.poll() is None:
+        if time.monotonic() > deadline:
+            return "time"
+        if select.select([sys.stdin], [], [], 0.1)[0] and not os.read(sys.stdin.fileno(), 1):
+            return "parent"
+    return "ok"
+
+
+def kill_descendants():
+    """Kill everything that descends from this process, until nothing does; returns how many there were.
+
+    Formula: none. Shape: returns an integer. Units: none. Raises nothing. Source: psutil; with `SUBREAPER` no descendant can hide as an orphan.
+    """
+    import psutil
+
+    me, seen, end = psutil.Process(), set(), time.monotonic() + 10
+    while time.monotonic() < end:
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        alive = [one for one in me.children(recursive=True) if one.is_running()]
+        if not alive:
+            break
+        for one in alive:
+            seen.add(one.pid)
+            with contextlib.suppress(psutil.Error):
+                one.send_signal(signal.SIGKILL)
+        time.sleep(0.02)
+    return len(seen)
+
+
+if __name__ == "__main__":
+    outcome = keep(sys.argv[1])
+    if outcome["ended"] != "parent":
+        print(json.dumps(outcome))

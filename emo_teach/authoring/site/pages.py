@@ -1,0 +1,187 @@
+"""From built notebooks to pages: nbconvert turns cells into HTML, formulas become MathML, links lead to pages, and each page gets its frame."""
+
+import html
+import importlib.util
+import json
+import re
+from pathlib import Path
+
+from ..._files import whole_folder
+from .. import build
+
+MARKER, MADE_BY = "site.json", "emo_teach site"
+STYLE = Path(__file__).with_name("style.css")
+LINE = "Text: CC BY 4.0. Code: BSD 3-Clause. This edition needs no network; its sliders need the notebooks."
+SLIDER = "A slider stands here in the notebook. It needs a running kernel: open the lesson in JupyterLab or Colab."
+WIDE = 44  # characters of fixed width that a telephone shows in a line
+PAGE = """\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{title} · emo_teach</title>
+<link rel="stylesheet" href="style.css">
+</head>
+<body>
+<a class="skip" href="#content">Skip to the text</a>
+<header><nav aria-label="All lessons">{menu}</nav></header>
+<main id="content" tabindex="-1">
+{body}
+</main>
+<footer><nav aria-label="Neighbouring lessons">{neighbours}</nav><p>{line}</p></footer>
+</body>
+</html>
+"""
+
+
+def build_site(out):
+    """Make the static edition of all built lessons in the folder `out`; returns the paths of its pages.
+
+    Everything is made beside `out` and renamed into place at the end.
+    Formula: none. Shape: a path, returns a list of paths. Units: none. Raises ValueError for a folder that is neither empty nor an earlier
+    edition, for TeX that cannot be shown, and where a package of the extra `site` is missing; FileNotFoundError for a lesson not built yet.
+    Source: this project.
+    """
+    _need_packages()
+    import nbformat
+
+    from . import font, formulas
+
+    notebooks = {path.stem: nbformat.read(build.LESSONS / f"{path.stem}.ipynb", as_version=4) for path in build.sources()}
+    out = Path(out)
+    with whole_folder(out, MARKER, MADE_BY) as folder:
+        titles = {name: _title(notebook) for name, notebook in notebooks.items()}
+        (folder / "style.css").write_bytes(STYLE.read_bytes())
+        for name, notebook in notebooks.items():
+            _write(folder, name, titles, _lesson(notebook))
+        _write(folder, "index", titles, _contents(notebooks, titles))
+        texts = [path.read_text(encoding="utf-8") for path in folder.glob("*.html")]
+        (folder / "math.woff").write_bytes(font.subset(formulas.characters(texts)))
+        (folder / MARKER).write_text(json.dumps({"made_by": MADE_BY}) + "\n", encoding="utf-8")
+    return [out / f"{name}.html" for name in ("index", *notebooks)]
+
+
+def _need_packages():
+    for name in ("nbconvert", "math_core", "ziamath"):
+        if importlib.util.find_spec(name) is None:
+            raise ValueError(f"the static edition needs {name}: pip install 'emo_teach[site]'")
+
+
+def _write(folder, name, titles, body):
+    text = PAGE.format(
+        title=html.escape(_plain(titles.get(name, "Contents"))),
+        menu=_menu(name, titles),
+        body=body,
+        neighbours=_neighbours(name, titles),
+        line=LINE,
+    )
+    (folder / f"{name}.html").write_text(text, encoding="utf-8")
+
+
+def _title(notebook):
+    """The Markdown of a lesson's title, without the sign of a heading."""
+    return notebook.cells[0].source.splitlines()[0].removeprefix("# ")
+
+
+def _plain(title):
+    return title.replace("*", "")
+
+
+def _menu(here, titles):
+    """Links to all pages, named as briefly as they can be."""
+    names = {"index": "Contents"} | {name: name.partition("_")[0].capitalize() for name in titles}
+    links = []
+    for name, short in names.items():
+        current = ' aria-current="page"' if name == here else ""
+        hint = f' title="{html.escape(_plain(titles[name]))}"' if name in titles else ""
+        links.append(f'<a href="{name}.html"{hint}{current}>{short}</a>')
+    return "\n".join(links)
+
+
+def _neighbours(here, titles):
+    order = ["index", *titles]
+    place = order.index(here)
+    links = []
+    for step, word, rel in ((-1, "Previous", "prev"), (1, "Next", "next")):
+        if 0 <= place + step < len(order):
+            other = order[place + step]
+            links.append(f'<a rel="{rel}" href="{other}.html">{word}: {html.escape(_plain(titles.get(other, "Contents")))}</a>')
+    return "\n".join(links)
+
+
+def _renderer():
+    """nbconvert's renderer of Markdown, with formulas as MathML and no picture from elsewhere."""
+    from nbconvert.filters.markdown_mistune import IPythonRenderer
+
+    from . import formulas
+
+    class Renderer(IPythonRenderer):
+        def block_math(self, body):
+            return formulas.block(body)
+
+        def latex_environment(self, name, body):
+            return formulas.block(f"\\begin{{{name}}}{body}\\end{{{name}}}")
+
+        def inline_math(self, body):
+            return formulas.inline(body)
+
+        def image(self, text, url, title=None):
+            return html.escape(text) if re.match(r"https?:", url) else super().image(text, url, title)
+
+    return Renderer(escape=False, exclude_anchor_links=False, anchor_link_text="")
+
+
+def _markdown(text):
+    from nbconvert.filters.markdown_mistune import MarkdownWithMath
+
+    page = MarkdownWithMath(renderer=_renderer()).render(text)
+    return re.sub(r"\(?<math>(?:(?!</math>).)*</math>[,.;:!?)]+", r'<span class="kept">\g<0></span>', page)  # no line begins with a comma
+
+
+def _lesson(notebook):
+    """The cells of one lesson as HTML; the bootstrap cell, which does nothing for a reader, stays away."""
+    import nbformat
+    from nbconvert import HTMLExporter
+
+    kept = nbformat.from_dict(notebook)
+    kept.cells = [cell for cell in kept.cells if "bootstrap" not in cell.metadata.get("tags", ())]
+    exporter = HTMLExporter(template_name="basic", exclude_input_prompt=True, exclude_output_prompt=True, filters={"markdown2html": _markdown})
+    return _finish(exporter.from_notebook_node(kept)[0])
+
+
+def _finish(text):
+    """Links lead to pages, what may be wider than the screen can be scrolled by keyboard, and sliders say what they need."""
+    from bs4 import BeautifulSoup
+
+    soup = BeautifulSoup(text, "html.parser")
+    for link in soup.select("a[href]"):
+        link["href"] = re.sub(r"^(\w+)\.ipynb(?=#|$)", r"\1.html", link["href"])
+    for anchor in soup.select("a.anchor-link"):
+        anchor.decompose()
+    for element in soup.select("pre"):
+        if max(map(len, element.get_text().splitlines() or [""])) > WIDE:
+            element["tabindex"] = "0"
+    for table in soup.select("table"):
+        table.wrap(soup.new_tag("div", attrs={"class": "wide", "tabindex": "0"}))
+    for cell in soup.select(".code_cell"):
+        if ".explorer(" in cell.get_text():
+            note = soup.new_tag("p", attrs={"class": "note"})
+            note.string = SLIDER
+            cell.append(note)
+    return str(soup)
+
+
+def _contents(notebooks, titles):
+    """The first page: the question, the map out of lesson 00, and for each lesson what a reader will be able to do."""
+    first = next(iter(notebooks.values()))
+    whole = "\n\n".join(cell.source for cell in first.cells if cell.cell_type == "markdown")
+    chart = re.search(r"^## The map$.*?(?=^## )", whole, re.MULTILINE | re.DOTALL)
+    if chart is None:
+        raise ValueError("the first lesson has no section `## The map`, from which the contents are made")
+    parts = ["# Optimal-transport losses for language models", chart[0], "## The lessons"]
+    for name, notebook in notebooks.items():
+        parts.append(f"### [{titles[name]}]({name}.ipynb)")
+        parts += [p for p in notebook.cells[0].source.split("\n\n")[1:] if p.startswith(("**You will", "**Needs"))]
+    return _finish(_markdown("\n\n".join(parts)))

@@ -1,0 +1,168 @@
+"""Lessons and a problem set under the versions that Colab has, in an environment that `.ci/run` makes and names in EMO_TEACH_COLAB_PYTHON.
+
+There is no checkout beside the kernel: what runs is what the bootstrap cell installs from a copy of the repository, as a reader's Colab would from
+GitHub. Two things differ from Colab: the Python is this machine's, and torch is the build without CUDA that the rest is tested with.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from emo_teach.authoring import build
+from emo_teach.authoring.course import source
+from tests.lessons import SOURCES, built, exempt, said, same_text, tags
+from tests.test_setup import COLAB
+
+pytestmark = pytest.mark.colab
+PINS = {name: version for name, version in COLAB.items() if name != "torch"} | {"ipykernel": "6.17.1", "ipython": "7.34.0", "traitlets": "5.7.1"}
+LESSONS = [name for name in SOURCES if name[:2] in ("00", "01", "02", "03", "04", "05", "06")]
+PARTS = ("emo_teach", "data", "README.md", "LICENSE", "pyproject.toml")  # what an installation is made of
+# Every kernel of Colab has this module. Nothing here may need it: what touches it fails.
+STAND_IN = """\
+def __getattr__(name):
+    if name.startswith("__"):
+        raise AttributeError(name)
+    raise RuntimeError(f"google.colab.{name} was used, which no other host has")
+"""
+INSTALLED = """\
+import importlib.metadata as m, json
+print(json.dumps({d.name.lower(): [d.version, d.locate_file(d._path / "METADATA").stat().st_mtime_ns] for d in m.distributions()}))
+"""
+STUB = re.compile(r"^([ \t]*)### BEGIN SOLUTION\n.*?### END SOLUTION$", re.MULTILINE | re.DOTALL)
+HIDDEN = re.compile(r"^[ \t]*### BEGIN HIDDEN TESTS\n.*?### END HIDDEN TESTS$", re.MULTILINE | re.DOTALL)
+
+
+class Colab:
+    """The environment: `installed()` says what is in it, `run(notebook)` executes one in a folder that holds nothing else."""
+
+    def __init__(self, python, place):
+        self.python, self.place, self.home = python, place, place / "repository"
+        for name in PARTS:
+            copy = shutil.copytree if (build.ROOT / name).is_dir() else shutil.copy
+            self.home.mkdir(exist_ok=True)
+            copy(build.ROOT / name, self.home / name)
+        self.bootstrap = build.BOOTSTRAP.format(home=self.home)
+
+    def call(self, *arguments, cwd=None):
+        """Run Python with arguments and return what it printed; a failure shows what it said."""
+        done = subprocess.run([self.python, *arguments], capture_output=True, text=True, cwd=cwd or self.place / "content")
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        return done.stdout
+
+    def installed(self):
+        return json.loads(self.call("-c", INSTALLED))
+
+    def run(self, notebook, allow_errors=False):
+        resources = {"metadata": {"path": str(self.place / "content")}}
+        return NotebookClient(notebook, timeout=300, kernel_name="as-on-colab", resources=resources, allow_errors=allow_errors).execute()
+
+
+@pytest.fixture(scope="module")
+def colab(tmp_path_factory):
+    """The environment without this package; its kernel is known to Jupyter as "as-on-colab"."""
+    place, python = tmp_path_factory.mktemp("colab"), os.environ["EMO_TEACH_COLAB_PYTHON"]
+    package, kernel = place / "stand-in" / "google" / "colab", place / "jupyter" / "kernels" / "as-on-colab"
+    for folder in (package, kernel, place / "content"):
+        folder.mkdir(parents=True)
+    (package / "__init__.py").write_text(STAND_IN, encoding="utf-8")
+    argv = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--IPKernelApp.exec_lines=import google.colab"]
+    spec = {"argv": argv, "display_name": "as on Colab", "language": "python", "env": {"PYTHONPATH": str(package.parents[1])}}
+    (kernel / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")
+    here = Colab(python, place)
+    here.call("-m", "pip", "uninstall", "-q", "-y", "emo_teach", "POT")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JUPYTER_PATH", str(place / "jupyter"))
+        yield here
+
+
+@pytest.fixture(scope="module")
+def bootstrapped(colab):
+    """The environment after a first cell has run in it once; also what was there before and after, and what the cell's neighbour printed."""
+    before = colab.installed()
+    check = "import sys, emo_teach, ot\nprint(emo_teach.__file__)\nprint('google.colab' in sys.modules)"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in (colab.bootstrap, check)])
+    colab.run(notebook)
+    colab.before, colab.after = before, colab.installed()
+    colab.printed = "".join(output.get("text", "") for cell in notebook.cells for output in cell.outputs)
+    return colab
+
+
+def test_the_environment_has_colabs_versions(colab):
+    found = colab.installed()
+    assert {name: found[name][0] for name in PINS} == PINS
+    assert "emo-teach" not in found and "emo_teach" not in found and "pot" not in found
+
+
+def test_the_bootstrap_cell_adds_two_packages_and_touches_no_other(bootstrapped):
+    before, after = bootstrapped.before, bootstrapped.after
+    assert {name: after.get(name) for name in before} == before, "a version or a time of installation changed"
+    assert {name.replace("_", "-") for name in set(after) - set(before)} == {"emo-teach", "pot"}
+
+
+def test_what_it_installed_is_used_at_once(bootstrapped):
+    path, stand_in = bootstrapped.printed.split()
+    assert "site-packages" in path and Path(bootstrapped.python).parents[1] in Path(path).parents
+    assert stand_in == "True"
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_a_lesson_runs_and_says_the_same(name, bootstrapped):
+    notebook = build.read_source(SOURCES[name])
+    for cell in notebook.cells:
+        if "bootstrap" in tags(cell):
+            cell.source = bootstrapped.bootstrap
+    bootstrapped.run(notebook)  # raises where a cell does
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for cell in code:
+        views = [output for output in cell.outputs if build.WIDGET_VIEW in output.get("data", {})]
+        assert len(views) == (".explorer(" in cell.source), cell.source
+        assert not [output for output in cell.outputs if output.get("name") == "stderr"], cell.outputs
+    old = [cell for cell in built(name).cells if cell.cell_type == "code"]
+    for cell, committed in zip(build.strip(notebook).cells and code, old, strict=True):
+        if not exempt(cell) and "bootstrap" not in tags(cell):
+            pairs = zip(map(said, cell.outputs), map(said, committed.outputs), strict=True)
+            assert all(same_text(new, was) for new, was in pairs), cell.source
+
+
+def student(name):
+    """A problem set as it is handed out: without solutions and hidden tests."""
+    notebook = source.read(source.sets()[name])
+    for cell in notebook.cells:
+        cell.source = HIDDEN.sub("", STUB.sub(r"\1raise NotImplementedError" if cell.cell_type == "code" else "", cell.source))
+    return notebook
+
+
+def errors(notebook):
+    """(kind of cell, name of the error) of every error in an executed problem set."""
+    cells = [(cell, output) for cell in notebook.cells for output in cell.get("outputs", ()) if output.output_type == "error"]
+    return [(cell.metadata["nbgrader"]["grade_id"].rpartition("-")[2] if "nbgrader" in cell.metadata else "", output.ename) for cell, output in cells]
+
+
+@pytest.mark.parametrize("name", ["ps1"])
+def test_a_problem_set_runs(name, bootstrapped):
+    handed_out, solved = student(name), source.read(source.sets()[name])
+    for notebook in (handed_out, solved):
+        for cell in notebook.cells:
+            if "bootstrap" in tags(cell):
+                cell.source = bootstrapped.bootstrap
+    problems = sum("tests" in source.labels(cell) for cell in handed_out.cells)
+    assert problems and "BEGIN" not in "".join(cell.source for cell in handed_out.cells)
+    assert errors(bootstrapped.run(handed_out, allow_errors=True)) == [("tests", "NotImplementedError")] * problems
+    assert errors(bootstrapped.run(solved, allow_errors=True)) == []
+
+
+def test_the_explorers_tests_pass(bootstrapped):
+    files = ("test_explorers.py", "test_explorers_transport.py", "test_words.py")
+    said = bootstrapped.call("-m", "pytest", "-p", "no:cacheprovider", *(f"tests/{name}" for name in files), cwd=build.ROOT)
+    assert re.search(r"\d+ passed", said) or "[100%]" in said
+
+
+def test_every_formula_is_verified_by_the_installed_package(bootstrapped):
+    bootstrapped.call("-m", "emo_teach", "verify")

@@ -1,0 +1,626 @@
+"""Problem sets as a course: what may be handed out, what students hand in, and grades. The tests with the marker `course` need nbgrader."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from emo_teach.__main__ import main
+from emo_teach.authoring import build
+from emo_teach.authoring.course import checks, grade, leaks, manual, release, repair, report, source, submissions
+from tests import submissions as class_of
+
+SETUP = '# %% tags=["setup"]\nSEED = 0\n'
+ANSWER = (
+    '# %% tags=["answer:1.1"]\ndef gap(a, b):\n    ### BEGIN SOLUTION\n'
+    "    spread = numpy_free_sum(a, b)  # both of them\n    return spread\n    ### END SOLUTION\n"
+)
+TESTS = (
+    '# %% tags=["tests:1.1", "points:2"]\nassert gap(1, 2) == 3\n### BEGIN HIDDEN TESTS\n'
+    'assert gap(secret_draw, 5) == other_name, "no"\n### END HIDDEN TESTS\n'
+)
+PROOF = '# %% [markdown] tags=["proof:1.2", "points:3"]\n# ### BEGIN SOLUTION\n# By Gibbs, the average is negative.\n# ### END SOLUTION\n'
+
+
+def written(tmp_path, text, name="ps9"):
+    path = tmp_path / f"{name}.py"
+    path.write_text(text)
+    return path
+
+
+# --- sources
+
+
+def test_a_source_becomes_a_marked_notebook(tmp_path):
+    notebook = source.read(written(tmp_path, SETUP + ANSWER + TESTS + PROOF), seed=7)
+    marks = [cell.metadata["nbgrader"] for cell in notebook.cells]
+    assert [one["grade_id"] for one in marks] == ["ps9-setup", "ps9-1-answer", "ps9-1-tests", "ps9-2-proof"]
+    assert [one.get("points") for one in marks] == [None, None, 2, 3]
+    assert "SEED = 7" in notebook.cells[0].source
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (ANSWER + TESTS, "no setup cell"),
+        (SETUP.replace("SEED = 0", "SEED = 1") + ANSWER + TESTS, "it has 0"),
+        (SETUP + "SEED = 0\n" + ANSWER + TESTS, "it has 2"),
+        (SETUP + ANSWER, "problem 1.1 has answer, but no tests"),
+        (SETUP + TESTS, "problem 1.1 has tests, but no answer"),
+        (SETUP + ANSWER + ANSWER + TESTS, "answer:1.1 is there twice"),
+        (SETUP + ANSWER + TESTS.replace("points:2", "points:0"), "points = '0'"),
+        (SETUP + ANSWER + TESTS.replace(', "points:2"', ""), "points = ''"),
+        (SETUP + ANSWER + TESTS.replace("points:2", "points:1.5"), "points = '1.5'"),
+    ],
+)
+def test_faults_of_a_source_are_named(tmp_path, text, message):
+    with pytest.raises(ValueError, match="ps9: .*" + message.replace(".", r"\.")):
+        source.read(written(tmp_path, text))
+
+
+# --- leaks
+
+
+@pytest.fixture
+def secret(tmp_path):
+    return {"ps9": source.read(written(tmp_path, SETUP + ANSWER + TESTS + PROOF))}
+
+
+@pytest.fixture
+def edition(tmp_path):
+    """A student edition with nothing in it that it should not have."""
+    folder = tmp_path / "student"
+    folder.mkdir()
+    cells = [{"cell_type": "code", "metadata": {}, "source": ["def gap(a, b):\n", "    raise NotImplementedError"]}]
+    (folder / "ps9.ipynb").write_text(json.dumps({"cells": cells, "metadata": {}}))
+    (folder / "module.py").write_text("spread = 1\nreturn_spread = spread\n")
+    return folder
+
+
+SECRETS = {
+    "spread=numpy_free_sum(a,b)",
+    "spread=numpy_free_sum(a,b)#bothofthem",
+    "assertgap(secret_draw,5)==other_name,no",
+    "ByGibbs,theaverageisnegative.",
+}
+
+
+def test_what_is_secret_and_what_is_trivial(secret):
+    assert set(leaks.secrets(secret["ps9"], "ps9")) == SECRETS
+    assert not any(map(leaks.telling, ["return total", "for i in range(10):", "", "x = y", "    raise ValueError(message)", "x=np.log(y)"]))
+    assert all(map(leaks.telling, ["for k in range(rows):", "    return (p @ cost).sum()", "We use Jensen here"]))
+
+
+def test_a_clean_edition_has_no_leak(secret, edition):
+    assert leaks.search(edition, secret) == []
+
+
+def add_cell(folder, cell):
+    path = folder / "ps9.ipynb"
+    notebook = json.loads(path.read_text())
+    notebook["cells"].append(cell)
+    path.write_text(json.dumps(notebook))
+
+
+PLANTED = {
+    "code cell": lambda f: add_cell(f, {"cell_type": "code", "source": ["spread =\\\n", "  numpy_free_sum(a,b)"]}),
+    "text": lambda f: add_cell(f, {"cell_type": "markdown", "source": "Hint: `spread = numpy_free_sum(a, b)`."}),
+    "output": lambda f: add_cell(f, {"cell_type": "code", "source": "", "outputs": [{"text": ["spread = numpy_free_sum(a, b)"]}]}),
+    "metadata": lambda f: add_cell(f, {"cell_type": "raw", "source": "", "metadata": {"spread = numpy_free_sum(a, b)": 1}}),
+    "module": lambda f: (f / "module.py").write_text("x = 1 # spread = numpy_free_sum(a, b)"),
+    "other quotes": lambda f: (f / "module.py").write_text("assert gap(secret_draw, 5)==other_name,  'no'"),
+    "data": lambda f: (f / "blob.bin").write_bytes(b"\xff\x00 spread = numpy_free_sum(a, b)\xff"),
+    "proof": lambda f: (f / "README.md").write_text("*By Gibbs, the\naverage* is negative."),
+    "zip inside": lambda f: zipfile.ZipFile(f / "more.zip", "w").writestr("a.txt", "spread = numpy_free_sum(a, b)"),
+    "zip beside": lambda f: zipfile.ZipFile(f.with_suffix(".zip"), "w").writestr("a.txt", "spread = numpy_free_sum(a, b)"),
+    "marker": lambda f: add_cell(f, {"cell_type": "code", "source": "### BEGIN SOLUTION"}),
+    "rubric": lambda f: add_cell(f, {"cell_type": "markdown", "source": "**Rubric.** 2 points"}),
+}
+
+
+@pytest.mark.parametrize("plant", PLANTED.values(), ids=PLANTED)
+def test_a_planted_line_is_found(secret, edition, plant):
+    plant(edition)
+    assert leaks.search(edition, secret)
+
+
+@pytest.mark.parametrize("text", [ANSWER.replace("    ### END SOLUTION\n", ""), ANSWER.replace("### END SOLUTION", "### END SOLUTIONS")])
+def test_an_open_region_is_an_error(tmp_path, text):
+    with pytest.raises(ValueError, match="region is not closed"):
+        leaks.secrets(source.read(written(tmp_path, SETUP + text + TESTS)), "ps9")
+
+
+def test_a_search_for_nothing_is_an_error(tmp_path, edition):
+    plain = source.read(written(tmp_path, SETUP))
+    with pytest.raises(ValueError, match="nothing to search for"):
+        leaks.search(edition, {"ps9": plain})
+
+
+# --- submissions, mended
+
+
+def mark(name, grade=False, solution=False, points=None):
+    found = {"grade_id": name, "grade": grade, "solution": solution, "locked": not solution, "schema_version": 3, "task": False, "checksum": "0" * 32}
+    return {"nbgrader": found | ({"points": points} if points else {})}
+
+
+RELEASE = {
+    "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3"}},
+    "cells": [
+        {"cell_type": "markdown", "id": "t", "metadata": {}, "source": "# Set"},
+        {"cell_type": "code", "id": "s", "metadata": mark("ps9-setup"), "source": "SEED = 0"},
+        {"cell_type": "code", "id": "a", "metadata": mark("ps9-1-answer", solution=True), "source": "def f(): raise"},
+        {"cell_type": "code", "id": "b", "metadata": mark("ps9-1-tests", grade=True, points=2), "source": "assert f()"},
+        {"cell_type": "markdown", "id": "p", "metadata": mark("ps9-2-proof", grade=True, solution=True, points=3), "source": "YOUR ANSWER HERE"},
+    ],
+}
+
+
+def handed_in(change=lambda cells: None):
+    cells = json.loads(json.dumps(RELEASE["cells"]))
+    cells[2]["source"] = "def f(): return 1"
+    change(cells)
+    return {"cells": cells}
+
+
+def order(notebook):
+    return [repair.marks(cell) for cell in notebook["cells"] if repair.marks(cell)]
+
+
+WHOLE = ["ps9-setup", "ps9-1-answer", "ps9-1-tests", "ps9-2-proof"]
+
+
+def test_an_ordinary_submission_stays_as_it_is():
+    notebook, notes = repair.mend(handed_in(), RELEASE)
+    assert notes == [] and order(notebook) == WHOLE and notebook["cells"][2]["source"] == "def f(): return 1"
+    assert [cell["source"] for cell in notebook["cells"]] == [cell["source"] for cell in handed_in()["cells"]]
+
+
+@pytest.mark.parametrize(
+    ("change", "note"),
+    [
+        (lambda c: c.pop(3), "ps9-1-tests was missing: put back"),
+        (lambda c: c.pop(1), "ps9-setup was missing: put back"),
+        (lambda c: c.pop(4), "ps9-2-proof was missing: put back"),
+        (lambda c: c.insert(2, dict(c[3])), "ps9-1-tests was there twice: the last counts"),
+        (lambda c: c[3].update(source="pass"), "ps9-1-tests had been changed: the original was used"),
+        (lambda c: c[1].update(source=["SEED = 5"]), "ps9-setup had been changed: the original was used"),
+    ],
+)
+def test_what_happened_to_cells_is_put_right_and_said(change, note):
+    notebook, notes = repair.mend(handed_in(change), RELEASE)
+    assert notes == [note] and order(notebook) == WHOLE
+    assert next(cell["source"] for cell in notebook["cells"] if repair.marks(cell) == "ps9-1-tests") == "assert f()"
+
+
+def test_a_missing_answer_is_looked_for_in_other_cells():
+    notebook, notes = repair.mend(handed_in(lambda c: (c[2].update(metadata={}), c.pop(3))), RELEASE)
+    assert notes == ["ps9-1-answer, the cell of an answer, is missing", "ps9-1-tests was missing: put back"]
+    texts = [cell["source"] for cell in notebook["cells"]]
+    assert texts.index("def f(): return 1") < texts.index("assert f()")
+
+
+def test_marks_and_tags_are_the_release_s_own():
+    def tamper(cells):
+        cells[3]["metadata"]["nbgrader"].update(points=100, grade=False, solution=True)
+        cells[3]["metadata"]["tags"] = ["skip-execution"]
+        cells[3]["cell_type"] = "markdown"
+        cells.append({"cell_type": "code", "metadata": mark("ps9-9-tests", grade=True, points=50), "source": "1"})
+
+    notebook, _ = repair.mend(handed_in(tamper), RELEASE)
+    tests = notebook["cells"][3]
+    assert tests["metadata"] == mark("ps9-1-tests", grade=True, points=2) and tests["cell_type"] == "code"
+    assert order(notebook) == WHOLE
+
+
+def test_colab_s_format_is_today_s_again():
+    import nbformat
+
+    def colab(cells):
+        for cell in cells:
+            cell["metadata"]["id"] = cell.pop("id")
+            cell["metadata"]["colab"] = {"provenance": []}
+            cell["source"] = cell["source"].splitlines(keepends=True)
+
+    notebook, notes = repair.mend(handed_in(colab) | {"nbformat": 4, "nbformat_minor": 0}, RELEASE)
+    nbformat.validate(nbformat.from_dict(notebook))
+    assert notes == [] and notebook["nbformat_minor"] == 5 and all(set(cell["metadata"]) <= {"nbgrader"} for cell in notebook["cells"])
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [None, 3, "text", [], {}, {"metadata": None}, {"metadata": {"nbgrader": []}}, {"metadata": {"nbgrader": {"grade_id": 5}}}, {"source": [1, None]}],
+)
+def test_junk_among_the_cells_does_no_harm(junk):
+    import nbformat
+
+    notebook, notes = repair.mend(handed_in(lambda cells: cells.insert(3, junk)), RELEASE)
+    nbformat.validate(nbformat.from_dict(notebook))
+    assert notes == [] and order(notebook) == WHOLE
+
+
+@pytest.mark.parametrize(
+    ("cells", "status"),
+    [
+        (class_of.stripped(handed_in())["cells"], "metadata stripped"),
+        ([], "metadata stripped"),
+        ([{"metadata": mark("ps8-1-answer"), "source": ""}], "another set"),
+    ],
+)
+def test_a_notebook_without_marks_is_refused(cells, status):
+    with pytest.raises(repair.Refused) as caught:
+        repair.mend({"cells": cells}, RELEASE)
+    assert caught.value.status == status
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"3", b'{"cells": 1}', b"\xff\xfe", b"[" * 100_000, b"PK\x03\x04"])
+def test_what_is_no_notebook_is_refused(content):
+    with pytest.raises(repair.Refused) as caught:
+        repair.parse(content)
+    assert caught.value.status == "not a notebook"
+
+
+def test_a_notebook_of_2014_is_read():
+    old = {"nbformat": 3, "worksheets": [{"cells": [{"cell_type": "code", "input": "x = 1", "metadata": mark("ps9-1-answer")}]}]}
+    notebook, _ = repair.mend(repair.parse(json.dumps(old).encode()), RELEASE)
+    assert "x = 1" in [cell["source"] for cell in notebook["cells"]] and order(notebook) == WHOLE
+
+
+# --- folders, tables
+
+
+def folder_of(tmp_path, **files):
+    for name, text in files.items():
+        path = tmp_path / "in" / name.replace("__", "/").replace("_ipynb", ".ipynb")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return tmp_path / "in"
+
+
+def seen(listed):
+    return [(one.student, one.set, one.status) for one in listed]
+
+
+def test_submissions_are_found_by_name_content_and_place(tmp_path):
+    by_cells = json.dumps({"cells": [{"metadata": mark("ps2-1-answer")}]})
+    folder = folder_of(
+        tmp_path, ann__ps1_ipynb="{", ann__sub__mine_ipynb=by_cells, bob__x_ipynb="{}", cleo__note="", dan__a__ps1_ipynb="1", dan__b__ps1_ipynb="2"
+    )
+    (folder / "ann" / "PS1 (2).ipynb").write_text("other")
+    (folder / "ann" / ".ipynb_checkpoints").mkdir()
+    (folder / "ann" / ".ipynb_checkpoints" / "ps1-checkpoint.ipynb").write_text("old")
+    (folder / "cleo" / "ps2.ipynb").symlink_to(folder / "ann" / "ps1.ipynb")
+    listed = submissions.collect(folder, ["ps1", "ps2"])
+    missing = "not handed in"
+    assert seen(listed) == [
+        *[("ann", "ps1", ""), ("ann", "ps2", "")],
+        *[("bob", "", "unknown notebook"), ("bob", "ps1", missing), ("bob", "ps2", missing)],
+        *[("cleo", "", "unknown notebook"), ("cleo", "ps1", missing), ("cleo", "ps2", missing)],
+        *[("dan", "ps1", "several notebooks"), ("dan", "ps2", missing)],
+    ]
+    assert listed[0].note == "not looked at: PS1 (2).ipynb" and listed[1].note == "handed in as sub/mine.ipynb"
+
+
+@pytest.mark.parametrize("name", ["=cmd", "-x", "+1", "a\nb", "a;b", "a" * 101, "ann ", 'a"b'])
+def test_names_that_a_table_cannot_carry_are_refused(tmp_path, name):
+    (tmp_path / name).mkdir()
+    with pytest.raises(ValueError, match="student's folder"):
+        submissions.collect(tmp_path, ["ps1"])
+
+
+@pytest.mark.parametrize("stray", ["ps1.ipynb", "ann.zip"])
+def test_what_stands_in_no_student_s_folder_is_refused(tmp_path, stray):
+    (tmp_path / "ann").mkdir()
+    (tmp_path / stray).write_text("")
+    with pytest.raises(ValueError, match="stands in no student's folder"):
+        submissions.collect(tmp_path, ["ps1"])
+
+
+def test_folders_that_are_none(tmp_path):
+    with pytest.raises(ValueError, match="holds no student's folder"):
+        submissions.collect(tmp_path, ["ps1"])
+    with pytest.raises(ValueError, match="is no folder"):
+        submissions.collect(tmp_path / "nowhere", ["ps1"])
+    for name in ("Ann", "ann"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(ValueError, match="differ in case"):
+        submissions.collect(tmp_path, ["ps1"])
+
+
+def test_nothing_graded_is_a_blank_and_no_zero():
+    stripped = report.row("ann", "ps1", {"status": "metadata stripped", "note": "=1+1\nx", "problems": []}, 10)
+    assert (stripped["score"], stripped["pending"], stripped["note"]) == ("", "", " =1+1 x")
+    problems = [{"problem": "1.1", "score": 2.5, "max": 4}, {"problem": "1.4", "score": None, "max": 6}]
+    half = report.row("ann", "ps1", {"status": "graded", "note": "", "problems": problems}, 10)
+    assert (half["score"], half["max"], half["pending"], half["problems"]) == ("2.5", 10, 6, "1.1 2.5/4; 1.4 ?/6")
+    assert report.row("ann", "ps1", {"status": "not handed in", "note": "", "problems": []}, 10)["score"] == "0"
+    assert "&lt;script&gt;" in report.page("ps1", {"status": "failed", "note": "<script>"})
+
+
+SETS = {"ps1": {"problems": {"a": {"problem": "1.4", "points": 6, "manual": True}, "b": {"problem": "1.1", "points": 4, "manual": False}}}}
+
+
+def test_points_by_hand_are_kept_when_the_table_grows(tmp_path):
+    path = tmp_path / "manual.csv"
+    manual.extend(path, [], [("ann", "ps1", "1.4", 6)])
+    path.write_text(path.read_text().replace("1.4,6,,", '1.4,6,4.5,"good, but"'))
+    lines, given = manual.read(path, SETS)
+    assert given == {("ann", "ps1"): {"1.4": (4.5, "good, but")}}
+    manual.extend(path, lines, [("ann", "ps1", "1.4", 6), ("bob", "ps1", "1.4", 6)])
+    assert manual.read(path, SETS)[1] == given and len(manual.read(path, SETS)[0]) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,b\n", "must have the columns"),
+        ("student,set,problem,max,points,comment\nann,ps1,1.4,6,7,\n", "points = '7' must be a number from 0 to 6"),
+        ("student,set,problem,max,points,comment\nann,ps1,1.4,6,nan,\n", "points = 'nan'"),
+        ("student,set,problem,max,points,comment\nann,ps1,1.1,4,1,\n", "no problem '1.1' that is graded by hand"),
+        ("student,set,problem,max,points,comment\nann,ps1,1.4,6,,\nann,ps1,1.4,6,,\n", "line 3: ann ps1 1.4 is there twice"),
+        ("student,set,problem,max,points,comment\nann,ps1\n", "6 columns"),
+    ],
+)
+def test_faults_in_points_by_hand_are_named(tmp_path, text, message):
+    (tmp_path / "manual.csv").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        manual.read(tmp_path / "manual.csv", SETS)
+
+
+def test_only_our_own_folders_are_replaced(tmp_path):
+    (tmp_path / "thesis").mkdir()
+    release.refuse_foreign(tmp_path / "thesis", release.MANIFEST, release.MADE_BY)  # empty: free to take
+    release.refuse_foreign(tmp_path / "new", release.MANIFEST, release.MADE_BY)
+    (tmp_path / "thesis" / "chapter.txt").write_text("years of work")
+    for place in ("thesis", "thesis/chapter.txt"):
+        with pytest.raises(ValueError, match="was not made by"):
+            release.refuse_foreign(tmp_path / place, release.MANIFEST, release.MADE_BY)
+
+
+def test_without_a_course_the_command_says_how_to_make_one(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(release, "need_nbgrader", lambda: None)
+    (tmp_path / "in").mkdir()
+    assert main(["course", "grade", str(tmp_path / "in"), "--course", str(tmp_path)]) == 2
+    assert "course build" in capsys.readouterr().err
+
+
+# --- with nbgrader
+
+needs_nbgrader = pytest.mark.course
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("course") / "course"
+    release.build_course(folder, check=False)  # what it gives away is another test's business
+    return folder
+
+
+@pytest.fixture(scope="module")
+def notebooks(course):
+    """{set: (filled in with the right answers, blank)}."""
+    import nbformat
+
+    found = {}
+    for name in source.sets():
+        blank = nbformat.read(course / "student" / f"{name}.ipynb", 4)
+        found[name] = (class_of.filled(blank, nbformat.read(course / "instructor" / "source" / name / f"{name}.ipynb", 4)), blank)
+    return found
+
+
+def silent(*_, **__):
+    pass
+
+
+@needs_nbgrader
+def test_the_student_edition_works_by_itself(course, notebooks, tmp_path):
+    """Unpacked from the zip, without an installed package or a repository: the cell of imports runs, the stub of each problem fails by itself."""
+    zipfile.ZipFile(course / "student.zip").extractall(tmp_path)
+    here = tmp_path / "student"
+    names = {path.relative_to(here).as_posix() for path in here.rglob("*") if path.is_file()}
+    assert {"README.md", "requirements.txt", "LICENSE", "ps1.ipynb", "data/words.csv", "emo_teach/__init__.py"} <= names
+    assert not [name for name in names if "authoring" in name or "solution" in name.lower() or name.startswith("tests/")]
+    cells = [cell.source for cell in notebooks["ps1"][1].cells if cell.cell_type == "code"][:2]
+    code = "\n".join(
+        ["import sys; sys.path.insert(0, '')", *cells, "import emo_teach.words; print(emo_teach.__file__); emo_teach.words.load_words()"]
+    )
+    ran = subprocess.run([sys.executable, "-c", code], cwd=here, capture_output=True, text=True, check=True, timeout=120)
+    assert Path(ran.stdout.split()[-1]).parent == here / "emo_teach"
+    pins = (here / "requirements.txt").read_text().split()
+    assert all("==" in pin for pin in pins) and {pin.split("==")[0] for pin in pins} == set(release.FOR_STUDENTS)
+
+
+@needs_nbgrader
+def test_nothing_is_given_away():
+    found, looked_for = checks.leaked()
+    assert found == [] and looked_for > 20 * len(source.sets())
+
+
+@needs_nbgrader
+def test_the_zip_is_the_same_each_time_and_another_for_another_seed(tmp_path):
+    made = []
+    for number, seed in enumerate((0, 0, 1)):
+        release.build_course(tmp_path / str(number), seed, ["ps1"])
+        made.append((tmp_path / str(number) / "student.zip").read_bytes())
+    assert made[0] == made[1] != made[2]
+
+
+@needs_nbgrader
+@pytest.mark.parametrize("where", ["visible", "package"])
+def test_a_course_that_gives_a_solution_away_is_not_built(tmp_path, monkeypatch, where):
+    place = written(tmp_path, SETUP + ANSWER + TESTS)
+    if where == "visible":
+        place.write_text(place.read_text() + "# %% [markdown]\n# Try `spread = numpy_free_sum(a, b)`.\n")
+    monkeypatch.setattr(source, "FOLDER", tmp_path)
+    if where == "package":
+        original = release._student_folder
+
+        def with_a_hint(student, *rest):
+            original(student, *rest)
+            (student / "emo_teach" / "hint.py").write_text("spread = numpy_free_sum(a, b)")
+
+        monkeypatch.setattr(release, "_student_folder", with_a_hint)
+    with pytest.raises(ValueError, match=r"give answers away.*ps9, answer:1\.1"):
+        release.build_course(tmp_path / "out")
+    assert not (tmp_path / "out").exists() and not list(tmp_path.glob(".out*"))
+
+
+@needs_nbgrader
+def test_an_interrupted_build_leaves_the_old_course(course, tmp_path, monkeypatch):
+    release.build_course(tmp_path / "out", names=["ps1"])
+    before = (tmp_path / "out" / release.MANIFEST).read_bytes()
+    monkeypatch.setattr(release, "_zip", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        release.build_course(tmp_path / "out", 1, ["ps1"])
+    assert (tmp_path / "out" / release.MANIFEST).read_bytes() == before and [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@needs_nbgrader
+@pytest.mark.parametrize(
+    ("arguments", "message"), [({"seed": -1}, "seed = -1"), ({"names": ["ps0"]}, "'ps0'"), ({"names": ["ps1", "ps1"]}, "named twice")]
+)
+def test_what_makes_no_sense_is_not_built(tmp_path, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        release.build_course(tmp_path / "out", **arguments)
+
+
+@needs_nbgrader
+def test_every_set_goes_round(course, notebooks, tmp_path):
+    """Right answers get all points that a program gives, blank ones none; by hand comes what is proved, and only that."""
+    for student, which in (("right", 0), ("blank", 1)):
+        class_of.write(tmp_path / "in", {student: ({f"{name}.ipynb": pair[which] for name, pair in notebooks.items()},)})
+    sets = release.read_manifest(course)["sets"]
+    rows = grade.grade_course(tmp_path / "in", course, tmp_path / "out", show=silent)
+    assert len(rows) == 2 * len(sets)
+    for row in rows:
+        about = sets[row["set"]]
+        auto = about["points"] - about["manual_points"]
+        expected = (f"{auto:g}", about["manual_points"]) if row["student"] == "right" else ("0", 0)
+        assert (row["status"], row["note"], row["max"]) == ("graded", "", about["points"]), row
+        assert (row["score"], row["pending"]) == expected, row
+
+
+@pytest.fixture(scope="module")
+def graded(course, notebooks, tmp_path_factory):
+    """The class of thirty, graded once: (what was expected, table by student, folder, minutes)."""
+    folder = tmp_path_factory.mktemp("class")
+    listed = class_of.thirty(*notebooks["ps1"], notebooks["ps6"][0])
+    class_of.write(folder / "in", listed)
+    begun = time.monotonic()
+    grade.grade_course(folder / "in", course, folder / "out", timeout=24, show=print)
+    with open(folder / "out" / "grades.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return listed, rows, folder, (time.monotonic() - begun) / 60
+
+
+@needs_nbgrader
+def test_thirty_submissions_are_all_accounted_for(graded):
+    listed, rows, folder, minutes = graded
+    print(f"{len(listed)} submissions in {minutes:.1f} minutes")
+    assert [row["student"] for row in rows] == sorted(listed) and len(rows) == 30
+    wrong = []
+    for row in rows:
+        _, status, points, note = listed[row["student"]]
+        first = row["problems"].split(";")[0].split()
+        got = None if not first else float(first[1].split("/")[0])
+        if (row["status"], got) != (status, points) or note not in row["note"] or (points is None) != (row["problems"] == ""):
+            wrong.append(row)
+    assert wrong == []
+    assert {path.parent.name for path in (folder / "out" / "feedback").glob("*/ps1.html")} == set(listed)
+
+
+@needs_nbgrader
+def test_nothing_is_left_running_or_lying_about(graded):
+    _, _, folder, _ = graded
+    commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.parent.name != str(os.getpid()) and path.exists()]
+    assert not [line for line in commands if b"2345.25" in line or str(folder).encode() in line]
+    assert {path.name for path in (folder / "out").iterdir()} == {"grades.csv", "manual.csv", "feedback", "results", "grading.json", ".lock"}
+
+
+@needs_nbgrader
+def test_feedback_says_what_was_wrong_and_hides_the_tests(graded, notebooks):
+    _, _, folder, _ = graded
+    page = (folder / "out" / "feedback" / "wrong" / "ps1.html").read_text(encoding="utf-8")
+    assert "AssertionError" in page and "sum to 1" in page
+    import html
+    import re
+
+    hidden = leaks.secrets(source.read(source.sets()["ps1"]), "ps1")
+    for student in ("wrong", "perfect", "doubled", "exits"):
+        text = html.unescape(re.sub(r"<[^>]*>", "", (folder / "out" / "feedback" / student / "ps1.html").read_text(encoding="utf-8")))
+        bare = leaks.normal(text)
+        assert not [line for line, owner in hidden.items() if owner.endswith("hidden tests") and line in bare], student
+
+
+@needs_nbgrader
+def test_a_second_call_grades_only_what_is_new(graded, course, notebooks):
+    listed, rows, folder, _ = graded
+    class_of.write(folder / "in", {"blank": ({"ps1.ipynb": notebooks["ps1"][0]},)})
+    points = "student,set,problem,max,points,comment\nperfect,ps1,1.6,6,5,Nearly.\n"
+    said = []
+    lines = (folder / "out" / "manual.csv").read_text().splitlines()
+    kept = [line for line in lines if not line.startswith("perfect,ps1,1.6,")]
+    (folder / "out" / "manual.csv").write_text("\n".join(kept) + "\n" + points.splitlines()[1] + "\n")
+    again = grade.grade_course(folder / "in", course, folder / "out", timeout=24, show=lambda line, **_: said.append(line))
+    fresh = {line.split(" ps1:")[0] for line in said if "(as before)" not in line and " ps1:" in line}
+    assert fresh == {"blank", "perfect", "nothing", "two of them"}  # the last two have nothing to run
+    before, after = ({row["student"]: row for row in table} for table in (rows, again))
+    assert float(after["perfect"]["score"]) == float(before["perfect"]["score"]) + 5
+    assert "Nearly." in (folder / "out" / "feedback" / "perfect" / "ps1.html").read_text(encoding="utf-8")
+    assert float(after["blank"]["score"]) == float(before["perfect"]["score"])
+    assert (folder / "out" / "manual.csv").read_text().count("perfect,ps1,1.6,6,5,Nearly.") == 1
+
+
+@needs_nbgrader
+def test_a_killed_grading_goes_on_and_leaves_no_process(course, notebooks, tmp_path):
+    slow = class_of.answered(notebooks["ps1"][0], "\nimport time; time.sleep(8)  # 2345.75", add=True)
+    class_of.write(tmp_path / "in", {"ann": ({"ps1.ipynb": notebooks["ps1"][0]},), "bob": ({"ps1.ipynb": slow},)})
+    command = [sys.executable, "-m", "emo_teach", "course", "grade", str(tmp_path / "in"), "--course", str(course), "--out", str(tmp_path / "out")]
+    process = subprocess.Popen([*command, "--workers", "1"], cwd=build.ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline().startswith("ann ps1: graded")
+    process.kill()
+    process.communicate()
+    end = time.monotonic() + 30
+    while (left := _running(tmp_path)) and time.monotonic() < end:
+        time.sleep(0.2)
+    assert left == []
+    with open(tmp_path / "out" / "grades.csv", newline="", encoding="utf-8") as file:
+        assert [row["student"] for row in csv.DictReader(file)] == ["ann"]
+    said = []
+    grade.grade_course(tmp_path / "in", course, tmp_path / "out", show=lambda line, **_: said.append(line))
+    assert any("(as before)" in line and line.startswith("ann") for line in said) and any(line.startswith("bob ps1: graded") for line in said)
+
+
+def _running(folder):
+    """Command lines of the processes that mention a folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            text = path.read_bytes()
+        except OSError:
+            continue
+        if str(folder).encode() in text and path.parent.name != str(os.getpid()):
+            found.append(text)
+    return found
+
+
+@needs_nbgrader
+def test_gradings_do_not_run_into_one_another_nor_into_the_submissions(course, notebooks, tmp_path):
+    class_of.write(tmp_path / "in", {"ann": ({"ps1.ipynb": notebooks["ps1"][1]},)})
+    for out in ("in", "in/out", "."):
+        with pytest.raises(ValueError, match="must not contain"):
+            grade.grade_course(tmp_path / "in", course, tmp_path / out, show=silent)
+    (tmp_path / "out").mkdir()
+    with grade._alone(tmp_path / "out"), pytest.raises(ValueError, match="another grading"):
+        release.refuse_foreign(tmp_path / "new", grade.MARKER, grade.MADE_BY)
+        (tmp_path / "out" / grade.MARKER).write_text(json.dumps({"made_by": grade.MADE_BY}))
+        grade.grade_course(tmp_path / "in", course, tmp_path / "out", show=silent)
+    for name, value in (("timeout", 1), ("memory", 0), ("workers", -1)):
+        with pytest.raises(ValueError, match=f"{name} = {value}"):
+            grade.grade_course(tmp_path / "in", course, tmp_path / "else", show=silent, **{name: value})
