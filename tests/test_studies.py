@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from emo_teach import studies
-from emo_teach.studies import objectives, runner, summary
+from emo_teach.studies import objectives, runner, starts, summary
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -143,7 +143,7 @@ def test_equal_budget():
 def test_one_job_of_each_stage_end_to_end(tmp_path, monkeypatch):
     """With two steps of everything: all metrics come out as finite numbers, and cross-entropy's temperature meets the other's entropy."""
     monkeypatch.setattr(objectives, "STEPS", 2)
-    monkeypatch.setattr(objectives, "PRETRAINING", {"steps": 2, "batch_size": 4, "lr": 1e-3})
+    monkeypatch.setattr(starts, "SETTINGS", {"steps": 2, "batch_size": 4, "lr": 1e-3})
     job = next(job for job in objectives._pretraining_jobs({}) if job["width"] == 12)
     assert objectives._pretrain(job, tmp_path) == []
     tuned = [objectives._tune({"regime": "small model", "objective": name, "lr": 1e-3, "setting": ""}, tmp_path)[0] for name in ("ce", "emo-mode-1")]

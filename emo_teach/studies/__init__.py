@@ -3,7 +3,7 @@
 from . import runner
 
 # name: module of this package that has STAGES (see `runner.Stage`)
-NAMES = ("objectives", "scratch")
+NAMES = ("objectives", "scratch", "questions", "soft_labels")
 
 
 def load(name):

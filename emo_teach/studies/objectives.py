@@ -6,14 +6,14 @@ order. Every result stands beside cross-entropy sampled at the temperature that 
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
+from . import measures, starts
 from .runner import Stage
+from .starts import BLOCK
 
-BLOCK, BATCH, STEPS = 33, 16, 300  # the first of 33 words is the start word: 32 are predicted
+BATCH, STEPS = 16, 300
 SEEDS = range(5)
 DEV_SEED, TEST_SEED, SAMPLES_SEED = 10_000, 20_000, 30_000  # far from the training texts' seeds
-PRETRAINING = {"steps": 1500, "batch_size": 32, "lr": 3e-3}
 RATES = (5e-5, 2e-4, 8e-4, 3.2e-3)
 FINE_RATES = (5e-5, 1e-4, 2e-4, 4e-4, 8e-4, 1.6e-3, 3.2e-3)  # for objectives without a setting: nearly as many trials, over the same range
 
@@ -72,46 +72,19 @@ def _pretraining_jobs(rows):
     return [{"layers": r.layers, "width": r.width, "seed": seed} for r in sizes.values() for seed in SEEDS]
 
 
-def _weights(work, layers, width, seed):
-    return Path(work) / f"gpt2-{layers}x{width}-{seed}"
-
-
 def _pretrain(job, work):
-    """Pretrain on fresh texts of domain A, unless it was done."""
-    from .. import training
-    from ..world import World, small_gpt2
-
-    folder = _weights(work, job["layers"], job["width"], job["seed"])
-    if not (folder / "config.json").exists():
-        world = World()
-        model = small_gpt2(world.size, job["layers"], job["width"], job["seed"])
-        texts = world.sample(PRETRAINING["steps"] * PRETRAINING["batch_size"], BLOCK, seed=[1, job["seed"]])
-        training.finetune(model, texts, objective="ce", seed=job["seed"], **PRETRAINING)
-        half = folder.with_name(folder.name + ".half")
-        model.save_pretrained(half)
-        half.rename(folder)
+    starts.pretrain(work, job["layers"], job["width"], job["seed"])
     return []
-
-
-def _load(folder):
-    import transformers
-
-    transformers.utils.logging.disable_progress_bar()
-    return transformers.GPT2LMHeadModel.from_pretrained(folder)
 
 
 def _trained(work, regime, seed, name, rate, setting):
     """A model fine-tuned on domain B, and its cost embedding: the pretrained head's directions."""
-    import torch
-
     from .. import losses, training
     from ..world import World
 
     regime = REGIMES[regime]
-    model = _load(_weights(work, regime.layers, regime.width, seed))
-    head = model.get_output_embeddings().weight.detach().clone()
-    if name.endswith(" shuffled"):
-        head = head[torch.randperm(len(head), generator=torch.Generator().manual_seed(seed))]
+    model = starts.load(starts.folder(work, regime.layers, regime.width, seed))
+    head = starts.head(model, seed if name.endswith(" shuffled") else None)
     texts = World(shift=1.0).sample(regime.texts, BLOCK, seed=[2, seed])
     training.finetune(
         model, texts, objective=name.removesuffix(" shuffled"), options=dict(OBJECTIVES[name])[setting], cost=losses.CostEmbedding(head),
@@ -183,10 +156,9 @@ class _Judge:
         self.texts = self.world.sample(200, BLOCK, seed=TEST_SEED)
         self.truth = self.world.next_word(self.texts)[:, :-1]
         self.seed = job["seed"]
-        original = _load(_weights(work, regime.layers, regime.width, self.seed))
-        head = original.get_output_embeddings().weight.detach().double().numpy()
+        head = starts.head(starts.load(starts.folder(work, regime.layers, regime.width, self.seed))).double().numpy()
         self.unit = head / ((head**2).sum(1, keepdims=True)) ** 0.5
-        self.reader = _load(world.model_folder())  # the one frozen model whose features MAUVE sees
+        self.reader = starts.load(world.model_folder())  # the one frozen model whose features MAUVE sees
 
     def log_probs(self, model, temperature=1.0):
         """Log-probabilities (n, L, V) of all but the first word of the test texts."""
@@ -202,23 +174,16 @@ class _Judge:
         from ..metrics import oracle
 
         log_p, following = self.log_probs(model, temperature), self.texts[:, 1:]
-        said = np.take_along_axis(log_p, following[..., None], -1)
-        flat, truth = np.exp(log_p).reshape(-1, log_p.shape[-1]), self.truth.reshape(-1, log_p.shape[-1])
         some = slice(None, None, 100)  # every hundredth prefix: a linear program each
-        shares = oracle.where_mass_goes(flat, following.ravel(), self.world.classes)
-        return {
-            "perplexity": float(np.exp(-said.mean())),
-            "emo": reading.emo(log_p, following, self.unit),
-            "entropy": oracle.mean_entropy(log_p),
-            "forward_kl": float(oracle.forward_kl(log_p, self.truth).mean()),
-            "reverse_kl": float(oracle.reverse_kl(log_p, self.truth).mean()),
-            "tv": float(oracle.total_variation(log_p, self.truth).mean()),
-            "js": float(oracle.js(log_p, self.truth).mean()),
-            "emd_classes": float(oracle.class_emd(flat, truth, self.world.classes, within=0.1).mean()),
-            "emd_cosine": float(oracle.exact_emd(flat[some], truth[some], np.clip(1 - self.unit @ self.unit.T, 0, None)).mean()),
-            "on_target": float(shares.target.mean()),
-            "on_synonyms": float(shares.synonyms.mean()),
-        } | self._of_samples(model, temperature)
+        p, truth = np.exp(log_p).reshape(-1, log_p.shape[-1])[some], self.truth.reshape(-1, log_p.shape[-1])[some]
+        return (
+            measures.distances(log_p, self.truth, following, self.world.classes)
+            | {
+                "emo": reading.emo(log_p, following, self.unit),
+                "emd_cosine": float(oracle.exact_emd(p, truth, np.clip(1 - self.unit @ self.unit.T, 0, None)).mean()),
+            }
+            | self._of_samples(model, temperature)
+        )
 
     def _of_samples(self, model, temperature):
         import numpy as np

@@ -8,9 +8,11 @@ the way.
 
 import math
 
+from . import measures, starts
 from .runner import Stage
+from .starts import BLOCK
 
-BLOCK, BATCH, STEPS = 33, 32, 1500
+BATCH, STEPS = 32, 1500
 WATCHED = (0, 25, 50, 100, 200, 400, 700, 1100, 1500)
 SEEDS = range(5)
 RATES = (1e-3, 3e-3, 1e-2)
@@ -45,22 +47,14 @@ def embedding(table, world, seed=0):
     """
     import numpy as np
 
+    from ..world import model_folder
     from ..world.vectors import neighbours, ppmi_vectors
 
     return {
-        "pretrained": lambda: _load_tiny().get_output_embeddings().weight.detach().double().numpy(),
+        "pretrained": lambda: starts.head(starts.load(model_folder())).double().numpy(),
         "ppmi": lambda: ppmi_vectors(neighbours(world.sample(20_000, BLOCK, seed=CORPUS_SEED), world.size), WIDTH),
         "random": lambda: np.random.default_rng([7, seed]).normal(size=(world.size, WIDTH)),
     }[table]()
-
-
-def _load_tiny():
-    import transformers
-
-    from ..world import model_folder
-
-    transformers.utils.logging.disable_progress_bar()
-    return transformers.GPT2LMHeadModel.from_pretrained(model_folder())
 
 
 def transformed(logits, labels, cost, kind):
@@ -136,26 +130,10 @@ class Judge:
 
     def distances(self, model):
         """The metrics of the table that need no loss."""
-        import numpy as np
-
         from ..metrics import model as reading
-        from ..metrics import oracle
 
-        log_p, following = reading.next_token_log_probs(model, self.texts[:, :-1]), self.texts[:, 1:]
-        said = np.take_along_axis(log_p, following[..., None], -1)
-        flat, truth = np.exp(log_p).reshape(-1, self.world.size), self.truth.reshape(-1, self.world.size)
-        shares = oracle.where_mass_goes(flat, following.ravel(), self.world.classes)
-        return {
-            "perplexity": math.exp(min(-said.mean(), 700.0)),
-            "forward_kl": float(oracle.forward_kl(log_p, self.truth).mean()),
-            "reverse_kl": float(oracle.reverse_kl(log_p, self.truth).mean()),
-            "tv": float(oracle.total_variation(log_p, self.truth).mean()),
-            "js": float(oracle.js(log_p, self.truth).mean()),
-            "entropy": oracle.mean_entropy(log_p),
-            "emd_classes": float(oracle.class_emd(flat, truth, self.world.classes, within=0.1).mean()),
-            "on_target": float(shares.target.mean()),
-            "on_synonyms": float(shares.synonyms.mean()),
-        }
+        log_p = reading.next_token_log_probs(model, self.texts[:, :-1])
+        return measures.distances(log_p, self.truth, self.texts[:, 1:], self.world.classes)
 
     def pulls(self, model, loss, progress):
         """The pull on the target's logit, `-dloss/dz_t`, and the force, the norm of `dloss/dz`: means over words, beside CE's.
