@@ -1,8 +1,8 @@
 """Objectives for soft labels: a whole law per token, such as what a teacher says, in place of the one token that came.
 
 With a one-hot label transport has a closed form; here it is a problem to be solved for each token, and five answers differ: the exact distance, its
-upper bound by the product plan, two entropic ones, and the debiased score. `soft_objective` gives each as a function of logits and labels whose
-gradient is exact: at the optimum the potentials are the gradient with respect to p (Danskin's theorem), so nothing is differentiated through a solver.
+upper bound by the product plan, two entropic ones, and the debiased score. `soft_objective` gives each as a function of logits and labels. Gradients
+are exact: at the optimum the potentials are the gradient with respect to p (Danskin's theorem), and nothing is differentiated through a solver.
 """
 
 import torch
@@ -102,14 +102,13 @@ def potentials(p, labels, cost, regularisation):
     Shape: p and labels (N, V), cost (V, V), returns two (N, V). Units: the cost's. Raises `SolverError` where the marginals are not met.
     Source: Cuturi (2013).
     """
-    kernel, v = _kernel(cost, regularisation), torch.ones_like(labels)
-    for turn in range(MOST):
-        moved = v * labels
-        reach = moved @ kernel.T
-        u = 1 / reach
-        if turn and (p * (before * reach - 1)).abs().max() <= TOLERANCE:  # the rows' masses, of the last u
+    kernel, u, v = _kernel(cost, regularisation), None, torch.ones_like(labels)
+    for _ in range(MOST):
+        reach = (v * labels) @ kernel.T
+        if u is not None and (p * (u * reach - 1)).abs().max() <= TOLERANCE:  # the columns' masses are met, and the rows'
             return -regularisation * reach.log(), regularisation * v.log()
-        v, before = 1 / ((u * p) @ kernel), u
+        u = 1 / reach
+        v = 1 / ((u * p) @ kernel)
     raise SolverError(f"Sinkhorn at regularisation {regularisation:g} did not meet the marginals in {MOST} turns")
 
 

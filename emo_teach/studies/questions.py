@@ -1,4 +1,4 @@
-"""The article's open questions, asked where the truth is known: are near-synonyms the reason (C5), do more of them help (C6), does data close the gap (C7)?
+"""The article's open questions, where the truth is known: are near-synonyms the reason (C5), do more of them help (C6), does data close the gap (C7)?
 
 A small GPT-2 learns domain A and is fine-tuned on domain B with cross-entropy, with EMO's mode 1, and with mode 1 whose embedding has its rows in a
 random order. One thing is varied at a time: words in a class of near-synonyms, texts of domain B, or the model's size. Learning rate and number of
@@ -18,7 +18,8 @@ from .starts import BLOCK
 HYPOTHESES = {
     "C5": {
         "article": "EMO gains because near-synonyms get a fairer loss: at equal entropy it has the classes of words more nearly right than CE.",
-        "ours": "At equal entropy EMO puts more probability on true synonyms than CE, and the shuffled embedding does not; but its classes are no better.",
+        "ours": "At equal entropy EMO puts more probability on true synonyms than CE, and the shuffled embedding does not; "
+        "but its classes are no better.",
     },
     "C6": {
         "article": "The more near-synonyms, the larger EMO's gain: it rises with the words in a class.",
@@ -85,7 +86,8 @@ def _trained(work, job, seed, name, rate, steps):
     cost = losses.CostEmbedding(starts.head(model, seed if name.endswith(" shuffled") else None))
     texts = World(synonyms=job["synonyms"], shift=1.0).sample(job["texts"], BLOCK, seed=[2, seed])
     training.finetune(
-        model, texts, objective=name.removesuffix(" shuffled"), options=OBJECTIVES[name], cost=cost, steps=steps, batch_size=BATCH, lr=rate, seed=seed,
+        model, texts, objective=name.removesuffix(" shuffled"), options=OBJECTIVES[name], cost=cost,
+        steps=steps, batch_size=BATCH, lr=rate, seed=seed,
     )  # fmt: skip
     return model
 
