@@ -12,8 +12,8 @@ from .runner import Stage
 # Written before the first run of this study, and not changed since. Known: what the appendix proves of each loss's minimum.
 HYPOTHESES = {
     "bound": "The product bound collapses to one word, the medoid, with both kinds of label.",
-    "teacher": "With a teacher's laws exact transport, the Sinkhorn divergence and the debiased score come near the truth; exact transport is nearest "
-    "in its own distance, cross-entropy in KL. The Sinkhorn loss rests too sharp.",
+    "teacher": "With a teacher's laws exact transport, the Sinkhorn divergence and the debiased score come near the truth; exact transport is "
+    "nearest in its own distance, cross-entropy in KL. The Sinkhorn loss rests too sharp.",
     "synonyms": "With one smoothed label at a time exact transport is no longer right: its mean over labels is least at a kind of median, too sharp. "
     "Cross-entropy and the debiased score, which see no more than the mean label, come to that mean.",
 }
