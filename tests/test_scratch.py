@@ -8,6 +8,7 @@ import torch
 
 from emo_teach import costs, losses
 from emo_teach.losses import CostEmbedding
+from emo_teach.losses.transforms import TRANSFORMS, transformed
 from emo_teach.studies import runner, scratch
 from emo_teach.world import World
 from emo_teach.world.vectors import neighbours, ppmi_vectors
@@ -73,16 +74,16 @@ def test_transforms_are_m_psi_of_l_over_m(kind, psi):
     most = rows[t].amax(1)
     emo = (z.softmax(-1) * rows[t]).sum(1)
     wanted = most * torch.from_numpy(psi((emo / most).numpy()))
-    assert (scratch.transformed(z, t, cost, kind) - wanted).abs().max() < 1e-6  # the cost's rows are float32
+    assert (transformed(z, cost.rows(t).T, kind) - wanted).abs().max() < 1e-6  # the cost's rows are float32
 
 
-@pytest.mark.parametrize("kind", scratch.TRANSFORMS)
+@pytest.mark.parametrize("kind", TRANSFORMS)
 def test_transforms_agree_with_emo_where_it_is_small(kind):
     """psi(0) = 0 and psi'(0) = 1: near the target, value and gradient are EMO's."""
     z, t, cost = problem()
     z = z + 14 * torch.nn.functional.one_hot(t, 9)
     slopes = []
-    for loss in (lambda z: scratch.transformed(z, t, cost, kind), lambda z: losses.objective("emo", cost)(z, t, reduction="none")):
+    for loss in (lambda z: transformed(z, cost.rows(t).T, kind), lambda z: losses.objective("emo", cost)(z, t, reduction="none")):
         leaf = z.clone().requires_grad_()
         value = loss(leaf)
         slopes.append(torch.autograd.grad(value.sum(), leaf)[0])
@@ -97,8 +98,8 @@ def test_only_the_farthest_word_is_unbounded():
     order = far.argsort()
     z[0, order[-1]], z[1, order[-2]] = 30.0, 30.0
     leaf = z.requires_grad_()
-    torch.autograd.grad(scratch.transformed(leaf, t, cost, "log").sum(), leaf)
-    force = torch.autograd.grad(scratch.transformed(leaf, t, cost, "log").sum(), leaf)[0].norm(dim=1)
+    torch.autograd.grad(transformed(leaf, cost.rows(t).T, "log").sum(), leaf)
+    force = torch.autograd.grad(transformed(leaf, cost.rows(t).T, "log").sum(), leaf)[0].norm(dim=1)
     assert force[0] > 0.1 and force[1] < 1e-6
 
 

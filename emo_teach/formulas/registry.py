@@ -21,10 +21,13 @@ LESSON_OF = {
         "04": "A5 A6 A7 D2",
         "05": "A8 D3 D4 D12",
         "06": "A9 D1 D5 D7 D9 D11",
+        "08": "D13 D14 D15",
+        "09": "D16 D17 D18",
     }.items()
     for label in labels.split()
 }
-TORCH_LABELS = frozenset({"A1", "A2", "A7", "A9", "D1", "D7", "D9", "D10", "D11"})  # with rows in `emo_teach.losses`, which lesson 06 shows
+TORCH_LABELS = frozenset({"A1", "A2", "A7", "A9", "D1", "D7", "D9", "D10", "D11", "D14", "D17"})  # with rows in `emo_teach.losses`
+TORCH_LESSONS = frozenset({"06", "08", "09"})  # which show those rows
 ROWS = []
 
 
@@ -59,7 +62,7 @@ class Row:
 
     @property
     def lesson(self):
-        """The lesson that shows the row, "01" to "06"."""
+        """The lesson that shows the row, such as "06"."""
         return self.taught or LESSON_OF[self.label]
 
     def __post_init__(self):
@@ -104,7 +107,7 @@ def register(row):
     if any((row.label, row.name) == (other.label, other.name) for other in ROWS):
         raise ValueError(f"row = {row.label} {row.name!r} is registered already")
     ROWS.append(row)
-    ROWS.sort(key=lambda other: (other.label[0], int(other.label[1:])))  # A1 ... A9, D1 ... D12; stable within a label
+    ROWS.sort(key=lambda other: (other.label[0], int(other.label[1:])))  # A1 ... A9, D1 ... D18; stable within a label
     return row
 
 
@@ -176,13 +179,13 @@ def complete():
     """
     if importlib.util.find_spec("torch") is None:
         return False
-    for name in ("rows", "emo_rows", "rest"):
+    for name in ("rows", "emo_rows", "rest", "soft_rows"):
         importlib.import_module(f"emo_teach.losses.{name}")
     return True
 
 
 def _asks_for_torch(label, lesson):
-    return lesson in (None, "06") and (label is None or label in TORCH_LABELS)
+    return (lesson is None or lesson in TORCH_LESSONS) and (label is None or label in TORCH_LABELS)
 
 
 def left_out(label=None, lesson=None):

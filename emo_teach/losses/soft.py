@@ -11,22 +11,24 @@ from .. import _inputs
 from ..transport import SolverError
 
 NAMES = ("ce", "bound", "emd", "sinkhorn", "sinkhorn-divergence", "debiased")
-TOLERANCE, MOST = 1e-6, 5000
+MOST = 5000  # turns of an iteration
 
 
-def soft_objective(name, cost=None, regularisation=0.1):
+def soft_objective(name, cost=None, regularisation=0.1, tolerance=1e-6):
     """A loss for soft labels by name: a function of logits (N, V) and labels (N, V) that gives the losses (N,), in float64.
 
     Formula: "ce" A2 | "bound" A6, `p^T C tau` | "emd" A4, by linear program | "sinkhorn" D12, `min <plan, C> + r KL(plan || p tau^T)` |
     "sinkhorn-divergence" D12, less half of each side's own | "debiased" D9, `p^T C tau - ½ p^T C p - ½ tau^T C tau`.
-    Shape: cost (V, V), any array. Units: nats for "ce", else the cost's.
-    Raises ValueError for an unknown name, a cost that is missing, not square, negative or (where p meets itself) not symmetric, a regularisation not
-    above 0, and labels that are no probabilities of the logits' shape; `SolverError` as `transport.emd`, and where Sinkhorn does not converge.
+    Shape: cost (V, V), any array. Units: nats for "ce", else the cost's. `tolerance`: how well Sinkhorn's iteration meets each probability.
+    Raises ValueError for an unknown name, a cost that is missing, not square, negative or (where p meets itself) not symmetric, a regularisation or
+    tolerance not above 0, and labels that are no probabilities of the logits' shape; `SolverError` as `transport.emd`, and where Sinkhorn does not
+    converge.
     Source: Cuturi (2013); Feydy et al., Interpolating between Optimal Transport and MMD (2019); Danskin (1967) for the gradient.
     """
     if name not in NAMES:
         raise ValueError(f"name = {name!r} is not one of {', '.join(NAMES)}")
     regularisation = _inputs.number("regularisation", regularisation, low=0, open_low=True)
+    tolerance = _inputs.number("tolerance", tolerance, low=0, open_low=True)
     if name != "ce":
         cost = torch.from_numpy(_inputs.square_cost("cost", cost))
         if (cost < 0).any():
@@ -38,7 +40,7 @@ def soft_objective(name, cost=None, regularisation=0.1):
         logits, labels = _batch(logits, labels, cost)
         if name == "ce":
             return -(labels * logits.log_softmax(-1)).sum(-1)
-        return _LINES[name](logits.softmax(-1), labels, cost.to(logits.device), regularisation)
+        return _LINES[name](logits.softmax(-1), labels, cost.to(logits.device), regularisation, tolerance)
 
     return loss
 
@@ -58,29 +60,29 @@ def _linear(p, slope, rest):
     return (p * slope.detach()).sum(-1) + rest.detach()
 
 
-def _bound(p, labels, cost, regularisation):
+def _bound(p, labels, cost, *_):
     return (p * (labels @ cost.T)).sum(-1)
 
 
-def _debiased(p, labels, cost, regularisation):
-    return _bound(p, labels, cost, None) - 0.5 * _bound(p, p, cost, None) - 0.5 * _bound(labels, labels, cost, None)
+def _debiased(p, labels, cost, *_):
+    return _bound(p, labels, cost) - 0.5 * _bound(p, p, cost) - 0.5 * _bound(labels, labels, cost)
 
 
-def _emd(p, labels, cost, regularisation):
+def _emd(p, labels, cost, *_):
     from .. import transport
 
     solved = transport.emd_many(p.detach().cpu().numpy(), labels.cpu().numpy(), cost.cpu().numpy())
     return _linear(p, torch.from_numpy(solved.u).to(p.device), torch.zeros_like(p[:, 0]))
 
 
-def _sinkhorn(p, labels, cost, regularisation):
-    f, g = potentials(p.detach(), labels, cost, regularisation)
+def _sinkhorn(p, labels, cost, regularisation, tolerance):
+    f, g = potentials(p.detach(), labels, cost, regularisation, tolerance)
     return _linear(p, f, (labels * g).sum(-1))
 
 
-def _divergence(p, labels, cost, regularisation):
-    f, g = potentials(p.detach(), labels, cost, regularisation)
-    own_p, own_labels = (own_potential(each, cost, regularisation) for each in (p.detach(), labels))
+def _divergence(p, labels, cost, regularisation, tolerance):
+    f, g = potentials(p.detach(), labels, cost, regularisation, tolerance)
+    own_p, own_labels = (own_potential(each, cost, regularisation, tolerance) for each in (p.detach(), labels))
     return _linear(p, f - own_p, (labels * (g - own_labels)).sum(-1))
 
 
@@ -94,7 +96,7 @@ def _kernel(cost, regularisation):
     return kernel
 
 
-def potentials(p, labels, cost, regularisation):
+def potentials(p, labels, cost, regularisation, tolerance=1e-6):
     """Entropic potentials of many problems that share a cost: `value = p @ f + labels @ g`, and f is the gradient with respect to p.
 
     Formula: D12's dual, `f_i = -r log sum_j labels_j exp((g_j - c_ij)/r)`, the same for g, in turns: Sinkhorn's iteration. One kernel serves all
@@ -105,14 +107,14 @@ def potentials(p, labels, cost, regularisation):
     kernel, u, v = _kernel(cost, regularisation), None, torch.ones_like(labels)
     for _ in range(MOST):
         reach = (v * labels) @ kernel.T
-        if u is not None and (p * (u * reach - 1)).abs().max() <= TOLERANCE:  # the columns' masses are met, and the rows'
+        if u is not None and (p * (u * reach - 1)).abs().max() <= tolerance:  # the columns' masses are met, and the rows'
             return -regularisation * reach.log(), regularisation * v.log()
         u = 1 / reach
         v = 1 / ((u * p) @ kernel)
     raise SolverError(f"Sinkhorn at regularisation {regularisation:g} did not meet the marginals in {MOST} turns")
 
 
-def own_potential(p, cost, regularisation):
+def own_potential(p, cost, regularisation, tolerance=1e-6):
     """The entropic potential from laws to themselves; half the value is `p @ f`, and f its gradient.
 
     Formula: as `potentials` with f = g; each turn goes half of the way, which converges in dozens where turns of two sides take thousands.
@@ -121,7 +123,7 @@ def own_potential(p, cost, regularisation):
     kernel, u = _kernel(cost, regularisation), torch.ones_like(p)
     for _ in range(MOST):
         reach = (u * p) @ kernel
-        if (p * (u * reach - 1)).abs().max() <= TOLERANCE:
+        if (p * (u * reach - 1)).abs().max() <= tolerance:
             return -regularisation * reach.log()
         u = (u / reach).sqrt()
     raise SolverError(f"Sinkhorn at regularisation {regularisation:g} did not meet the marginals in {MOST} turns")

@@ -33,7 +33,6 @@ OBJECTIVES = {
     "x/(1 - x)": ("odds", None, "pretrained"),
     "atanh x": ("atanh", None, "pretrained"),
 }
-TRANSFORMS = ("log", "odds", "atanh")
 METRICS = (
     "perplexity", "forward_kl", "reverse_kl", "tv", "js", "entropy", "emd_classes", "on_target", "on_synonyms",
     "pull", "pull_ce", "force", "force_ce", "hopeless", "pull_hopeless", "pull_hopeless_ce",
@@ -57,37 +56,21 @@ def embedding(table, world, seed=0):
     }[table]()
 
 
-def transformed(logits, labels, cost, kind):
-    """EMO made unbounded: `M psi(L/M)` with `M = max_i c_it`, per token.
-
-    Formula: psi(x) = -log(1-x) for "log", x/(1-x) for "odds", atanh x for "atanh"; all have psi(0) = 0, psi'(0) = 1, psi(1) = infinity.
-    `1 - x` is taken as `sum_i p_i (M - c_it)/M`, a sum without cancellation. Shape: logits (N, V), labels (N,), returns (N,). Units: the cost's.
-    Raises KeyError for another kind. Source: the rule is that of https://spaces.ac.cn/archives/9098.
-    """
-    import torch
-
-    rows = cost.rows(labels).T
-    most = rows.amax(-1)
-    left = ((most.unsqueeze(-1) - rows) * logits.softmax(-1)).sum(-1) / most
-    left = left.clamp(min=torch.finfo(left.dtype).tiny)
-    psi = {"log": lambda y: -torch.log(y), "odds": lambda y: (1 - y) / y, "atanh": lambda y: 0.5 * torch.log((2 - y) / y)}
-    return most * psi[kind](left)
-
-
 def make_loss(name, world, seed=0):
     """A function of (logits (N, V), labels (N,), progress in [0, 1]) that gives the losses (N,).
 
-    Formula: `losses.objective`'s, `transformed`, or (1 - s) CE + s EMO for progress s. Shape: as said. Units: the objective's.
+    Formula: `losses.objective`'s, `losses.transforms`', or (1 - s) CE + s EMO for progress s. Shape: as said. Units: the objective's.
     Raises KeyError for an unknown name. Source: this project.
     """
     import torch
 
     from .. import losses
+    from ..losses import transforms
 
     kind, weight, table = OBJECTIVES[name]
     cost = None if table is None else losses.CostEmbedding(torch.tensor(embedding(table, world, seed), dtype=torch.float32))
-    if kind in TRANSFORMS:
-        return lambda z, t, s: transformed(z, t, cost, kind)
+    if kind in transforms.TRANSFORMS:
+        return lambda z, t, s: transforms.transformed(z, cost.rows(t).T, kind)
     if kind == "schedule":
         ce, emo = losses.objective("ce"), losses.objective("emo", cost)
         return lambda z, t, s: (1 - s) * ce(z, t, reduction="none") + s * emo(z, t, reduction="none")

@@ -23,21 +23,35 @@ def neighbours(texts, size, window=2):
     return found + found.T
 
 
-def ppmi_vectors(counts, width):
-    """Vectors whose products come near the positive pointwise mutual information of words and their neighbours.
+def ppmi(counts):
+    """Positive pointwise mutual information of words and their neighbours: how much more often than by chance they meet.
 
-    Formula: `M_ij = max(0, log(n_ij n / (n_i n_j)))`, `U sqrt(S)` of its singular value decomposition cut to `width`; Word2Vec's skip-gram factorises
-    the same matrix, shifted. Shape: counts (V, V), returns (V, width). Units: square root of nats.
-    Raises ValueError for counts that are not a non-negative square matrix, a word that has no neighbour, or a width outside 1..V.
+    Formula: D15, `M_ij = max(0, log(n_ij n / (n_i n_j)))` with `n_i` a row's sum and n all. Shape: counts (V, V), returns (V, V). Units: nats.
+    Raises ValueError for counts that are not a non-negative square matrix, or a word that has no neighbour.
     Source: Levy & Goldberg, Neural Word Embedding as Implicit Matrix Factorization (NIPS 2014).
+
+    >>> ppmi([[0, 2], [2, 4]]).round(3).tolist()
+    [[0.0, 0.288], [0.288, 0.0]]
     """
     counts = _inputs.square_cost("counts", counts)
-    if _inputs.count("width", width) > len(counts):
-        raise ValueError(f"width = {width} must be at most {len(counts)}, the number of words")
+    if (counts < 0).any():
+        raise ValueError(f"counts must not be negative, found {counts.min():g}")
     each = counts.sum(1)
     if (each == 0).any():
         raise ValueError(f"word {int(np.flatnonzero(each == 0)[0])} has no neighbour: it cannot have a vector")
     with np.errstate(divide="ignore"):
-        information = np.log(counts * (each.sum() / np.outer(each, each)))
-    u, s, _ = np.linalg.svd(np.maximum(information, 0.0))
+        return np.maximum(np.log(counts * (each.sum() / np.outer(each, each))), 0.0)
+
+
+def ppmi_vectors(counts, width):
+    """Vectors of words such that two words with like neighbours get like vectors: `ppmi`, cut to its strongest directions.
+
+    Formula: D15, `U sqrt(S)` of the singular value decomposition of `ppmi(counts)`, cut to `width`; Word2Vec's skip-gram factorises the same
+    matrix, shifted. Shape: counts (V, V), returns (V, width). Units: square root of nats.
+    Raises ValueError as `ppmi` and for a width outside 1..V. Source: Levy & Goldberg (NIPS 2014).
+    """
+    information = ppmi(counts)
+    if _inputs.count("width", width) > len(information):
+        raise ValueError(f"width = {width} must be at most {len(information)}, the number of words")
+    u, s, _ = np.linalg.svd(information)
     return u[:, :width] * np.sqrt(s[:width])
