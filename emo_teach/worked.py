@@ -4,7 +4,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from . import costs, divergences, transport
+from . import costs, divergences, dynamics, transport
 
 TOKENS = ("Monday", "Tuesday", "banana")
 EMBEDDING = np.array([[2.0, 0.0], [4.0, 3.0], [0.0, 3.0]])  # lengths 2, 5, 3: the unit vectors are (1, 0), (.8, .6), (0, 1)
@@ -30,6 +30,16 @@ def _step(of_ce, of_emo):
     gradient = of_ce * (P - np.eye(3)[TARGET]) + of_emo * transport.one_hot_logit_gradient(P, COST, TARGET)
     weights = P * np.exp(-gradient)
     return weights / weights.sum()
+
+
+def _emo_gradient():
+    return transport.one_hot_logit_gradient(P, COST, TARGET)[TARGET]
+
+
+def _split():
+    from .metrics import oracle
+
+    return oracle.split_kl(np.log(P), TAU, [0, 0, 1])
 
 
 def _mode_1_value():
@@ -66,7 +76,7 @@ LINES = MappingProxyType(
             ("A9", "EMO, label Monday", lambda: transport.emo(P, EMBEDDING, TARGET)),
         ),
         "06": (
-            ("D1", "EMO's gradient, Monday's logit", lambda: transport.one_hot_logit_gradient(P, COST, TARGET)[TARGET]),
+            ("D1", "EMO's gradient, Monday's logit", _emo_gradient),
             ("D5", "the wrong version, 1 - cos", lambda: 1 - _cosine_of_mean()),
             ("D7", "mode 1's weight CE/L", lambda: _weight()),
             ("D7", "mode 1's value", _mode_1_value),
@@ -80,12 +90,23 @@ LINES = MappingProxyType(
             ("D1", "p(Tuesday) after a step of EMO", lambda: _step(0, 1)[1]),
             ("D7", "p(Tuesday) after that of mode 1", lambda: _step(0.5, 0.5 * _weight())[1]),
         ),
+        "08": (
+            ("D13", "from p_t = 0.01 to half: by CE", lambda: dynamics.escape_times(0.01, COST[2, TARGET])[0]),
+            ("D13", "from p_t = 0.01 to half: by EMO", lambda: dynamics.escape_times(0.01, COST[2, TARGET])[1]),
+            ("D14", "-M log(1 - L/M), M = 1", lambda: -np.log(P @ (1 - COST[:, TARGET]))),
+            ("D14", "its gradient, Monday's logit", lambda: _emo_gradient() / (P @ (1 - COST[:, TARGET]))),
+        ),
+        "09": (
+            ("D16", "KL between {days} and {banana}", lambda: _split()[0]),
+            ("D16", "KL inside the days", lambda: _split()[1]),
+            ("D17", "EMD's gradient, banana's logit", lambda: P[2] * (transport.emd(P, TAU, COST).u @ (np.eye(3)[2] - P))),
+        ),
     }
 )
 
 
 def table(upto):
-    """Print the worked example's numbers of all lessons up to `upto` ("01" ... "07"), computed anew.
+    """Print the worked example's numbers of all lessons up to `upto` ("01" ... "09"), computed anew.
 
     Formula: those of the lines' labels. Shape: returns None. Units: nats for A1 to A3 and Jensen-Shannon, else none.
     Raises ValueError for an unknown lesson. Source: https://spaces.ac.cn/archives/9797; the functions that the lines call.

@@ -139,7 +139,7 @@ def test_one_job_of_each_stage(tmp_path, monkeypatch):
     """A few steps of everything; a row for each step that is watched."""
     monkeypatch.setattr(scratch, "STEPS", 3)
     monkeypatch.setattr(scratch, "WATCHED", (0, 2, 3))
-    monkeypatch.setattr(scratch.train, "__defaults__", (3, None))
+    monkeypatch.setattr(scratch.train, "__defaults__", (3, None, None))
     tuned = [row for rate in (1e-3, 1e-2) for row in scratch._tune({"objective": "x/(1 - x)", "lr": rate}, tmp_path)]
     assert scratch.best(tuned)["x/(1 - x)"] == min(tuned, key=lambda row: row["tv"])["lr"]
     rows = scratch._run({"objective": "x/(1 - x)", "lr": 1e-3, "seed": 0}, tmp_path)

@@ -7,7 +7,7 @@ import numpy as np
 
 from .. import _inputs
 
-LESSONS = ("01", "02", "03", "04", "05", "06", "07")
+LESSONS = ("01", "02", "03", "04", "05", "06", "07", "08", "09")
 EXERCISES = {}
 
 

@@ -6,12 +6,15 @@ from .lesson04 import accuracy_staircase, training_paths
 from .lesson05 import regularisation_dial, sandwich, shrinking_costs, word_costs
 from .lesson06 import rest_points, rivals
 from .lesson07 import against_truth, head_cosines, study
+from .lesson08 import dose, growth
 
 __all__ = [
     "accuracy_staircase",
     "against_truth",
+    "dose",
     "entropic_plans",
     "generators",
+    "growth",
     "head_cosines",
     "moved_plans",
     "regularisation_dial",

@@ -78,10 +78,11 @@ def make_loss(name, world, seed=0):
     return lambda z, t, s: goal(z, t, reduction="none")
 
 
-def train(loss, world, rate, seed, steps=STEPS, watch=None):
+def train(loss, world, rate, seed, steps=STEPS, watch=None, until=None):
     """A GPT-2 from random weights: AdamW, learning rate falling linearly to 0, fresh texts at every step. `watch(step, model)` is called on the way.
 
-    Formula: the loss's mean over words. Shape: returns the model. Units: none. Raises nothing of its own. Source: this project.
+    With `until`, it stops there, on the way to `steps`. Formula: the loss's mean over words. Shape: returns the model. Units: none.
+    Raises nothing of its own. Source: this project.
     """
     import torch
 
@@ -90,7 +91,8 @@ def train(loss, world, rate, seed, steps=STEPS, watch=None):
     model = small_gpt2(world.size, seed=seed)
     texts = torch.from_numpy(world.sample(steps * BATCH, BLOCK, seed=[3, seed])).split(BATCH)
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.0)
-    for step, batch in enumerate(texts):
+    until = steps if until is None else until
+    for step, batch in enumerate(texts[:until]):
         if watch and step in WATCHED:
             watch(step, model)
         for group in optimizer.param_groups:
@@ -99,8 +101,8 @@ def train(loss, world, rate, seed, steps=STEPS, watch=None):
         logits = model(batch).logits[:, :-1].flatten(0, 1)
         loss(logits, batch[:, 1:].flatten(), step / steps).mean().backward()
         optimizer.step()
-    if watch and steps in WATCHED:
-        watch(steps, model)
+    if watch and until in WATCHED:
+        watch(until, model)
     return model.eval()
 
 
@@ -169,7 +171,15 @@ def _main_jobs(rows):
 
 
 def _run(job, work):
-    """One model, measured at every watched step."""
+    return run_job(job)
+
+
+def run_job(job, until=None):
+    """One model, measured at every watched step, up to `until` where given: rows of the table.
+
+    Formula: none. Shape: a job of the last stage; returns a list of dicts. Units: see data/README.md. Raises KeyError for an unknown objective.
+    Source: this project.
+    """
     from ..world import World
 
     world = World()
@@ -181,7 +191,7 @@ def _run(job, work):
         rows.append({key: job[key] for key in ("objective", "seed", "lr")} | {"step": step} | found)
         model.train()
 
-    train(loss, world, job["lr"], job["seed"], watch=watch)
+    train(loss, world, job["lr"], job["seed"], watch=watch, until=until)
     return rows
 
 

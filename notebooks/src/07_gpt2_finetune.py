@@ -52,7 +52,7 @@ prefix = B.encode("every glad chef quickly")
 p = np.exp(reading.next_token_log_probs(pretrained(), prefix[None])[0, -1])
 in_a, in_b = A.next_word(prefix)[-1], B.next_word(prefix)[-1]
 print("every glad chef quickly ...   truth in A   GPT-2   truth in B")
-for word in np.argsort(-in_a)[:7]:
+for word in np.argsort(-in_a, kind="stable")[:6]:
     print(f"{B.vocabulary[word]:>27} {in_a[word]:12.3f} {p[word]:7.3f} {in_b[word]:12.3f}")
 
 # %% [markdown]

@@ -1,0 +1,95 @@
+"""Exercises of lesson 09: KL between classes and inside them, the gradient of a distance, and a trend with its interval."""
+
+import numpy as np
+
+from .. import costs, transport
+from ..studies.summary import T_95
+from .core import as_array, ask, compare, exercise
+
+
+def _kl(a, b):
+    has = a > 0
+    return float((a[has] * np.log(a[has] / b[has])).sum())
+
+
+def _parts(tau, p, classes):
+    groups = [classes == k for k in np.unique(classes)]
+    T, P = (np.array([x[g].sum() for g in groups]) for x in (tau, p))
+    inside = [_kl(tau[g] / t, p[g] / q) if t > 0 else 0.0 for g, t, q in zip(groups, T, P, strict=True)]
+    return _kl(T, P), T, P, np.array(inside)
+
+
+@exercise("09.1", "D16")
+def split(answer, rng):
+    """`answer(tau, p, classes)` is KL(tau || p) between classes and inside them."""
+    for n, k in ((3, 2), (7, 3), (9, 4)):
+        classes = rng.permutation(np.append(np.arange(k), rng.integers(k, size=n - k)))
+        tau, p = rng.dirichlet(np.ones(n)), rng.dirichlet(np.ones(n))
+        tau[classes == classes[0]] = 0.0  # a class that never comes
+        tau /= tau.sum()
+        between, T, P, inside = _parts(tau, p, classes)
+        right = np.array([between, T @ inside])
+        backward, _, _, _ = _parts(p, np.maximum(tau, 1e-300), classes)
+        mistakes = [
+            (right[::-1], "the two are swapped: first between classes, then inside"),
+            ((between, inside.sum()), "the parts inside must be weighed: each class counts T_c, its share of the truth"),
+            ((between, P @ inside), "weigh the parts inside with the truth's shares T_c, not with the model's"),
+            ((between, inside.mean()), "weigh the parts inside with T_c: a plain mean counts rare classes as much as common ones"),
+            ((between, _kl(tau, p)), "the second is all of KL: take the part between classes away"),
+            (right / np.log(2), "that is in bits: use the natural logarithm"),
+            ((between, sum(_kl(tau[classes == c], p[classes == c]) for c in range(k))), "inside a class both must be divided by their class's mass"),
+            ((backward, right[1]), "the first is KL(P || T): the truth comes first"),
+        ]
+        value = as_array(ask(answer, tau, p, classes), (2,), "the pair (between, inside)")
+        compare(value, right, mistakes, "the two must add up to KL(tau || p); a class that never comes adds nothing inside")
+
+
+@exercise("09.2", "D17")
+def gradient(answer, rng):
+    """`answer(p, tau, cost)` is the gradient (n,) of EMD(p, tau) on the logits behind p."""
+    for n in (3, 5, 8):
+        cost = costs.cosine(rng.normal(size=(n, 3)))
+        p, tau = (0.9 * rng.dirichlet(np.ones(n)) + 0.1 / n for _ in range(2))
+        u = transport.emd(p, tau, cost).u
+        right = p * (u - p @ u)
+        mistakes = [
+            (-right, "the sign is reversed: what is dear to move must fall (and v are the prices where it arrives: take u)"),
+            (u - p @ u, "the factor p_j is missing: the logits act through the softmax"),
+            (u, "that is the gradient on p: the logits act through the softmax, p_j (u_j - p.u)"),
+            (p * u, "the average is missing: softmax takes p.u away, and the entries sum to 0"),
+            (p * (u - u.mean()), "weigh the average with p"),
+            (p * (cost @ tau - p @ cost @ tau), "that is the product bound's gradient: the plan is not the product"),
+            (p - tau, "that is cross-entropy's gradient"),
+        ]
+        compare(ask(answer, p, tau, cost), right, mistakes, "the gradient is off: p_j (u_j - p.u) with u from transport.emd", 1e-7)
+
+
+@exercise("09.3", "95 % interval")
+def trend(answer, rng):
+    """`answer(gains, x)` is the mean slope of gains (seeds, m) on log2 x (m,), and half of its 95 % interval."""
+    for m in (3, 4, 5):
+        x = np.array([40.0, 128.0, 400.0, 1280.0, 4096.0])[:m]
+        seeds = 5
+        gains = 0.02 * np.log2(x) + rng.normal(size=(seeds, 1)) + 0.05 * rng.normal(size=(seeds, m))
+        steps = np.log2(x) - np.log2(x).mean()
+        slopes = gains @ steps / (steps @ steps)
+        mean, error = slopes.mean(), slopes.std(ddof=1) / np.sqrt(seeds)
+        right = np.array([mean, T_95[seeds] * error])
+        rest = gains - gains.mean() - mean * steps
+        pooled = np.sqrt((rest**2).sum() / (gains.size - 2) / (seeds * steps @ steps))
+        plain = x - x.mean()
+        of_x = gains @ plain / (plain @ plain)
+        natural = np.log(x) - np.log(x).mean()
+        of_log = gains @ natural / (natural @ natural)
+        mistakes = [
+            ((mean, error), "that is the standard error: the interval is Student's t times it, 2.78 for five seeds"),
+            ((mean, 1.96 * error), "1.96 is for many seeds: with five, Student's t is 2.78"),
+            ((mean, T_95[seeds] * slopes.std(ddof=1)), "divide by sqrt(n): the interval is of the mean slope, not of one seed's"),
+            ((mean, T_95[seeds] * slopes.std() / np.sqrt(seeds)), "divide by n - 1 in the standard deviation"),
+            ((mean, 1.96 * pooled), "that pools all points as if each were a run of its own: take one slope per seed, then their mean"),
+            ((mean, T_95[seeds] * pooled), "that pools all points as if each were a run of its own: take one slope per seed, then their mean"),
+            ((of_x.mean(), T_95[seeds] * of_x.std(ddof=1) / np.sqrt(seeds)), "that is the slope on x: take log2 of it"),
+            ((of_log.mean(), T_95[seeds] * of_log.std(ddof=1) / np.sqrt(seeds)), "natural logarithms: per doubling means log2"),
+        ]
+        value = as_array(ask(answer, gains, x), (2,), "the pair (mean slope, half of the interval)")
+        compare(value, right, mistakes, "off: one slope per seed by least squares on log2 x, then mean and 2.78 standard errors", 1e-4)
