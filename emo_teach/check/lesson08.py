@@ -24,7 +24,9 @@ def escape(answer, rng):
             (-np.array([ce, emo]), "negative times: the integral runs from the start, below 0, up to 0"),
             (plain, "that is the leading term: the question is the whole integral"),
         ]
-        compare(value, np.array([ce, emo]), [(np.asarray(w), said) for w, said in mistakes], "the times are off: integrate 1/speed over s = z_t - z_w")
+        compare(
+            value, np.array([ce, emo]), [(np.asarray(w), said) for w, said in mistakes], "the times are off: integrate 1/speed over s = z_t - z_w"
+        )
 
 
 @exercise("08.2", "D14")

@@ -7,6 +7,7 @@ from .lesson05 import regularisation_dial, sandwich, shrinking_costs, word_costs
 from .lesson06 import rest_points, rivals
 from .lesson07 import against_truth, head_cosines, study
 from .lesson08 import dose, growth
+from .lesson09 import mass, soft_training, varied
 
 __all__ = [
     "accuracy_staircase",
@@ -16,15 +17,18 @@ __all__ = [
     "generators",
     "growth",
     "head_cosines",
+    "mass",
     "moved_plans",
     "regularisation_dial",
     "rest_points",
     "rivals",
     "sandwich",
     "shrinking_costs",
+    "soft_training",
     "study",
     "training_paths",
     "two_bumps",
+    "varied",
     "word_costs",
     "wrong_labels",
 ]

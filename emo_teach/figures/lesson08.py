@@ -71,6 +71,8 @@ def dose(rows, metrics=("tv", "forward_kl", "reverse_kl", "entropy")):
             axes.set(xscale="log", title=NAMES.get(metric, metric), xlabel="λ", ylim=(0, None))
             axes.set_xticks([0.1, 1, 10], ["0.1", "1", "10"])
             axes.minorticks_off()
-            said.append(f"{NAMES.get(metric, metric)}: CE {plain:.2f}; " + ", ".join(f"λ {w:g} {m:.2f}" for w, (m, _) in zip(weights, found, strict=True)))
+            said.append(
+                f"{NAMES.get(metric, metric)}: CE {plain:.2f}; " + ", ".join(f"λ {w:g} {m:.2f}" for w, (m, _) in zip(weights, found, strict=True))
+            )
         figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=9.5)
     return figure, f"Distances from the truth after 1500 steps from random weights, against the weight of EMO. {'. '.join(said)}."

@@ -1,0 +1,110 @@
+"""Losses for soft labels, transforms of EMO and escape times: refusals, edges, and gradients where the rows of formulas do not look."""
+
+import numpy as np
+import pytest
+import torch
+
+from emo_teach import costs, transport
+from emo_teach.dynamics import escape_times
+from emo_teach.losses import soft
+from emo_teach.losses.transforms import transformed
+from emo_teach.transport import SolverError
+
+
+def problem(n=6, count=4, seed=0):
+    rng = np.random.default_rng(seed)
+    return torch.tensor(2 * rng.normal(size=(count, n))), torch.tensor(rng.dirichlet(np.ones(n), count)), costs.cosine(rng.normal(size=(n, 3)))
+
+
+@pytest.mark.parametrize("name", soft.NAMES)
+def test_gradients_are_those_of_the_values(name):
+    """Central differences of the loss itself along random directions; exact transport is linear between kinks, which 1e-5 does not meet here."""
+    z, labels, cost = problem()
+    loss = soft.soft_objective(name, cost, 0.2, tolerance=1e-12)
+    direction = torch.tensor(np.random.default_rng(1).normal(size=z.shape))
+    x = z.clone().requires_grad_()
+    slope = (torch.autograd.grad(loss(x, labels).sum(), x)[0] * direction).sum(1)
+    numerical = (loss(z + 1e-5 * direction, labels) - loss(z - 1e-5 * direction, labels)) / 2e-5
+    assert (slope - numerical).abs().max() < 1e-8  # second order: 1e-10 of third derivatives near 1, rounding 1e-11
+
+
+@pytest.mark.parametrize("name", soft.NAMES)
+def test_least_at_the_label_or_not(name):
+    """Only the product bound and the Sinkhorn loss are less elsewhere than at p = tau."""
+    _, labels, cost = problem(count=1)
+    loss = soft.soft_objective(name, cost, 1.0)
+    at_label = loss(labels.log(), labels).item()
+    others = torch.tensor(np.random.default_rng(2).dirichlet(np.ones(6), 300))
+    others = torch.cat(
+        [others, 0.9 * torch.eye(6, dtype=torch.float64) + 0.1 / 6, *(0.9 * labels + 0.1 * corner for corner in torch.eye(6, dtype=torch.float64))]
+    )
+    values = loss(others.log(), labels.expand_as(others))
+    assert (values.min().item() < at_label - 1e-6) == (name in ("bound", "sinkhorn"))
+
+
+def test_float32_and_extreme_logits():
+    z, labels, cost = problem()
+    z[0, 0], z[1, 1] = 80.0, -900.0
+    for name in soft.NAMES:
+        x = z.float().requires_grad_()
+        value = soft.soft_objective(name, cost)(x, labels.float())
+        slope = torch.autograd.grad(value.sum(), x)[0]
+        assert torch.isfinite(value).all() and torch.isfinite(slope).all() and slope.dtype == torch.float32
+        assert (value > -1e-9).all(), name
+
+
+def test_one_hot_labels_give_the_closed_form():
+    z, _, cost = problem()
+    labels = torch.eye(6, dtype=torch.float64)[[0, 2, 4, 5]]
+    p = z.softmax(-1).numpy()
+    right = [transport.one_hot_emd(p[k], cost, t) for k, t in enumerate((0, 2, 4, 5))]
+    for name in ("bound", "emd", "sinkhorn"):  # one plan exists, so all three are its cost
+        np.testing.assert_allclose(soft.soft_objective(name, cost)(z, labels).numpy(), right, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: soft.soft_objective("wasserstein"), "'wasserstein'"),
+        (lambda: soft.soft_objective("emd"), "cost"),
+        (lambda: soft.soft_objective("emd", np.ones((2, 3))), "cost"),
+        (lambda: soft.soft_objective("emd", -np.ones((2, 2))), "negative"),
+        (lambda: soft.soft_objective("debiased", [[0.0, 1.0], [2.0, 0.0]]), "symmetric"),
+        (lambda: soft.soft_objective("sinkhorn", np.zeros((2, 2)), 0.0), "regularisation"),
+        (lambda: soft.soft_objective("sinkhorn", np.zeros((2, 2)), tolerance=0.0), "tolerance"),
+        (lambda: soft.soft_objective("ce")(torch.zeros(2, 3), torch.ones(2, 2) / 2), "same shape"),
+        (lambda: soft.soft_objective("ce")(torch.zeros(1, 2), torch.tensor([[0.5, 0.6]])), "labels"),
+        (lambda: soft.soft_objective("bound", np.zeros((3, 3)))(torch.zeros(1, 2), torch.ones(1, 2) / 2), "3"),
+        (lambda: transformed(torch.zeros(1, 2), torch.ones(1, 2), "exp"), "'exp'"),
+        (lambda: transformed(torch.zeros(1, 2), torch.ones(2, 1), "log"), "same shape"),
+        (lambda: escape_times(0.0), "p_target"),
+        (lambda: escape_times([0.1, 0.6]), r"p_target\[1\] = 0.6"),
+        (lambda: escape_times(0.1, cost=0.0), "cost"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
+
+
+def test_a_kernel_that_underflows_is_said_to():
+    z, labels, cost = problem()
+    with pytest.raises(SolverError, match="underflow"):
+        soft.soft_objective("sinkhorn", cost, 1e-4)(z, labels)
+
+
+def test_sinkhorn_that_does_not_converge_is_said_to(monkeypatch):
+    monkeypatch.setattr(soft, "MOST", 3)
+    z, labels, cost = problem()
+    for name in ("sinkhorn", "sinkhorn-divergence"):
+        with pytest.raises(SolverError, match="3 turns"):
+            soft.soft_objective(name, cost, 0.05, tolerance=1e-12)(z, labels)
+
+
+def test_escape_times_end_at_one_half_and_fall_with_the_cost():
+    ce, emo = escape_times(0.5)
+    assert ce == emo == 0
+    p = np.geomspace(1e-9, 0.4, 20)
+    (ce, emo), (_, cheap) = escape_times(p), escape_times(p, cost=0.5)
+    assert (np.diff(ce) < 0).all() and (np.diff(emo) < 0).all() and (emo > ce).all()
+    np.testing.assert_allclose(cheap, 2 * emo)
