@@ -102,8 +102,28 @@ def _mistaken_slopes(logits, labels, embedding, ignore):
         terms = token_terms(z[t != ignore], t[t != ignore], ("emo",), CostEmbedding(table))
         return 0.5 * (terms.ce.mean() + (terms.ce.mean() / terms.emo.mean()).detach() * terms.emo.mean())
 
+    import torch
+
+    def of_cost(score):
+        """Mode 1 with another L."""
+
+        def loss(z, t, table):
+            z, t = z[t != ignore], t[t != ignore]
+            ce, value = torch.nn.functional.cross_entropy(z, t, reduction="none"), 1 - score(z.softmax(-1), t, table)
+            return 0.5 * (ce + (ce / value).detach() * value).mean()
+
+        return loss
+
+    def raw(p, t, table):
+        return ((p @ table) * table[t]).sum(-1)
+
+    def cosine_of_mean(p, t, table):
+        return torch.nn.functional.cosine_similarity(p @ torch.nn.functional.normalize(table, dim=-1), table[t], dim=-1)
+
     return {
         "right": slope(named("emo-mode-1")),
+        "the rows of the embedding are not normalised: cosines need directions": slope(of_cost(raw)),
+        "you normalised the mean (D5): that it is shorter than 1 is the spread to pay for": slope(of_cost(cosine_of_mean)),
         "the gradient is plain cross-entropy's: with the weight CE/L not detached, L cancels": slope(named("ce")),
         "the gradient is half of cross-entropy's: L must not be detached, only the weight CE/L": 0.5 * slope(named("ce")),
         "the weight is one for the whole batch: each token has its own CE/L": slope(of_means),

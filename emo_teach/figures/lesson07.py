@@ -31,10 +31,10 @@ def head_cosines(heads, classes):
     return figure, f"Histograms of cosines between words' rows of the head. {'; '.join(said)}."
 
 
-def against_truth(tracks):
-    """What a run does to the distance from the truth: one panel for each measure, one curve for each objective.
+def against_truth(tracks, entropy):
+    """What a run does to the distance from the truth: one panel for each measure, one curve for each objective, and the truth's own entropy.
 
-    Formula: A3, A4. Shape: `tracks`: objective -> list of dicts with `step` and the measures; returns (figure, alt text).
+    Formula: A3, A4. Shape: `tracks`: objective -> list of dicts with `step` and the measures, a number; returns (figure, alt text).
     Units: nats, cost. Raises KeyError for an entry that lacks a measure. Source: this project.
     """
     figure, said = kit.new_figure(9.4, 3.0), []
@@ -44,12 +44,17 @@ def against_truth(tracks):
                 look = style(name)
                 steps, values = [entry["step"] for entry in entries], [entry[measure] for entry in entries]
                 axes.plot(steps, values, look.dash, color=look.colour, marker=look.marker, ms=4.5, mec="white", mew=0.4, lw=1.8, label=name)
-            axes.set(title=title, xlabel="step", ylim=(0, None))
+            axes.set(title=title, xlabel="step")
+            if measure == "entropy":
+                axes.axhline(entropy, color=kit.COLOURS["tau"], lw=2.4, zorder=0)
+            else:
+                axes.set_ylim(0, None)
             said.append(f"{title}: " + ", ".join(f"{name} {entries[-1][measure]:.2f}" for name, entries in tracks.items()))
         figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(tracks), fontsize=9.5)
     start = next(iter(tracks.values()))[0]
     began = ", ".join(f"{title} {start[measure]:.2f}" for measure, title in LONG.items())
-    return figure, f"Measures against the truth while training. At the start: {began}. At the end: {'; '.join(said)}."
+    told = f"At the start: {began}. At the end: {'; '.join(said)}. The truth's entropy is {entropy:.2f}."
+    return figure, f"Measures against the truth while training. {told}"
 
 
 def study(rows, metrics):
@@ -85,8 +90,8 @@ def _panel(axes, rows, regime, metric, names):
         _mark(axes, [mean], [place - 0.13], [error], style(name).colour, False)
         said.append(f"{name} {mean:.2g}")
         if name == "ce":
-            axes.axvline(mean, color=kit.COLOURS["faint"], lw=1.2, zorder=0)
-        else:
+            axes.axvline(mean, color="#999999", lw=1.2, zorder=0)
+        elif any(row["objective"] == f"ce matched to {name}" for row in rows):
             mean, error = mean_and_error(by_seed(rows, regime, f"ce matched to {name}", metric))
             _mark(axes, [mean], [place + 0.2], [error], kit.COLOURS["ce"], True)
             said[-1] += f" (CE at its entropy {mean:.2g})"

@@ -24,7 +24,7 @@ def _look(name, place):
 
 
 def _means(rows, name, metric):
-    steps = sorted({row["step"] for row in rows})
+    steps = sorted({row["step"] for row in rows if not (metric == "pull_hopeless" and row["step"] == 0)})  # at first no word is given up
     found = [mean_and_error([row[metric] for row in rows if (row["objective"], row["step"]) == (name, step)]) for step in steps]
     return steps, *np.transpose(found)
 
@@ -46,7 +46,9 @@ def growth(rows, metric, scale="linear"):
             axes.set(title=title, xscale="log", yscale=scale)
             axes.set_xticks([25, 50, 125, 425, 1525], ["0", "25", "100", "400", "1500"])
             axes.minorticks_off()
-            axes.legend(fontsize=8.5, loc="best")
+            if scale == "log":
+                axes.set(ylim=(1e-6, 1e3), yticks=[1e-6, 1e-4, 1e-2, 1])
+            axes.legend(fontsize=8.5, loc="upper right" if scale == "log" else "best", ncols=2 if scale == "log" else 1)
         for axes in figure.axes[2:]:
             axes.set_xlabel("step")
         figure.supylabel(LONG[metric], fontsize=10)

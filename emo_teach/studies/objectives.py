@@ -56,6 +56,7 @@ METRICS = (
     "oracle_perplexity", "distinct_2", "repetition_4", "self_bleu", "mauve",
 )  # fmt: skip
 MATCHED = "ce matched to "
+UNTOUCHED = "untouched"  # the pretrained model as it is
 
 
 def trials(name):
@@ -127,7 +128,8 @@ def _main_jobs(rows):
         plain = chosen[regime, "ce"]
         job = {"regime": regime, "cell": name, "lr": row["lr"], "setting": row["setting"], "ce_lr": plain["lr"], "rows": 1 + (name != "ce")}
         jobs += [job | {"seed": seed} for seed in SEEDS]
-    return jobs
+    plain = {"cell": UNTOUCHED, "lr": 0.0, "setting": "", "rows": 1}
+    return jobs + [plain | {"regime": regime, "seed": seed} for regime in REGIMES for seed in SEEDS]
 
 
 def _compare(job, work):
@@ -135,10 +137,14 @@ def _compare(job, work):
     from ..metrics import oracle
 
     name, judge = job["cell"], _Judge(work, job)
-    model = _trained(work, job["regime"], job["seed"], name, job["lr"], job["setting"])
+    if name == UNTOUCHED:
+        regime = REGIMES[job["regime"]]
+        model = starts.load(starts.folder(work, regime.layers, regime.width, job["seed"]))
+    else:
+        model = _trained(work, job["regime"], job["seed"], name, job["lr"], job["setting"])
     common = {key: job[key] for key in ("regime", "seed", "cell", "lr", "setting")}
     rows = [common | {"objective": name, "temperature": 1.0} | judge.measure(model)]
-    if name != "ce":
+    if name not in ("ce", UNTOUCHED):
         plain = _trained(work, job["regime"], job["seed"], "ce", job["ce_lr"], "")
         temperature = oracle.matched_temperature(judge.log_probs(plain), rows[0]["entropy"], low=1e-3)
         rows.append(common | {"objective": MATCHED + name, "temperature": temperature} | judge.measure(plain, temperature))

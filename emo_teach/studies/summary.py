@@ -7,7 +7,7 @@ import numpy as np
 from .. import _inputs
 
 BEST = {  # which way a metric is better; those that are neither, such as the entropy, are not in here
-    "perplexity": -1, "forward_kl": -1, "reverse_kl": -1, "tv": -1, "js": -1, "emd_classes": -1, "emd_cosine": -1, "mauve": 1,
+    "perplexity": -1, "forward_kl": -1, "reverse_kl": -1, "tv": -1, "js": -1, "emd_classes": -1, "emd_cosine": -1, "mauve": 1, "emo": -1,
 }  # fmt: skip
 T_95 = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36, 9: 2.31, 10: 2.26}  # n: Student's t for n - 1 degrees of freedom
 NAMES = {

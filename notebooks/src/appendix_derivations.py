@@ -9,7 +9,7 @@
 #
 # ## Contents
 #
-# A1 to A9 are the article's nine formulas, in its order. D1 to D12 go beyond it and stand where they belong.
+# A1 to A9 are the article's nine formulas, in its order. D1 to D18 go beyond it and stand where they belong.
 #
 # | in the article | formula and proof | what it says | idea in lesson |
 # | --- | --- | --- | --- |
@@ -35,6 +35,12 @@
 # | | [D11](#D11-The-published-update-has-no-objective) | an update that minimises nothing, and where it rests | [06](06_emo_as_a_loss.ipynb) |
 # | | [D9](#D9-Debiasing-makes-it-proper) | a proper relative at the same price | [06](06_emo_as_a_loss.ipynb) |
 # | | [D12](#D12-Entropic-transport) | the road from the exact distance to the bound | [05](05_cosine_cost.ipynb) |
+# | | [D13](#D13-How-long-a-wrong-answer-lasts) | EMO needs about $1/p_t$, cross-entropy its logarithm | [08](08_training_from_scratch.ipynb) |
+# | | [D14](#D14-Unbounded-transforms) | making EMO infinite helps against the farthest token only | [08](08_training_from_scratch.ipynb) |
+# | | [D15](#D15-Vectors-from-counts) | a cost without a trained model | [08](08_training_from_scratch.ipynb) |
+# | | [D16](#D16-KL-between-classes-and-inside-them) | wrong classes and wrong synonyms, priced apart | [09](09_open_questions.ipynb) |
+# | | [D17](#D17-The-gradient-of-a-distance) | it is the potential, for soft labels too | [09](09_open_questions.ipynb) |
+# | | [D18](#D18-One-soft-label-at-a-time) | a mean of distances leads to a median: the majority takes all | [09](09_open_questions.ipynb) |
 
 # %% tags=["bootstrap"]
 
@@ -46,10 +52,13 @@
 
 # %%
 import numpy as np
+from scipy.integrate import solve_ivp
 from scipy.optimize import linprog
 from scipy.special import logsumexp, softmax
 
-from emo_teach import costs, divergences, formulas, transport, worked
+from emo_teach import costs, divergences, dynamics, formulas, transport, worked
+from emo_teach.metrics import oracle
+from emo_teach.world.vectors import ppmi, ppmi_vectors
 
 rng = np.random.default_rng(0)
 
@@ -1321,13 +1330,634 @@ confirm("S is never negative", np.minimum(scores, 0), 1e-9)
 rows("D12")
 
 # %% [markdown]
+# ## D13 How long a wrong answer lasts
+#
+# Two tokens, the target $t$ and a wrong one $w$ at cost $c>0$. Let the logits follow the *gradient flow* $\dot z=-\nabla L$ (the dot is the
+# derivative by time): gradient descent with small steps, where $k$ steps at rate $\eta$ take the time $k\eta$. Start at $p_t\le\frac12$, and let
+# $o=p_t/(1-p_t)$ be the odds there. The time until $p_t=\frac12$ is
+#
+# $$T_{\mathrm{CE}}=\tfrac12\,(1-o-\log o),\qquad T_{\mathrm{EMO}}=\frac1{2c}\Big(\frac1o-o-2\log o\Big). \tag{D13}$$
+#
+# *The idea: [lesson 08](08_training_from_scratch.ipynb).* *Proof.* Let $s=z_t-z_w$, so that $e^s$ are the odds. The gradient of CE is $p-\delta_t$
+# (A2): $\dot z_t=1-p_t$ and $\dot z_w=-(1-p_t)$. For EMO, $L=c\,(1-p_t)$, and D1 gives $\dot z_t=p_tL$ and $\dot z_w=(1-p_t)(L-c)=-p_tL$. So
+#
+# $$\dot s=2\,(1-p_t)\ \text{ for CE},\qquad\dot s=2c\,p_t(1-p_t)\ \text{ for EMO}.$$
+#
+# Follow the odds $y=e^s$. They change at the rate $\dot y=y\,\dot s$, and $p_t=y/(1+y)$:
+#
+# $$\dot y=\frac{2y}{1+y}\ \text{ for CE},\qquad\dot y=\frac{2c\,y^2}{(1+y)^2}\ \text{ for EMO}.$$
+#
+# Both rates are positive, so $y$ rises, and a step $dy$ takes the time $dy/\dot y$. Add up from $y=o$ to $y=1$, which is $p_t=\frac12$:
+#
+# $$T_{\mathrm{CE}}=\int_o^1\frac12\Big(\frac1y+1\Big)dy,\qquad T_{\mathrm{EMO}}=\frac1{2c}\int_o^1\Big(\frac1{y^2}+\frac2y+1\Big)dy .$$
+#
+# The antiderivatives $\log y+y$ and $-\frac1y+2\log y+y$ give D13. ∎
+#
+# **Logarithmic against $1/p_t$.** As $p_t\to0$, $T_{\mathrm{CE}}-\frac12\log\frac1{p_t}\to\frac12$ and $2c\,p_t\,T_{\mathrm{EMO}}\to1$. (Put in
+# $o=p_t/(1-p_t)$; $o\to0$ and $p_t\log o\to0$.) Once $p_t$ is small, a start ten times as hopeless takes cross-entropy about
+# $\frac12\log10\approx1.15$ longer, and EMO about ten times as long.
+
+# %%
+def flow(gradient, z, time):
+    return softmax(solve_ivp(lambda _, z: -gradient(z), (0, time), z, rtol=1e-10, atol=1e-12).y[:, -1])
+
+
+for p_t, c in ((0.1, 1.0), (0.02, 1.0), (0.02, 0.4)):
+    of_ce, of_emo = dynamics.escape_times(p_t, c)
+    print(f"p_t = {p_t}, c = {c}: CE takes {of_ce:.4f}, EMO {of_emo:.4f}")
+    z, two = np.log([p_t, 1 - p_t]), c * costs.zero_one(2)
+    emo = lambda z, two=two: transport.one_hot_logit_gradient(softmax(z), two, 0)
+    confirm("CE is then at 1/2", flow(lambda z: softmax(z) - [1, 0], z, of_ce)[0] - 0.5, 1e-8)
+    confirm("EMO is then at 1/2", flow(emo, z, of_emo)[0] - 0.5, 1e-8)
+tiny = 1e-9
+of_ce, of_emo = dynamics.escape_times(tiny)
+confirm("the two limits", [of_ce + 0.5 * np.log(tiny) - 0.5, 2 * tiny * of_emo - 1], 1e-7)  # off by about p_t log(1/p_t)
+
+# %% [markdown]
+# **Many tokens.** Now let there be $V$ tokens and $c$ times the 0/1 cost, so that $L=c\,(1-p_t)$ again. Write $r_j=p_j/(1-p_t)$ for the shares of
+# the wrong mass, $j\ne t$. Along the flow
+#
+# $$\frac d{dt}\log\frac{p_t}{1-p_t}=(1-p_t)\Big(1+\sum_{j\ne t}r_j^2\Big)\ \text{ for CE, and }c\,p_t\text{ times that for EMO.}$$
+#
+# *So two tokens are the fastest case: from the same $p_t$ either loss takes at least its time in D13, and at most twice that.*
+#
+# *Proof.* $\log\frac{p_t}{1-p_t}=z_t-\log\sum_{j\ne t}e^{z_j}$. The derivative of the last term is $\sum_{j\ne t}r_j\,\dot z_j$: it is log-sum-exp
+# of the wrong tokens alone, whose softmax is $r$. For CE $\dot z_t=1-p_t$ and $\dot z_j=-p_j=-(1-p_t)\,r_j$, which gives the first claim. For EMO
+# $\nabla L=-c\,\nabla p_t=c\,p_t\nabla\mathrm{CE}$, since $\nabla p_t=-p_t\nabla\mathrm{CE}$: the same direction at $c\,p_t$ times the speed. As
+# $0\le r_j\le1$ and $\sum_jr_j=1$, we have $0<\sum_jr_j^2\le\sum_jr_j=1$. So at each $p_t$ the speed is more than half of what it is for two
+# tokens, where $r_w=1$, and at most that. The time is the integral of one over the speed, over the log odds. ∎
+#
+# If the wrong tokens start with equal logits, they are pushed alike and stay equal: $\sum_jr_j^2=1/(V-1)$, the speed is $\frac{V}{2(V-1)}$ times
+# that of two tokens, and the times are exactly those of D13 times $2(V-1)/V$.
+#
+# *Traps.* Here logits move freely. In a network they hang together, and one text may teach what another needs. And the many-token claim is for the
+# 0/1 cost: with unequal costs EMO moves mass between *wrong* tokens first, and $p_t$ may even *fall*, as in the last line below, where Tuesday
+# gains what banana and Monday lose. *On paper:* a start at $p_t=1/V$ has $o=1/(V-1)$, so $T_{\mathrm{CE}}=\frac12\big(1-\frac1{V-1}+\log(V-1)\big)$
+# and $T_{\mathrm{EMO}}=\frac1{2c}\big(V-1-\frac1{V-1}+2\log(V-1)\big)$.
+
+# %%
+def log_odds(z):
+    return z[0] - logsumexp(z[1:])
+
+
+z, c = 2 * rng.normal(size=6), 0.7
+cost, p, rise = c * costs.zero_one(6), softmax(z), slope(log_odds, z)
+speed = (1 - p[0]) * (1 + ((p[1:] / (1 - p[0])) ** 2).sum())
+confirm("speed of CE", rise @ (np.eye(6)[0] - p) - speed, 1e-8)
+confirm("speed of EMO", -rise @ transport.one_hot_logit_gradient(p, cost, 0) - c * p[0] * speed, 1e-8)
+z[0] = logsumexp(z[1:]) + np.log(0.1 / 0.9)  # now p_t = 0.1
+gradients = lambda z: softmax(z) - np.eye(6)[0], lambda z: transport.one_hot_logit_gradient(softmax(z), cost, 0)
+for name, gradient, time in zip(("CE", "EMO"), gradients, dynamics.escape_times(0.1, c), strict=True):
+    early, late = (flow(gradient, z, span)[0] - 0.5 for span in (time, 2 * time))
+    confirm(f"{name}: between once and twice the time of two tokens", [max(early, 0), min(late, 0)], 1e-8)
+
+# %%
+V = 50257
+times = np.array(dynamics.escape_times(1 / V))
+by_hand = 0.5 * np.array([1 - 1 / (V - 1) + np.log(V - 1), V - 1 - 1 / (V - 1) + 2 * np.log(V - 1)])
+confirm("on paper", times / by_hand - 1)
+print(f"from p_t = 1/{V} to 1/2, two tokens: CE {times[0]:.2f}, EMO with c = 1 {times[1]:.1f}")
+print(f"all {V} tokens, alike at the start: CE {times[0] * 2 * (V - 1) / V:.2f}, EMO {times[1] * 2 * (V - 1) / V:.1f}")
+p = np.array([1e-6, 0.9, 0.1 - 1e-6])
+change = transport.one_hot_logit_gradient(p, worked.COST, 0)
+print(f"EMO, nearly all on Tuesday and banana: d/dt log p(Monday) = {p @ change - change[0]:.4f}")
+rows("D13")
+
+# %% [markdown]
+# ## D14 Unbounded transforms
+#
+# EMO is bounded, however wrong the model is. A [rule of Su Jianlin's](https://spaces.ac.cn/archives/9098) for making a loss out of a smoothed
+# metric says: let it go to infinity in the wrong direction, and keep it the same to first order in the right one. For EMO that means: with
+# $M=\max_ic_{it}>0$, the cost of the farthest tokens, and a rising $\psi$ with $\psi(0)=0$, $\psi'(0)=1$ and $\psi(x)\to\infty$ as $x\to1$, take
+#
+# $$M\,\psi(L/M),\qquad\nabla\big(M\,\psi(L/M)\big)=\psi'(L/M)\,\nabla L. \tag{D14}$$
+#
+# *The idea: [lesson 08](08_training_from_scratch.ipynb).* (The gradient is the chain rule, as $M$ does not depend on $p$.) We try $-\log(1-x)$,
+# $\operatorname{atanh}x$ and $x/(1-x)$. Let all $c_{it}\ge0=c_{tt}$. The *pull* on the target is minus the derivative by $z_t$, so by D1 it is
+# $\psi'(L/M)\,p_tL$. What is it for a model that is sure of a wrong token $w$? Let
+#
+# $$p=(1-\varepsilon)\,\delta_w+\varepsilon\,q,\qquad q\in\Delta,\ q_w=0,\ q_t>0,\ \varepsilon\to0 .$$
+#
+# *If $c_{wt}<M$, the pull tends to 0, for every $\psi$ with a continuous $\psi'$. If $c_{wt}=M$, it tends to*
+#
+# $$\frac{q_tM}{1-q\cdot c/M}\ \text{ for }-\log(1-x),\qquad\text{half of that for }\operatorname{atanh}x,$$
+#
+# *and grows like $1/\varepsilon$ for $x/(1-x)$* ($q\cdot c$ stands for $\sum_iq_ic_{it}$).
+#
+# *Proof.* $L=(1-\varepsilon)\,c_{wt}+\varepsilon\,q\cdot c$ and $p_t=\varepsilon q_t$. If $c_{wt}<M$, then $L/M\to c_{wt}/M<1$, where $\psi'$ is
+# continuous: it stays bounded, and $\psi'\,p_tL\to0$ with $p_t$. If $c_{wt}=M$, let $a=1-q\cdot c/M$. Then
+#
+# $$1-\frac LM=\varepsilon\,a,\qquad a\ge q_t>0,\qquad\text{since } q\cdot c\le(1-q_t)\,M .$$
+#
+# The three derivatives are $\frac1{1-x}$, $\frac1{(1-x)(1+x)}$ and $\frac1{(1-x)^2}$, so the three pulls are $\frac{q_tL}a$,
+# $\frac{q_tL}{a(1+L/M)}$ and $\frac{q_tL}{\varepsilon a^2}$. And $L\to M$. ∎
+#
+# As $q_t\le a\le1$, the limit for the logarithm lies between $q_tM$ and $M$. *On paper:* $M=1$ (banana), $L=0.26$, loss $-\log0.74\approx0.301$. A
+# model that is sure of banana, with the rest half on Monday and half on Tuesday: $q\cdot c=0.1$ and the pull is $0.5/0.9\approx0.556$. One that is
+# sure of Tuesday: 0.
+
+# %%
+PSI = {  # psi and its derivative, of y = 1 - x
+    "-log(1-x)": (lambda y: -np.log(y), lambda y: 1 / y),
+    "atanh x": (lambda y: 0.5 * np.log((2 - y) / y), lambda y: 1 / (y * (2 - y))),
+    "x/(1-x)": (lambda y: (1 - y) / y, lambda y: 1 / y**2),
+}
+
+
+def left(p, c):
+    return p @ (c.max() - c) / c.max()  # 1 - L/M as a sum, which keeps its digits where L is near M
+
+
+def pull(name, p, c):
+    return PSI[name][1](left(p, c)) * p[0] * (p @ c)
+
+
+z, c = rng.normal(size=5), np.append(0, rng.uniform(0.2, 1.4, 4))
+for name, (psi, derivative) in PSI.items():
+    loss = lambda z, psi=psi: c.max() * psi(left(softmax(z), c))
+    p, found = softmax(z), slope(loss, z)
+    confirm(f"{name}: gradient psi' times EMO's", found - derivative(left(p, c)) * p * (c - p @ c), 1e-8)
+    confirm("pull on the target", found[0] + pull(name, p, c), 1e-8)
+
+# %%
+c, q = worked.COST[:, 0], {"banana": np.array([0.5, 0.5, 0]), "Tuesday": np.array([0.5, 0, 0.5])}
+limits = {"-log(1-x)": 5 / 9, "atanh x": 5 / 18}
+for epsilon in (1e-2, 1e-4, 1e-6):
+    for w, wrong in enumerate(("Tuesday", "banana"), start=1):
+        p = (1 - epsilon) * np.eye(3)[w] + epsilon * q[wrong]
+        found = {name: pull(name, p, c) for name in PSI}
+        print(f"all but {epsilon:.0e} on {wrong:7}:", *(f"{name} {x:.2e}," for name, x in found.items()), f"CE {1 - p[0]:.2f}")
+    confirm("banana: off the limits by less than epsilon", [found[name] - limit for name, limit in limits.items()], epsilon)
+    confirm("x/(1-x): epsilon times the pull", epsilon * found["x/(1-x)"] - 0.5 / 0.9**2, epsilon)
+confirm("on paper: the loss", PSI["-log(1-x)"][0](left(worked.P, c)) + np.log(0.74))
+
+# %% [markdown]
+# **No transform of $L$ can do better.** Let $F$ be the set of farthest tokens, $c_{it}=M$. As $M-L=\sum_ip_i(M-c_{it})$ has terms at least 0, $L=M$
+# exactly where all mass is on $F$. *Let a loss be finite and continuous in $p$ wherever $L<M$* (a continuous function of $L$ on $[0,M)$ is). *Then
+# it is bounded near every $p^\circ$ where $L<M$ holds. If, besides, it is continuously differentiable there and $p^\circ_t=0$, its pull on the
+# target tends to 0 as $p\to p^\circ$.*
+#
+# *Proof.* $L$ is continuous, so $L<M$ in a closed neighbourhood of $p^\circ$ in the simplex. That is a compact set, on which the loss, being
+# continuous, is bounded, and so are its derivatives $g_i$. By the [chain rule](#Softmax-and-its-derivative) the pull is $p_t\,(\sum_ip_ig_i-g_t)$,
+# and $p_t\to0$. ∎
+#
+# So a transform of EMO can grow without bound only towards models with all mass on *farthest* tokens, often a single token of the whole vocabulary.
+# With the 0/1 cost all wrong tokens are farthest, $M=1$ and $-\log(1-L)=-\log p_t$: there the rule makes cross-entropy of smoothed accuracy. With
+# graded costs it does not carry over.
+#
+# **What pulls for every wrong answer** can be finite and smooth nowhere on the face $p_t=0$. Cross-entropy is infinite on all of it, and its pull
+# $1-p_t$ tends to 1 there. For $\lambda\ge0$ the pull of $\mathrm{CE}+\lambda L$ is $(1-p_t)+\lambda p_tL\ge1-p_t$ (A2, D1): the cross-entropy term
+# keeps its full pull where EMO is silent.
+
+# %%
+models = rng.dirichlet(np.ones(5), 1000)
+confirm("0/1 cost: -log(1 - L) is CE", [PSI["-log(1-x)"][0](left(p, 1 - np.eye(5)[0])) + np.log(p[0]) for p in models])
+z, c = rng.normal(size=5), costs.cosine(rng.normal(size=(5, 3)))
+both = slope(lambda z: -np.log(softmax(z)[0]) + 3 * transport.one_hot_emd(softmax(z), c, 0), z)[0]
+p = softmax(z)
+confirm("pull of CE + 3 L", both + (1 - p[0]) + 3 * p[0] * (p @ c[:, 0]), 1e-8)
+rows("D14")
+
+# %% [markdown]
+# ## D15 Vectors from counts
+#
+# The cosine cost needs vectors before there is a model. Count neighbours: $n_{ij}$ is how often word $j$ stands near word $i$, $n_{ij}=n_{ji}$. Let
+# $n_i=\sum_jn_{ij}>0$ and $n=\sum_in_i$. The *positive pointwise mutual information* and the vectors made of it are
+#
+# $$M_{ij}=\max\Big(0,\ \log\frac{n_{ij}\,n}{n_i\,n_j}\Big),\qquad M=USW^\top,\qquad X=U\sqrt S, \tag{D15}$$
+#
+# where $USW^\top$ is a singular value decomposition: $U,W$ orthogonal, $S$ diagonal, $s_1\ge s_2\ge\dots\ge0$. Row $x_i$ of $X$ is word $i$'s
+# vector; one cuts it to its first $m$ entries.
+#
+# *The idea: [lesson 08](08_training_from_scratch.ipynb).* The quotient is the share of the pair $(i,j)$ among all pairs, $n_{ij}/n$, over what it
+# would be by chance, $\frac{n_i}n\cdot\frac{n_j}n$. Its logarithm is positive for words that meet more often than that. Why these numbers?
+#
+# **Word2Vec factorises the same matrix, shifted** (Levy and Goldberg). Skip-gram with $k$ negative samples looks for vectors $a_i$ and $b_j$ that
+# make
+#
+# $$\sum_{ij}n_{ij}\Big(\log\sigma(a_i\cdot b_j)+k\sum_l\frac{n_l}n\log\sigma(-a_i\cdot b_l)\Big)$$
+#
+# large, with $\sigma(x)=1/(1+e^{-x})$: say yes to each pair that occurs, and no to $k$ pairs whose second word is drawn by frequency (the second
+# sum is the mean over that draw; Word2Vec itself draws in proportion to $n_l^{3/4}$). *If the numbers $x_{ij}=a_i\cdot b_j$ may take all values, as
+# with vectors of $V$ entries, it is largest exactly at*
+#
+# $$x_{ij}=\log\frac{n_{ij}\,n}{n_i\,n_j}-\log k\qquad\text{(for }n_{ij}=0\text{ it only rises towards its bound as }x_{ij}\to-\infty\text{)}.$$
+#
+# *Proof.* In the second sum $n_{ij}$ occurs with each $l$ alike, and $\sum_jn_{ij}=n_i$. Collecting all terms with the pair $(i,j)$, the objective
+# is $\sum_{ij}h_{ij}(x_{ij})$ with
+#
+# $$h_{ij}(x)=n_{ij}\log\sigma(x)+k\,\frac{n_in_j}n\log\sigma(-x).$$
+#
+# Each term has a number of its own, so each may be made as large as it can be. Write $\alpha=n_{ij}$ and $\beta=k\,n_in_j/n>0$. From
+# $(\log\sigma)'=1-\sigma$ and $\sigma(-x)=1-\sigma(x)$ we get $h'(x)=\alpha\,(1-\sigma(x))-\beta\,\sigma(x)=\alpha-(\alpha+\beta)\,\sigma(x)$,
+# which falls strictly. If $\alpha>0$, it is 0 exactly where $\sigma(x)=\frac\alpha{\alpha+\beta}$, that is $e^x=\alpha/\beta$: the one maximum. If
+# $\alpha=0$, it is negative everywhere. And every matrix $(x_{ij})$ is of the form $a_i\cdot b_j$ with vectors of $V$ entries: $a_i$ its row $i$,
+# $b_j=\delta_j$. ∎
+#
+# Shorter vectors make a compromise, in which frequent pairs weigh more. D15 does three things differently: it drops the shift (as for $k=1$), it
+# puts 0 in the place of $-\infty$ and of everything below 0, and it leaves the compromise to the singular value decomposition, which weighs all
+# pairs alike.
+
+# %%
+counts, k = rng.integers(1, 20, (6, 6)), 5
+counts = counts + counts.T
+each, total = counts.sum(axis=1), counts.sum()
+chance = np.outer(each, each) / total
+
+
+def says(x):  # the objective as it is defined: a sum over pairs, each with the mean of its k draws
+    yes, no = -np.logaddexp(0, -x), -np.logaddexp(0, x)
+    return sum(counts[i, j] * (yes[i, j] + k * sum(each[m] / total * no[i, m] for m in range(6))) for i in range(6) for j in range(6))
+
+
+def collected(x):
+    return -(counts * np.logaddexp(0, -x) + k * chance * np.logaddexp(0, x)).sum()
+
+
+x = rng.normal(size=(6, 6))
+confirm("terms collected by pair", says(x) / collected(x) - 1)
+best = np.log(counts / chance) - np.log(k)
+confirm("no slope at the shifted matrix", slope(lambda x: collected(x.reshape(6, 6)), best.ravel(), h=1e-4), 1e-6)
+around = [collected(best + rng.normal(size=(6, 6)) * size) for size in np.logspace(-3, 1, 200)]
+confirm("nothing beats it", np.maximum(np.array(around) - collected(best), 0))
+
+# %% [markdown]
+# **What the vectors keep.** *At full width $X^\top X=S$ is diagonal, and*
+#
+# $$X\operatorname{diag}(X^\top X)\,X^\top=(XX^\top)^2=MM^\top .$$
+#
+# *So the inner products $x_i\cdot x_j$ are not $M$: $XX^\top$ is the root of $MM^\top$, the symmetric one without negative eigenvalues. If two
+# words have the same row in $M$, they have the same vector.*
+#
+# *Proof.* $X^\top X=\sqrt S\,U^\top U\sqrt S=S$ and $XX^\top=USU^\top$, which is symmetric and has the eigenvalues $s_l\ge0$. Its square is
+# $US^2U^\top=USW^\top WSU^\top=MM^\top$. Now let rows $i$ and $j$ of $M$ be equal, and $\Delta=\delta_i-\delta_j$. Then $M^\top\Delta=0$, and
+# $0=\Delta^\top MM^\top\Delta=\sum_ls_l\,(x_{il}-x_{jl})^2$ by the formula. So $x_{il}=x_{jl}$ where $s_l>0$; and where $s_l=0$ the whole column of
+# $X$ is 0. ∎
+#
+# So what counts is the *row*: two words with the same neighbours get the same vector, whether or not they ever meet.
+#
+# **What the cut keeps** (Eckart and Young). *Let $M_m=U_mS_mW_m^\top$ be made of the first $m$ columns and singular values. No matrix of rank at
+# most $m$ is nearer to $M$ in the sum of squares: the least possible $\lvert M-B\rvert^2$ is $\sum_{l>m}s_l^2$, and $M_m$ reaches it.*
+#
+# *Proof.* $M-M_m$ has the singular values $s_{m+1},s_{m+2},\dots$, and the sum of the squares of a matrix's entries, the trace of $MM^\top$, is
+# that of its singular values. Now let $B$ have rank at most $m$, and let the columns $q_1,\dots,q_m$ of $Q$ be orthonormal vectors whose span
+# contains all columns of $B$. Column by column the point of that span nearest to $M$ is $QQ^\top M$. So
+#
+# $$\lvert M-B\rvert^2\ge\lvert M-QQ^\top M\rvert^2=\lvert M\rvert^2-\lvert Q^\top M\rvert^2,$$
+#
+# $$\lvert Q^\top M\rvert^2=\sum_aq_a^\top MM^\top q_a=\sum_ls_l^2\,\omega_l,\qquad\omega_l=\sum_a(q_a\cdot u_l)^2,$$
+#
+# where $u_l$ is column $l$ of $U$. The $q_a$ are orthonormal, so $\omega_l\le\lvert u_l\rvert^2=1$; the $u_l$ are an orthonormal basis, so
+# $\sum_l\omega_l=\sum_a\lvert q_a\rvert^2=m$. With such weights $\sum_ls_l^2\omega_l\le s_1^2+\dots+s_m^2$: at best all weight is on the $m$
+# largest. ∎ By the same theorem the cut vectors hold, in $X_mX_m^\top=U_mS_mU_m^\top$, the best approximation of rank $m$ to $XX^\top$.
+#
+# *Trap.* A symmetric $M$ may have negative eigenvalues; in $XX^\top$ their absolute values stand. *On paper:* the counts $n_{11}=0$,
+# $n_{12}=n_{21}=2$ and $n_{22}=4$ have the sum 8 and the row sums 2 and 6, so $M_{12}=\log\frac{2\cdot8}{2\cdot6}=\log\frac43$, and the rest is 0,
+# as $\frac{4\cdot8}{6\cdot6}<1$. The eigenvalues are $\pm\log\frac43$, so $XX^\top=\log\frac43\,I$. The two words meet more often than by chance,
+# and their vectors are *perpendicular*: the only telling neighbour of each is the other.
+
+# %%
+M, X = ppmi(counts), ppmi_vectors(counts, 6)
+confirm("X diag(X'X) X' = M M'", X * (X**2).sum(axis=0) @ X.T - M @ M.T)
+confirm("X X' is the root of M M'", X @ X.T @ X @ X.T - M @ M.T)
+print(f"is X X' = M? largest difference {np.abs(X @ X.T - M).max():.2f}; least eigenvalue of M {np.linalg.eigvalsh(M).min():.2f}")
+s = np.linalg.svd(M)[1]
+tries = [np.linalg.qr(rng.normal(size=(6, 2)))[0] for _ in range(1000)]
+errors = np.array([((M - Q @ Q.T @ M) ** 2).sum() for Q in tries])
+confirm("rank 2: nothing is nearer than the cut", np.minimum(errors - (s[2:] ** 2).sum(), 0))
+U, _, W = np.linalg.svd(M)
+confirm("the cut's error", ((M - U[:, :2] * s[:2] @ W[:2]) ** 2).sum() - (s[2:] ** 2).sum())
+
+# %%
+counts[:2, :2] = 0  # two words that never meet, and have the same neighbours
+counts[1, 2:] = counts[2:, 1] = counts[0, 2:]
+X = ppmi_vectors(counts, 6)
+confirm("the same vector", X[0] - X[1], 1e-7)  # where s_l = 0 only up to rounding, sqrt(s_l) is about 1e-8
+M, X = ppmi([[0, 2], [2, 4]]), ppmi_vectors([[0, 2], [2, 4]], 2)
+confirm("on paper", [M - np.log(4 / 3) * np.array([[0, 1], [1, 0]]), X @ X.T - np.log(4 / 3) * np.eye(2)])
+rows("D15")
+
+# %% [markdown]
+# ## D16 KL between classes and inside them
+#
+# Put the tokens into classes, of synonyms say. Let $T_k$ and $P_k$ be the masses of class $k$ under $\tau$ and $p$, and $\tau(i\mid k)=\tau_i/T_k$,
+# $p(i\mid k)=p_i/P_k$ the laws inside it. Then
+#
+# $$\mathrm{KL}(\tau\Vert p)=\mathrm{KL}(T\Vert P)+\sum_{k:\,T_k>0}T_k\,\mathrm{KL}\big(\tau(\cdot\mid k)\,\Vert\,p(\cdot\mid k)\big). \tag{D16}$$
+#
+# *The idea: [lesson 09](09_open_questions.ipynb).* *Proof.* Suppose some token has $\tau_i>0=p_i$, so that the left side is $+\infty$. Its class
+# has $T_k>0$. If $P_k=0$, the first term on the right is $+\infty$ (and the KL inside, which has no meaning then, may be any number from 0 to
+# $+\infty$); if $P_k>0$, then $p(i\mid k)=0<\tau(i\mid k)$, and the second is $+\infty$. Otherwise all is finite. For each $i$ with $\tau_i>0$, in
+# class $k$ say, also $p_i,T_k,P_k>0$, and
+#
+# $$\log\frac{\tau_i}{p_i}=\log\frac{T_k}{P_k}+\log\frac{\tau(i\mid k)}{p(i\mid k)} .$$
+#
+# Multiply by $\tau_i=T_k\,\tau(i\mid k)$ and sum over class after class. In class $k$ the first term gives $T_k\log\frac{T_k}{P_k}$, as
+# $\sum_i\tau(i\mid k)=1$, and the second gives $T_k$ times the KL inside. ∎
+#
+# **Neither part is negative** (Gibbs, A3). The first is 0 exactly for $P=T$. The second is 0 exactly if $p(\cdot\mid k)=\tau(\cdot\mid k)$ in every
+# class with $T_k>0$. So a model that is right about classes and wrong about synonyms pays the second part alone; one that splits each class rightly
+# pays the first alone. And $\mathrm{KL}(T\Vert P)\le\mathrm{KL}(\tau\Vert p)$: who sees classes only sees no more error than there is.
+#
+# **Reverse KL** splits in the same way, as the proof holds for any two distributions: $\mathrm{KL}(p\Vert\tau)=\mathrm{KL}(P\Vert
+# T)+\sum_kP_k\,\mathrm{KL}\big(p(\cdot\mid k)\Vert\tau(\cdot\mid k)\big)$. Now the *model's* masses are the weights.
+#
+# **The log loss** does so too: for $\tau=\delta_t$, $t$ in class $k$, it reads $-\log p_t=-\log P_k-\log p(t\mid k)$. First find the class, then
+# the word in it; cross-entropy charges for both at the same rate.
+#
+# *Traps.* The weights are $T_k$, not the same for all classes. And this is a property of the logarithm: total variation does not split. *On paper:*
+# with the days as one class and banana as the other, $T=(1,0)$, $P=(0.8,0.2)$, and inside $(0.6,0.4)$ against $(0.625,0.375)$. So
+# $\mathrm{KL}=\log\frac1{0.8}+\big(0.6\log\frac{0.6}{0.625}+0.4\log\frac{0.4}{0.375}\big)\approx0.2231+0.0013$. But TV is $0.2$, between the
+# classes it is $0.2$, and inside the days $0.025$.
+
+# %%
+classes, tau, p = np.array([0, 0, 1, 1, 1, 2]), rng.dirichlet(np.ones(6)), rng.dirichlet(np.ones(6))
+for name, first, other in (("forward", tau, p), ("reverse", p, tau)):
+    masses = [np.bincount(classes, each) for each in (first, other)]
+    inside = [divergences.kl(*(each[classes == k] / each[classes == k].sum() for each in (first, other))) for k in range(3)]
+    between = divergences.kl(*masses)
+    confirm(f"{name}: the two parts add up", between + masses[0] @ inside - divergences.kl(first, other))
+    confirm("so says split_kl", oracle.split_kl(np.log(p), tau, classes, reverse=name == "reverse") - np.array([between, masses[0] @ inside]))
+right = p * (np.bincount(classes, tau) / np.bincount(classes, p))[classes]  # the classes of tau, the synonyms of p
+print("right about classes: between and inside", np.round(oracle.split_kl(np.log(right), tau, classes), 4) + 0.0)
+days = np.array([0, 0, 1])
+paper = np.log(1 / 0.8), 0.6 * np.log(0.6 / 0.625) + 0.4 * np.log(0.4 / 0.375)
+confirm("on paper", np.array(oracle.split_kl(np.log(worked.P), worked.TAU, days)) - paper)
+rows("D16")
+
+# %% [markdown]
+# ## D17 The gradient of a distance
+#
+# Let all $p_i>0$, as softmax has them. *Let $(u,v)$ be optimal potentials (D6) for $p$ and $\tau$. Then $u$ is a subgradient of EMD in $p$, and if
+# all optimal pairs have the same $u$, up to a constant, it is the gradient, and through the softmax*
+#
+# $$\frac\partial{\partial z_j}\mathrm{EMD}(p,\tau)=p_j\,(u_j-p\cdot u). \tag{D17}$$
+#
+# *The idea: [lesson 09](09_open_questions.ipynb).* A solver returns $u$ with the plan, so nothing has to be differentiated through a solver. The
+# same proof serves for entropic transport, D12. It is a case of Danskin's theorem: to differentiate a maximum, differentiate what is maximised, at
+# the place of the maximum.
+#
+# **Two distances as maxima.** Fix $\tau$, and write $h(p)$ for $\mathrm{EMD}(p,\tau)$ or $\mathrm{OT}_\varepsilon(p,\tau)$. In both cases
+# $h(p)=\max\Phi_p(u,v)$, where
+#
+# $$\text{for EMD:}\quad\Phi_p(u,v)=p\cdot u+\tau\cdot v,\quad\text{over all }u,v\text{ with }u_i+v_j\le c_{ij};$$
+#
+# $$\text{for }\mathrm{OT}_\varepsilon\text{:}\quad\Phi_p(u,v)=p\cdot u+\tau\cdot v-\varepsilon\Big(\sum_{ij}r_{ij}-1\Big),\quad
+# r_{ij}=p_i\tau_j\,e^{(u_i+v_j-c_{ij})/\varepsilon},\quad\text{over all }u,v .$$
+#
+# (For $\mathrm{OT}_\varepsilon$ leave out the $j$ with $\tau_j=0$: no plan uses them.) *Proof.* The first is D6. For the second, D12's lower bound
+# (1) says $\Phi_p\le\mathrm{OT}_\varepsilon$. It came from $\gamma_{ij}\log\frac{\gamma_{ij}}{r_{ij}}\ge\gamma_{ij}-r_{ij}$, summed. For the best
+# plan $\gamma$, equality means equality in each term, that is $r=\gamma$; and D12 found $u,v$ with $r=\gamma$. ∎ So *a pair is optimal for
+# $\mathrm{OT}_\varepsilon$ exactly if $r=\gamma$*.
+#
+# Four facts about pairs that are optimal at $p$.
+#
+# 1. *Moves.* If $\sum_ix_i=0$, then $\Phi_{p+x}(u,v)=\Phi_p(u,v)+u\cdot x$. For EMD this is plain. For $\mathrm{OT}_\varepsilon$ the sum over $r$
+#    changes by $\sum_ix_i\rho_i$ with $\rho_i=\sum_j\tau_je^{(u_i+v_j-c_{ij})/\varepsilon}$. As $r=\gamma$ has the row sums $p_i$, all $\rho_i=1$:
+#    a change of 0.
+# 2. *Shifts.* $(u+s\mathbf 1,v-s\mathbf 1)$ is as good; so let $u_1=0$.
+# 3. *Bounds.* With $u_1=0$ all $u_i$, and $v_j$ that go with them, stay within bounds that depend on the cost alone. For EMD,
+#    $u_i=\min_j(c_{ij}-v_j)$, or it could be raised and the value with it, as $p_i>0$. Two rows of costs differ by at most
+#    $a=\max_{ikj}(c_{ij}-c_{kj})$, so two such minima do: $\lvert u_i-u_k\rvert\le a$. Likewise $v_j=\min_i(c_{ij}-u_i)$ where $\tau_j>0$; where
+#    $\tau_j=0$ raise $v_j$ to that, which changes neither $u$ nor the value. For $\mathrm{OT}_\varepsilon$,
+#    $u_i=-\varepsilon\log\sum_j\tau_je^{(v_j-c_{ij})/\varepsilon}$ by $\rho_i=1$, and again two of them differ by at most $a$; each $v_j$ is, by
+#    the column sums, a mean of this kind of the $c_{ij}-u_i$.
+# 4. *Limits.* Let $p^{(k)}\to p$, and let pairs $(u^{(k)},v^{(k)})$, optimal there, converge. Their limit is optimal at $p$: for $(u,v)$ optimal at
+#    $p$, $\Phi_{p^{(k)}}(u^{(k)},v^{(k)})\ge\Phi_{p^{(k)}}(u,v)$. Let $k\to\infty$; $\Phi$ is continuous, and the constraints survive limits.
+#
+# **Subgradient.** By fact 1, and as $h$ is the maximum, $h(p')\ge\Phi_{p'}(u,v)=h(p)+u\cdot(p'-p)$ for every $p'$.
+#
+# **Gradient.** Let $x$ with $\sum_ix_i=0$ be so small that $p+x$ has positive entries, and let $(u^x,v^x)$ be optimal there, $u_1=u_1^x=0$. Then
+#
+# $$u\cdot x\ \le\ h(p+x)-h(p)\ \le\ u^x\cdot x .$$
+#
+# The left is the subgradient at $p$, the right the one at $p+x$, for the step $-x$. If $u$ is the only one at $p$, then $u^x\to u$ as $x\to0$: by
+# fact 3 the pairs stay bounded, and by fact 4 they can have no limit with another $u$. So $\lvert h(p+x)-h(p)-u\cdot x\rvert\le\lvert
+# u^x-u\rvert\,\lvert x\rvert$ is small of higher order than $x$: $u$ is the gradient along the simplex, and the
+# [chain rule](#Softmax-and-its-derivative) makes D17 of it. ∎
+#
+# **When is $u$ the only one?** *For $\mathrm{OT}_\varepsilon$, always:* $r=\gamma$ gives
+# $u_i+v_j=c_{ij}+\varepsilon\log\frac{\gamma_{ij}}{p_i\tau_j}$. *For EMD*, if a best plan is a vertex with as many entries as there can be, $n+m-1$
+# for $n$ rows and $m$ columns with mass: its graph is a tree (D6), and slackness carries $u_1$ along its edges to all others. *For a one-hot label,
+# always:* every row sends to $t$, so by slackness $u_i=c_{it}-v_t$, and D17 is D1.
+#
+# *Trap: the kink.* At $p=\tau$, for costs $c_{ij}\ge\kappa>0=c_{ii}$, the best plan is diagonal, and every $u$ with $\lvert u_i-u_j\rvert\le\kappa$
+# is optimal, with $v=-u$. A plan pays at least $\kappa$ for all mass off its diagonal, so $\mathrm{EMD}(p,\tau)\ge\kappa\,\mathrm{TV}(p,\tau)$ (as
+# for D8a): the distance has a sharp tip. And its gradient does not fade on the way there: the subgradient at $p$, for the step to $\tau$, says
+# $u\cdot(p-\tau)\ge\mathrm{EMD}(p,\tau)\ge\kappa\,\mathrm{TV}(p,\tau)$. Descent overshoots unless its steps shrink. *On paper:* $u=(0,0.2,0.6)$
+# (D6; the plan has $3+2-1$ entries) and $p\cdot u=0.18$: the gradient is $(0.5\cdot(-0.18),\ 0.3\cdot0.02,\ 0.2\cdot0.42)=(-0.09,0.006,0.084)$.
+
+# %%
+def through_softmax(p, g):
+    return p * (g - p @ g)
+
+
+z, tau, C = rng.normal(size=5), rng.dirichlet(np.ones(5)), costs.cosine(rng.normal(size=(5, 3)))
+p, best = softmax(z), transport.emd(softmax(z), tau, C)
+print("entries of the best plan:", (best.plan > 0).sum(), "of at most", 5 + 5 - 1)
+confirm("EMD", slope(lambda z: transport.emd(softmax(z), tau, C).value, z) - through_softmax(p, best.u), 1e-8)
+single = transport.emd(p, np.eye(5)[2], C).u - C[:, 2]
+confirm("one-hot label: u_i = c_it, up to a constant", single - single[0])
+even, x = np.full(5, 0.2), np.array([-0.01, 0, 0.01, 0, 0])
+sides = [transport.emd(even + s * x, even, costs.zero_one(5)).value for s in (-1, 1)]
+confirm("0/1 cost at p = tau: up on both sides", np.array(sides) - 0.01)
+paper = transport.emd(worked.P, worked.TAU, worked.COST).u
+confirm("on paper", through_softmax(worked.P, paper) - [-0.09, 0.006, 0.084])
+
+# %% [markdown]
+# **Sinkhorn's divergence and the rest.** Let $C$ be symmetric. Call $f$ the first potential for $\mathrm{OT}_\varepsilon(p,\tau)$, and $f_p$ the
+# one potential that serves both sides for $\mathrm{OT}_\varepsilon(p,p)=2\,p\cdot f_p$ (D12). Up to a constant, which the softmax ignores, the
+# gradients in $p$ are
+#
+# | loss | gradient in $p$ | why |
+# | --- | --- | --- |
+# | CE | $-\tau_i/p_i$ | A2; in logits $p-\tau$ |
+# | product bound | $C\tau$ | A6, linear |
+# | EMD | $u$, where unique | above |
+# | $\mathrm{OT}_\varepsilon$ | $f$ | above |
+# | $S_\varepsilon$ | $f-f_p$ | below |
+# | debiased score | $C\tau-Cp$ | D9, quadratic, $C$ symmetric |
+#
+# *Proof for $S_\varepsilon$.* It remains to show that $\frac12\mathrm{OT}_\varepsilon(p,p)$ has the gradient $f_p$; the term with $\tau$ alone does
+# not move. Now both sides move at once. Write $f=f_p$, $E_{ij}=e^{(f_i+f_j-c_{ij})/\varepsilon}$, and $\rho_i=\sum_jE_{ij}p_j=1$ as above. The
+# lower bound (1) of D12 for $p+x$ on both sides, with the pair $(f,f)$, is
+#
+# $$\mathrm{OT}_\varepsilon(p+x,p+x)\ \ge\ 2\,(p+x)\cdot f-\varepsilon\Big(\sum_{ij}(p_i+x_i)(p_j+x_j)E_{ij}-1\Big)
+# =\mathrm{OT}_\varepsilon(p,p)+2f\cdot x-\varepsilon\,x^\top Ex .$$
+#
+# Indeed $\sum_{ij}p_ip_jE_{ij}=1$, and the terms linear in $x$ are $2\sum_ix_i\rho_i=0$. The same from $p+x$ back to $p$, with its potential $f^x$
+# and matrix $E^x$, gives
+#
+# $$2f\cdot x-\varepsilon\,x^\top Ex\ \le\ \mathrm{OT}_\varepsilon(p+x,p+x)-\mathrm{OT}_\varepsilon(p,p)
+# \le\ 2f^x\cdot x+\varepsilon\,x^\top E^xx .$$
+#
+# The $f^x$ are bounded: their entries differ by at most $a$, and $2\,(p+x)\cdot f^x$ is an $\mathrm{OT}_\varepsilon$, which lies between the least
+# and the largest cost (D12). So the last terms are of the order $\lvert x\rvert^2$. And $f^x\to f$ as in fact 4: a limit is a potential for
+# $(p,p)$, of which there is one, $2f_i=c_{ii}+\varepsilon\log(\gamma_{ii}/p_i^2)$. Hence the gradient is $2f$, and half of it is $f_p$. ∎
+
+# %%
+epsilon, x = 0.2, 0.5 * (rng.dirichlet(np.ones(5)) - p)
+
+
+def entropic(p):  # the value, and the plan's first potential: u_i + v_j, averaged over j
+    value, plan = transport.entropic(p, tau, C, epsilon)
+    return value, (C + epsilon * np.log(plan / np.outer(p, tau))).mean(axis=1)
+
+
+def exact(p):
+    best = transport.emd(p, tau, C)
+    return best.value, best.u
+
+
+for name, solve in (("EMD", exact), ("OT", entropic)):
+    (here, u), (there, ahead) = solve(p), solve(p + x)
+    low, change, high = u @ x, there - here, ahead @ x
+    confirm(f"{name}: {low:.4f} <= {change:.4f} <= {high:.4f}", max(low - change, change - high, 0), 1e-9)
+
+# %%
+f = entropic(p)[1]
+own = 0.5 * epsilon * np.log(transport.entropic(p, p, C, epsilon)[1].diagonal() / p**2)  # read off where the cost is 0
+confirm("the row sums are met: p rho = p", p * (np.exp((own[:, None] + own - C) / epsilon) @ p) - p, 1e-9)
+wide = lambda loss: slope(lambda z: loss(softmax(z)), z, h=1e-3)  # Sinkhorn stops at 1e-11: short steps would enlarge that
+confirm("OT", wide(lambda p: entropic(p)[0]) - through_softmax(p, f), 1e-6)
+confirm("S", wide(lambda p: transport.sinkhorn_divergence(p, tau, C, epsilon)) - through_softmax(p, f - own), 1e-6)
+confirm("debiased", wide(lambda p: transport.debiased(p, tau, C)) - through_softmax(p, C @ tau - C @ p), 1e-6)
+rows("D17")
+
+# %% [markdown]
+# ## D18 One soft label at a time
+#
+# A teacher may give the whole law $\tau$ of the next word. Then $\mathrm{EMD}(p,\tau)$ is least at $p=\tau$, if $c_{ij}\ge0=c_{ii}$. But often the
+# same context comes again and again, with labels $\tau_1,\tau_2,\dots$ in shares $w_1,w_2,\dots$ that sum to 1: a smoothed label for each word that
+# came, say. Training then minimises the mean
+#
+# $$G(p)=\sum_kw_k\,\mathrm{EMD}(p,\tau_k),$$
+#
+# and one would like its minimum to be the mean label $\bar\tau=\sum_kw_k\tau_k$. In general it is not. *For a metric cost*
+#
+# $$G(p)\ \ge\ G(\tau_1)+(2w_1-1)\,\mathrm{EMD}(p,\tau_1). \tag{D18}$$
+#
+# *So if $w_1>\frac12$, $G$ is least at $p=\tau_1$ and nowhere else: the majority takes all.* With two labels the least value is
+# $(1-w_1)\,\mathrm{EMD}(\tau_1,\tau_2)$.
+#
+# *The idea: [lesson 09](09_open_questions.ipynb).* *Proof.* *Triangle inequality.* Let $\gamma$ be a best plan from $p$ to $q$ and $\eta$ one from
+# $q$ to $r$, and glue them as in [D4](#D4-Which-costs-are-metrics): $\pi_{ijk}=\gamma_{ij}\eta_{jk}/q_j$ gives back $\gamma$ and $\eta$ when summed
+# over $k$ and over $i$, and a plan from $p$ to $r$ when summed over $j$. Hence
+#
+# $$\mathrm{EMD}(p,r)\le\sum_{ijk}\pi_{ijk}\,c_{ik}\le\sum_{ijk}\pi_{ijk}\,(c_{ij}+c_{jk})=\mathrm{EMD}(p,q)+\mathrm{EMD}(q,r).$$
+#
+# *The claim.* So $\mathrm{EMD}(p,\tau_k)\ge\mathrm{EMD}(\tau_1,\tau_k)-\mathrm{EMD}(\tau_1,p)$, where
+# $\mathrm{EMD}(\tau_1,p)=\mathrm{EMD}(p,\tau_1)$, as the cost is symmetric. Multiply by $w_k$ and add up over $k\ge2$, where the shares sum to
+# $1-w_1$:
+#
+# $$G(p)\ge w_1\,\mathrm{EMD}(p,\tau_1)+\sum_{k\ge2}w_k\,\mathrm{EMD}(\tau_1,\tau_k)-(1-w_1)\,\mathrm{EMD}(p,\tau_1),$$
+#
+# and the middle sum is $G(\tau_1)$, since $\mathrm{EMD}(\tau_1,\tau_1)=0$. *Nowhere else*, since $\mathrm{EMD}(p,\tau_1)>0$ for $p\ne\tau_1$: a
+# plan that costs 0 is diagonal. ∎
+#
+# $G$ is convex, like each of its terms (D6), and each term has a kink at its label (D17). Kinks hold a minimum fast, as those of $\lvert x-a\rvert$
+# do in a median.
+#
+# **A median it is,** for ordered classes, $c_{ij}=\lvert i-j\rvert$: *with $T_{kl}$ for the cumulative sums of $\tau_k$, $G$ is least where each
+# cumulative sum $P_l$ is the smallest weighted median of the $T_{kl}$, $k=1,2,\dots$, with weights $w_k$.* *Proof.* By D8b
+# $G(p)=\sum_l\sum_kw_k\lvert P_l-T_{kl}\rvert$. As a function of $P_l$ the inner sum has the slope (weight of the $T_{kl}$ below) minus (weight
+# above), so it is least at the smallest $y$ with at least half of the weight at or below $y$. Call it $m_l$. As no $T_{kl}$ falls when $l$ grows,
+# there is never more weight at or below a given $y$ for $l+1$ than for $l$; so $m_l\le m_{l+1}$, and $m_n=1$. Hence the $m_l$ are the cumulative
+# sums of a distribution, which minimises every inner sum at once. ∎ The mean label has the weighted *means* of the $T_{kl}$ there.
+#
+# **One-hot labels** $\tau_k=\delta_{t_k}$ make $G(p)=p\cdot C\bar\tau$, the case of D2: all mass goes to the medoid.
+#
+# **Other costs** need a larger majority. Let $c_{ii}=0<c_{ij}$ for $i\ne j$, and let $K$ be the largest of all $\lvert c_{il}-c_{jl}\rvert/c_{ij}$;
+# a metric has $K=1$. *Then $G(p)\ge G(\tau_1)+\big(w_1-K(1-w_1)\big)\,\mathrm{EMD}(p,\tau_1)$, so $w_1>K/(1+K)$ takes all.* *Proof.* Let $(u,v)$ be
+# optimal for $\tau_1$ and $\tau_k$, with each $u_i$ raised to $\min_j(c_{ij}-v_j)$. Two such minima differ by at most the largest difference of the
+# costs, so $\lvert u_i-u_j\rvert\le K c_{ij}$. With a best plan $\gamma$ from $p$ to $\tau_1$, by D6 (iii),
+#
+# $$\mathrm{EMD}(p,\tau_k)-\mathrm{EMD}(\tau_1,\tau_k)\ \ge\ u\cdot(p-\tau_1)=\sum_{ij}\gamma_{ij}(u_i-u_j)\ \ge\ -K\,\mathrm{EMD}(p,\tau_1).$$
+#
+# This takes the place of the triangle inequality; go on as above. ∎
+
+# %%
+def best_mean(labels, shares, cost):
+    """The least mean distance, as one linear program: a plan to each label, all with the same row sums p."""
+    n, k = cost.shape[0], len(labels)
+    rows, columns = np.kron(np.eye(n), np.ones(n)), np.kron(np.ones(n), np.eye(n))
+    alike = np.kron(np.column_stack([np.ones(k - 1), -np.eye(k - 1)]), rows)
+    right = np.concatenate([np.ravel(labels), np.zeros(n * (k - 1))])
+    return linprog(np.kron(shares, cost.ravel()), A_eq=np.concatenate([np.kron(np.eye(k), columns), alike]), b_eq=right).fun
+
+
+def mean_distance(p, labels, shares, cost):
+    return shares @ transport.emd_many(p, labels, cost).value
+
+
+# %%
+labels, shares = rng.dirichlet(np.ones(5), 3), np.array([0.55, 0.3, 0.15])
+mean = shares @ labels
+for name, cost in (("0/1", costs.zero_one(5)), ("ordered", costs.ordinal(5)), ("angle", costs.angle(rng.normal(size=(5, 3))))):
+    first, middle = (mean_distance(p, labels, shares, cost) for p in (labels[0], mean))
+    print(f"{name:8} mean distance at the first label {first:.4f}, at the mean label {middle:.4f}")
+    confirm("no p does better than the first label", best_mean(labels, shares, cost) - first, 1e-8)
+    models = rng.dirichlet(np.ones(5), 200)
+    lead = [mean_distance(p, labels, shares, cost) - first - 0.1 * transport.emd(p, labels[0], cost).value for p in models]
+    confirm("the bound D18", np.minimum(lead, 0))
+
+# %%
+labels, shares, cost = rng.dirichlet(np.ones(6), 5), rng.dirichlet(np.ones(5)), costs.ordinal(6)
+sums, order = labels.cumsum(axis=1), labels.cumsum(axis=1).argsort(axis=0)
+at = (shares[order].cumsum(axis=0) < 0.5).sum(axis=0)  # the first place where half of the weight is reached
+p = np.diff(sums[order[at, range(6)], range(6)], prepend=0)
+confirm("the medians are cumulative sums", np.minimum(p, 0))
+confirm("the median is best", mean_distance(p, labels, shares, cost) - best_mean(labels, shares, cost), 1e-8)
+smooth, shares = np.array([[0.8, 0.2, 0], [0.2, 0.8, 0]]), np.array([0.8, 0.2])
+K = np.max([np.abs(worked.COST[i] - worked.COST[j]).max() / worked.COST[i, j] for i in range(3) for j in range(3) if i != j])
+confirm("on paper, K = 3", K - 3)
+first, middle = (mean_distance(p, smooth, shares, worked.COST) for p in (smooth[0], shares @ smooth))
+confirm("on paper", [first - 0.024, middle - 0.0384])
+confirm("on paper: nothing is better", best_mean(smooth, shares, worked.COST) - 0.024, 1e-8)
+
+# %% [markdown]
+# *On paper:* labels $(0.8,0.2,0)$ and $(0.2,0.8,0)$ in shares $0.8$ and $0.2$ have the mean $(0.68,0.32,0)$. The course's cost is no metric; $K=3$,
+# from $\lvert1-0.4\rvert/0.2$, and $0.8>\frac34$. At the first label $G=0.2\cdot0.6\cdot0.2=0.024$; at the mean label
+# $0.8\cdot0.12\cdot0.2+0.2\cdot0.48\cdot0.2=0.0384$.
+#
+# **Scores that see the mean label only.** *Let $\ell(p,\tau)=A(p)\cdot\tau+b(\tau)$ with a vector $A(p)$ and a number $b(\tau)$. Then
+# $\sum_kw_k\,\ell(p,\tau_k)$ and $\ell(p,\bar\tau)$ differ by a number that does not depend on $p$, and have the same minimisers.* *Proof.* The
+# difference is $\sum_kw_kb(\tau_k)-b(\bar\tau)$. ∎ (A term that depends on $p$ alone, $d(p)$, is of this form: $d(p)\,\mathbf 1\cdot\tau$.)
+#
+# - *Cross-entropy:* $A_j=-\log p_j$. Its mean is least at $\bar\tau$ alone (A3).
+# - *The product bound:* $A=C^\top p$. Its mean is least at the medoid of $\bar\tau$ (D2), as it was for one-hot labels.
+# - *The debiased score:* $A=C^\top p-\frac12(p^\top Cp)\mathbf 1$, $b=-\frac12\tau^\top C\tau$. If $C$ is symmetric and conditionally negative
+#   definite, its mean is least at $\bar\tau$ (D9).
+#
+# So cross-entropy and the debiased score may be given one label at a time, and stay proper; the bound stays improper. The exact distance may not:
+# it is right for one law per context and wrong for a stream of samples of it. Entropic transport lies in between (D12): $\mathrm{OT}_\varepsilon$
+# and $S_\varepsilon$ are of this form in the limit $\varepsilon\to\infty$.
+#
+# *Trap.* Averaging a batch does not help. The loss is taken label by label, and the mean comes after.
+
+# %%
+C, (p, q) = costs.cosine(rng.normal(size=(6, 3))), rng.dirichlet(np.ones(6), 2)
+labels, shares = rng.dirichlet(np.ones(6), 4), rng.dirichlet(np.ones(4))
+scores = {"CE": lambda p, tau: divergences.cross_entropy(tau, p)}
+scores |= {"bound": lambda p, tau: transport.product_bound(p, tau, C), "debiased": lambda p, tau: transport.debiased(p, tau, C)}
+for name, score in scores.items():
+    excess = [shares @ [score(x, tau) for tau in labels] - score(x, shares @ labels) for x in (p, q)]
+    confirm(f"{name}: the same for two models", excess[0] - excess[1])
+excess = [mean_distance(x, labels, shares, C) - transport.emd(x, shares @ labels, C).value for x in (p, q)]
+print(f"EMD: not the same, {excess[0]:.4f} and {excess[1]:.4f}")
+rows("D18")
+
+# %% [markdown]
 # ## Sources
 #
-# Su Jianlin, [the article](https://spaces.ac.cn/archives/9797) (2023), for A1 to A9. Ren et al., [EMO](https://arxiv.org/abs/2310.04691) (2023). The
-# proofs are standard or our own; for more of the same see: Gneiting and Raftery, *Strictly proper scoring rules, prediction, and estimation* (2007),
-# on A3, D2 and D9. Parry, Dawid and Lauritzen, *Proper local scoring rules* (2012), on "Why the logarithm?". Csiszár (1967) and Polyanskiy and Wu,
-# *Information Theory*, on D10; Su Jianlin's [note on overconfidence](https://spaces.ac.cn/archives/9526) and Ji et al.,
+# Su Jianlin, [the article](https://spaces.ac.cn/archives/9797) (2023), for A1 to A9. Ren et al., [EMO](https://arxiv.org/abs/2310.04691) (2023).
+# The proofs are standard or our own; for more of the same see: Gneiting and Raftery, *Strictly proper scoring rules, prediction, and estimation*
+# (2007), on A3, D2 and D9. Parry, Dawid and Lauritzen, *Proper local scoring rules* (2012), on "Why the logarithm?". Csiszár (1967) and Polyanskiy
+# and Wu, *Information Theory*, on D10; Su Jianlin's [note on overconfidence](https://spaces.ac.cn/archives/9526) and Ji et al.,
 # [TaiLr](https://arxiv.org/abs/2302.13344) (2023), on the family $\ell_\gamma$ there. Villani, *Topics in Optimal Transportation* (2003), and Peyré
-# and Cuturi, [*Computational Optimal Transport*](https://arxiv.org/abs/1803.00567) (2019), on A4, D4, D6, D8 and D12. Williams, on REINFORCE (1992).
-# Gretton et al., *A kernel two-sample test* (2012), and Székely and Rizzo, *Energy statistics* (2013), on D9. Brier (1950). Hoeffding (1963), Cuturi
-# (2013), Genevay, Peyré and Cuturi (2018) and [Feydy et al.](https://arxiv.org/abs/1810.08278) (2019) on D12.
+# and Cuturi, [*Computational Optimal Transport*](https://arxiv.org/abs/1803.00567) (2019), on A4, D4, D6, D8 and D12. Williams, on REINFORCE
+# (1992). Gretton et al., *A kernel two-sample test* (2012), and Székely and Rizzo, *Energy statistics* (2013), on D9. Brier (1950). Hoeffding
+# (1963), Cuturi (2013), Genevay, Peyré and Cuturi (2018) and [Feydy et al.](https://arxiv.org/abs/1810.08278) (2019) on D12. Su Jianlin's [note on
+# training for accuracy](https://spaces.ac.cn/archives/9098), for the rule in D14. Levy and Goldberg, *Neural word embedding as implicit matrix
+# factorization* (2014), and Eckart and Young (1936), on D15. Cover and Thomas, *Elements of Information Theory* (2006), section 2.5, on D16.
+# Danskin, *The Theory of Max-Min* (1967), on D17.

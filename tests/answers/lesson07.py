@@ -2,7 +2,7 @@ import numpy as np
 import torch
 from scipy.optimize import brentq
 from scipy.special import entr, softmax
-from torch.nn.functional import cross_entropy, normalize
+from torch.nn.functional import cosine_similarity, cross_entropy, normalize
 
 from emo_teach import losses
 from emo_teach.metrics import oracle
@@ -52,6 +52,16 @@ def batch_weight(logits, labels, embedding, ignore_index=-100):
 
 def from_terms(combine):
     return lambda logits, labels, embedding, ignore_index=-100: combine(*terms(logits, labels, embedding, ignore_index))
+
+
+def with_cost(distance):
+    def loss(logits, labels, embedding, ignore_index=-100):
+        z, t = logits[:, :-1], labels[:, 1:]
+        z, t = z[t != ignore_index], t[t != ignore_index]
+        ce, L = cross_entropy(z, t, reduction="none"), distance(z.softmax(-1), t, embedding)
+        return 0.5 * (ce + (ce / L).detach() * L).mean()
+
+    return loss
 
 
 def in_place(logits, labels, embedding, ignore_index=-100):
@@ -110,6 +120,8 @@ RIGHT = {
 }
 WRONG = {
     "07.1": [
+        (with_cost(lambda p, t, e: 1 - ((p @ e) * e[t]).sum(-1)), "not normalised"),
+        (with_cost(lambda p, t, e: 1 - cosine_similarity(p @ normalize(e, dim=-1), e[t], dim=-1)), "normalised the mean"),
         (unshifted, "not shifted"),
         (mode_2, "mode 2"),
         (batch_weight, "each token has its own"),
