@@ -70,9 +70,9 @@ def _finetune(arguments):
 
 
 def _study_arguments(parser):
-    parser.add_argument("name", help="which one: objectives")
+    parser.add_argument("name", help="which one: objectives, scratch, questions or soft_labels")
     parser.add_argument("--out", metavar="FOLDER", default="data/studies", help="where its tables are, or begin (default: data/studies)")
-    parser.add_argument("--work", metavar="FOLDER", default="build/studies", help="where pretrained models are kept (default: build/studies)")
+    parser.add_argument("--work", metavar="FOLDER", default="build/studies", help="for pretrained models and the pictures (default: build/studies)")
     parser.add_argument("--workers", type=int, help="processes at a time (default: one for each core)")
 
 
@@ -80,6 +80,8 @@ def _study(arguments):
     from . import studies
 
     studies.runner.run(studies.load(arguments.name), arguments.out, arguments.work, arguments.workers)
+    for path in studies.redraw(arguments.name, arguments.out, arguments.work):
+        print(path)
     return 0
 
 
@@ -133,7 +135,7 @@ COMMANDS = {
     "course": ("problem sets: make the student edition, grade submissions, check the graders", _course_arguments, _course),
     "badges": ("say where the lessons are published: badges and the address that Colab installs from", _badges_arguments, _badges),
     "site": ("make a static edition of all lessons, to be read without a kernel or a network", _site_arguments, _site),
-    "study": ("run a long comparison, or what is left of it", _study_arguments, _study),
+    "study": ("run a long comparison, or what is left of it, and draw its pictures anew", _study_arguments, _study),
     "bench": ("measure what the losses and exact transport cost on this machine", _bench_arguments, _bench),
     "finetune": ("fine-tune a language model with an objective; the EMO paper's settings where none are given", _finetune_arguments, _finetune),
 }

@@ -19,6 +19,8 @@ EXPLORED = [
     "05_cosine_cost",
     "06_emo_as_a_loss",
     "07_gpt2_finetune",
+    "08_training_from_scratch",
+    "09_open_questions",
 ]
 EXCEPTIONS = Path(__file__).parent / "axe_exceptions.json"
 AXE_VERSION = "4.14.1"

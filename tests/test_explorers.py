@@ -15,7 +15,7 @@ from emo_teach import costs, divergences, transport
 from emo_teach.explorers import kit
 
 BRING_DATA = ("samples", "frontier")  # explorers of what a reader has trained; `demo()` has models that come along
-EXPLORERS = ("first_look", "ce_kl", "divergence", "transport", "soft_label", "cost_matrix", "objectives", *BRING_DATA)
+EXPLORERS = ("first_look", "ce_kl", "divergence", "transport", "soft_label", "cost_matrix", "objectives", "silence", "resting", *BRING_DATA)
 pytestmark = pytest.mark.filterwarnings("error")
 
 
@@ -351,3 +351,35 @@ def test_objectives_explorer_agrees_with_the_losses():
             loss.backward()
             assert loss.item() == pytest.approx(value, abs=1e-12), name
             np.testing.assert_allclose(z.grad.numpy(), gradient, atol=1e-12, err_msg=name)
+
+
+# ---- silence
+
+
+def test_silence_pulls_are_those_of_the_losses():
+    """Torch's gradient of every loss that is drawn, at the start and where nothing is left on the target."""
+    torch = pytest.importorskip("torch")
+    from emo_teach.losses.transforms import transformed
+
+    found = module("silence")
+    for wrong, log10_rest, share in (("table", -2.0, 0.5), ("banana", -1.0, 0.3), ("table", -3.0, 0.9)):
+        data = found.compute(wrong=wrong, log10_rest=log10_rest, share=share)
+        column, losses = torch.tensor(data.cost), {}
+        z = torch.tensor(np.log(data.p), requires_grad=True)
+        losses["CE"] = -z.log_softmax(0)[0]
+        losses["EMO"] = z.softmax(0) @ column
+        losses["CE + EMO"] = losses["CE"] + losses["EMO"]
+        for name, kind in (("−log(1 − x)", "log"), ("x/(1 − x)", "odds"), ("atanh x", "atanh")):
+            losses[name] = transformed(z[None], column[None], kind)[0]
+        assert set(losses) == set(data.pulls)
+        for name, loss in losses.items():
+            (slope,) = torch.autograd.grad(loss, z, retain_graph=True)
+            assert data.pulls[name] == pytest.approx(-slope[0].item(), rel=1e-9), name
+    assert all(value == 0 for name, value in found.compute(wrong="table", log10_rest=-2.0, share=0.0).pulls.items() if "CE" not in name)
+
+
+def test_silence_words_go_from_near_to_far():
+    data = module("silence").compute(wrong="table", log10_rest=-2.0, share=0.5)
+    assert (np.diff(data.cost) > 0).all() and data.words[-1] == "table"
+    with pytest.raises(ValueError, match="'cellar'"):
+        module("silence").compute(wrong="cellar", log10_rest=-2.0, share=0.5)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from . import browser, build
 
-EXPLORERS = ("first_look", "ce_kl", "divergence", "transport", "soft_label", "cost_matrix", "objectives", "samples", "frontier")
+EXPLORERS = ("first_look", "ce_kl", "divergence", "transport", "soft_label", "cost_matrix", "objectives", "samples", "frontier", "silence", "resting")
 MOVES = 25
 USUAL = """\
 import matplotlib.pyplot as plt

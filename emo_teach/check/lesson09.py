@@ -1,4 +1,4 @@
-"""Exercises of lesson 09: KL between classes and inside them, the gradient of a distance, and a trend with its interval."""
+"""Exercises of lesson 09: KL between classes and inside them, a trend with its interval, and the gradient of a distance."""
 
 import numpy as np
 
@@ -44,7 +44,7 @@ def split(answer, rng):
         compare(value, right, mistakes, "the two must add up to KL(tau || p); a class that never comes adds nothing inside")
 
 
-@exercise("09.2", "D17")
+@exercise("09.3", "D17")
 def gradient(answer, rng):
     """`answer(p, tau, cost)` is the gradient (n,) of EMD(p, tau) on the logits behind p."""
     for n in (3, 5, 8):
@@ -64,7 +64,7 @@ def gradient(answer, rng):
         compare(ask(answer, p, tau, cost), right, mistakes, "the gradient is off: p_j (u_j - p.u) with u from transport.emd", 1e-7)
 
 
-@exercise("09.3", "95 % interval")
+@exercise("09.2", "95 % interval")
 def trend(answer, rng):
     """`answer(gains, x)` is the mean slope of gains (seeds, m) on log2 x (m,), and half of its 95 % interval."""
     for m in (3, 4, 5):

@@ -18,6 +18,31 @@ def load(name):
     return import_module(f".{name}", __name__).STAGES
 
 
+def redraw(name, folder, out):
+    """The lessons' pictures of a study, drawn from its table in a folder: PNG files in another.
+
+    Formula: none. Shape: returns a list of paths. Units: none. Raises ValueError for an unknown name, OSError where there is no table.
+    Source: this project.
+    """
+    from pathlib import Path
+
+    from .. import figures
+
+    draw = {
+        "objectives": {"table": lambda rows: figures.study(rows, ("forward_kl", "reverse_kl", "emd_classes", "mauve"))},
+        "scratch": {"growth": lambda rows: figures.growth(rows, "tv"), "dose": figures.dose},
+        "questions": {metric: lambda rows, metric=metric: figures.varied(rows, metric) for metric in ("emd_classes", "forward_kl")},
+        "soft_labels": {"training": figures.soft_training},
+    }
+    load(name)
+    rows, paths = runner.read(Path(folder) / f"{name}.csv"), []
+    Path(out).mkdir(parents=True, exist_ok=True)
+    for part, picture in draw[name].items():
+        paths.append(Path(out) / f"{name}-{part}.png")
+        picture(rows)[0].savefig(paths[-1], dpi=150)
+    return paths
+
+
 def table(name):
     """The rows of a study's table in `data/studies/`, numbers as floats.
 

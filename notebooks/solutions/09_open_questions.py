@@ -14,13 +14,13 @@ def split(tau, p, classes):
             inside += (t * np.log((t / T) / (q / P))).sum()
     return between, inside
 
-# %% tags=["exercise:09.2"]
+# %% tags=["exercise:09.3"]
 def gradient(p, tau, cost):
     """Gradient (n,) of EMD(p, tau) with respect to the logits behind p."""
     u = transport.emd(p, tau, cost).u
     return p * (u - p @ u)
 
-# %% tags=["exercise:09.3"]
+# %% tags=["exercise:09.2"]
 def trend(gains, x):
     """Mean slope of gains (5 seeds, m) per doubling of x (m,), and half of its 95 % interval."""
     slopes = np.polyfit(np.log2(x), gains.T, 1)[0]

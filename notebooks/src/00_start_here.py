@@ -66,7 +66,7 @@ for i, token in enumerate(worked.TOKENS):
 #
 # The course follows [an article by Su Jianlin](https://spaces.ac.cn/archives/9797) (in Chinese, 2023) on EMO, "Earth Mover Distance Optimization",
 # a loss introduced by [Ren et al.](https://arxiv.org/abs/2310.04691) for fine-tuning language models. The article's formulas are labelled A1 to A9
-# here, our additions D1 to D12. Every derivation, of which the article gives few, is in
+# here, our additions D1 to D18. Every derivation, of which the article gives few, is in
 # the [appendix](appendix_derivations.ipynb).
 #
 # | lesson | question | formulas | section of the article |
@@ -78,6 +78,8 @@ for i, token in enumerate(worked.TOKENS):
 # | [05](05_cosine_cost.ipynb) | Which words are near each other? | A8, D3, D4, D12 | 成本函数, the cost function |
 # | [06](06_emo_as_a_loss.ipynb) | How do you train with transport, and where does it lead? | A9, D1, D5, D7, D9, D11 | 成本函数, its end |
 # | [07](07_gpt2_finetune.ipynb) | Does EMO make a better language model? | claim C4 | 实验效果, results |
+# | [08](08_training_from_scratch.ipynb) | Can EMO teach a model from nothing? | D13, D14, D15, claims C8, C9 | 个人思考, the author's thoughts |
+# | [09](09_open_questions.ipynb) | Why should EMO help, and does it? | D16, D17, D18, claims C5, C6, C7 | 个人思考, the author's thoughts |
 #
 # Every formula is checked by a program against something independent of it, such as a general solver, 60-digit arithmetic or exact fractions, and
 # every check must reject a wrong version of its formula. `python -m emo_teach verify` prints the whole table; each lesson shows its own rows.

@@ -106,8 +106,8 @@ for name, model in models.items():
 # ### Exercise 07.1 (A9 and D7, 12 minutes)
 #
 # Write the published objective, mode 1, as a language model needs it: $\frac12(\mathrm{CE}+\mathrm{sg}(\mathrm{CE}/L)\,L)$, the mean over tokens,
-# each with a weight CE/L of its own. The logits at position $i$ are about the label at $i+1$; labels equal to `ignore_index` do not count. The naive $L$,
-# with the rows of `embedding` normalised, is good enough in float32.
+# each with a weight CE/L of its own. The logits at position $i$ are about the label at $i+1$; labels equal to `ignore_index` do not count. The naive
+# $L$, with the rows of `embedding` normalised, is good enough in float32.
 #
 # <details><summary>"The gradient is plain cross-entropy's"</summary>
 #
@@ -280,12 +280,10 @@ for regime in objectives.REGIMES:
 kit.show(*figures.study(rows, ("forward_kl", "reverse_kl", "emd_classes", "mauve")))
 
 # %% [markdown]
-# Compare a filled mark with the line, and you see what the objective does. Compare it with the hollow mark beside it, and you see what is left of
-# that once MLE may sharpen too.
+# A filled mark against the line is what the objective does; against the hollow mark beside it, what is left once MLE may sharpen too.
 #
-# Do not believe a table: run a piece of it again, from random weights to the last metric, and hold it against the committed lines. Other processors
-# round differently, and training makes such differences grow; in our trials with other numbers of threads to about $10^{-4}$. Another seed moves some
-# metric far more than the 2 % allowed here, so this check could fail:
+# Do not believe a table: run a piece of it again, from random weights to the last metric, and hold it against the committed lines. Rounding differs
+# between processors, and training makes it grow; another seed moves some metric far more than the 2 % allowed here, so this check could fail:
 
 # %%
 pretraining, _, comparison = studies.load("objectives")
@@ -311,8 +309,8 @@ assert max(gap(found, 0) for found in again) < 0.02 < min(gap(found, 1) for foun
 # %% [markdown]
 # ### Exercise 07.3 (paired differences, 6 minutes)
 #
-# The runs of one seed share pretrained weights, texts and their order: a hard seed is hard for both. So subtract *first*, seed by seed, and take mean
-# and standard error of the differences.
+# The runs of one seed share weights, texts and their order: a hard seed is hard for both. So subtract *first*, seed by seed; then take mean and
+# standard error.
 #
 # <details><summary>"That is the error of unpaired samples"</summary>
 #
@@ -366,30 +364,27 @@ for regime in objectives.REGIMES:
 
 # %% [markdown]
 # So here is what we got. *At equal entropy* mode 1 is better on EMO, its own yardstick, and worse on the distances to the truth, even on the exact
-# one under its own cosine cost. A short average distance to the *labels* is not a short distance to their *law*. Against plain CE its reverse KL is
-# a draw in two regimes; what it has there it has by sharpening, and a temperature sells that for less. CE + EMO, lightly weighted, has the only
-# pluses against plain CE: a few percent less reverse KL, which cooling gives as well. TaiLr and MixCE were tuned to nearly CE. CE + debiased is CE's
-# equal, or a hair worse. EMO alone and the accuracy loss did best at the lowest rate on offer, which keeps most of the pretrained model: compare them
-# with the untouched one. The debiased score alone does not collapse, yet learns far less than CE.
+# one under its own cosine cost: a short average distance to the *labels* is not a short distance to their *law*. What its reverse KL has against
+# plain CE is sharpening, which a temperature sells for less. The pluses against plain CE belong to losses that tuning left nearly CE (TaiLr,
+# MixCE, lightly weighted CE + EMO): a few percent of reverse KL at most, and cooling gives about as much. CE + debiased is CE's equal, or a hair worse. EMO
+# alone and the accuracy loss end no nearer to the truth than the untouched model. The debiased score alone does not collapse, yet learns far less than
+# CE.
 #
-# Geometry does matter, though not as hoped. The article's reason for EMO is fairness to near-synonyms (claim C5). With true neighbours it does put
-# more on them than cooled CE does; with many texts, more than the truth has, and it takes that from the word that came. But it also sharpens *more*
-# than with shuffled ones. That is no fault of the optimiser: cross-entropy asks for the truth, EMO for something else.
-# [Lesson 09](09_open_questions.ipynb) takes C5 apart.
+# Geometry does matter, though not as hoped. The article's reason for EMO is fairness to near-synonyms (claim C5). With true neighbours mode 1 puts
+# more on them than cooled CE does; with many texts, more than the truth has. But it also sharpens *more* than with shuffled ones. That is no fault of
+# the optimiser: cross-entropy asks for the truth, EMO for something else. [Lesson 09](09_open_questions.ipynb) takes C5 apart.
 #
 # ## What others report
 #
 # The article tells of up to about ten MAUVE points over MLE and better perplexity for GPT-2-size models. We could not read the paper's result tables;
 # its repository prints, for LLaMA tuned on instructions (Tulu v2), MMLU 51.4 with EMO against 50.4 with MLE, BBH 43.1 against 41.1, GSM 33.0 against
-# 29.0. Caveats, before you believe either them or us. The paper's standard deviations are over five *decodings* of one trained
-# model: other training seeds are not in them. Its reviewers (scores 8, 6, 6, 3) asked for the controls of this lesson, and why perplexity should
-# improve when CE is MLE's own target. We found no independent replication, nor a published failure.
+# 29.0. The paper's standard deviations are over five *decodings* of one trained model: other training seeds are not in them. Its reviewers (scores 8,
+# 6, 6, 3) asked for the controls of this lesson. We found no independent replication, nor a published failure.
 #
 # ## On the real thing
 #
-# With a GPU and the hub at hand, this is GPT-2 (124M) on WikiText-2 in bfloat16; otherwise the small model stands in, and says so. There is no truth
-# to look up now. Perplexity, EMO and entropy are left, and the control still works: give MLE EMO's entropy. (Mode 1 is the plain one here, and no
-# rate was tuned.)
+# With a GPU and the hub at hand, this is GPT-2 (124M) on WikiText-2 in bfloat16; otherwise the small model stands in, and says so. Without a truth to
+# look up, the control still works: give MLE EMO's entropy. (Mode 1 is the plain one here, and no rate was tuned.)
 
 # %% tags=["environment"]
 def real_thing(block=128):
@@ -425,8 +420,8 @@ for name, log_p in laws.items():
 # %% [markdown]
 # ## What we learned
 #
-# A loss curve can show nothing of what was changed (D7). Where the truth is known, one can ask. A loss that is linear in $p$ sharpens, and so does a
-# temperature, for free: match first, then compare, over seeds, in pairs. The worked example after one step at rate 1:
+# A loss curve can show nothing of what was changed (D7). A loss that is linear in $p$ sharpens, and so does a temperature, for free: match first, then
+# compare, over seeds, in pairs. The worked example after one step at rate 1:
 
 # %%
 worked.table("07")

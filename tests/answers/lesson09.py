@@ -71,8 +71,8 @@ def spoil(p, tau, cost):
 
 RIGHT = {
     "09.1": [by_classes, by_difference, by_package],
-    "09.2": [by_potential, by_jacobian, by_torch],
-    "09.3": [by_fit, by_scipy, by_loop],
+    "09.3": [by_potential, by_jacobian, by_torch],
+    "09.2": [by_fit, by_scipy, by_loop],
 }
 WRONG = {
     "09.1": [
@@ -82,7 +82,7 @@ WRONG = {
         (lambda t, p, c: rel_entr(t, p).sum(), "shape"),
         (lambda t, p, c: (by_classes(t, p, c)[0], 0.0), "add up"),
     ],
-    "09.2": [
+    "09.3": [
         (lambda p, t, c: transport.emd(p, t, c).u, "gradient on p"),
         (lambda p, t, c: p * transport.emd(p, t, c).u, "average is missing"),
         (lambda p, t, c: -by_potential(p, t, c), "sign"),
@@ -91,7 +91,7 @@ WRONG = {
         (lambda p, t, c: p * (c @ t - p @ c @ t), "product bound"),
         (spoil, "in place"),
     ],
-    "09.3": [
+    "09.2": [
         (lambda g, x: (slopes(g, x).mean(), slopes(g, x).std(ddof=1) / np.sqrt(len(g))), "standard error"),
         (lambda g, x: (slopes(g, x).mean(), 1.96 * slopes(g, x).std(ddof=1) / np.sqrt(len(g))), "1.96"),
         (lambda g, x: (slopes(g, x).mean(), 2.78 * slopes(g, x).std(ddof=1)), "sqrt(n)"),
