@@ -54,10 +54,11 @@ def varied(rows, metric="emd_classes"):
                 found = [interval(column) for column in questions.gains(rows, cells, metric, name).T]
                 _, colour, line, marker = LOOKS[name]
                 below.errorbar(places + shift, *np.transpose(found), color=colour, ls=line, marker=marker, ms=4.5, lw=1.7, capsize=3)
-            above.set(title=title, ylim=(0, None))
+            above.set_title(title)
             below.axhline(0, color=kit.COLOURS["ce"], lw=1)
             below.set_xticks(places, ticks)
         grid[0, 0].set_ylabel(NAMES.get(metric, metric))
+        grid[0, 0].set_ylim(0, None)  # when all panels are drawn: they share it
         grid[1, 0].set_ylabel("gain over CE\nat the same entropy")
         figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9.5)
     return figure, f"{NAMES.get(metric, metric)} to the truth, and gains. {'. '.join(said)}."
@@ -112,10 +113,10 @@ def soft_training(rows, metrics=tuple(SOFT_NAMES)):
                     found = [mean_and_error([row[metric] for row in some if row["step"] == step]) for step in steps]
                     axes.errorbar(steps, *np.transpose(found), color=colour, ls=dash, marker=marker, ms=3.8, lw=1.6, label=name)
                     said.append(f"{kind}, {SOFT_NAMES[metric]}, {name} {found[-1][0]:.2g}")
-                axes.set(ylim=(0, None))
             line[0].set_ylabel(f"{kind} labels")
         for metric, above, below in zip(metrics, *grid, strict=True):
             above.set_title(SOFT_NAMES[metric])
+            above.set_ylim(0, None)
             below.set_xlabel("step")
         figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(SOFT), fontsize=9.5)
     return figure, f"Measures against the truth while training with soft labels. At the end: {'; '.join(said)}."

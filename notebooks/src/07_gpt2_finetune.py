@@ -4,7 +4,8 @@
 # **You will be able to** say why EMO needs a pretrained head, judge a model against a known truth, tell a gain from mere sharpening by matching
 # temperatures, and read a comparison with its errors.
 #
-# **Needs** lesson 06, PyTorch. **Takes** about 60 minutes, of which the machine computes one or two. **Formulas** A9, D1, D2, D7, D9, D11; claim C4.
+# **Needs** lesson 06, PyTorch. **Takes** about 60 minutes, of which the machine computes one or two. **Formulas** A9, D1, D2, D7, D9, D11; claim
+# C4.
 
 # %% tags=["bootstrap"]
 
@@ -32,8 +33,8 @@ torch.set_num_threads(1)  # models this small are fastest on one core
 # ## A world whose truth is known
 #
 # So let us make one that does: a grammar with topics, singular and plural, and *classes* of near-synonyms (cook, chef, baker) with uneven shares.
-# After any beginning of a text, the grammar is in a known state, and the law of the next word is a lookup. Two percent of all words are noise, drawn
-# from the whole vocabulary. Domain A is for pretraining. Domain B has the same grammar with other frequencies, for fine-tuning.
+# After any beginning of a text, the grammar is in a known state, and the law of the next word is a lookup. Two percent of all words are noise,
+# drawn from the whole vocabulary. Domain A is for pretraining. Domain B has the same grammar with other frequencies, for fine-tuning.
 
 # %%
 A, B = World(shift=0.0), World(shift=1.0)
@@ -106,8 +107,8 @@ for name, model in models.items():
 # ### Exercise 07.1 (A9 and D7, 12 minutes)
 #
 # Write the published objective, mode 1, as a language model needs it: $\frac12(\mathrm{CE}+\mathrm{sg}(\mathrm{CE}/L)\,L)$, the mean over tokens,
-# each with a weight CE/L of its own. The logits at position $i$ are about the label at $i+1$; labels equal to `ignore_index` do not count. The naive
-# $L$, with the rows of `embedding` normalised, is good enough in float32.
+# each with a weight CE/L of its own. The logits at position $i$ are about the label at $i+1$; labels equal to `ignore_index` do not count. The
+# naive $L$, with the rows of `embedding` normalised, is good enough in float32.
 #
 # <details><summary>"The gradient is plain cross-entropy's"</summary>
 #
@@ -152,9 +153,9 @@ except NotImplementedError:
 # %% [markdown]
 # ## Training, live
 #
-# Now properly, with `emo_teach.training` (transformers' `Trainer` underneath): cross-entropy, EMO's mode 1, and CE with the debiased score of lesson
-# 06, from the same weights, with the same texts in the same order. Learning rate and setting of each were tuned on development texts, and for mode 1
-# tuning took lesson 06's *detached* variant, $L+\mathrm{sg}(p_t)$ in the weight. From here to the verdict "mode 1" means that one.
+# Now properly, with `emo_teach.training` (transformers' `Trainer` underneath): cross-entropy, EMO's mode 1, and CE with the debiased score of
+# lesson 06, from the same weights, with the same texts in the same order. Learning rate and setting of each were tuned on development texts, and
+# for mode 1 tuning took lesson 06's *detached* variant, $L+\mathrm{sg}(p_t)$ in the weight. From here to the verdict "mode 1" means that one.
 # **Predict** which curve on the left will be lowest, and what you will conclude from it.
 
 # %%
@@ -231,9 +232,9 @@ kit.show(*plane.panel())
 plane.explorer()
 
 # %% [markdown]
-# EMO's point lies not far from the path, but that is not enough: at the point of the path that has EMO's entropy, MLE is nearer to the truth in both
-# directions. (The other picture is the curve behind *MAUVE*, which asks of samples how much of either law the other covers, 1 for a perfect match;
-# here it is computed on exact laws.)
+# EMO's point lies not far from the path, but that is not enough: at the point of the path that has EMO's entropy, MLE is nearer to the truth in
+# both directions. (The other picture is the curve behind *MAUVE*, which asks of samples how much of either law the other covers, 1 for a perfect
+# match; here it is computed on exact laws.)
 #
 # ### Exercise 07.2 (the control, 8 minutes)
 #
@@ -261,10 +262,10 @@ check.run("07.2", match)
 # ## Five seeds, twelve objectives, three regimes
 #
 # One run proves nothing. The long comparison (`python -m emo_teach study objectives`) pretrains a model anew for each of five seeds, then
-# fine-tunes it for 300 steps with each objective: on few texts (128), on many (4096), and a model too small for the grammar (one layer of width 12).
-# Each objective got seven or eight trials on one seed, judged by perplexity, with rates over the same range. Mean ± standard error;
-# **bold** is the best of a column with all that cannot be told from it in paired differences, which see beyond the printed digits; arrows say which
-# way is better. "Untouched" is the pretrained model. The cosine cost is that of each seed's pretrained head:
+# fine-tunes it for 300 steps with each objective: on few texts (128), on many (4096), and a model too small for the grammar (one layer of width
+# 12). Each objective got seven or eight trials on one seed, judged by perplexity, with rates over the same range. Mean ± standard error; **bold**
+# is the best of a column with all that cannot be told from it in paired differences, which see beyond the printed digits; arrows say which way is
+# better. "Untouched" is the pretrained model. The cosine cost is that of each seed's pretrained head:
 
 # %%
 rows = studies.table("objectives")
@@ -347,8 +348,8 @@ except NotImplementedError:
     print("(exercise 07.3 not attempted yet)")
 
 # %% [markdown]
-# (Three signs in each column: few texts, many texts, small model. One sign in twenty would show by chance alone.) And does the *geometry* matter? The
-# control: the same mode 1 with the head's rows shuffled, so that each word is near to random others. The truth's own share of near-synonyms is
+# (Three signs in each column: few texts, many texts, small model. One sign in twenty would show by chance alone.) And does the *geometry* matter?
+# The control: the same mode 1 with the head's rows shuffled, so that each word is near to random others. The truth's own share of near-synonyms is
 # printed first.
 
 # %%
@@ -365,26 +366,26 @@ for regime in objectives.REGIMES:
 # %% [markdown]
 # So here is what we got. *At equal entropy* mode 1 is better on EMO, its own yardstick, and worse on the distances to the truth, even on the exact
 # one under its own cosine cost: a short average distance to the *labels* is not a short distance to their *law*. What its reverse KL has against
-# plain CE is sharpening, which a temperature sells for less. The pluses against plain CE belong to losses that tuning left nearly CE (TaiLr,
-# MixCE, lightly weighted CE + EMO): a few percent of reverse KL at most, and cooling gives about as much. CE + debiased is CE's equal, or a hair worse. EMO
-# alone and the accuracy loss end no nearer to the truth than the untouched model. The debiased score alone does not collapse, yet learns far less than
-# CE.
+# plain CE is sharpening, which a temperature sells for less. The pluses against plain CE belong to losses that tuning left nearly CE (TaiLr, MixCE,
+# lightly weighted CE + EMO): a few percent of reverse KL at most, and cooling gives about as much. CE + debiased is CE's equal, or a hair worse.
+# EMO alone and the accuracy loss end no nearer to the truth than the untouched model. The debiased score alone does not collapse, yet learns far
+# less than CE.
 #
 # Geometry does matter, though not as hoped. The article's reason for EMO is fairness to near-synonyms (claim C5). With true neighbours mode 1 puts
-# more on them than cooled CE does; with many texts, more than the truth has. But it also sharpens *more* than with shuffled ones. That is no fault of
-# the optimiser: cross-entropy asks for the truth, EMO for something else. [Lesson 09](09_open_questions.ipynb) takes C5 apart.
+# more on them than cooled CE does; with many texts, more than the truth has. But it also sharpens *more* than with shuffled ones. That is no fault
+# of the optimiser: cross-entropy asks for the truth, EMO for something else. [Lesson 09](09_open_questions.ipynb) takes C5 apart.
 #
 # ## What others report
 #
-# The article tells of up to about ten MAUVE points over MLE and better perplexity for GPT-2-size models. We could not read the paper's result tables;
-# its repository prints, for LLaMA tuned on instructions (Tulu v2), MMLU 51.4 with EMO against 50.4 with MLE, BBH 43.1 against 41.1, GSM 33.0 against
-# 29.0. The paper's standard deviations are over five *decodings* of one trained model: other training seeds are not in them. Its reviewers (scores 8,
-# 6, 6, 3) asked for the controls of this lesson. We found no independent replication, nor a published failure.
+# The article tells of up to about ten MAUVE points over MLE and better perplexity for GPT-2-size models. We could not read the paper's result
+# tables; its repository prints, for LLaMA tuned on instructions (Tulu v2), MMLU 51.4 with EMO against 50.4 with MLE, BBH 43.1 against 41.1, GSM
+# 33.0 against 29.0. The paper's standard deviations are over five *decodings* of one trained model: other training seeds are not in them. Its
+# reviewers (scores 8, 6, 6, 3) asked for the controls of this lesson. We found no independent replication, nor a published failure.
 #
 # ## On the real thing
 #
-# With a GPU and the hub at hand, this is GPT-2 (124M) on WikiText-2 in bfloat16; otherwise the small model stands in, and says so. Without a truth to
-# look up, the control still works: give MLE EMO's entropy. (Mode 1 is the plain one here, and no rate was tuned.)
+# With a GPU and the hub at hand, this is GPT-2 (124M) on WikiText-2 in bfloat16; otherwise the small model stands in, and says so. Without a truth
+# to look up, the control still works: give MLE EMO's entropy. (Mode 1 is the plain one here, and no rate was tuned.)
 
 # %% tags=["environment"]
 def real_thing(block=128):
@@ -420,8 +421,8 @@ for name, log_p in laws.items():
 # %% [markdown]
 # ## What we learned
 #
-# A loss curve can show nothing of what was changed (D7). A loss that is linear in $p$ sharpens, and so does a temperature, for free: match first, then
-# compare, over seeds, in pairs. The worked example after one step at rate 1:
+# A loss curve can show nothing of what was changed (D7). A loss that is linear in $p$ sharpens, and so does a temperature, for free: match first,
+# then compare, over seeds, in pairs. The worked example after one step at rate 1:
 
 # %%
 worked.table("07")

@@ -13,7 +13,7 @@ import tempfile
 import numpy as np
 import torch
 import transformers
-from emo_teach import check, costs, figures, formulas, studies, transport, worked
+from emo_teach import check, figures, formulas, studies, transport, worked
 from emo_teach.explorers import kit, resting
 from emo_teach.losses.soft import NAMES, soft_objective
 from emo_teach.metrics import oracle
@@ -23,17 +23,17 @@ transformers.utils.logging.disable_progress_bar()
 torch.set_num_threads(1)  # models this small are fastest on one core
 
 # %% [markdown]
-# The article closes with guesses. EMO helps *because* near-synonyms get a fairer loss (C5). So it should help more where there are more of them (C6).
-# And with more data the difference to maximum likelihood may shrink (C7). Each becomes an experiment in the small world. An experiment needs a
-# hypothesis that is written down *before* the run, or one finds what one looks for. These were; nothing in them was changed since:
+# The article closes with guesses. EMO helps *because* near-synonyms get a fairer loss (C5). So it should help more where there are more of them
+# (C6). And with more data the difference to maximum likelihood may shrink (C7). Each becomes an experiment in the small world. An experiment needs
+# a hypothesis that is written down *before* the run, or one finds what one looks for. These were; nothing in them was changed since:
 
 # %%
 for claim, sides in questions.HYPOTHESES.items():
     print(f"{claim}\n   the article  {sides['article']}\n   ours         {sides['ours']}")
 
 # %% [markdown]
-# The yardstick was fixed before, too. It favours EMO: the exact earth mover's distance to the truth where a true synonym costs 0.1 and any other word
-# 1, so that mistakes among synonyms are nearly forgiven. *Gain* means cross-entropy's distance, cooled to EMO's entropy, less EMO's.
+# The yardstick was fixed before, too. It favours EMO: the exact earth mover's distance to the truth where a true synonym costs 0.1 and any other
+# word 1, so that mistakes among synonyms are nearly forgiven. *Gain* means cross-entropy's distance, cooled to EMO's entropy, less EMO's.
 #
 # ## Two kinds of mistake
 #
@@ -42,9 +42,9 @@ for claim, sides in questions.HYPOTHESES.items():
 # $$\mathrm{KL}(\tau\Vert p)=\underbrace{\mathrm{KL}(T\Vert P)}_{\text{between classes}}+\underbrace{\sum_cT_c\,\mathrm{KL}\big(\tau(\cdot|c)\Vert
 # p(\cdot|c)\big)}_{\text{inside them}}. \tag{D16}$$
 #
-# For $\log\frac{\tau_i}{p_i}=\log\frac{T_c}{P_c}+\log\frac{\tau_i/T_c}{p_i/P_c}$ for each word $i$ of class $c$; take the mean under $\tau$. Who says
-# *chef* for *cook* pays inside; who says *boat* pays between. A loss that is fair to synonyms may let the second part grow, if the *first* gets
-# smaller for it.
+# For $\log\frac{\tau_i}{p_i}=\log\frac{T_c}{P_c}+\log\frac{\tau_i/T_c}{p_i/P_c}$ for each word $i$ of class $c$; take the mean under $\tau$. Who
+# says *chef* for *cook* pays inside; who says *boat* pays between. A loss that is fair to synonyms may let the second part grow, if the *first*
+# gets smaller for it.
 
 # %%
 p, tau, classes = worked.P, worked.TAU, np.array([0, 0, 1])  # two days and a banana
@@ -72,10 +72,10 @@ check.run("09.1", split)
 # %% [markdown]
 # ## C5: is it fairness to synonyms?
 #
-# The study (`python -m emo_teach study questions`) fine-tunes on domain B as lesson 07 did, with cross-entropy, mode 1 (detached), and mode 1 with a
-# shuffled head: five seeds of everything, rate and number of steps chosen for each by perplexity. **Predict first:** compared with cross-entropy at
-# the same entropy, where does EMO put *more* probability? On the word that came, its true synonyms, words that the head has near though they are no
-# synonyms, or elsewhere? And the shuffled one?
+# The study (`python -m emo_teach study questions`) fine-tunes on domain B as lesson 07 did, with cross-entropy, mode 1 (detached), and mode 1 with
+# a shuffled head: five seeds of everything, rate and number of steps chosen for each by perplexity. **Predict first:** compared with cross-entropy
+# at the same entropy, where does EMO put *more* probability? On the word that came, its true synonyms, words that the head has near though they are
+# no synonyms, or elsewhere? And the shuffled one?
 
 # %%
 rows, base = studies.table("questions"), questions.Cell()
@@ -93,14 +93,15 @@ for name in ("emo-mode-1", "emo-mode-1 shuffled"):
 final = World(shift=1.0).sample(150, 33, seed=questions.TEST_SEED)  # the study's test texts
 law, came = World(shift=1.0).next_word(final)[:, :-1].reshape(-1, World().size), final[:, 1:].ravel()
 print(f"probability on true synonyms: the truth {oracle.where_mass_goes(law, came, World().classes).synonyms.mean():.4f}", end="")
-print("".join(f", {name} {questions.by_seed(rows, base, name, 'on_synonyms').mean():.4f}" for name in ("ce", questions.MATCHED + "emo-mode-1", "emo-mode-1")))
+shares = {name: questions.by_seed(rows, base, name, "on_synonyms").mean() for name in ("ce", questions.MATCHED + "emo-mode-1", "emo-mode-1")}
+print("".join(f", {name} {share:.4f}" for name, share in shares.items()))
 
 # %% [markdown]
-# Look at the picture from left to right. At equal entropy EMO takes probability from the word that came and gives some of it to true synonyms. But
-# three times as much goes to words that are near by the head and *no* synonyms: other persons, other verbs. The head knows who keeps like company,
-# not who means the same. The numbers tell the rest. *Inside* the classes EMO is a little more right than cooled cross-entropy, so "fairer to
-# synonyms" is true as far as it goes. *Between* them it is much more wrong, in both directions of KL. And the shuffled head shows that it is the
-# geometry that does both: without it the errors between classes are smaller, inside larger.
+# Look at the picture from left to right. At equal entropy EMO takes probability from the word that came and from far away, and gives some of it to
+# true synonyms. But three times as much goes to words that are near by the head and *no* synonyms: other persons, other verbs. The head knows who
+# keeps like company, not who means the same. The numbers tell the rest. *Inside* the classes EMO is a little more right than cooled cross-entropy,
+# so "fairer to synonyms" is true as far as it goes. *Between* them it is much more wrong, in both directions of KL. And the shuffled head shows
+# that it is the geometry that does both: without it the errors between classes are smaller, inside larger.
 #
 # **C5, verdict:** half true, and no reason for a gain. Probability does flow to synonyms, to more than the truth has there, and inside the classes
 # EMO is a little nearer to it than its cooled rival. But the distance under which synonyms are nearly free grows. Our hypothesis held. It would
@@ -108,8 +109,8 @@ print("".join(f", {name} {questions.by_seed(rows, base, name, 'on_synonyms').mea
 #
 # ## C6: do more synonyms help more? C7: does data close the gap?
 #
-# One thing is varied at a time: the words in each class (vocabularies of 97 to 355), the texts of domain B over two orders of magnitude, the model's
-# size. **Predict** the sign of the gains in the lower row, and whether they rise or fall:
+# One thing is varied at a time: the words in each class (vocabularies of 97 to 355), the texts of domain B over two orders of magnitude, the
+# model's size. **Predict** the sign of the gains in the lower row, and whether they rise or fall:
 
 # %%
 kit.show(*figures.varied(rows, "emd_classes"))
@@ -153,9 +154,9 @@ for metric in ("emd_classes", "forward_kl", "reverse_kl", "kl_between"):
 # gives EMO more near words to sharpen over. Overturned: the article's expectation. What would overturn ours: a positive slope.
 #
 # **C7, verdict:** cannot tell. By the distance fixed before, a hundredfold of data changes the gap at equal entropy by less than its interval. In
-# reverse KL it shrinks, as the article guesses; against plain cross-entropy, which may not cool, it *opens*. So **our own hypothesis is overturned**:
-# at equal entropy the gap does not open. EMO's bias is there from the start, with forty texts as with four thousand. More texts, or a real corpus,
-# may still show a trend.
+# reverse KL it shrinks, as the article guesses; against plain cross-entropy, which may not cool, it *opens*. So **our own hypothesis is
+# overturned**: at equal entropy the gap does not open. EMO's bias is there from the start, with forty texts as with four thousand. More texts, or a
+# real corpus, may still show a trend.
 
 # %%
 sizes = [questions.Cell(layers=a, width=b) for a, b in questions.SIZES]
@@ -164,25 +165,27 @@ for metric in ("emd_classes", "forward_kl", "reverse_kl"):
     print(f"gain in {metric:12}", "   ".join(f"{c.layers}x{c.width}: {m:+.4f} ± {h:.4f}" for c, (m, h) in zip(sizes, cells, strict=True)))
 
 # %% [markdown]
-# **Size, verdict:** a loss at every size, so C4's "across model sizes" fails here. It is least in the smallest model by the distance fixed before, as we
-# expected, and *largest* there by forward KL, as we did not: a measure chosen afterwards would have told either story.
+# **Size, verdict:** a loss at every size, so C4's "across model sizes" fails here. It is least in the smallest model by the distance fixed before,
+# as we expected, and *largest* there by forward KL, as we did not: a measure chosen afterwards would have told either story.
 #
 # ## Beyond one-hot labels
 #
-# All of this was about one right token. What if the label is *soft*, a whole law: a teacher's, or a token smoothed over its synonyms? Then transport
-# is a problem to be solved (lesson 03), and one has a choice: the exact distance; its product bound (A6); the *Sinkhorn loss*, entropic transport at
-# some $\varepsilon$; the *Sinkhorn divergence*, less half of each side's own cost (D12); the debiased score (D9).
+# All of this was about one right token. What if the label is *soft*, a whole law: a teacher's, or a token smoothed over its synonyms? Then
+# transport is a problem to be solved (lesson 03), and one has a choice: the exact distance; its product bound (A6); the *Sinkhorn loss*, entropic
+# transport at some $\varepsilon$; the *Sinkhorn divergence*, less half of each side's own cost (D12); the debiased score (D9).
 #
 # Can one train with a linear program? Yes, and nothing is differentiated through the solver. By duality $\mathrm{EMD}(p,\tau)=\max\,p\cdot
 # u+\tau\cdot v$ over feasible prices. The constraints do not contain $p$, so when $p$ moves a little, the best prices stay, and
 #
 # $$\nabla_p\,\mathrm{EMD}(p,\tau)=u,\qquad\frac{\partial\,\mathrm{EMD}}{\partial z_j}=p_j\,(u_j-p\cdot u). \tag{D17}$$
 #
-# The prices *are* the gradient (Danskin). With a one-hot label $u_j=c_{jt}$, and this is D1. For entropic transport its potential $f$ takes the place
-# of $u$, for the Sinkhorn divergence $f-f_p$, with $f_p$ the potential of $p$ to itself.
+# The prices *are* the gradient (Danskin). With a one-hot label $u_j=c_{jt}$, and this is D1. For entropic transport its potential $f$ takes the
+# place of $u$, for the Sinkhorn divergence $f-f_p$, with $f_p$ the potential of $p$ to itself.
 
 # %%
 z, label = torch.tensor(np.log(p))[None], torch.tensor(tau)[None]
+u = transport.emd(p, tau, worked.COST).u
+print(f"prices u {(u - u[0]).round(4)}, as seen from Monday")
 for name in NAMES:
     x = z.clone().requires_grad_()
     loss = soft_objective(name, worked.COST, regularisation=0.1)(x, label)
@@ -190,7 +193,8 @@ for name in NAMES:
     print(f"{name:20} {loss.item():.4f}   gradient on the logits {x.grad[0].numpy().round(4)}")
 
 # %% [markdown]
-# On paper for "emd": the best plan brings banana's 0.2 to Tuesday for 0.4 each and Tuesday's surplus to Monday for 0.2, so the prices are $u=(0,0.2,
+# On paper for "emd": the best plan brings banana's 0.2 to Tuesday for 0.4 each and Tuesday's surplus to Monday for 0.2, so the prices are
+# $u=(0,0.2,
 # 0.6)$ and a constant; $p\cdot u=0.18$, and banana's entry is $0.2\,(0.6-0.18)=0.084$.
 #
 # ### Exercise 09.3 (D17, 5 minutes)
@@ -211,11 +215,12 @@ check.run("09.3", gradient)
 # %% [markdown]
 # ### Where do they rest?
 #
-# With a *whole law* as the label, the exact distance is 0 at $p=\tau$ and nowhere else. But labels mostly come one token at a time, smoothed or not,
-# and then the model minimises a *mean* of distances. A mean of distances is least at a kind of median, not at the mean. If one label comes with a
-# share $w>\frac12$ and the cost is a metric, then by the triangle inequality
+# With a *whole law* as the label, the exact distance is 0 at $p=\tau$ and nowhere else. But labels mostly come one token at a time, smoothed or
+# not, and then the model minimises a *mean* of distances. A mean of distances is least at a kind of median, not at the mean. If one label comes
+# with a share $w>\frac12$ and the cost is a metric, then by the triangle inequality
 #
-# $$w\,\mathrm{EMD}(p,\tau_1)+(1-w)\,\mathrm{EMD}(p,\tau_2)\ \ge\ (1-w)\,\mathrm{EMD}(\tau_1,\tau_2)\quad\text{with equality at}\ p=\tau_1. \tag{D18}$$
+# $$w\,\mathrm{EMD}(p,\tau_1)+(1-w)\,\mathrm{EMD}(p,\tau_2)\ \ge\ (1-w)\,\mathrm{EMD}(\tau_1,\tau_2)
+# \quad\text{with equality at}\ p=\tau_1. \tag{D18}$$
 #
 # The majority takes all. Cross-entropy and the debiased score know the labels through their mean alone, and rest there. **Predict first:** six
 # losses, whole laws above, one token at a time below. Which rest at $\tau$ in both rows?
@@ -229,8 +234,9 @@ resting.explorer()
 # %% [markdown]
 # ### In training
 #
-# Now side by side (`python -m emo_teach study soft_labels`): a model that knows domain A learns domain B from soft labels of two kinds. "teacher" is
-# the true law of the next word, a perfect teacher; "synonyms" is the word that came, 30 % of it spread over its class. These were our hypotheses:
+# Now side by side (`python -m emo_teach study soft_labels`): a model that knows domain A learns domain B from soft labels of two kinds. "teacher"
+# is the true law of the next word, a perfect teacher; "synonyms" is the word that came, 30 % of it spread over its class. These were our
+# hypotheses:
 
 # %%
 for name, text in soft_labels.HYPOTHESES.items():
@@ -298,13 +304,14 @@ formulas.show("09")
 worked.table("09")
 
 # %% [markdown]
-# **What to doubt.** One grammar, whose classes are exact: real synonyms are fuzzy, and a large model's head is a better judge of nearness than a tiny
-# one's. Rate and steps were chosen by perplexity. Mode 1 is one of several published variants. Intervals from five seeds rest on Student's
+# **What to doubt.** One grammar, whose classes are exact: real synonyms are fuzzy, and a large model's head is a better judge of nearness than a
+# tiny one's. Rate and steps were chosen by perplexity. Mode 1 is one of several published variants. Intervals from five seeds rest on Student's
 # assumption of bell-shaped errors. "More data" here means texts of one domain, up to 4096.
 #
 # Full proofs are in the [appendix](appendix_derivations.ipynb).
 #
-# **References.** Su Jianlin, [the article](https://spaces.ac.cn/archives/9797) (2023), C5 to C7. Ren et al., [*EMO*](https://arxiv.org/abs/2310.04691)
-# (2024). Danskin, *The theory of max-min* (1967). Cuturi, [*Sinkhorn distances*](https://arxiv.org/abs/1306.0895) (2013). Feydy et al.,
-# [*Interpolating between optimal transport and MMD*](https://arxiv.org/abs/1810.08278) (2019). Cover and Thomas, *Elements of Information Theory*, on
-# the chain rule. Student, *The probable error of a mean* (1908).
+# **References.** Su Jianlin, [the article](https://spaces.ac.cn/archives/9797) (2023), C5 to C7. Ren et al.,
+# [*EMO*](https://arxiv.org/abs/2310.04691) (2024). Danskin, *The theory of max-min* (1967). Cuturi, [*Sinkhorn
+# distances*](https://arxiv.org/abs/1306.0895) (2013). Feydy et al., [*Interpolating between optimal transport and
+# MMD*](https://arxiv.org/abs/1810.08278) (2019). Cover and Thomas, *Elements of Information Theory*, on the chain rule. Student, *The probable
+# error of a mean* (1908).
