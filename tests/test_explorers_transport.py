@@ -1,4 +1,4 @@
-"""The soft-label and the cost-matrix explorer show what is true: bounds in order, minima where they are, LP and closed form equal."""
+"""Soft-label, cost-matrix and resting-place explorer show what is true: bounds in order, minima where they are, LP and closed form equal."""
 
 import io
 import re
@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from emo_teach import divergences, transport, worked
-from emo_teach.explorers import cost_matrix, kit, soft_label
+from emo_teach.explorers import cost_matrix, kit, resting, soft_label
 from emo_teach.words import load_words
 
-EXPLORERS = [soft_label, cost_matrix]
+EXPLORERS = [soft_label, cost_matrix, resting]
 pytestmark = pytest.mark.filterwarnings("error")
 ROUNDING = 1e-12  # sums of at most nine products below 2: their rounding stays under 1e-14
 LABELS = [(s, t) for s in np.linspace(0, 1, 11) for t in np.linspace(0, 1, 6)]
@@ -36,7 +36,7 @@ def corners(module):
     return [dict(zip([c.name for c in module.CONTROLS], values, strict=True)) for values in product(*ends)]
 
 
-# ---- both explorers
+# ---- all three explorers
 
 
 @pytest.mark.parametrize("module", EXPLORERS)
@@ -206,3 +206,173 @@ def test_cost_matrix_alt_states_the_values_and_an_unknown_example_is_refused():
     assert "pulls up the target and Tuesday, Wednesday, Sunday" in alt
     with pytest.raises(ValueError, match="'cheese'"):
         matrix(example="cheese")
+
+
+# ---- resting places
+
+START = np.array([0.5, 0.3, 0.2])  # where the explorer starts
+
+
+def laws(count, seed=0):
+    """Laws of three tokens: inside, close to a corner, on a side, at a corner."""
+    rng = np.random.default_rng(seed)
+    p = rng.dirichlet(np.full(3, 0.5), count)
+    p[::5, rng.integers(3)] = 0
+    p[::7] = np.eye(3)[rng.integers(3, size=len(p[::7]))]
+    return p / p.sum(1, keepdims=True)
+
+
+def rest(loss, kind, tau=START, regularisation=0.1):
+    return resting.resting_places(loss, tau, kind, regularisation)
+
+
+@pytest.mark.parametrize("kind", resting.KINDS)
+def test_labels_are_laws_and_their_mean_keeps_the_classes(kind):
+    for tau in laws(20):
+        shares, labels = resting.labels_of(kind, tau)
+        np.testing.assert_allclose([shares.sum(), *labels.sum(1)], 1, atol=ROUNDING)
+        mean = shares @ labels
+        assert mean[2] == pytest.approx(tau[2], abs=ROUNDING)  # smoothing stays among the days
+        expected = 0.7 * tau[:2] + 0.15 * tau[:2].sum() if kind == resting.SMOOTHED else tau[:2]
+        np.testing.assert_allclose(mean[:2], expected, atol=ROUNDING)
+
+
+@pytest.mark.parametrize("kind", resting.KINDS)
+def test_mean_of_the_exact_distance_is_that_of_the_linear_program(kind):
+    p = laws(60)
+    for tau in laws(6, seed=1):
+        shares, labels = resting.labels_of(kind, tau)
+        expected = sum(share * transport.emd_many(p, label, worked.COST).value for share, label in zip(shares, labels, strict=True))
+        np.testing.assert_allclose(resting.mean_loss(resting.EMD, p, tau, kind, 0.1), expected, atol=ROUNDING)
+
+
+@pytest.mark.parametrize("kind", resting.KINDS)
+def test_mean_losses_are_those_that_models_are_trained_with(kind):
+    torch = pytest.importorskip("torch")
+    from emo_teach.losses import soft
+
+    p = np.random.default_rng(2).dirichlet(np.ones(3), 40)  # logits have no zeros
+    names = ("ce", "bound", "emd", "sinkhorn", "sinkhorn-divergence", "debiased")
+    shares, labels = resting.labels_of(kind, START)
+    for regularisation in (0.05, 0.3, 10.0):
+        for loss, name in zip(resting.LOSSES, names, strict=True):
+            found = soft.soft_objective(name, worked.COST, regularisation, tolerance=1e-8)
+            logits = torch.from_numpy(np.log(p))
+            given = [found(logits, torch.from_numpy(np.tile(label, (len(p), 1)))).numpy() for label in labels]
+            np.testing.assert_allclose(resting.mean_loss(loss, p, START, kind, regularisation), shares @ given, atol=1e-6, err_msg=loss)
+
+
+@pytest.mark.parametrize("regularisation", [0.01, 0.03, 0.1, 1.0, 10.0])
+def test_entropic_values_are_those_of_sinkhorns_iteration(regularisation):
+    options = {"max_iterations": 200_000, "tolerance": 1e-9}
+    for p, label in zip(laws(12, seed=3), laws(12, seed=4), strict=True):
+        value = resting.entropic_values(p[None], label, regularisation)
+        assert value == pytest.approx(transport.entropic(p, label, worked.COST, regularisation, **options)[0], abs=1e-7)
+        assert resting.own_values(p[None], regularisation) == pytest.approx(transport.entropic(p, p, worked.COST, regularisation)[0], abs=1e-9)
+
+
+def test_the_map_is_as_good_as_promised_at_the_least_regularisation():
+    for kind in resting.KINDS:
+        for loss in resting.ENTROPIC:
+            data = resting.compute(loss, kind, 0.6, 0.3, -2.0)
+            exact = resting.mean_loss(loss, resting.lattice(), data.tau, kind, 0.01)
+            np.testing.assert_allclose(data.values, exact, atol=1e-6)
+
+
+def test_a_sinkhorn_loss_with_whole_laws_rests_where_blahut_and_arimoto_do():
+    for tau in np.vstack([START, laws(12, seed=5)]):
+        for regularisation in (0.02, 0.1, 0.5):
+            kernel, p = np.exp(-worked.COST / regularisation), np.full(3, 1 / 3)
+            for _ in range(20_000):
+                p = p * (kernel @ (tau / (kernel @ p)))
+            np.testing.assert_allclose(rest(resting.SINKHORN, resting.WHOLE, tau, regularisation)[0], p, atol=2e-4)  # it nears a side slowly
+
+
+@pytest.mark.parametrize("loss", resting.LOSSES)
+@pytest.mark.parametrize("kind", resting.KINDS)
+def test_no_model_is_better_than_the_resting_place(loss, kind):
+    rng = np.random.default_rng(6)
+    for tau in np.vstack([START, laws(6, seed=7)]):
+        for regularisation in (0.01, 0.1, 1.0):
+            models = rest(loss, kind, tau, regularisation)
+            steps = (10.0 ** -np.arange(6))[:, None, None]
+            near = ((1 - steps) * models[0] + steps * rng.dirichlet(np.full(3, 0.5), 60)).reshape(-1, 3)
+            values = resting.mean_loss(loss, np.vstack([models, near, resting.lattice()[::3]]), tau, kind, regularisation)
+            assert values[: len(models)].max() <= values.min() + 1e-8, (tau, regularisation)
+            between = resting.mean_loss(loss, models.mean(0, keepdims=True), tau, kind, regularisation)
+            assert between == pytest.approx(values[0], abs=1e-8)  # of two, all between them tie
+
+
+def test_where_the_losses_rest_at_the_start():
+    for loss in (resting.CE, resting.EMD, resting.DIVERGENCE, resting.DEBIASED):
+        np.testing.assert_allclose(rest(loss, resting.WHOLE), START[None], atol=1e-6)
+    medoid = np.eye(3)[[transport.medoid(START, worked.COST)]]
+    for kind in resting.KINDS:
+        np.testing.assert_allclose(rest(resting.BOUND, kind), medoid, atol=ROUNDING)
+    for loss in (resting.EMD, resting.SINKHORN):  # one plan for a one-hot label: these are the product bound
+        np.testing.assert_allclose(rest(loss, resting.ONE_HOT), medoid, atol=ROUNDING)
+    for loss in (resting.CE, resting.DEBIASED):
+        np.testing.assert_allclose(rest(loss, resting.SMOOTHED), [[0.47, 0.33, 0.2]], atol=1e-9)
+
+
+def test_the_sinkhorn_divergence_goes_from_the_corner_to_the_truth_as_the_regularisation_grows():
+    apart = [0.5 * np.abs(rest(resting.DIVERGENCE, resting.ONE_HOT, regularisation=r)[0] - START).sum() for r in (0.01, 0.1, 1.0, 10.0)]
+    assert apart[0] > 0.69 and apart[-1] < 0.02 and (np.diff(apart) < 0).all()
+
+
+def test_a_tie_has_two_ends():
+    data = resting.compute(resting.BOUND, resting.ONE_HOT, 0.5, 0.0, -1.0)
+    assert sorted(data.resting.tolist()) == [[0, 1, 0], [1, 0, 0]]
+    alt = resting.draw(data).alt(data)
+    assert "least at both stars and between them" in alt and "up to 0.500 from τ" in alt
+
+
+def test_pixels_lie_between_their_nodes_and_the_map_is_clipped_to_its_bands():
+    near, nodes, weights = resting._pixels()
+    assert weights.min() >= 0
+    np.testing.assert_allclose(weights.sum(1), 1, atol=ROUNDING)
+    p = (resting.lattice()[nodes] * weights[..., None]).sum(1)
+    rows, columns = np.nonzero(near)
+    inside = p.min(1) > 0.01  # pixels beside the triangle stand for its nearest models
+    places = p[inside] @ soft_label.CORNERS * [resting.COLUMNS, resting.ROWS / soft_label.CORNERS[2, 1]]
+    np.testing.assert_allclose(places, np.stack([columns + 0.5, resting.ROWS - rows - 0.5], 1)[inside], atol=1e-9)
+    assert inside.mean() > 0.9
+
+
+def test_marks_and_numbers_are_those_of_the_data():
+    picture = resting.draw(resting.compute(**start(resting)))
+    for settings in ({}, {"loss": resting.DIVERGENCE, "kind": resting.SMOOTHED}):
+        data = resting.compute(**start(resting, **settings))
+        picture.set(data)
+        for line, law in zip(picture.marks, (data.tau, data.mean, data.resting[0]), strict=True):
+            np.testing.assert_allclose(line.get_xydata(), [law @ soft_label.CORNERS])
+        widths = [bar.get_width() for bar, _ in picture.bars]
+        np.testing.assert_allclose(widths, [*data.tau, *data.mean, *data.resting[0]])
+        assert [text.get_text() for _, text in picture.bars] == [f"{width:.3f}" for width in widths]
+        assert f"{data.apart[0]:.3f} from τ" in picture.verdict.get_text() and f"{data.apart[0]:.3f} from τ" in picture.alt(data)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"loss": "hinge"}, {"kind": "rumour"}, {"monday": 1.1}, {"banana": np.nan}, {"log10_regularisation": -2.5}],
+    ids=lambda wrong: [*wrong][0],
+)
+def test_wrong_settings_of_the_resting_place_are_refused(wrong):
+    with pytest.raises(ValueError, match=[*wrong][0]):
+        resting.compute(**start(resting) | wrong)
+
+
+@pytest.mark.parametrize(
+    ("call", "named"),
+    [
+        (lambda: resting.labels_of(resting.WHOLE, [0.5, 0.6, 0.2]), "tau"),
+        (lambda: resting.labels_of(resting.WHOLE, [0.5, 0.5]), "tau"),
+        (lambda: resting.mean_loss(resting.EMD, START, START, resting.WHOLE, 0.1), "p must be"),
+        (lambda: resting.entropic_values(START[None], [0.5, 0.5], 0.1), "label"),
+        (lambda: resting.entropic_values(START[None], START, 0.001), "regularisation"),
+        (lambda: resting.own_values([[0.5, 0.5]], 0.1), "p must be"),
+    ],
+)
+def test_bad_laws_are_refused_by_name(call, named):
+    with pytest.raises(ValueError, match=named):
+        call()

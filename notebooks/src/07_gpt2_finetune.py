@@ -33,8 +33,8 @@ torch.set_num_threads(1)  # models this small are fastest on one core
 # ## A world whose truth is known
 #
 # So let us make one that does: a grammar with topics, singular and plural, and *classes* of near-synonyms (cook, chef, baker) with uneven shares.
-# After any beginning of a text, the grammar is in a known state, and the law of the next word is a lookup. Two percent of all words are noise,
-# drawn from the whole vocabulary. Domain A is for pretraining. Domain B has the same grammar with other frequencies, for fine-tuning.
+# After any beginning of a text, the grammar is in a known state, and the law of the next word is a lookup. Two percent of all words are drawn at
+# random. Domain A is for pretraining. Domain B has the same grammar with other frequencies, for fine-tuning.
 
 # %%
 A, B = World(shift=0.0), World(shift=1.0)
@@ -43,7 +43,7 @@ for name, world in (("A", A), ("B", B)):
         print(f"{name}: {world.decode(text)}")
 
 # %% [markdown]
-# A small GPT-2 (two layers, transformers' own code) has learned domain A. Compare it with the lookup, and with what it will have to learn:
+# A small GPT-2 (two layers, transformers' own code) has learned domain A. Compare:
 
 # %%
 def pretrained():
@@ -91,7 +91,7 @@ kit.show(*figures.head_cosines(units, A.classes))
 # %% [markdown]
 # Nobody told the model which words are near-synonyms; it found out that they occur alike. In the random head all pairs of words look the same, and
 # EMO is $1-p_t$ with noise. That is one reason why EMO is for fine-tuning. The other is D1: the pull on the target is $p_tL$, and in a fresh model
-# $p_t$ is nothing. Here is the mean pull on the target's logit:
+# $p_t$ is nothing. The mean pull on the target's logit:
 
 # %%
 batch = torch.tensor(B.sample(16, 33, seed=5))
@@ -153,10 +153,10 @@ except NotImplementedError:
 # %% [markdown]
 # ## Training, live
 #
-# Now properly, with `emo_teach.training` (transformers' `Trainer` underneath): cross-entropy, EMO's mode 1, and CE with the debiased score of
+# Now properly, with `emo_teach.training`: cross-entropy, EMO's mode 1, and CE with the debiased score of
 # lesson 06, from the same weights, with the same texts in the same order. Learning rate and setting of each were tuned on development texts, and
 # for mode 1 tuning took lesson 06's *detached* variant, $L+\mathrm{sg}(p_t)$ in the weight. From here to the verdict "mode 1" means that one.
-# **Predict** which curve on the left will be lowest, and what you will conclude from it.
+# **Predict** which curve on the left will be lowest.
 
 # %%
 trials = studies.table("objectives_tuning")
@@ -201,8 +201,7 @@ kit.show(*figures.against_truth(tracks, oracle.mean_entropy(np.log(truth))))
 
 # %% [markdown]
 # **Look at the entropy.** Mode 1 drops below the truth's (orange): it *sharpens*, as lesson 06's resting points foretold. EMO's part of the loss is
-# linear in $p$, and a linear function is least in a corner. So it takes from words that are true but rare, which forward KL charges dearly and
-# reverse KL hardly at all.
+# linear in $p$, and a linear function is least in a corner. So it takes from true but rare words, which forward KL charges dearly.
 #
 # Sharper texts *look* better. Choose a beginning, move the temperature, and find words that the truth would hardly say (marked):
 
@@ -233,8 +232,7 @@ plane.explorer()
 
 # %% [markdown]
 # EMO's point lies not far from the path, but that is not enough: at the point of the path that has EMO's entropy, MLE is nearer to the truth in
-# both directions. (The other picture is the curve behind *MAUVE*, which asks of samples how much of either law the other covers, 1 for a perfect
-# match; here it is computed on exact laws.)
+# both directions. (The other picture is the curve behind *MAUVE*, a score of samples, 1 for a perfect match; here on exact laws.)
 #
 # ### Exercise 07.2 (the control, 8 minutes)
 #
@@ -275,7 +273,7 @@ for regime in objectives.REGIMES:
 
 # %% [markdown]
 # Oracle perplexity is what the truth thinks of the samples. It has no arrow, for a model that always says the same likely sentence gets the lowest.
-# The same in a picture, with cross-entropy as a vertical line:
+# In a picture, cross-entropy a vertical line:
 
 # %%
 kit.show(*figures.study(rows, ("forward_kl", "reverse_kl", "emd_classes", "mauve")))
@@ -372,8 +370,8 @@ for regime in objectives.REGIMES:
 # less than CE.
 #
 # Geometry does matter, though not as hoped. The article's reason for EMO is fairness to near-synonyms (claim C5). With true neighbours mode 1 puts
-# more on them than cooled CE does; with many texts, more than the truth has. But it also sharpens *more* than with shuffled ones. That is no fault
-# of the optimiser: cross-entropy asks for the truth, EMO for something else. [Lesson 09](09_open_questions.ipynb) takes C5 apart.
+# more on them than cooled CE does; with many texts, more than the truth has. But it also sharpens *more* than with shuffled ones. [Lesson
+# 09](09_open_questions.ipynb) takes C5 apart.
 #
 # ## What others report
 #
@@ -429,7 +427,7 @@ worked.table("07")
 
 # %% [markdown]
 # On paper for EMO: the gradient is $(-0.13,-0.018,0.148)$, so Monday becomes $0.5e^{0.13}/(0.5e^{0.13}+0.3e^{0.018}+0.2e^{-0.148})$. Cross-entropy
-# lowers Tuesday; EMO hardly does, and takes from banana, for Tuesday is nearly right.
+# lowers Tuesday; EMO hardly does, and takes from banana.
 #
 # **What to doubt.** Small models, a grammar of a few hundred words, 300 steps. Real synonyms are fuzzier, and EMO's claim for large models is not
 # tested here. Settings were chosen by perplexity, cross-entropy's own measure, and in the small model many rates were the highest on offer. **What
