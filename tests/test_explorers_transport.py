@@ -254,9 +254,9 @@ def test_mean_losses_are_those_that_models_are_trained_with(kind):
     p = np.random.default_rng(2).dirichlet(np.ones(3), 40)  # logits have no zeros
     names = ("ce", "bound", "emd", "sinkhorn", "sinkhorn-divergence", "debiased")
     shares, labels = resting.labels_of(kind, START)
-    for regularisation in (0.05, 0.3, 10.0):
+    for regularisation in (0.1, 0.5, 10.0):
         for loss, name in zip(resting.LOSSES, names, strict=True):
-            found = soft.soft_objective(name, worked.COST.copy(), regularisation, tolerance=1e-8)
+            found = soft.soft_objective(name, worked.COST.copy(), regularisation, tolerance=1e-7)
             logits = torch.from_numpy(np.log(p))
             given = [found(logits, torch.from_numpy(np.tile(label, (len(p), 1)))).numpy() for label in labels]
             np.testing.assert_allclose(resting.mean_loss(loss, p, START, kind, regularisation), shares @ given, atol=1e-6, err_msg=loss)

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from matplotlib.patches import Polygon
+from matplotlib.image import AxesImage
+from matplotlib.patches import Patch, Polygon, Rectangle
 
 from .. import _inputs, transport
 from ..worked import COST, TOKENS
@@ -313,7 +314,7 @@ def _triangle(axes, margin, below, size):
     image = axes.imshow(np.full((ROWS, COLUMNS, 4), 255, np.uint8), extent=(0, 1, 0, CORNERS[2, 1]), interpolation="nearest", zorder=0)
     image.set_clip_path(Polygon(CORNERS, transform=axes.transData))
     outline = axes.add_patch(Polygon(CORNERS, fill=False, edgecolor="#555555", lw=1))
-    for (x, y), word, shift in zip(CORNERS, TOKENS, (-below, -below, below), strict=True):
+    for (x, y), word, shift in zip(CORNERS, TOKENS, (-below, -below, below + 0.02), strict=True):
         axes.text(x, y + shift, word, ha="center", va="center", fontsize=size)
     axes.set(xlim=(-margin, 1 + margin), ylim=(-1.7 * below, CORNERS[2, 1] + 1.7 * below), aspect="equal")
     axes.axis("off")
@@ -331,8 +332,18 @@ def _marks(axes, scale=1.0):
     return tau, mean, rest
 
 
-def _legend(figure, marks):
-    legend = figure.legend(marks, LAWS, loc="outside lower center", ncols=3, fontsize=9.5, handlelength=1.4, handletextpad=0.8, columnspacing=3)
+def _legend(figure, marks, more=()):
+    handles = [*marks, *more]
+    legend = figure.legend(
+        handles,
+        [*LAWS, *(patch.get_label() for patch in more)],
+        loc="outside lower center",
+        ncols=len(handles),
+        fontsize=9.5,
+        handlelength=1.4,
+        handletextpad=0.8,
+        columnspacing=3,
+    )
     legend.legend_handles[2].set_linestyle("none")  # the star's line is for tied models only
 
 
@@ -351,12 +362,12 @@ class RestingPicture(kit.Picture):
 
     def build(self):
         self.triangle, bars = self.figure.subplots(1, 2, width_ratios=[1.25, 1])
-        self.image, _ = (self.live(artist) for artist in _triangle(self.triangle, 0.14, 0.08, 10))
+        self.image, _ = (self.live(artist) for artist in _triangle(self.triangle, 0.14, 0.1, 10))
         self.marks = [self.live(line) for line in _marks(self.triangle)]
-        strip = self.triangle.imshow(PALETTE[::-1, None], extent=(-0.1, -0.05, 0.6, 0.88), interpolation="nearest", aspect="auto")
-        self.triangle.set(xlim=(-0.14, 1.14), ylim=(-0.136, CORNERS[2, 1] + 0.136), aspect="equal")
-        strip.set_clip_on(False)
-        self.triangle.plot([-0.1, -0.05, -0.05, -0.1, -0.1], [0.6, 0.6, 0.88, 0.88, 0.6], color="#555555", lw=0.8)
+        box = -0.1, -0.05, 0.6, 0.88  # beside the triangle, the tints' scale
+        self.triangle.add_image(image := AxesImage(self.triangle, extent=box, interpolation="nearest"))
+        image.set_data(PALETTE[::-1, None])
+        self.triangle.add_patch(Rectangle((box[0], box[2]), box[1] - box[0], box[3] - box[2], fill=False, edgecolor="#555555", lw=0.8))
         self.ends = [self.live(self.triangle.text(-0.03, y, "", fontsize=9.5, va=va)) for y, va in ((0.88, "top"), (0.6, "bottom"))]
         self.taken = self.live(self.triangle.text(1.14, 0.88, "", fontsize=9.5, va="top", ha="right"))
         self.bars, rows = [], np.arange(3)
@@ -437,6 +448,6 @@ def panel():
                 axes.set_title(f"{loss}\n{far}", loc="center", fontsize=9.5)
                 said.append(f"{kind}, {loss}: {_shares(data.resting[0])}, {far}")
             line[0].text(-0.4, 0.4, f"labels: {kind}", rotation=90, va="center", ha="center", fontsize=10)
-        _legend(figure, marks)
+        _legend(figure, marks, [Patch(facecolor=PALETTE[-1] / 255, edgecolor="#555555", label="darker: more mean loss")])
     start = f"Truth {_shares(data.tau)}, regularisation 0.1. Triangles of all models, white where the mean loss is least."
     return figure, f"{start} It is least at: {'; '.join(said)}."
