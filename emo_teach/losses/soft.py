@@ -30,7 +30,7 @@ def soft_objective(name, cost=None, regularisation=0.1, tolerance=1e-6):
     regularisation = _inputs.number("regularisation", regularisation, low=0, open_low=True)
     tolerance = _inputs.number("tolerance", tolerance, low=0, open_low=True)
     if name != "ce":
-        cost = torch.from_numpy(_inputs.square_cost("cost", cost))
+        cost = torch.tensor(_inputs.square_cost("cost", cost))
         if (cost < 0).any():
             raise ValueError(f"cost must not be negative, found {float(cost.min()):g}")
         if name in ("sinkhorn-divergence", "debiased") and not torch.equal(cost, cost.T):

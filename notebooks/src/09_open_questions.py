@@ -264,7 +264,7 @@ print("EMD of exact transport, less that of cross-entropy, teacher: {:+.4f} ± {
 # the lowest of three rates (at higher ones it went further, so tuning left them).
 #
 # With **one smoothed label at a time** exact transport does what the bound does, and so does the Sinkhorn loss: D18 in training. Its distance to
-# each label is exact, and its goal is wrong. Subtracting the own cost of $p$, as the divergence does, holds up half of the fall. Cross-entropy and
+# each label is exact, and its goal is wrong. Subtracting the own cost of $p$, as the divergence does, holds up part of the fall. Cross-entropy and
 # the debiased score see the mean label alone and head for it; cross-entropy gets there sooner.
 #
 # ## Run it again
