@@ -96,7 +96,7 @@ def _course_arguments(parser):
     grade.add_argument("--course", metavar="DIR", default="build/course", help="what `course build` made (default: %(default)s)")
     grade.add_argument("--out", metavar="DIR", default="build/grades", help="grades.csv, manual.csv and feedback (default: %(default)s)")
     grade.add_argument("--timeout", type=int, default=120, metavar="S", help="seconds for one notebook, a cell at most a quarter (%(default)s)")
-    grade.add_argument("--memory", type=int, default=3072, metavar="MIB", help="address space of a process (%(default)s)")
+    grade.add_argument("--memory", type=int, default=6144, metavar="MIB", help="address space of a process (%(default)s)")
     grade.add_argument("--workers", type=int, metavar="N", help="submissions at a time (default: one for each core)")
     tasks.add_parser("check", help="is anything given away, do the graders reject and accept what they should")
 

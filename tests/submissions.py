@@ -1,4 +1,4 @@
-"""A class of thirty, as a folder of submissions for one problem set: what students, editors and Colab do to notebooks."""
+"""A class of 34, as a folder of submissions for one problem set: what students, editors and Colab do to notebooks."""
 
 import copy
 import json
@@ -20,6 +20,11 @@ def cell(notebook, kind):
     """The cell of problem 1 of a kind ("answer", "tests"), in place."""
     (found,) = [one for one in notebook["cells"] if one["metadata"].get("nbgrader", {}).get("grade_id", "").endswith(f"-1-{kind}")]
     return found
+
+
+NO_ERROR = """def soft_label(texts, vocabulary):
+    return np.array([(np.asarray(texts) == word).mean() for word in vocabulary])"""  # strangers are not refused
+SHOW_ALL = "from IPython.core.interactiveshell import InteractiveShell\nInteractiveShell.ast_node_interactivity = 'all'"
 
 
 def answered(notebook, text, add=False):
@@ -85,6 +90,12 @@ def tests_changed(notebook, text="assert True", **metadata):
     return notebook
 
 
+def first_cell(notebook, text, kind="code"):
+    """A cell of the student's own in front of all others."""
+    cell = {"cell_type": kind, "id": "own", "metadata": {}, "source": text}
+    return notebook | {"cells": [cell | ({"outputs": [], "execution_count": None} if kind == "code" else {}), *notebook["cells"]]}
+
+
 def moved_answer(notebook):
     """The answer was cut and pasted into a new cell: the old one is gone, with its marks."""
     text, notebook = cell(notebook, "answer")["source"], copy.deepcopy(notebook)
@@ -93,7 +104,7 @@ def moved_answer(notebook):
     return notebook
 
 
-def thirty(solved, blank, other):
+def everyone(solved, blank, other):
     """{student: ({file name: notebook or text}, status, points of problem 1 (None: nothing is graded), part of the note)}, for set ps1.
 
     `solved` and `blank` are ps1 with and without solutions, `other` is another set's notebook.
@@ -128,11 +139,15 @@ def thirty(solved, blank, other):
         "broken": (json.dumps(solved)[:-700], "not a notebook", None, "broken JSON"),
         "no-notebook": ('{"a": 1}', "not a notebook", None, "no cells"),
         "other-set": (other, "another set", None, "its cells are those of"),
+        "shows values": (first_cell(answered(solved, NO_ERROR), SHOW_ALL), "graded", 0, ""),
+        "half emoji": (first_cell(solved, "half of a smile: \ud83d", "markdown"), "graded", full, ""),
+        "Mu\u0308ller & Søn": (solved, "graded", full, ""),
     }
     listed = {student: ({"ps1.ipynb": notebook}, *rest) for student, (notebook, *rest) in ran.items()}
     listed["nested"] = ({"home/work/ps1 (1).ipynb": solved}, "graded", full, "handed in as")
     listed["two of them"] = ({"a/ps1.ipynb": solved, "b/ps1.ipynb": wrong}, "several notebooks", None, "which of these")
     listed["nothing"] = ({"notes.txt": "I was ill"}, "not handed in", None, "")
+    listed["zipped"] = ({"ps1.zip": "PK"}, "unknown file", None, "unpack it")
     return listed
 
 

@@ -42,6 +42,7 @@ assert tau.shape == (4,), "one share for each word of the vocabulary"
 assert np.isclose(tau.sum(), 1), "shares sum to 1: divide by the number of texts"
 assert tau[2] == 0, "Friday never came"
 assert np.isclose(tau[0], np.mean(TEXTS == "Monday")), "the order is the vocabulary's"
+assert np.allclose(soft_label(["Friday", "Monday"], ["Monday", "Friday"]), 0.5), "plain lists of words are texts too"
 assert np.array_equal(handed, TEXTS), "your function changed its input"
 ### BEGIN HIDDEN TESTS
 draw = np.random.default_rng([SEED, 11])
@@ -53,7 +54,7 @@ for size in (1, 7, 7, 60):
     assert given.shape == (4,) and np.allclose(given, [kept.count(word) / size for word in shuffled]), "shares in the order of the vocabulary"
     assert again == kept, "your function changed its input"
 try:
-    soft_label(["Monday", "Sunday"], WORDS)
+    soft_label(["Sunday", "Monday"], WORDS)
 except ValueError:
     pass
 else:

@@ -14,7 +14,8 @@ from . import release, repair
 
 STUDENT = "student"  # nbgrader matches names by glob and regular expression: a real one could hold anything
 SHARE = 4  # a cell may take this part of the submission's time
-MOST_OUTPUT = 200_000  # characters of output that are kept of a cell
+MOST_OUTPUT, MOST_PICTURES = 200_000, 5_000_000  # characters of text, and of pictures, that are kept of a cell's output
+NO_MEMORY = ("can't allocate memory", "Cannot allocate memory", "failed to map segment")
 
 
 def grade_one(job):
@@ -35,7 +36,7 @@ def grade_one(job):
     from nbgrader.converters import Autograde, GenerateFeedback
 
     release.run_converter(Autograde(coursedir=course, config=config))
-    result = _grades(course, name, job)
+    result = _grades(course, name, job) if run.status != "setup failed" else {"problems": []}
     release.run_converter(GenerateFeedback(coursedir=course, config=config))
     (root / "feedback" / STUDENT / name / f"{name}.html").rename(root / "feedback.html")
     return result | {"status": run.status or "graded", "note": "; ".join(notes + run.notes)}
@@ -64,7 +65,7 @@ def _run_class():
     from nbgrader.preprocessors import Execute
 
     class Run(Execute):
-        status, notes, at, written = "", [], 0, 0
+        status, notes, at, written, answered = "", [], 0, 0, False
 
         def preprocess(self, nb, resources):
             self.skip_cells_with_tag, self.timeout_func = "", lambda cell: max(1, min(self.share, self.left()))
@@ -97,8 +98,14 @@ def _run_class():
                 self.fail(cell)
                 return cell, resources
             cell, resources = super().preprocess_cell(cell, resources, index)
+            flags = cell.metadata.get("nbgrader", {})
+            self.answered = self.answered or bool(flags.get("solution"))
             for output in cell.get("outputs", ()):
                 self.look(output, index)
+                if output.output_type == "error" and flags.get("locked") and not flags.get("grade") and not self.answered:
+                    self.stop("setup failed", f"cell {index + 1}, which was handed out, raised {output.ename}: {output.evalue[:200]}")
+            if flags.get("grade") and not flags.get("solution"):  # nbgrader takes the value of an expression for points
+                cell.outputs = [output for output in cell.outputs if output.output_type != "execute_result"]
             return cell, resources
 
         def look(self, output, index):
@@ -106,14 +113,15 @@ def _run_class():
             if output.output_type == "error":
                 if output.ename == "CellTimeoutError":
                     self.stop("time limit", f"cell {index + 1} was stopped: it took too long")
-                if output.ename.endswith("MemoryError") or "can't allocate memory" in output.evalue:
+                if output.ename.endswith("MemoryError") or any(words in output.evalue for words in NO_MEMORY):
                     self.stop("memory limit", f"cell {index + 1} asked for more memory than there is")
 
         def process_message(self, msg, cell, cell_index):
             if msg["msg_type"] in ("stream", "display_data", "execute_result"):
                 self.written += len(str(msg["content"]))
-                if self.written > MOST_OUTPUT:
-                    note = f"cell {cell_index + 1} wrote more than {MOST_OUTPUT} characters: the rest was left out"
+                most = MOST_PICTURES if "image/png" in msg["content"].get("data", {}) else MOST_OUTPUT
+                if self.written > most:
+                    note = f"cell {cell_index + 1} wrote more than {most} characters: the rest was left out"
                     if note not in self.notes:
                         self.notes.append(note)
                     return None
@@ -157,7 +165,7 @@ def _grades(course, name, job):
         grades = {grade.name: grade for grade in book.find_submission_notebook(name, name, STUDENT).grades}
         for identity, about in job["problems"].items():
             grade = grades[identity]
-            if about["manual"] and grade.auto_score is None and about["problem"] in job["manual"]:
+            if about["manual"] and about["problem"] in job["manual"]:  # also where nbgrader gave 0 for a cell that was left as handed out
                 points, comment = job["manual"][about["problem"]]
                 grade.manual_score, grade.needs_manual_grade = points, False
                 book.find_comment(identity, name, name, STUDENT).manual_comment = comment

@@ -24,7 +24,7 @@ MARKER, MADE_BY = "grading.json", "emo_teach course grade"
 FEWEST = {"timeout": 5, "memory": 512, "workers": 1}
 
 
-def grade_course(folder, course="build/course", out="build/grades", timeout=120, memory=3072, workers=None, show=print):
+def grade_course(folder, course="build/course", out="build/grades", timeout=120, memory=6144, workers=None, show=print):
     """Grade all submissions; returns the lines of the table that is written to `out`/grades.csv.
 
     `timeout` is the time of one notebook, of which a cell may take a quarter; `memory` limits the address space of each process. A submission whose
@@ -49,7 +49,12 @@ def grade_course(folder, course="build/course", out="build/grades", timeout=120,
         lines, given = manual.read(out / "manual.csv", sets)
         limits = {"timeout": timeout, "memory": memory}
         done = _all(listed, workers, _Course(course, out, sets, given, limits), show)
+        lines, _ = manual.read(out / "manual.csv", sets)  # a person may have written in it while the grading went on
         manual.extend(out / "manual.csv", lines, _waiting(done, sets))
+    handed = {(one.student, one.set) for one in listed}
+    for student, name in given:
+        if (student, name) not in handed:
+            show(f"manual.csv: {student} {name} matches no submission: is the name right?", flush=True)
     return _rows(done, sets)
 
 
@@ -89,7 +94,8 @@ def _all(listed, workers, course, show):
     try:
         coming = {pool.submit(_one, submission, course): place for place, submission in enumerate(listed)}
         for future in as_completed(coming):
-            place, (result, fresh) = coming[future], future.result()
+            place = coming[future]
+            result, fresh = _told(future, listed[place], course)
             done[place] = (listed[place], result)
             rows = _rows([done[key] for key in sorted(done)], course.sets)
             write_whole(course.out / "grades.csv", report.table(rows))
@@ -99,6 +105,17 @@ def _all(listed, workers, course, show):
         pool.shutdown(cancel_futures=True)
     show(f"{len(done)} lines in {course.out / 'grades.csv'}, {time.monotonic() - begun:.0f} s", flush=True)
     return [done[key] for key in sorted(done)]
+
+
+def _told(future, submission, course):
+    """A submission's result; one that cannot be graded for whatever reason is a line of its own, and the rest go on."""
+    try:
+        return future.result()
+    except Exception as err:
+        result = {"status": "failed", "note": f"{type(err).__name__}: {str(err)[:300]}", "problems": []}
+        with contextlib.suppress(Exception):
+            _write_feedback(course, submission, report.page(submission.set, result))
+        return result, True
 
 
 def _rows(done, sets):
@@ -117,7 +134,8 @@ def _one(submission, course):
         if submission.set:
             _write_feedback(course, submission, report.page(submission.set, result))
         return result, True
-    content = submission.path.read_bytes()[: repair.MOST + 1]
+    with open(submission.path, "rb") as file:
+        content = file.read(repair.MOST + 1)
     by_hand = course.given.get((submission.student, submission.set), {})
     facts = [hashlib.sha256(content).hexdigest(), course.sets[submission.set]["hash"], by_hand, submission.note]
     key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

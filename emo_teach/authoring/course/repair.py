@@ -118,6 +118,7 @@ def _bare(cell):
     cell = cell if isinstance(cell, dict) else {}
     kind, text = cell.get("cell_type"), cell.get("source", cell.get("input", ""))
     text = "".join(map(str, text)) if isinstance(text, list) else str(text)
+    text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # halves of an emoji are joined, or replaced
     made = {"cell_type": kind if kind in ("code", "raw") else "markdown", "metadata": {}, "source": text}
     if made["cell_type"] == "markdown" and isinstance(cell.get("attachments"), dict):
         made["attachments"] = cell["attachments"]

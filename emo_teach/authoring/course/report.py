@@ -27,8 +27,8 @@ def row(student, name, result, points):
 
 
 def _one_line(text):
-    """Notes quote what students wrote: no line breaks, and nothing that a spreadsheet takes for a formula."""
-    text = " ".join(text.split())
+    """Notes quote what students wrote: no line breaks, nothing that a spreadsheet takes for a formula, no half of a character."""
+    text = " ".join(text.encode("utf-8", "backslashreplace").decode().split())
     return f" {text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
@@ -50,4 +50,4 @@ def page(name, result):
     Formula: none. Shape: a string and a result, returns HTML. Units: none. Raises nothing. Source: this project.
     """
     title = html.escape(name or "Not recognised")
-    return PAGE.format(title=title, status=html.escape(result["status"]), note=html.escape(result["note"]))
+    return PAGE.format(title=title, status=html.escape(result["status"]), note=html.escape(_one_line(result["note"])))

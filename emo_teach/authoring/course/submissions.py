@@ -2,12 +2,14 @@
 
 import hashlib
 import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
 from . import repair
 
-NAME = re.compile(r"\w[\w .,@+()'’-]{0,99}")
+ALLOWED = " _.,@+()'’-&#"
+LONGEST = 100
 SKIPPED = (".", "__MACOSX")
 
 
@@ -40,9 +42,16 @@ def collect(folder, sets):
     listed = []
     for student, group in found.items():
         there = {one.set for one in group}
-        missing = [Submission(student, name, None, "not handed in", "no notebook for this set in the folder") for name in used - there]
+        missing = [_missing(folder / student, name) for name in used - there]
         listed += sorted(group + missing, key=lambda one: (one.set, str(one.path)))
     return listed
+
+
+def _carries(name):
+    """Whether a table, a file and a command line can carry a name: letters, digits and marks of any script, and a few signs within."""
+    kinds = [unicodedata.category(character)[0] for character in name]
+    inside = all(kind in "LMN" or character in ALLOWED for kind, character in zip(kinds, name, strict=True))
+    return inside and kinds[0] in "LN" and len(name) <= LONGEST and name == name.strip(" .")
 
 
 def _students(folder):
@@ -51,7 +60,7 @@ def _students(folder):
         if path.name.startswith(SKIPPED):
             continue
         if path.is_dir() and not path.is_symlink():
-            if not NAME.fullmatch(path.name) or path.name != path.name.strip(" ."):
+            if not _carries(path.name):
                 raise ValueError(
                     f"student's folder {path.name!r}: a name begins with a letter or digit, has at most 100 characters, no / ; : = and no quotes"
                 )
@@ -65,6 +74,17 @@ def _students(folder):
         if (other := same.setdefault(path.name.casefold(), path.name)) != path.name:
             raise ValueError(f"students' folders {other!r} and {path.name!r} differ in case alone: some file systems cannot tell them apart")
     return students
+
+
+def _missing(folder, name):
+    """No notebook of a set: a file that may have been meant as one is no 0 but a question."""
+    others = [path.name for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(SKIPPED)]
+    meant = [other for other in others if other.lower().endswith((".zip", ".rar", ".7z", ".gz")) or ".ipynb" in other.lower()[:-1]]
+    meant = [other for other in meant if not other.endswith(".ipynb")]
+    if meant:
+        note = f"no notebook for this set in the folder, but {', '.join(meant)}: unpack it, or give it the ending .ipynb"
+        return Submission(folder.name, name, None, "unknown file", note)
+    return Submission(folder.name, name, None, "not handed in", "no notebook for this set in the folder")
 
 
 def _of_student(folder, sets):
