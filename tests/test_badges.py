@@ -45,7 +45,7 @@ def test_every_lesson_gets_its_badge_and_address(copy):
         assert row.count(link) == 1 and lines[0].startswith("# ") and lines[1] == lines[3] == "" and lines[2].endswith(link)
         (bootstrap,) = ["".join(cell["source"]) for cell in cells if "bootstrap" in cell["metadata"].get("tags", ())]
         assert f'HOME = "git+https://github.com/{SLUG}@{REF}"' in bootstrap
-    assert readme.count(badges.IMAGE) == len(build.sources()) == 9
+    assert readme.count(badges.IMAGE) == len(build.sources()) == 11
 
 
 def test_a_notebook_stays_the_pair_of_its_source(copy):
@@ -62,7 +62,7 @@ def test_nothing_else_changes_and_it_can_be_taken_back(copy):
     changed = badges.rewrite(SLUG, REF)
     after = texts(copy)
     assert {name for name in before if after[name] != before[name]} == {path.relative_to(copy).as_posix() for path in changed}
-    assert len(changed) == 11 and set(after) == set(before)
+    assert len(changed) == 13 and set(after) == set(before)
     for name in (name for name in before if name.endswith(".ipynb")):
         old, new = before[name].decode().splitlines(), after[name].decode().splitlines()
         gone = [line for line in old if line not in set(new)]

@@ -106,7 +106,7 @@ def test_cells_pictures_and_words_are_all_there(name, soups):
 def test_the_first_page_has_the_map_and_every_lesson(soups):
     headings = [heading.get_text() for heading in soups["index"].select("h1, h2, h3")]
     assert headings[1:3] == ["The map", "The lessons"] and len(headings) == 3 + len(SOURCES)
-    assert len(soups["index"].select("table tr")) == 8
+    assert len(soups["index"].select("table tr")) == 10
     assert {link["href"] for link in soups["index"].select("h3 a")} == {f"{name}.html" for name in SOURCES}
 
 
