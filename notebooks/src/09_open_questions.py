@@ -279,7 +279,7 @@ with tempfile.TemporaryDirectory() as folder:
 cell = questions.Cell(layers=1, width=12)
 for found in again[:3]:
     kept, other = (questions.by_seed(rows, cell, found["objective"], "forward_kl")[k] for k in (0, 1))
-    assert abs(found["forward_kl"] / kept - 1) < 0.02 < abs(found["forward_kl"] / other - 1)
+    assert abs(found["forward_kl"] / kept - 1) < 0.05 < abs(found["forward_kl"] / other - 1)
     print(f"{found['objective']:25} forward KL agrees with seed 0; seed 1's line is off by {abs(found['forward_kl'] / other - 1):.0%}")
 
 # %%
