@@ -151,7 +151,7 @@ def contents(page):
     return page.evaluate("() => window.jupyterapp.shell.currentWidget.content.model.toJSON()")
 
 
-def run_all(page, seconds=180):
+def run_all(page, seconds=480):
     """Run all cells and wait until the last code cell has run; returns the notebook's state.
 
     Formula: none. Shape: a page, returns a dictionary. Units: seconds. Raises Playwright's TimeoutError after `seconds`. Source: JupyterLab.
