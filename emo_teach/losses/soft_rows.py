@@ -7,6 +7,7 @@ from .. import costs, transport
 from ..formulas import instances, references
 from ..formulas.registry import Row, register
 from . import soft
+from .rest import STENCIL
 from .transforms import TRANSFORMS, transformed
 
 PSI = {"log": lambda x: -np.log(1 - x), "odds": lambda x: x / (1 - x), "atanh": lambda x: 0.5 * (np.log(1 + x) - np.log(1 - x))}
@@ -164,9 +165,9 @@ def _numerical(c):
         lambda p: transport.sinkhorn_divergence(p, tau, cost, 0.3),
         lambda p: transport.debiased(p, tau, cost),
     )
-    h, stencil = 0.02, {1: 45 / 60, 2: -9 / 60, 3: 1 / 60}
+    h = 0.02
     return np.array(
-        [sum(w * sum(s * f(references.softmax(logits + s * k * h * direction)) for s in (1, -1)) / h for k, w in stencil.items()) for f in functions]
+        [sum(w * sum(s * f(references.softmax(logits + s * k * h * direction)) for s in (1, -1)) / h for k, w in STENCIL.items()) for f in functions]
     )
 
 
