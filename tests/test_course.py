@@ -314,6 +314,15 @@ def test_names_that_a_table_cannot_carry_are_refused(tmp_path, name):
         submissions.collect(tmp_path, ["ps1"])
 
 
+@pytest.mark.parametrize(("name", "status"), [("ps1.IPYNB", "unknown file"), ("ps1.ipynb.txt", "unknown file"), ("notes.txt", "not handed in")])
+def test_a_file_that_may_have_been_meant_is_no_zero(tmp_path, name, status):
+    for student, file in (("ann", name), ("bob", "ps1.ipynb")):
+        (tmp_path / student).mkdir()
+        (tmp_path / student / file).write_text("{}")
+    ann, bob = submissions.collect(tmp_path, ["ps1"])
+    assert (ann.student, ann.status, ann.path) == ("ann", status, None) and bob.path is not None
+
+
 @pytest.mark.parametrize("stray", ["ps1.ipynb", "ann.zip"])
 def test_what_stands_in_no_student_s_folder_is_refused(tmp_path, stray):
     (tmp_path / "ann").mkdir()

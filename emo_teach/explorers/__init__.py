@@ -6,7 +6,7 @@ core ipywidgets (7.7 and 8); `panel()` is the static row of small multiples that
 
 import importlib
 
-__all__ = ["ce_kl", "cost_matrix", "divergence", "first_look", "objectives", "resting", "soft_label", "transport"]
+__all__ = ["ce_kl", "cost_matrix", "divergence", "first_look", "objectives", "resting", "silence", "soft_label", "transport"]
 
 
 def __getattr__(name):

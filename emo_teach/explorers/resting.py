@@ -112,7 +112,7 @@ def entropic_values(p, label, regularisation, tolerance=EXACT):
     if label[1] == 0:
         return p @ cost[:, 0]  # one plan
     kernel = np.exp(-cost / r)
-    vertices = soft_label._dual_vertices()
+    vertices = soft_label.dual_vertices()
     g = vertices[(p @ vertices[:, :3].T + label @ vertices[:, 3:][:, order].T).argmax(-1), 3:][:, order]
     g = g - g[:, :1]
     value, rows, now = np.empty(len(p)), np.arange(len(p)), _dual(p, label, kernel, g, r)

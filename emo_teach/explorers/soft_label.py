@@ -76,8 +76,11 @@ def _lattice(steps=40):
 
 
 @lru_cache(maxsize=1)
-def _dual_vertices():
-    """Every vertex (u, v), (k, 6), of `u_i + v_j <= cost_ij` with u_0 = 0: the EMD is the largest `p @ u + tau @ v` among them (D6)."""
+def dual_vertices():
+    """Every vertex (u, v) of the worked example's dual, `u_i + v_j <= cost_ij` with u_0 = 0.
+
+    Formula: D6, the EMD is the largest `p @ u + tau @ v` among them. Shape: returns (k, 6). Units: the cost's. Raises nothing. Source: this project.
+    """
     found = []
     for basis in combinations(np.ndindex(3, 3), 5):
         system, right = np.zeros((6, 6)), np.zeros(6)
@@ -107,7 +110,7 @@ def loss_values(loss, p, tau):
         return transport.debiased(p, tau, COST)
     if loss != "exact EMD":
         raise ValueError(f"loss = {loss!r} must be one of {', '.join(LOSSES)}")
-    vertices = _dual_vertices()
+    vertices = dual_vertices()
     return (p @ vertices[:, :3].T + tau @ vertices[:, 3:].T).max(-1)
 
 

@@ -17,9 +17,12 @@ LONG = {"tv": "total variation from the truth", "pull_hopeless": "pull on a word
 
 
 def _look(name, place):
-    colour = WINE if "debiased" in name else kit.COLOURS["family"] if "x" in name.split("-")[0] or name == "-log(1 - x)" else style(name).colour
-    if name.startswith("ce ") and "debiased" not in name:
-        colour = kit.COLOURS["emd"]
+    if "debiased" in name:
+        colour = WINE
+    elif name in GROUPS["transforms of EMO"][1:]:
+        colour = kit.COLOURS["family"]
+    else:
+        colour = kit.COLOURS["emd"] if name.startswith("ce ") else style(name).colour
     return {"color": colour, "ls": ("-", "--", ":", "-.")[place], "marker": ("o", "s", "^", "D")[place]}
 
 
@@ -61,7 +64,8 @@ def dose(rows, metrics=("tv", "forward_kl", "reverse_kl", "entropy")):
     Formula: `studies.summary.mean_and_error` over seeds. Shape: rows of the study's table; returns (figure, alt text). Units: the metrics'.
     Raises ValueError where rows are missing. Source: this project.
     """
-    last = [row for row in rows if row["step"] == max(row["step"] for row in rows)]
+    end = max(row["step"] for row in rows)
+    last = [row for row in rows if row["step"] == end]
     weights = [0.1, 0.3, 1, 3, 10, 30]
     figure, said = kit.new_figure(9.4, 2.9), []
     with kit.rc_context(kit.STYLE):

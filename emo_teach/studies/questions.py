@@ -8,7 +8,7 @@ temperature that gives it the same entropy.
 
 from dataclasses import asdict, dataclass
 
-from . import measures, starts
+from . import measures, starts, summary
 from .runner import Stage
 from .starts import BLOCK
 
@@ -150,13 +150,7 @@ def by_seed(rows, cell, objective, metric):
     Formula: none. Shape: rows of the table, a `Cell`; returns (n,). Units: the metric's. Raises ValueError where there is no such row.
     Source: this project.
     """
-    import numpy as np
-
-    wanted = asdict(cell) | {"objective": objective}
-    found = {row["seed"]: row[metric] for row in rows if all(row[name] == value for name, value in wanted.items())}
-    if not found:
-        raise ValueError(f"no row of the table has {wanted}")
-    return np.array([found[seed] for seed in sorted(found)])
+    return summary.seeds_of(rows, asdict(cell) | {"objective": objective}, metric)
 
 
 def gains(rows, cells, metric="emd_classes", name="emo-mode-1", matched=True):

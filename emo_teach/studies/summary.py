@@ -53,9 +53,18 @@ def by_seed(rows, regime, objective, metric):
     Formula: none. Shape: rows as `studies.table` gives them; returns (n,). Units: the metric's. Raises ValueError where there is no such row.
     Source: this project.
     """
-    found = {row["seed"]: row[metric] for row in rows if (row["regime"], row["objective"]) == (regime, objective)}
+    return seeds_of(rows, {"regime": regime, "objective": objective}, metric)
+
+
+def seeds_of(rows, wanted, metric):
+    """One number per seed, in the order of the seeds, of the rows whose columns have the values wanted.
+
+    Formula: none. Shape: rows as `studies.table` gives them, a dictionary; returns (n,). Units: the metric's. Raises ValueError where there is no
+    such row. Source: this project.
+    """
+    found = {row["seed"]: row[metric] for row in rows if all(row[name] == value for name, value in wanted.items())}
     if not found:
-        raise ValueError(f"no row of the table has regime {regime!r} and objective {objective!r}")
+        raise ValueError(f"no row of the table has {' and '.join(f'{name} {value!r}' for name, value in wanted.items())}")
     return np.array([found[seed] for seed in sorted(found)])
 
 

@@ -79,8 +79,8 @@ def _students(folder):
 def _missing(folder, name):
     """No notebook of a set: a file that may have been meant as one is no 0 but a question."""
     others = [path.name for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(SKIPPED)]
-    meant = [other for other in others if other.lower().endswith((".zip", ".rar", ".7z", ".gz")) or ".ipynb" in other.lower()[:-1]]
-    meant = [other for other in meant if not other.endswith(".ipynb")]
+    others = [other for other in others if not other.endswith(".ipynb")]
+    meant = [other for other in others if ".ipynb" in other.lower() or other.lower().endswith((".zip", ".rar", ".7z", ".gz"))]
     if meant:
         note = f"no notebook for this set in the folder, but {', '.join(meant)}: unpack it, or give it the ending .ipynb"
         return Submission(folder.name, name, None, "unknown file", note)
