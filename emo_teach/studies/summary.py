@@ -139,8 +139,11 @@ class Table:
         arrows = {-1: " ↓", 1: " ↑"}
         heads = "".join(f"<th scope='col'>{NAMES.get(m, m)}{arrows.get(BEST.get(m), '')}</th>" for m in self.metrics)
         body = "".join(self._html_row(name, marked) for name in self.names)
-        caption = f"<caption style='text-align:left;font-weight:bold'>{html.escape(self.regime)}</caption>"
-        return f"<table style='font-size:12px'>{caption}<thead><tr><th scope='col'></th>{heads}</tr></thead><tbody>{body}</tbody></table>"
+        regime = html.escape(self.regime)
+        caption = f"<caption style='text-align:left;font-weight:bold'>{regime}</caption>"
+        table = f"<table style='font-size:12px'>{caption}<thead><tr><th scope='col'></th>{heads}</tr></thead><tbody>{body}</tbody></table>"
+        # wider than a narrow window: it scrolls in a region of its own, which the keyboard reaches too
+        return f"<div role='region' aria-label='Objectives, {regime}' tabindex='0' style='overflow-x:auto'>{table}</div>"
 
     def __repr__(self):
         lines = [f"{self.regime}: {', '.join(self.metrics)}"]
