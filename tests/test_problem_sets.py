@@ -1,5 +1,6 @@
 """The graders of the problem sets: differently written right answers are accepted, classic mistakes rejected, stubs fail by themselves."""
 
+import functools
 import importlib
 import re
 
@@ -15,6 +16,7 @@ RIGHT = [(name, number, k) for name, module in ANSWERS.items() for number, found
 WRONG = [(name, number, k) for name, module in ANSWERS.items() for number, found in module.WRONG.items() for k in range(len(found))]
 
 
+@functools.cache
 def code_cells(name, kind=None):
     """Number -> source of a kind of cell; all code cells in order, with no kind."""
     cells = [cell for cell in source.read(SETS[name]).cells if cell.cell_type == "code"]

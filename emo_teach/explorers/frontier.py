@@ -18,7 +18,7 @@ from .language import Explorer, log_softmax, named, small_models, style
 
 MOST, POINTS = 12, 25  # models, points of a frontier
 BY_HAND, MATCHED = "by hand", "match entropy"
-PATH = np.geomspace(0.4, 2.5, 25)  # temperatures of the path
+PATH = np.geomspace(0.4, 2.5, 49)  # temperatures of the path
 RANGE = (0.02, 20.0)  # temperatures among which a matching one is looked for
 MAUVE_POINTS = np.linspace(EDGE, 1 - EDGE, POINTS)
 NUMBERS = {"entropy": "entropy", "forward_kl": "forward KL", "reverse_kl": "reverse KL", "area": "area"}
@@ -29,7 +29,7 @@ class Data:
     """Two models, the first at a temperature, as numbers and curves; the path of the first through all temperatures.
 
     `names`: of the two models; `numbers`: "first" and "second" -> {entropy, forward_kl, reverse_kl in nats, area}; `curves`: the same -> (27, 2);
-    `path`: (25, 2), forward and reverse KL at the temperatures `PATH`; `matched`: the temperature of equal entropy, or None where there is none.
+    `path`: (49, 2), forward and reverse KL at the temperatures `PATH`; `matched`: the temperature of equal entropy, or None where there is none.
     """
 
     names: tuple
@@ -163,6 +163,10 @@ def _plane(axes):
         axis.set_minor_locator(_none())
 
 
+END_TEXT = {"textcoords": "offset points", "ha": "right", "fontsize": 9}
+ENDS = ((0, (3, 5)), (-1, (-9, -3)))  # ends of the path, and where its temperature is written beside each, in points
+
+
 def _ticks():
     from matplotlib.ticker import LogLocator
 
@@ -202,7 +206,8 @@ class FrontierPicture(kit.Picture):
         (self.meeting,) = self.plane.plot([], [], "o", ms=13, mfc="none", mew=1.5, color=kit.COLOURS["plan"])
         self.dots = {key: self.plane.plot([], [], "o", ms=9, mec="white", mew=0.8)[0] for key in ("second", "first")}
         self.lines = {key: self.curves.plot([], [], lw=lw)[0] for key, lw in (("second", 3.2), ("first", 1.8))}
-        for artist in (self.path, self.meeting, *self.dots.values(), *self.lines.values()):
+        self.ends = [self.plane.annotate(f"T = {PATH[k]:g}", (1, 1), place, **END_TEXT) for k, place in ENDS]
+        for artist in (self.path, self.meeting, *self.dots.values(), *self.lines.values(), *self.ends):
             self.live(artist)
         self._build_table()
         self.shown = None
@@ -238,6 +243,8 @@ class FrontierPicture(kit.Picture):
         self.texts["second", "name"].set_text(f"{data.names[1]} as it is")
         self.path.set_data(*data.path.T)
         self.path.set_color(style(data.names[0]).colour)
+        for (k, _), text in zip(ENDS, self.ends, strict=True):
+            text.xy = data.path[k]
         self._mark_match(data)
 
     def _mark_match(self, data):
@@ -282,6 +289,8 @@ def _panel(shown):
         x, y = _limits(shown[0])
         plane.set(xlim=x, ylim=y, title="lower left is better")
         plane.plot(*shown[0].path.T, "-", lw=1.5, color=looks[0].colour, label=f"{first}, T from {PATH[0]:g} to {PATH[-1]:g}")
+        for k, place in ENDS:
+            plane.annotate(f"T = {PATH[k]:g}", shown[0].path[k], place, **END_TEXT)
         mark = {"mec": "white", "mew": 0.8, "ls": "none"}
         for data, size in zip(shown, (9, 6), strict=False):
             n = data.numbers["first"]
@@ -294,8 +303,8 @@ def _panel(shown):
             axes.set(xlabel="covers the truth", ylabel="stays with it" if data is shown[0] else "")
             for key, look, lw in (("second", looks[1], 3.2), ("first", looks[0], 1.8)):
                 axes.plot(*data.curves[key].T, look.dash, color=look.colour, lw=lw)
-            areas = ", ".join(f"{name} {data.numbers[key]['area']:.3f}" for key, name in zip(data.numbers, data.names, strict=True))
-            axes.set_title(f"{first} at T = {data.temperature:.2f}\nareas: {areas}", fontsize=9.5)
+            areas = [data.numbers[key]["area"] for key in ("first", "second")]
+            axes.set_title(f"area {areas[0]:.3f}: {first} at T = {data.temperature:.2f}\narea {areas[1]:.3f}: {second}", fontsize=9.5)
         figure.legend(*plane.get_legend_handles_labels(), loc="outside lower left", fontsize=9, ncols=4)
     return figure, " ".join(map(_said, shown))
 

@@ -151,14 +151,18 @@ class Picture:
         """Draw; returns the RGBA buffer, shape (height, width, 4), uint8."""
         canvas = self.figure.canvas
         with rc_context(STYLE):
+            shown = [artist for artist in self._live if artist.get_visible()]
             if self._background is None:
+                for artist in shown:  # animated ones are left out by themselves, except images, whose soft edges would be drawn twice
+                    artist.set_visible(False)
                 canvas.draw()
                 self.figure.set_layout_engine("none")  # the layout of the first drawing stays, so that nothing jumps
                 self._background = canvas.copy_from_bbox(self.figure.bbox)
+                for artist in shown:
+                    artist.set_visible(True)
             canvas.restore_region(self._background)
-            for artist in self._live:
-                if artist.get_visible():
-                    self.figure.draw_artist(artist)
+            for artist in shown:
+                self.figure.draw_artist(artist)
         return np.asarray(canvas.buffer_rgba())
 
     def to_html(self):

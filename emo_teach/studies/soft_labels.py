@@ -32,17 +32,25 @@ METRICS = (
 )  # fmt: skip
 
 
-def make_labels(kind, world, texts):
-    """Soft labels for all but the first word of texts.
+def smoothing(world):
+    """What a word becomes as a smoothed label, a row for each word: 1 - SPREAD on itself and SPREAD evenly over its class, itself included.
 
-    Formula: "teacher" the true law after each prefix; "synonyms" 1 - SPREAD on the word that came and SPREAD evenly over its class, itself included.
-    Shape: texts (n, L), returns (n, L - 1, V). Units: probabilities. Raises KeyError for another kind. Source: this project.
+    Formula: `(1 - s) I + s same / |class|`. Shape: returns (V, V). Units: probabilities. Raises nothing. Source: label smoothing (arXiv 1512.00567),
+    here within classes.
     """
     import numpy as np
 
     same = (world.classes[:, None] == world.classes).astype(float)
-    smooth = (1 - SPREAD) * np.eye(world.size) + SPREAD * same / same.sum(1, keepdims=True)
-    return {"teacher": lambda: world.next_word(texts)[:, :-1], "synonyms": lambda: smooth[texts[:, 1:]]}[kind]()
+    return (1 - SPREAD) * np.eye(world.size) + SPREAD * same / same.sum(1, keepdims=True)
+
+
+def make_labels(kind, world, texts):
+    """Soft labels for all but the first word of texts.
+
+    Formula: "teacher" the true law after each prefix; "synonyms" the row of `smoothing` of the word that came.
+    Shape: texts (n, L), returns (n, L - 1, V). Units: probabilities. Raises KeyError for another kind. Source: this project.
+    """
+    return {"teacher": lambda: world.next_word(texts)[:, :-1], "synonyms": lambda: smoothing(world)[texts[:, 1:]]}[kind]()
 
 
 def train(name, kind, start, world, rate, seed, steps=STEPS, watch=None):

@@ -13,7 +13,7 @@ T_95 = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36, 9: 2.31,
 NAMES = {
     "perplexity": "perplexity", "forward_kl": "forward KL", "reverse_kl": "reverse KL", "tv": "TV", "js": "JS", "emd_classes": "EMD, true classes",
     "emd_cosine": "EMD, cosine", "mauve": "MAUVE", "entropy": "entropy", "oracle_perplexity": "oracle perplexity", "emo": "EMO",
-    "on_synonyms": "on synonyms",
+    "on_synonyms": "on synonyms", "on_medoid": "on the medoid",
 }  # fmt: skip
 
 
@@ -122,7 +122,10 @@ class Table:
 
     def _text(self, name, column):
         mean, error = self.cells[name][column]
-        return f"{mean:.{self.digits[column]}f} ± {error:.{self.digits[column]}f}"
+        digits = self.digits[column]
+        if 0 < error < 0.5 * 10**-digits:  # it would be printed as 0
+            digits = -int(np.floor(np.log10(error)))
+        return f"{mean:.{digits}f} ± {error:.{digits}f}"
 
     def _html_row(self, name, marked):
         matched = name.startswith("ce matched")
@@ -147,4 +150,4 @@ class Table:
 
     def __repr__(self):
         lines = [f"{self.regime}: {', '.join(self.metrics)}"]
-        return "\n".join(lines + [f"{name:30}" + "  ".join(self._text(name, k) for k in range(len(self.metrics))) for name in self.names])
+        return "\n".join(lines + [f"{name:36}" + "  ".join(self._text(name, k) for k in range(len(self.metrics))) for name in self.names])

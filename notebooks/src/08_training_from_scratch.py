@@ -251,7 +251,7 @@ print(f"the truth itself: EMO {said(np.log(judge.truth)):.2f}; the medoids: EMO 
 # %%
 kit.show(*figures.growth(rows, "pull_hopeless", "log"))
 gone = {name: np.mean([row["hopeless"] for row in last if row["objective"] == name]) for name in few}
-print("share of the next words that the model gives less than 0.001:", ", ".join(f"{name} {share:.2f}" for name, share in gone.items()))
+print("share of the next words that the model gives less than 0.001", *(f"   {name:25} {share:.2f}" for name, share in gone.items()), sep="\n")
 
 # %% [markdown]
 # So C9's reason is right, and "slow" is too kind: in 1500 steps they did not come back. Mixed with cross-entropy no more is given up than by

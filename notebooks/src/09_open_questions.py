@@ -13,6 +13,7 @@ import tempfile
 import numpy as np
 import torch
 import transformers
+from IPython.display import Markdown, display
 from emo_teach import check, figures, formulas, studies, transport, worked
 from emo_teach.explorers import kit, resting
 from emo_teach.losses.soft import NAMES, soft_objective
@@ -28,8 +29,8 @@ torch.set_num_threads(1)  # models this small are fastest on one core
 # a hypothesis that is written down *before* the run, or one finds what one looks for. These were; nothing in them was changed since:
 
 # %%
-for claim, sides in questions.HYPOTHESES.items():
-    print(f"{claim}\n   the article  {sides['article']}\n   ours         {sides['ours']}")
+table = "".join(f"\n| {claim} | {sides['article']} | {sides['ours']} |" for claim, sides in questions.HYPOTHESES.items())
+display(Markdown("| claim | the article expects | we expect |\n|---|---|---|" + table))
 
 # %% [markdown]
 # The yardstick was fixed before, too. It favours EMO: the exact earth mover's distance to the truth where a true synonym costs 0.1 and any other
@@ -94,9 +95,9 @@ for name in ("emo-mode-1", "emo-mode-1 shuffled"):
         print(f"   {metric:19} {gap(name, questions.MATCHED + name, metric)}")
 final = World(shift=1.0).sample(150, 33, seed=questions.TEST_SEED)  # the study's test texts
 law, came = World(shift=1.0).next_word(final)[:, :-1].reshape(-1, World().size), final[:, 1:].ravel()
-print(f"probability on true synonyms: the truth {oracle.where_mass_goes(law, came, World().classes).synonyms.mean():.4f}", end="")
 shares = {name: questions.by_seed(rows, base, name, "on_synonyms").mean() for name in ("ce", questions.MATCHED + "emo-mode-1", "emo-mode-1")}
-print("".join(f", {name} {share:.4f}" for name, share in shares.items()))
+shares = {"the truth": oracle.where_mass_goes(law, came, World().classes).synonyms.mean(), **shares}
+print("probability on true synonyms", *(f"   {name:25} {share:.4f}" for name, share in shares.items()), sep="\n")
 
 # %% [markdown]
 # Look at the picture from left to right. At equal entropy EMO takes probability from the word that came and from far away, and gives some of it to
@@ -165,7 +166,8 @@ for metric in ("emd_classes", "forward_kl", "reverse_kl", "kl_between"):
 sizes = [questions.Cell(layers=a, width=b) for a, b in questions.SIZES]
 for metric in ("emd_classes", "forward_kl", "reverse_kl"):
     cells = [summary.interval(column) for column in questions.gains(rows, sizes, metric).T]
-    print(f"gain in {metric:12}", "   ".join(f"{c.layers}x{c.width}: {m:+.4f} ± {h:.4f}" for c, (m, h) in zip(sizes, cells, strict=True)))
+    print(f"gain in {metric}")
+    print(*(f"   {c.layers} layers, width {c.width}: {m:+.4f} ± {h:.4f}" for c, (m, h) in zip(sizes, cells, strict=True)), sep="\n")
 
 # %% [markdown]
 # **Size, verdict:** a loss at every size, so C4's "across model sizes" fails here. On average it is least in the smallest model by the distance
@@ -246,22 +248,20 @@ resting.explorer()
 # hypotheses:
 
 # %%
-for name, text in soft_labels.HYPOTHESES.items():
-    print(f"{name:9} {text}")
+display(Markdown("\n".join(f"- *{name}*: {text}" for name, text in soft_labels.HYPOTHESES.items())))
 
 # %%
 soft = studies.table("soft_labels")
 kit.show(*figures.soft_training(soft))
 
 # %%
-ends = [row | {"regime": row["labels"]} for row in soft if row["step"] == max(row["step"] for row in soft)]
+ends = [row | {"regime": row["labels"] + " labels"} for row in soft if row["step"] == max(row["step"] for row in soft)]
 for kind in soft_labels.LABELS:
-    print(f"{kind} labels")
-    for name in soft_labels.OBJECTIVES:
-        means = (summary.interval(summary.by_seed(ends, kind, name, m)) for m in ("forward_kl", "tv", "emd_cosine", "entropy", "on_medoid"))
-        kl, tv, emd, entropy, medoid = (f"{mean:.3f} ± {half:.3f}" for mean, half in means)
-        print(f"   {name:20} KL {kl}  TV {tv}  EMD {emd}  entropy {entropy}  on the medoid {medoid}")
-own = [summary.by_seed(ends, "teacher", name, "emd_cosine") for name in ("emd", "ce")]
+    display(summary.Table(ends, f"{kind} labels", ("forward_kl", "tv", "emd_cosine", "entropy", "on_medoid")))
+domain = World(**soft_labels.WORLD, shift=1.0)
+laws = domain.next_word(domain.sample(100, soft_labels.BLOCK, seed=soft_labels.TEST_SEED))[:, :-1]
+print(f"TV of the mean smoothed label from the truth: {oracle.total_variation(np.log(laws), laws @ soft_labels.smoothing(domain)).mean():.3f}")
+own = [summary.by_seed(ends, "teacher labels", name, "emd_cosine") for name in ("emd", "ce")]
 print("EMD of exact transport, less that of cross-entropy, teacher: {:+.4f} ± {:.4f}".format(*summary.interval(own[0] - own[1])))
 
 # %% [markdown]
@@ -272,7 +272,7 @@ print("EMD of exact transport, less that of cross-entropy, teacher: {:+.4f} ± {
 #
 # With **one smoothed label at a time** exact transport does what the bound does, and so does the Sinkhorn loss, as D18 suggests (the cosine cost is
 # no metric, so it is no proof). Its distance to each label is exact, and its goal is wrong. Subtracting the own cost of $p$, as the divergence
-# does, holds up part of the fall. Cross-entropy and the debiased score see the mean label alone and head for it; cross-entropy gets there sooner.
+# does, holds up part of the fall. Cross-entropy and the debiased score see the mean label alone and head for it; cross-entropy gets nearest.
 #
 # ## Run it again
 #
