@@ -159,7 +159,7 @@ def test_a_problem_set_runs(name, bootstrapped):
 
 
 def test_the_explorers_tests_pass(bootstrapped):
-    files = ("test_explorers.py", "test_explorers_transport.py", "test_words.py")
+    files = ("test_explorers.py", "test_explorers_transport.py", "test_explorers_language.py", "test_words.py")
     said = bootstrapped.call("-m", "pytest", "-p", "no:cacheprovider", *(f"tests/{name}" for name in files), cwd=build.ROOT)
     assert re.search(r"\d+ passed", said) or "[100%]" in said
 
