@@ -578,7 +578,7 @@ def test_a_second_call_grades_only_what_is_new(graded, course, notebooks):
     (folder / "out" / "manual.csv").write_text("\n".join(kept) + "\n" + points.splitlines()[1] + "\n")
     again = grade.grade_course(folder / "in", course, folder / "out", timeout=24, show=lambda line, **_: said.append(line))
     fresh = {line.split(" ps1:")[0] for line in said if "(as before)" not in line and " ps1:" in line}
-    assert fresh == {"blank", "perfect", "nothing", "two of them"}  # the last two have nothing to run
+    assert fresh == {"blank", "perfect", "nothing", "two of them", "zipped"}  # the last three have nothing to run
     before, after = ({row["student"]: row for row in table} for table in (rows, again))
     assert float(after["perfect"]["score"]) == float(before["perfect"]["score"]) + 5
     assert "Nearly." in (folder / "out" / "feedback" / "perfect" / "ps1.html").read_text(encoding="utf-8")
