@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 pytestmark = pytest.mark.real
-CHARACTERS = 40_000  # enough for the steps below and a few held-out blocks
+CHARACTERS = 12_000  # enough for the steps below and a few held-out blocks
+STEPS = 5  # few and short: a processor without products of bfloat16 gets through five tokens a second
 
 
 @pytest.fixture(scope="module")
@@ -44,16 +45,16 @@ def test_the_held_out_value_falls(place, objective, precision):
     out = place / f"{objective}-{precision}"
     told = subprocess.run(
         [sys.executable, "-m", "emo_teach", "finetune", "--model", place / "model", "--text", place / "text", "--objective", objective, "--out", out]
-        + f"--steps 8 --batch 4 --block 64 --lr 1e-4 --log-every 1 --precision {precision} --save-every 100".split(),
+        + f"--steps {STEPS} --batch 2 --block 32 --lr 2e-4 --log-every 1 --precision {precision} --save-every 100".split(),
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=1800,
     )
     assert told.returncode == 0, told.stderr[-2000:]
     history = json.loads((out / "history.json").read_text())
     losses = [entry["loss"] for entry in history if "loss" in entry]
     before, after = (entry["valid_loss"] for entry in history if "valid_loss" in entry)
-    assert len(losses) == 8 and np.isfinite(losses).all() and np.isfinite([before, after]).all()
+    assert len(losses) == STEPS and np.isfinite(losses).all() and np.isfinite([before, after]).all()
     assert 2 < before < 5  # nats per token: it is a model that knows English, not random weights (ln 49,152 = 10.8)
     assert after < before
     trained = transformers.AutoModelForCausalLM.from_pretrained(out)
