@@ -16,6 +16,7 @@ from .terms import Terms, working_type
 # head's gradient less often; where the costs are kept too, half as many rows take the same memory.
 CHUNK, CUDA_CHUNK = 384, 1024
 BLOCK = 512
+FEW = 2**21  # numbers (8 MiB) in which chunking saves no memory worth its calls: a small vocabulary is done with at once
 
 
 def fused_loss(hidden, weight, labels, objective, bias=None, ignore_index=-100, reduction="mean", chunk=None):
@@ -25,6 +26,7 @@ def fused_loss(hidden, weight, labels, objective, bias=None, ignore_index=-100, 
     returns a scalar. Units: nats.
     `chunk` rows are held at a time (3/8 of them, at most 384; on a GPU 1024), in one matrix of chunk * V numbers beside the gradients. An objective
     with EMO keeps the costs in a second one, at most 192 rows, unless `CostEmbedding.whole`: then multiplying twice costs less than keeping them.
+    A matrix of up to 2**21 numbers is taken in any case, which for a small vocabulary is all rows at once.
     The gradients are handed over once: a second backward through the same loss, and gradients of gradients, raise RuntimeError.
     Raises ValueError for shapes that disagree, labels out of range, a vocabulary that does not match the cost, and for reduction "none", which
     would need the gradient of every token apart. Source: this project; the idea of fusing head and loss follows Liger Kernel (arXiv 2410.10989).
@@ -37,7 +39,7 @@ def fused_loss(hidden, weight, labels, objective, bias=None, ignore_index=-100, 
     order = kept.argsort(stable=True)
     rows = hidden.reshape(-1, hidden.shape[-1])[keep.nonzero().squeeze(-1)[order]]
     scale = 1.0 if reduction == "sum" else 1.0 / max(kept.numel(), 1)
-    chunk = chunk or (CUDA_CHUNK if hidden.is_cuda else min(CHUNK // (1 + _keeps_costs(objective)), 16 * -(-3 * max(kept.numel(), 1) // 128)))
+    chunk = chunk or (CUDA_CHUNK if hidden.is_cuda else _chunk(kept.numel(), weight.shape[0], objective))
     return _Fused.apply(rows, weight, bias, kept[order], objective, scale, chunk, torch.is_grad_enabled())
 
 
@@ -60,6 +62,12 @@ def _check(hidden, weight, labels, objective, bias, reduction, chunk):
         raise ValueError(f"chunk = {chunk!r} must be an integer of at least 1")
     if objective.cost is not None:
         objective.cost.check_vocabulary(weight.shape[0])
+
+
+def _chunk(count, size, objective):
+    """Rows at a time on a CPU."""
+    rows = min(CHUNK // (1 + _keeps_costs(objective)), 16 * -(-3 * max(count, 1) // 128))
+    return max(rows, FEW // size)
 
 
 def _keeps_costs(objective):
