@@ -255,7 +255,7 @@ soft = studies.table("soft_labels")
 kit.show(*figures.soft_training(soft))
 
 # %%
-ends = [row | {"regime": row["labels"] + " labels"} for row in soft if row["step"] == max(row["step"] for row in soft)]
+ends = [row | {"regime": row["labels"] + " labels"} for row in soft if row["step"] == soft_labels.STEPS]
 for kind in soft_labels.LABELS:
     display(summary.Table(ends, f"{kind} labels", ("forward_kl", "tv", "emd_cosine", "entropy", "on_medoid")))
 domain = World(**soft_labels.WORLD, shift=1.0)

@@ -33,8 +33,8 @@ def main():
     """
     if not BATTERIES.is_file():
         raise ValueError(f"{BATTERIES} is not there: run this in a copy of the repository")
-    begun, names = time.monotonic(), list(source.sets())
-    shares = [names[k :: os.cpu_count() or 1] for k in range(min(os.cpu_count() or 1, len(names)))]
+    begun, names, cores = time.monotonic(), list(source.sets()), os.cpu_count() or 1
+    shares = [share for k in range(cores) if (share := names[k::cores])]
     with ThreadPoolExecutor(len(shares)) as pool:
         tested = [pool.submit(_answers, share) for share in shares]
         found, looked_for = leaked()
@@ -48,6 +48,7 @@ def main():
 
 
 def _answers(names):
-    """The batteries of some sets, in a process with one thread."""
+    """The batteries of some sets, in a process with one thread; what it says, errors included, is in `stdout`."""
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--no-header", "-m", "", "-k", " or ".join(names), str(BATTERIES)]
-    return subprocess.run(command, cwd=build.ROOT, check=False, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    one_thread = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, cwd=build.ROOT, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=one_thread)
