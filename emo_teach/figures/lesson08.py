@@ -27,8 +27,9 @@ def _look(name, place):
 
 
 def _means(rows, name, metric):
-    steps = sorted({row["step"] for row in rows if not (metric == "pull_hopeless" and row["step"] == 0)})  # at first no word is given up
-    found = [mean_and_error([row[metric] for row in rows if (row["objective"], row["step"]) == (name, step)]) for step in steps]
+    rows = [row for row in rows if row["objective"] == name and (metric != "pull_hopeless" or row["hopeless"] > 0)]  # else there is nothing to pull
+    steps = sorted({row["step"] for row in rows})
+    found = [mean_and_error([row[metric] for row in rows if row["step"] == step]) for step in steps]
     return steps, *np.transpose(found)
 
 
