@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import _inputs
+from . import inputs
 
 
 def zero_one(n):
@@ -22,7 +22,7 @@ def zero_one(n):
     array([[0., 1.],
            [1., 0.]])
     """
-    return 1.0 - np.eye(_inputs.count("n", n))
+    return 1.0 - np.eye(inputs.count("n", n))
 
 
 def ordinal(n, power=1.0):
@@ -38,8 +38,8 @@ def ordinal(n, power=1.0):
            [1., 0., 1.],
            [4., 1., 0.]])
     """
-    n, power = _inputs.count("n", n), _inputs.number("power", power, low=0)
-    _inputs.power_fits("power", power, n - 1)
+    n, power = inputs.count("n", n), inputs.number("power", power, low=0)
+    inputs.power_fits("power", power, n - 1)
     steps = np.abs(np.subtract.outer(np.arange(n), np.arange(n))).astype(float)
     return np.power(steps, power, where=steps > 0, out=np.zeros_like(steps))
 
@@ -51,7 +51,7 @@ def unit_rows(embedding):
     Raises ValueError for an empty or non-finite embedding and for a row of zeros, which has no direction.
     Source: https://spaces.ac.cn/archives/9797, the cosine in its cost.
     """
-    embedding = _inputs.finite("embedding", embedding, ndim=2)
+    embedding = inputs.finite("embedding", embedding, ndim=2)
     largest = np.abs(embedding).max(axis=1)
     if (largest == 0).any():
         raise ValueError(f"embedding[{int(np.argmin(largest))}] is a row of zeros: it has no direction, so no cosine")
@@ -114,9 +114,9 @@ def blend(first, second, weight):
     Raises ValueError for costs that are not square, not finite or not of one size, and for a weight outside [0, 1].
     Source: this project; the expected cost of a one-hot label is linear in the cost, so its losses mix alike.
     """
-    first = _inputs.square_cost("first", first)
-    second = _inputs.square_cost("second", second, first.shape[0])
-    weight = _inputs.number("weight", weight, low=0, high=1)
+    first = inputs.square_cost("first", first)
+    second = inputs.square_cost("second", second, first.shape[0])
+    weight = inputs.number("weight", weight, low=0, high=1)
     return (1.0 - weight) * first + weight * second
 
 
@@ -148,8 +148,8 @@ def metric_report(cost, tolerance=1e-12):
     >>> metric_report([[0, .29, 1], [.29, 0, .29], [1, .29, 0]]).triple
     (0, 1, 2)
     """
-    cost = _inputs.square_cost("cost", cost)
-    tolerance = _inputs.number("tolerance", tolerance, low=0)
+    cost = inputs.square_cost("cost", cost)
+    tolerance = inputs.number("tolerance", tolerance, low=0)
     n = cost.shape[0]
     worst, triple = -np.inf, (0, 0, 0)
     for j in range(n):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import _inputs
+from . import inputs
 
 
 def _rel_entr(a, b):
@@ -34,7 +34,7 @@ def entropy(p):
     """
     from scipy.special import entr
 
-    return entr(_inputs.distributions("p", p)).sum(-1)
+    return entr(inputs.distributions("p", p)).sum(-1)
 
 
 def log_loss(p, target):
@@ -47,8 +47,8 @@ def log_loss(p, target):
     >>> round(float(log_loss([0.25, 0.75], 0)), 4)
     1.3863
     """
-    p = _inputs.distributions("p", p)
-    target = _inputs.target_index("target", target, p.shape[-1])
+    p = inputs.distributions("p", p)
+    target = inputs.target_index("target", target, p.shape[-1])
     with np.errstate(divide="ignore"):
         return 0.0 - np.log(p[..., target])
 
@@ -91,8 +91,8 @@ def total_variation(p, tau):
 
 
 def _pair(first, a, second, b):
-    a, b = _inputs.distributions(first, a), _inputs.distributions(second, b)
-    _inputs.broadcast(first, a, second, b)
+    a, b = inputs.distributions(first, a), inputs.distributions(second, b)
+    inputs.broadcast(first, a, second, b)
     return a, b
 
 
@@ -112,9 +112,9 @@ class Generator:
 
     def f(self, u):
         """The generator itself at finite u >= 0, elementwise; ValueError elsewhere (`slope_at_infinity` tells what happens there)."""
-        u = _inputs.finite("u", u)
+        u = inputs.finite("u", u)
         if (u < 0).any():
-            raise ValueError(f"u = {_inputs.shown(u[u < 0][0])} is negative: f is defined for u >= 0")
+            raise ValueError(f"u = {inputs.shown(u[u < 0][0])} is negative: f is defined for u >= 0")
         return self.perspective(u, np.ones_like(u))
 
     @property
@@ -171,7 +171,7 @@ def alpha_generator(alpha):
     Shape: returns a `Generator`. Raises ValueError for an alpha that is not finite.
     Source: Cressie & Read, J. R. Statist. Soc. B 46 (1984).
     """
-    alpha = _inputs.number("alpha", alpha)
+    alpha = inputs.number("alpha", alpha)
     latex = rf"\frac{{u^{{{alpha:g}}}-1-{alpha:g}(u-1)}}{{{alpha * (alpha - 1):g}}}"
     if alpha == 0:
         latex = r"-\log u+u-1"
@@ -300,7 +300,7 @@ def overconfidence_loss(p_t, gamma):
     Raises ValueError for a `p_t` outside [0, 1] or a gamma outside [0, 1).
     Source: https://spaces.ac.cn/archives/9526 and TaiLr (arXiv 2302.13344), whose gradient it shares.
     """
-    p_t, gamma = _target_probability(p_t), _inputs.number("gamma", gamma, low=0)
+    p_t, gamma = _target_probability(p_t), inputs.number("gamma", gamma, low=0)
     if gamma >= 1:
         raise ValueError(f"gamma = {gamma:g} must be below 1 (the limit at 1 is 1 - p_t)")
     lost = (1.0 - gamma) * (1.0 - p_t)
@@ -310,8 +310,8 @@ def overconfidence_loss(p_t, gamma):
 
 
 def _target_probability(p_t):
-    p_t = _inputs.finite("p_t", p_t)
+    p_t = inputs.finite("p_t", p_t)
     bad = (p_t < 0) | (p_t > 1)
     if bad.any():
-        raise ValueError(f"p_t = {_inputs.shown(p_t[bad][0])} must lie in [0, 1]")
+        raise ValueError(f"p_t = {inputs.shown(p_t[bad][0])} must lie in [0, 1]")
     return p_t

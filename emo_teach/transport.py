@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import _inputs, costs
+from . import costs, inputs
 
 
 class SolverError(RuntimeError):
@@ -59,9 +59,9 @@ def _pot():
 
 
 def _problem(p, tau, cost):
-    p, tau = _inputs.distribution("p", p), _inputs.distribution("tau", tau)
-    _inputs.same_length("p", p, "tau", tau)
-    return p, tau, _inputs.square_cost("cost", cost, p.size)
+    p, tau = inputs.distribution("p", p), inputs.distribution("tau", tau)
+    inputs.same_length("p", p, "tau", tau)
+    return p, tau, inputs.square_cost("cost", cost, p.size)
 
 
 def emd(p, tau, cost, max_iterations=1_000_000):
@@ -78,7 +78,7 @@ def emd(p, tau, cost, max_iterations=1_000_000):
     1.5
     """
     p, tau, cost = _problem(p, tau, cost)
-    return Transport(*_solve(p, tau, cost, _inputs.count("max_iterations", max_iterations)))
+    return Transport(*_solve(p, tau, cost, inputs.count("max_iterations", max_iterations)))
 
 
 def _solve(p, tau, cost, max_iterations):
@@ -126,8 +126,8 @@ def emd_many(p, tau, cost, max_iterations=1_000_000):
     Raises ValueError as `emd` (naming the problem's index) and when the numbers of problems disagree; `SolverError` as `emd`.
     Source: as `emd`; the problems are solved one after another.
     """
-    p, tau, cost = _inputs.distributions("p", p), _inputs.distributions("tau", tau), _inputs.finite("cost", cost)
-    _inputs.same_length("p", p, "tau", tau)
+    p, tau, cost = inputs.distributions("p", p), inputs.distributions("tau", tau), inputs.finite("cost", cost)
+    inputs.same_length("p", p, "tau", tau)
     n = p.shape[-1]
     if p.ndim > 2 or tau.ndim > 2 or cost.ndim not in (2, 3) or cost.shape[-2:] != (n, n):
         raise ValueError(f"p {p.shape}, tau {tau.shape} and cost {cost.shape} must be (m, n) or (n,), and (n, n) or (m, n, n)")
@@ -136,7 +136,7 @@ def emd_many(p, tau, cost, max_iterations=1_000_000):
         raise ValueError(f"p {p.shape}, tau {tau.shape} and cost {cost.shape} hold different numbers of problems: {sorted(counts)}")
     m = counts.pop() if counts else 1
     p, tau, cost = np.broadcast_to(p, (m, n)), np.broadcast_to(tau, (m, n)), np.broadcast_to(cost, (m, n, n))
-    max_iterations = _inputs.count("max_iterations", max_iterations)
+    max_iterations = inputs.count("max_iterations", max_iterations)
     solved = [_solve(*problem, max_iterations) for problem in zip(p, tau, cost, strict=True)]
     return Transport(*(np.stack(field) for field in zip(*solved, strict=True)))
 
@@ -152,9 +152,9 @@ def one_hot_emd(p, cost, target):
     >>> float(one_hot_emd([0.5, 0.5], [[0.0, 3.0], [3.0, 0.0]], 0))
     1.5
     """
-    p = _inputs.distributions("p", p)
-    cost = _inputs.square_cost("cost", cost, p.shape[-1])
-    return p @ cost[:, _inputs.target_index("target", target, p.shape[-1])]
+    p = inputs.distributions("p", p)
+    cost = inputs.square_cost("cost", cost, p.shape[-1])
+    return p @ cost[:, inputs.target_index("target", target, p.shape[-1])]
 
 
 def product_bound(p, tau, cost):
@@ -166,9 +166,9 @@ def product_bound(p, tau, cost):
     Raises ValueError for bad probabilities, a bad cost or sizes that disagree.
     Source: https://spaces.ac.cn/archives/9797.
     """
-    p, tau = _inputs.distributions("p", p), _inputs.distributions("tau", tau)
-    _inputs.broadcast("p", p, "tau", tau)
-    cost = _inputs.square_cost("cost", cost, p.shape[-1])
+    p, tau = inputs.distributions("p", p), inputs.distributions("tau", tau)
+    inputs.broadcast("p", p, "tau", tau)
+    cost = inputs.square_cost("cost", cost, p.shape[-1])
     return ((p @ cost) * tau).sum(-1)
 
 
@@ -180,8 +180,8 @@ def jensen_bound(p, tau, embedding):
     Raises ValueError for bad probabilities, a bad embedding or sizes that disagree.
     Source: Jensen's inequality on `1 - cos = ½ |ê_i - ê_j|^2`; D3 in this project's `appendix_derivations`.
     """
-    p, tau = _inputs.distributions("p", p), _inputs.distributions("tau", tau)
-    _inputs.broadcast("p", p, "tau", tau)
+    p, tau = inputs.distributions("p", p), inputs.distributions("tau", tau)
+    inputs.broadcast("p", p, "tau", tau)
     return 0.5 * ((mean_direction(p, embedding) - mean_direction(tau, embedding)) ** 2).sum(-1)
 
 
@@ -192,7 +192,7 @@ def mean_direction(p, embedding):
     Raises ValueError for bad probabilities, a bad embedding or sizes that disagree.
     Source: https://spaces.ac.cn/archives/9797, "average the embeddings first".
     """
-    p, unit = _inputs.distributions("p", p), costs.unit_rows(embedding)
+    p, unit = inputs.distributions("p", p), costs.unit_rows(embedding)
     if unit.shape[0] != p.shape[-1]:
         raise ValueError(f"embedding has {unit.shape[0]} rows, but the distribution has {p.shape[-1]} entries")
     return p @ unit
@@ -208,7 +208,7 @@ def emo(p, embedding, target):
     """
     mean = mean_direction(p, embedding)
     unit = costs.unit_rows(embedding)
-    return 1.0 - mean @ unit[_inputs.target_index("target", target, unit.shape[0])]
+    return 1.0 - mean @ unit[inputs.target_index("target", target, unit.shape[0])]
 
 
 def one_hot_logit_gradient(p, cost, target):
@@ -219,7 +219,7 @@ def one_hot_logit_gradient(p, cost, target):
     Raises ValueError for bad probabilities, a bad cost, sizes that disagree or a target out of range.
     Source: chain rule through softmax; D1 in this project's `appendix_derivations`.
     """
-    p = _inputs.distributions("p", p)
+    p = inputs.distributions("p", p)
     loss = one_hot_emd(p, cost, target)
     return p * (np.asarray(cost, float)[:, target] - loss[..., None])
 
@@ -244,8 +244,8 @@ def medoid(tau, cost):
     Raises ValueError for bad probabilities, a bad cost or sizes that disagree.
     Source: D2 in this project's `appendix_derivations`.
     """
-    tau = _inputs.distribution("tau", tau)
-    return int(np.argmin(_inputs.square_cost("cost", cost, tau.size) @ tau))
+    tau = inputs.distribution("tau", tau)
+    return int(np.argmin(inputs.square_cost("cost", cost, tau.size) @ tau))
 
 
 def emd_1d(p, tau, power=1.0):
@@ -260,10 +260,10 @@ def emd_1d(p, tau, power=1.0):
     >>> round(emd_1d([1, 0, 0], [0, 0.5, 0.5]), 12)
     1.5
     """
-    p, tau = _inputs.distribution("p", p), _inputs.distribution("tau", tau)
-    _inputs.same_length("p", p, "tau", tau)
-    power = _inputs.number("power", power, low=1)
-    _inputs.power_fits("power", power, p.size - 1)
+    p, tau = inputs.distribution("p", p), inputs.distribution("tau", tau)
+    inputs.same_length("p", p, "tau", tau)
+    power = inputs.number("power", power, low=1)
+    inputs.power_fits("power", power, p.size - 1)
     cdf_p, cdf_tau = np.cumsum(p), np.cumsum(tau)
     cdf_tau *= cdf_p[-1] / cdf_tau[-1]  # else what rounding left over would travel to the far end
     if power == 1:
@@ -287,8 +287,8 @@ def entropic(p, tau, cost, regularisation, max_iterations=10_000, tolerance=1e-1
     Source: Cuturi, Sinkhorn distances (2013); POT's log-domain Sinkhorn; for p = tau the averaged steps of Feydy et al. (2019).
     """
     p, tau, cost = _problem(p, tau, cost)
-    regularisation = _inputs.number("regularisation", regularisation, low=0, open_low=True)
-    max_iterations, tolerance = _inputs.count("max_iterations", max_iterations), _inputs.number("tolerance", tolerance, low=0, open_low=True)
+    regularisation = inputs.number("regularisation", regularisation, low=0, open_low=True)
+    max_iterations, tolerance = inputs.count("max_iterations", max_iterations), inputs.number("tolerance", tolerance, low=0, open_low=True)
     rows, columns = np.flatnonzero(p), np.flatnonzero(tau)
     part = cost[np.ix_(rows, columns)]
     a, b = p[rows] / p.sum(), tau[columns] / tau.sum()
@@ -336,3 +336,21 @@ def sinkhorn_divergence(p, tau, cost, regularisation, **options):
     """
     both, own_p, own_tau = (entropic(a, b, cost, regularisation, **options)[0] for a, b in ((p, tau), (p, p), (tau, tau)))
     return both - 0.5 * own_p - 0.5 * own_tau
+
+
+def escape_times(p_target, cost=1.0):
+    """Time that gradient flow on the logits takes to bring the target's probability up to one half, for cross-entropy and for EMO.
+
+    Formula: D13, two tokens, the wrong one at a cost c, `o = p_t/(1 - p_t)`: cross-entropy `½ (1 - o - log o)`, EMO `(1/o - o - 2 log o)/(2c)`.
+    Shape: p_target (...) in (0, ½], returns two arrays (...). Units: one over the learning rate.
+    Raises ValueError for a probability outside (0, ½] or a cost that is not above 0. Source: this project.
+
+    >>> ce, emo = escape_times(1e-4)
+    >>> round(float(ce), 2), round(float(emo), 1)
+    (5.11, 5008.7)
+    """
+    p = inputs.finite("p_target", p_target)
+    cost = inputs.number("cost", cost, low=0, open_low=True)
+    inputs.refuse_where("p_target", np.atleast_1d(p), np.atleast_1d((p <= 0) | (p > 0.5)), "probabilities must lie in (0, 0.5]")
+    odds = p / (1 - p)
+    return 0.5 * (1 - odds - np.log(odds)), (1 / odds - odds - 2 * np.log(odds)) / (2 * cost)

@@ -13,8 +13,8 @@ from types import MappingProxyType
 
 import numpy as np
 
-from . import _inputs
-from .datafiles import data_path
+from . import inputs
+from .files import data_path
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -97,7 +97,7 @@ class Words:
         Source: the rows of data/words.safetensors.
         """
         here = self.index(word)
-        if _inputs.count("k", k) >= len(self.words):
+        if inputs.count("k", k) >= len(self.words):
             raise ValueError(f"k must be below the number of words, {len(self.words)}, got {k}")
         cosines = np.clip(self._directions @ self._directions[here], -1.0, 1.0)
         order = [j for j in np.argsort(-cosines, kind="stable") if j != here]

@@ -4,7 +4,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from . import costs, divergences, dynamics, transport
+from . import costs, divergences, transport
 
 TOKENS = ("Monday", "Tuesday", "banana")
 EMBEDDING = np.array([[2.0, 0.0], [4.0, 3.0], [0.0, 3.0]])  # lengths 2, 5, 3: the unit vectors are (1, 0), (.8, .6), (0, 1)
@@ -91,8 +91,8 @@ LINES = MappingProxyType(
             ("D7", "p(Tuesday) after that of mode 1", lambda: _step(0.5, 0.5 * _weight())[1]),
         ),
         "08": (
-            ("D13", "from p_t = 0.01 to half: by CE", lambda: dynamics.escape_times(0.01, COST[2, TARGET])[0]),
-            ("D13", "from p_t = 0.01 to half: by EMO", lambda: dynamics.escape_times(0.01, COST[2, TARGET])[1]),
+            ("D13", "from p_t = 0.01 to half: by CE", lambda: transport.escape_times(0.01, COST[2, TARGET])[0]),
+            ("D13", "from p_t = 0.01 to half: by EMO", lambda: transport.escape_times(0.01, COST[2, TARGET])[1]),
             ("D14", "-M log(1 - L/M), M = 1", lambda: -np.log(P @ (1 - COST[:, TARGET]))),
             ("D14", "its gradient, Monday's logit", lambda: _emo_gradient() / (P @ (1 - COST[:, TARGET]))),
         ),

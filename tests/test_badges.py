@@ -8,7 +8,7 @@ import tomllib
 
 import pytest
 
-from emo_teach import _files
+from emo_teach import files
 from emo_teach.authoring import badges, build
 
 SLUG, REF = "some-owner/emo.teach", "v1"
@@ -94,7 +94,7 @@ def test_a_wrong_ref_is_refused(copy, ref):
 
 
 def test_a_write_that_fails_puts_the_others_back(copy, monkeypatch):
-    before, replace, calls = texts(copy), _files.os.replace, []
+    before, replace, calls = texts(copy), files.os.replace, []
 
     def third_fails(*names):
         calls.append(names)
@@ -102,7 +102,7 @@ def test_a_write_that_fails_puts_the_others_back(copy, monkeypatch):
             raise OSError("no space left")
         replace(*names)
 
-    monkeypatch.setattr(_files.os, "replace", third_fails)
+    monkeypatch.setattr(files.os, "replace", third_fails)
     with pytest.raises(OSError, match="no space"):
         badges.rewrite(SLUG, REF)
     assert len(calls) == 5 and texts(copy) == before

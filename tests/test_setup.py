@@ -11,7 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from emo_teach import _files
+from emo_teach import files
 from emo_teach.authoring import build
 
 ROOT = build.ROOT
@@ -142,9 +142,9 @@ def test_an_interrupted_write_leaves_the_old_notebook(lesson, monkeypatch, stop)
     def interrupted(*args):
         raise stop
 
-    monkeypatch.setattr(_files.os, "replace", interrupted)
+    monkeypatch.setattr(files.os, "replace", interrupted)
     with pytest.raises(stop):
-        _files.write_whole(notebook, "a new one")
+        files.write_whole(notebook, "a new one")
     assert notebook.read_text(encoding="utf-8") == "the old one"
     assert sorted(path.name for path in notebook.parent.iterdir()) == ["lesson.ipynb", "lesson.py"]
 

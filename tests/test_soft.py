@@ -5,10 +5,9 @@ import pytest
 import torch
 
 from emo_teach import costs, transport
-from emo_teach.dynamics import escape_times
 from emo_teach.losses import soft
 from emo_teach.losses.transforms import transformed
-from emo_teach.transport import SolverError
+from emo_teach.transport import SolverError, escape_times
 
 
 def problem(n=6, count=4, seed=0):

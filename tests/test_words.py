@@ -7,9 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-from emo_teach import datafiles, worked
+from emo_teach import files, worked
 from emo_teach.authoring import words_data
-from emo_teach.datafiles import data_path
+from emo_teach.files import data_path
 from emo_teach.words import load_words
 
 LIMIT_BYTES = 3_000_000
@@ -199,7 +199,7 @@ def test_unknown_names_come_with_a_suggestion(words):
 
 def test_import_needs_neither_torch_nor_safetensors():
     code = "import sys, emo_teach.words; print(sorted({'torch', 'safetensors', 'gguf'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=datafiles._PACKAGE.parent)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=files._PACKAGE.parent)
     assert done.stdout.strip() == "[]"
 
 
@@ -218,7 +218,7 @@ def test_data_path_names_what_there_is():
 def test_data_path_in_a_wheel_and_without_data(tmp_path, monkeypatch):
     package = tmp_path / "emo_teach"
     package.mkdir()
-    monkeypatch.setattr(datafiles, "_PACKAGE", package)
+    monkeypatch.setattr(files, "_PACKAGE", package)
     with pytest.raises(ValueError, match="no data folder"):
         data_path("words.csv")
     for folder in (tmp_path / "data", package / "data"):

@@ -7,7 +7,7 @@ is executed: a notebook keeps its outputs and, outside the two cells, every byte
 import json
 import re
 
-from .._files import write_whole
+from ..files import write_whole
 from . import build
 
 IMAGE = "https://colab.research.google.com/assets/colab-badge.svg"

@@ -9,7 +9,7 @@ import time
 import tomllib
 from pathlib import Path
 
-from .._files import write_whole
+from ..files import write_whole
 
 ROOT = Path(__file__).resolve().parents[2]
 LESSONS = ROOT / "notebooks"

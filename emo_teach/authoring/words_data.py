@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import _inputs
-from ..datafiles import data_path
+from .. import inputs
+from ..files import data_path
 
 KINDS = ("synonym", "antonym", "inflection", "case")
 SPACE = "\u0120"  # how a byte-level tokenizer writes the space in front of a word
@@ -171,7 +171,7 @@ def build(gguf_path, out, word_list=None, relation_list=None):
     tokens, embedding = read_gguf(gguf_path, list(categories))
     with np.errstate(over="ignore"):
         half = embedding.astype(np.float16)
-    _inputs.finite("embedding in float16", half)
+    inputs.finite("embedding in float16", half)
     rows = [(word, token, " ".join(names)) for token, (word, names) in zip(tokens, categories.items(), strict=True)]
     files = {
         "words.safetensors": save({"embedding": half}),

@@ -8,7 +8,7 @@ import importlib.util
 import sys
 from pathlib import Path
 
-from .._files import write_whole
+from ..files import write_whole
 from . import report
 from .rows import SIZES, Plan
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .. import _inputs
+from .. import inputs
 
 LESSONS = ("01", "02", "03", "04", "05", "06", "07", "08", "09")
 EXERCISES = {}
@@ -74,7 +74,7 @@ def run(name, answer, seed=0):
     _load()
     if not isinstance(name, str) or name not in EXERCISES:
         raise ValueError(f"there is no exercise {name!r}; there are {', '.join(sorted(EXERCISES))}")
-    found, rng = EXERCISES[name], np.random.default_rng(_inputs.count("seed", seed, low=0))
+    found, rng = EXERCISES[name], np.random.default_rng(inputs.count("seed", seed, low=0))
     try:
         found.checker(answer, rng)
     except NotImplementedError:
@@ -112,7 +112,7 @@ def as_array(value, shape, what="the result"):
     Raises `Wrong` when the value is not made of numbers or has another shape. Source: this project.
     """
     try:
-        array = _inputs.as_floats(what, value)
+        array = inputs.as_floats(what, value)
     except ValueError:
         raise Wrong(f"{what} is not made of numbers: {type(value).__name__}") from None
     if array.shape != shape:

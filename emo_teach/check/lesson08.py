@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .. import dynamics
+from .. import transport
 from ..world import vectors
 from .core import Wrong, as_array, ask, compare, exercise
 
@@ -12,7 +12,7 @@ def escape(answer, rng):
     """`answer(p, c)` gives the times (CE, EMO) that two tokens take from p_t = p to one half."""
     for p, c in ((0.2, 1.0), (1e-5, 0.4), (float(rng.uniform(0.01, 0.4)), float(rng.uniform(0.2, 2.0)))):
         o = p / (1 - p)
-        ce, emo = (float(t) for t in dynamics.escape_times(p, c))
+        ce, emo = (float(t) for t in transport.escape_times(p, c))
         value = as_array(ask(answer, p, c), (2,), "the pair of times")
         plain = np.array([np.log(1 / o), 1 / (c * p)])
         mistakes = [

@@ -9,9 +9,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from .. import _inputs
+from .. import inputs
+from ..inputs import log_distributions
 from ..metrics import oracle
-from ..metrics._checks import log_distributions
 from ..metrics.frontier import EDGE, curve
 from . import kit
 from .language import Explorer, log_softmax, named, small_models, style
@@ -50,7 +50,7 @@ def frontiers(log_p, truth, points=POINTS):
     """
     p, log_truth = np.exp(log_p), np.log(truth)
     own = (p * np.where(p > 0, log_p, 0.0)).sum(), (truth * log_truth).sum()
-    found = np.empty((_inputs.count("points", points, low=2), 2))
+    found = np.empty((inputs.count("points", points, low=2), 2))
     for row, weight in enumerate(np.linspace(EDGE, 1 - EDGE, points)):
         mixed = np.log(truth + weight * (p - truth))
         found[row] = own[1] - np.vdot(truth, mixed), own[0] - np.vdot(p, mixed)
@@ -71,10 +71,10 @@ class Frontier(Explorer):
     """
 
     def __init__(self, log_probs, truth):
-        self.truth = _inputs.distributions("truth", truth)
+        self.truth = inputs.distributions("truth", truth)
         if self.truth.ndim != 2:
             raise ValueError(f"truth must be (n, V), got shape {self.truth.shape}")
-        _inputs._refuse_where("truth", self.truth, self.truth <= 0, "the truth must be above 0 everywhere, or the reverse KL is infinite")
+        inputs.refuse_where("truth", self.truth, self.truth <= 0, "the truth must be above 0 everywhere, or the reverse KL is infinite")
         self.log_probs = {name: self._law(name, law) for name, law in named("log_probs", log_probs, MOST).items()}
         self.log_truth, names = np.log(self.truth), tuple(self.log_probs)
         first = next((name for name in names if name in ("ce", "mle")), names[0])
@@ -91,7 +91,7 @@ class Frontier(Explorer):
         law = log_distributions(f"log_probs[{name!r}]", law)
         if law.shape != self.truth.shape:
             raise ValueError(f"log_probs[{name!r}] {law.shape} and truth {self.truth.shape} must have the same shape")
-        return _inputs.finite(f"log_probs[{name!r}]", law)
+        return inputs.finite(f"log_probs[{name!r}]", law)
 
     def _at(self, name, temperature):
         return log_softmax(self.log_probs[name] / temperature)
@@ -129,7 +129,7 @@ class Frontier(Explorer):
             if matched is None:
                 raise ValueError(f"no temperature of {first} from {RANGE[0]:g} to {RANGE[1]:g} gives it the entropy of {second}")
             temperature = matched
-        temperature = _inputs.number("temperature", temperature, low=0, open_low=True)
+        temperature = inputs.number("temperature", temperature, low=0, open_low=True)
         both = {"first": self._measured(self._at(first, temperature)), "second": self._second(second)}
         parts = [{key: pair[k] for key, pair in both.items()} for k in (0, 1)]
         return Data((first, second), temperature, mode, matched, *parts, self._path(first))

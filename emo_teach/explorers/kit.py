@@ -16,7 +16,7 @@ from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from .. import _inputs
+from .. import inputs
 
 # The same thing has the same colour in every lesson (Okabe & Ito's colour-blind-safe palette).
 COLOURS = {
@@ -196,7 +196,7 @@ class Slider:
 
     def check(self, value):
         """ValueError when the slider cannot stand at `value`."""
-        _inputs.number(self.name, value, low=self.low, high=self.high)
+        inputs.number(self.name, value, low=self.low, high=self.high)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.image import AxesImage
 from matplotlib.patches import Patch, Polygon, Rectangle
 
-from .. import _inputs, transport
+from .. import inputs, transport
 from ..worked import COST, TOKENS
 from . import kit, soft_label
 from .soft_label import BANDS, CORNERS, NATS_SHOWN, PALETTE
@@ -91,7 +91,7 @@ def labels_of(kind, tau):
 
 
 def _law(name, values):
-    values = _inputs.distribution(name, values)
+    values = inputs.distribution(name, values)
     if len(values) != 3:
         raise ValueError(f"{name} has {len(values)} entries, not 3")
     return values
@@ -106,7 +106,7 @@ def entropic_values(p, label, regularisation, tolerance=EXACT):
     Raises ValueError for bad probabilities and a regularisation below `LEAST`; `transport.SolverError` where it does not converge.
     Source: Cuturi & Peyré, A smoothed dual approach for variational Wasserstein problems (2016).
     """
-    p, label, r = _models(p), _law("label", label), _inputs.number("regularisation", regularisation, low=LEAST)
+    p, label, r = _models(p), _law("label", label), inputs.number("regularisation", regularisation, low=LEAST)
     order = np.argsort(-label, kind="stable")  # the likeliest token first: its potential stays, the others move
     label, cost = label[order], COST[:, order]
     if label[1] == 0:
@@ -136,7 +136,7 @@ def entropic_values(p, label, regularisation, tolerance=EXACT):
 
 
 def _models(p):
-    p = _inputs.distributions("p", p)
+    p = inputs.distributions("p", p)
     if p.ndim != 2 or p.shape[1] != 3:
         raise ValueError(f"p must be (m, 3), got shape {p.shape}")
     return p
@@ -168,7 +168,7 @@ def own_values(p, regularisation):
 
     Formula: D12 with tau = p. Shape: p (m, 3), returns (m,). Units: the cost's. Raises as `entropic_values`. Source: Feydy et al. (2019).
     """
-    p, r = _models(p), _inputs.number("regularisation", regularisation, low=LEAST)
+    p, r = _models(p), inputs.number("regularisation", regularisation, low=LEAST)
     kernel, u = np.exp(-COST / r), np.ones_like(p)
     for _ in range(MOST):
         reach = (u * p) @ kernel
@@ -260,8 +260,8 @@ def compute(loss, kind, monday, banana, log10_regularisation):
     returns `Data`. Units: nats for cross-entropy, else the cost's (none), which is the regularisation's too: it acts on Sinkhorn's two losses alone.
     Raises ValueError for an unknown loss or kind, and for numbers off their sliders. Source: this project.
     """
-    monday, banana = _inputs.number("monday", monday, low=0, high=1), _inputs.number("banana", banana, low=0, high=1)
-    regularisation = 10.0 ** round(_inputs.number("log10_regularisation", log10_regularisation, low=-2, high=1), 6)
+    monday, banana = inputs.number("monday", monday, low=0, high=1), inputs.number("banana", banana, low=0, high=1)
+    regularisation = 10.0 ** round(inputs.number("log10_regularisation", log10_regularisation, low=-2, high=1), 6)
     tau = np.array([(1 - banana) * monday, (1 - banana) * (1 - monday), banana]).round(12)  # a slider's rounding is no mass
     shares, labels = labels_of(kind, tau)
     models = lattice()

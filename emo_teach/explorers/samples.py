@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.textpath import TextPath
 
-from .. import _inputs
+from .. import inputs
 from . import kit
 from .language import TRUTH, Explorer, log_softmax, named, small_models, style
 
@@ -121,7 +121,7 @@ class Samples(Explorer):
         """Laws, numbers and continuations for one setting; temperature changes the models, not the truth."""
         if prompt not in self.ids:
             raise ValueError(f"prompt = {prompt!r} must be one of {', '.join(self.ids)}")
-        temperature, seed = _inputs.number("temperature", temperature, low=0, open_low=True), _seed(seed)
+        temperature, seed = inputs.number("temperature", temperature, low=0, open_low=True), _seed(seed)
         truth, logs, shown = self._laws(prompt)
         laws = {TRUTH: np.log(truth)} | {name: log_softmax(law / temperature) for name, law in logs.items()}
         return Data(
@@ -164,7 +164,7 @@ class Samples(Explorer):
 
 
 def _seed(seed):
-    value = _inputs.number("seed", seed, low=0)
+    value = inputs.number("seed", seed, low=0)
     if value != int(value):
         raise ValueError(f"seed = {seed!r} must be a whole number")
     return int(value)

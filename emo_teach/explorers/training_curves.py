@@ -17,7 +17,7 @@ import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from .. import _inputs
+from .. import inputs
 from . import kit
 from .language import named, style
 
@@ -77,7 +77,7 @@ def compute(histories, steps=None):
     """
     runs = {name: _run(name, history) for name, history in named("histories", histories, MOST).items()}
     reached = np.concatenate([points[:, 0] for run in runs.values() for points in (run.loss, run.valid_ce)])
-    end = _span(reached, least=0.0)[1] if steps is None else float(_inputs.count("steps", steps))
+    end = _span(reached, least=0.0)[1] if steps is None else float(inputs.count("steps", steps))
     spans = {side: _span(np.concatenate([getattr(run, side)[:, 1] for run in runs.values()])) for side in SIDES}
     return Data(runs, (0.0, max(end, reached.max(initial=1.0))), spans)
 
@@ -219,7 +219,7 @@ class Dashboard:
     """
 
     def __init__(self, steps=None):
-        self.steps = None if steps is None else _inputs.count("steps", steps)
+        self.steps = None if steps is None else inputs.count("steps", steps)
         self.histories, self._name, self._picture, self._page, self._wait_until = {}, None, None, None, 0.0
 
     def show(self):

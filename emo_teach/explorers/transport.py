@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .. import _inputs, costs, transport
+from .. import costs, inputs, transport
 from ..words import load_words
 from . import kit
 
@@ -76,7 +76,7 @@ def compute(p_centre, p_width, tau_centre, tau_width, cost, power):
     if cost not in COSTS:
         raise ValueError(f"cost = {cost!r} must be one of {', '.join(COSTS)}")
     for key, width in (("p_width", p_width), ("tau_width", tau_width)):
-        _inputs.number(key, width, low=0, open_low=True)
+        inputs.number(key, width, low=0, open_low=True)
     p, tau = _histogram(p_centre, p_width), _histogram(tau_centre, tau_width)
     matrix = _cost(cost, power)
     name = f"|i − j|^{power:g}" if cost == COSTS[0] else cost

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from .. import dynamics
+from .. import transport
 from ..world import vectors
 from . import references
 from .registry import Row, register
@@ -36,12 +36,12 @@ register(
         name="escape-times",
         statement=r"T_{\mathrm{CE}} = \tfrac12(1 - o - \log o),\quad T_{\mathrm{EMO}} = \frac{1/o - o - 2\log o}{2c},\quad o = \frac{p_t}{1 - p_t}",
         kind="identity",
-        code=(dynamics.escape_times,),
+        code=(transport.escape_times,),
         reference="complex step and quadrature",
         instances=_starts,
-        ours=lambda c: np.array(dynamics.escape_times(*c)),
+        ours=lambda c: np.array(transport.escape_times(*c)),
         independent=_by_quadrature,
-        wrong=lambda c: 2 * np.array(dynamics.escape_times(*c)),
+        wrong=lambda c: 2 * np.array(transport.escape_times(*c)),
         mistake="moves one logit only, so that the gap closes at half the speed",
         tolerance=1e-9,
         why="20 nodes in 60 pieces leave 1e-12 of a smooth integrand",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from .. import _inputs
+from .. import inputs
 from .terms import token_terms
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -51,7 +51,7 @@ def _mode_2(t, detach_target):
 
 
 def _share(name, value):
-    return _inputs.number(name, value, low=0, high=1)
+    return inputs.number(name, value, low=0, high=1)
 
 
 def _below_one(name, value):
@@ -61,11 +61,11 @@ def _below_one(name, value):
 
 
 def _not_negative(name, value):
-    return _inputs.number(name, value, low=0)
+    return inputs.number(name, value, low=0)
 
 
 def _cut(name, value):
-    return None if value is None else _inputs.number(name, value, low=0, open_low=True)
+    return None if value is None else inputs.number(name, value, low=0, open_low=True)
 
 
 def _flag(name, value):

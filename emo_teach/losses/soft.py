@@ -7,7 +7,7 @@ are exact: at the optimum the potentials are the gradient with respect to p (Dan
 
 import torch
 
-from .. import _inputs
+from .. import inputs
 from ..transport import SolverError
 
 NAMES = ("ce", "bound", "emd", "sinkhorn", "sinkhorn-divergence", "debiased")
@@ -27,10 +27,10 @@ def soft_objective(name, cost=None, regularisation=0.1, tolerance=1e-6):
     """
     if name not in NAMES:
         raise ValueError(f"name = {name!r} is not one of {', '.join(NAMES)}")
-    regularisation = _inputs.number("regularisation", regularisation, low=0, open_low=True)
-    tolerance = _inputs.number("tolerance", tolerance, low=0, open_low=True)
+    regularisation = inputs.number("regularisation", regularisation, low=0, open_low=True)
+    tolerance = inputs.number("tolerance", tolerance, low=0, open_low=True)
     if name != "ce":
-        cost = torch.tensor(_inputs.square_cost("cost", cost))
+        cost = torch.tensor(inputs.square_cost("cost", cost))
         if (cost < 0).any():
             raise ValueError(f"cost must not be negative, found {float(cost.min()):g}")
         if name in ("sinkhorn-divergence", "debiased") and not torch.equal(cost, cost.T):
@@ -51,7 +51,7 @@ def _batch(logits, labels, cost):
     if cost is not None and len(cost) != logits.shape[1]:
         raise ValueError(f"logits have {logits.shape[1]} tokens, but the cost has {len(cost)}")
     labels = labels.detach()
-    _inputs.distributions("labels", labels.cpu().numpy())
+    inputs.distributions("labels", labels.cpu().numpy())
     return logits.double(), labels.double()
 
 

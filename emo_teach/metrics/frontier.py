@@ -6,7 +6,7 @@ the features of one frozen model (`metrics.model.features`), and repeat over see
 
 import numpy as np
 
-from .. import _inputs
+from .. import inputs
 
 EDGE = 1e-6  # the weights run from here to 1 minus this: at 0 and 1 the KL of unequal supports is infinite, which the end points stand for
 EXPLAINED = 0.9  # share of the variance that the principal components keep, as in mauve-text
@@ -24,9 +24,9 @@ def divergence_frontier(p, q, points=25):
     """
     from scipy.special import rel_entr
 
-    p, q = _inputs.distribution("p", p), _inputs.distribution("q", q)
-    _inputs.same_length("p", p, "q", q)
-    weights = np.linspace(EDGE, 1 - EDGE, _inputs.count("points", points, low=2))[:, None]
+    p, q = inputs.distribution("p", p), inputs.distribution("q", q)
+    inputs.same_length("p", p, "q", q)
+    weights = np.linspace(EDGE, 1 - EDGE, inputs.count("points", points, low=2))[:, None]
     mixed = weights * p + (1 - weights) * q
     return np.stack([rel_entr(q, mixed).sum(-1), rel_entr(p, mixed).sum(-1)], axis=1)
 
@@ -38,7 +38,7 @@ def curve(frontier, scale=5.0):
     Raises ValueError unless frontier is (m, 2) of numbers and scale is above 0.
     Source: Pillutla et al., MAUVE (arXiv 2102.01454), section 2, with scale c = 5.
     """
-    frontier, scale = _inputs.finite("frontier", frontier, ndim=2), _inputs.number("scale", scale, low=0, open_low=True)
+    frontier, scale = inputs.finite("frontier", frontier, ndim=2), inputs.number("scale", scale, low=0, open_low=True)
     if frontier.shape[1] != 2:
         raise ValueError(f"frontier must have two columns, got shape {frontier.shape}")
     return np.vstack([[1.0, 0.0], np.exp(-scale * frontier), [0.0, 1.0]])
@@ -70,8 +70,8 @@ def quantise(features_p, features_q, k, seed):
     from scipy.cluster.vq import kmeans2, vq
 
     a, b = _unit("features_p", features_p), _unit("features_q", features_q)
-    _inputs.same_length("features_p", a, "features_q", b)
-    k, rng = _inputs.count("k", k), np.random.default_rng(_inputs.count("seed", seed, low=0))
+    inputs.same_length("features_p", a, "features_q", b)
+    k, rng = inputs.count("k", k), np.random.default_rng(inputs.count("seed", seed, low=0))
     data = _components(np.vstack([a, b]))
     if k > len(data):
         raise ValueError(f"k = {k} clusters cannot be made of {len(data)} features")
@@ -87,7 +87,7 @@ def quantise(features_p, features_q, k, seed):
 
 
 def _unit(name, features):
-    features = _inputs.finite(name, features, ndim=2)
+    features = inputs.finite(name, features, ndim=2)
     lengths = np.linalg.norm(features, axis=1, keepdims=True)
     if (lengths == 0).any():
         raise ValueError(f"{name}[{int(np.argmin(lengths))}] is a row of zeros: it has no direction")

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from .. import _inputs, costs
-from ._checks import integers, log_distributions
+from .. import costs, inputs
+from ..inputs import integers, log_distributions
 
 BATCH = 64
 
@@ -39,7 +39,7 @@ def _blocks(model, ids, batch, name="ids", extra=0, least=1):
     if ids.shape[1] < least:
         raise ValueError(f"{name} {ids.shape}: at least {least} tokens per row are needed")
     device = next(model.parameters()).device
-    batch = _inputs.count("batch", batch)
+    batch = inputs.count("batch", batch)
     return [(start, torch.from_numpy(ids[start : start + batch]).to(device)) for start in range(0, len(ids), batch)]
 
 
@@ -50,7 +50,7 @@ def next_token_log_probs(model, ids, batch=BATCH, temperature=1.0):
     Shape: ids (n, L) integers, returns (n, L, V) float64. Units: nats.
     Raises ValueError for ids out of range, more tokens than the model has positions, or a temperature that is not above 0. Source: this project.
     """
-    temperature = _inputs.number("temperature", temperature, low=0, open_low=True)
+    temperature = inputs.number("temperature", temperature, low=0, open_low=True)
     blocks = _blocks(model, ids, batch)
     with _evaluating(model):
         parts = [(model(input_ids=block).logits.double() / temperature).log_softmax(-1).cpu().numpy() for _, block in blocks]
@@ -112,9 +112,9 @@ def sample(model, prompts, length, temperature=1.0, seed=0, top_p=None, greedy=F
     """
     import torch
 
-    temperature = _inputs.number("temperature", temperature, low=0, open_low=True)
-    top_p = 1.0 if top_p is None else _inputs.number("top_p", top_p, low=0, high=1, open_low=True)
-    length, seed = _inputs.count("length", length), _inputs.count("seed", seed, low=0)
+    temperature = inputs.number("temperature", temperature, low=0, open_low=True)
+    top_p = 1.0 if top_p is None else inputs.number("top_p", top_p, low=0, high=1, open_low=True)
+    length, seed = inputs.count("length", length), inputs.count("seed", seed, low=0)
     blocks = _blocks(model, prompts, batch, name="prompts", extra=length)
     generator = torch.Generator().manual_seed(seed)
     uniform = torch.rand(sum(len(block) for _, block in blocks), length, generator=generator, dtype=torch.float64)

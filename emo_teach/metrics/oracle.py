@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import _inputs, transport
-from ._checks import integers, log_distributions
+from .. import inputs, transport
+from ..inputs import integers, log_distributions
 
 
 def _pair(log_p, truth):
-    log_p, truth = log_distributions("log_p", log_p), _inputs.distributions("truth", truth)
+    log_p, truth = log_distributions("log_p", log_p), inputs.distributions("truth", truth)
     if log_p.shape != truth.shape:
         raise ValueError(f"log_p {log_p.shape} and truth {truth.shape} must have the same shape")
     return log_p, truth
@@ -85,10 +85,10 @@ def exact_emd(p, truth, cost):
     Raises ValueError for bad probabilities, shapes that differ or a bad cost; `SolverError` as `transport.emd`.
     Source: `transport.emd`; for a cost by classes `class_emd` has the closed form.
     """
-    p, truth = _inputs.distributions("p", p), _inputs.distributions("truth", truth)
+    p, truth = inputs.distributions("p", p), inputs.distributions("truth", truth)
     if p.ndim != 2 or p.shape != truth.shape:
         raise ValueError(f"p {p.shape} and truth {truth.shape} must have the same shape (N, V)")
-    cost = _inputs.square_cost("cost", cost, p.shape[-1])
+    cost = inputs.square_cost("cost", cost, p.shape[-1])
     return np.array([transport.emd(*pair, cost).value for pair in zip(p, truth, strict=True)])
 
 
@@ -109,8 +109,8 @@ def class_cost(classes, within=0.0, between=1.0):
 
 
 def _levels(within, between):
-    between = _inputs.number("between", between, low=0)
-    return _inputs.number("within", within, low=0, high=between), between
+    between = inputs.number("between", between, low=0)
+    return inputs.number("within", within, low=0, high=between), between
 
 
 def class_emd(p, truth, classes, within=0.0, between=1.0):
@@ -124,7 +124,7 @@ def class_emd(p, truth, classes, within=0.0, between=1.0):
     >>> round(float(class_emd([0.5, 0.3, 0.2], [0.1, 0.6, 0.3], [0, 0, 1], within=0.25)), 12)
     0.175
     """
-    p, truth = _inputs.distributions("p", p), _inputs.distributions("truth", truth)
+    p, truth = inputs.distributions("p", p), inputs.distributions("truth", truth)
     if p.shape != truth.shape:
         raise ValueError(f"p {p.shape} and truth {truth.shape} must have the same shape")
     member, (within, between) = _membership(classes, p), _levels(within, between)
@@ -150,11 +150,11 @@ def oracle_perplexity(log_truth):
     >>> round(oracle_perplexity(np.log([0.5, 0.125])), 12)
     4.0
     """
-    log_truth = _inputs.as_floats("log_truth", log_truth)
+    log_truth = inputs.as_floats("log_truth", log_truth)
     if log_truth.size == 0:
         raise ValueError(f"log_truth is empty (shape {log_truth.shape})")
     bad = np.isnan(log_truth) | (log_truth > 0)
-    _inputs._refuse_where("log_truth", np.atleast_1d(log_truth), np.atleast_1d(bad), "log-probabilities must not be NaN or above 0")
+    inputs.refuse_where("log_truth", np.atleast_1d(log_truth), np.atleast_1d(bad), "log-probabilities must not be NaN or above 0")
     with np.errstate(over="ignore"):
         return float(np.exp(-log_truth.mean()))
 
@@ -212,7 +212,7 @@ def where_mass_goes(p, target, classes):
     >>> where_mass_goes([[0.5, 0.3, 0.2]], [1], [0, 0, 1])
     MassShares(target=array([0.3]), synonyms=array([0.5]), elsewhere=array([0.2]))
     """
-    p, classes = _inputs.distributions("p", p), integers("classes", classes, ndim=1)
+    p, classes = inputs.distributions("p", p), integers("classes", classes, ndim=1)
     if p.ndim != 2 or classes.size != p.shape[1]:
         raise ValueError(f"p {p.shape} and classes {classes.shape} must be (N, V) and (V,)")
     target = integers("target", target, ndim=1, size=p.shape[1])
@@ -231,15 +231,15 @@ def mean_entropy(logits, temperature=1.0):
     returns a float. Units: nats. Raises ValueError for NaN, +inf, a context without a finite logit, or a temperature that is not above 0.
     Source: A3's constant term.
     """
-    return _mean_entropy(_logits(logits), _inputs.number("temperature", temperature, low=0, open_low=True))
+    return _mean_entropy(_logits(logits), inputs.number("temperature", temperature, low=0, open_low=True))
 
 
 def _logits(values):
     """(N, V) logits with every context's largest at 0."""
-    logits = _inputs.as_floats("logits", values)
+    logits = inputs.as_floats("logits", values)
     if logits.ndim == 0 or logits.size == 0:
         raise ValueError(f"logits must have a last axis with entries, got shape {logits.shape}")
-    _inputs._refuse_where("logits", logits, np.isnan(logits) | (logits == np.inf), "logits must be finite or -inf")
+    inputs.refuse_where("logits", logits, np.isnan(logits) | (logits == np.inf), "logits must be finite or -inf")
     top = logits.max(-1, keepdims=True)
     if (top == -np.inf).any():
         raise ValueError(f"logits[{', '.join(map(str, np.argwhere(top[..., 0] == -np.inf)[0]))}] has no finite entry")
@@ -263,13 +263,13 @@ def matched_temperature(logits, target_entropy, low=0.05, high=5.0, tolerance=1e
     Raises ValueError for bad logits, for a range that is not `0 < low < high`, and for a target that no temperature in it reaches.
     Source: the reviewers' request for EMO (OpenReview 4bLXfRd0CX); bisection.
     """
-    logits, target = _logits(logits), _inputs.number("target_entropy", target_entropy, low=0)
-    low, tolerance = _inputs.number("low", low, low=0, open_low=True), _inputs.number("tolerance", tolerance, low=1e-15)
-    high = _inputs.number("high", high, low=low, open_low=True)
+    logits, target = _logits(logits), inputs.number("target_entropy", target_entropy, low=0)
+    low, tolerance = inputs.number("low", low, low=0, open_low=True), inputs.number("tolerance", tolerance, low=1e-15)
+    high = inputs.number("high", high, low=low, open_low=True)
     least, most = _mean_entropy(logits, low), _mean_entropy(logits, high)
     if not least <= target <= most:
         raise ValueError(
-            f"target_entropy = {_inputs.shown(target)} is out of reach: temperatures from {low:g} to {high:g} give {least:.6g} to {most:.6g} nats"
+            f"target_entropy = {inputs.shown(target)} is out of reach: temperatures from {low:g} to {high:g} give {least:.6g} to {most:.6g} nats"
         )
     while high - low > tolerance * high:
         middle = (low * high) ** 0.5  # halves the range of log T

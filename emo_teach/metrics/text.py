@@ -4,8 +4,8 @@ from collections import Counter
 
 import numpy as np
 
-from .. import _inputs
-from ._checks import sequences as _sequences
+from .. import inputs
+from ..inputs import sequences as _sequences
 
 EPSILON = 0.1  # what an n-gram order without any match counts as: "method 1" of Chen & Cherry (2014)
 
@@ -25,7 +25,7 @@ def distinct_n(sequences, n=2):
     >>> distinct_n([[1, 2, 1, 2], [1, 2]], n=2)
     0.5
     """
-    n = _inputs.count("n", n)
+    n = inputs.count("n", n)
     counts = Counter(gram for row in _sequences("sequences", sequences) for gram in _grams(row, n))
     if not counts:
         raise ValueError(f"sequences hold no {n}-gram: every sequence is shorter than n = {n}")
@@ -42,7 +42,7 @@ def repetition(sequences, n=4):
     >>> repetition([[1, 2, 1, 2, 1]], n=2)
     0.5
     """
-    n = _inputs.count("n", n)
+    n = inputs.count("n", n)
     rows = _sequences("sequences", sequences, shortest=n)
     return float(np.mean([1 - len(set(grams)) / len(grams) for grams in (_grams(row, n) for row in rows)]))
 
@@ -69,7 +69,7 @@ def bleu(hypothesis, references, n=4):
     Raises ValueError for something else than ids, too short a hypothesis, or no reference.
     Source: Papineni et al. (ACL 2002); smoothing method 1 of Chen & Cherry (WMT 2014).
     """
-    n = _inputs.count("n", n)
+    n = inputs.count("n", n)
     (row,) = _sequences("hypothesis", [hypothesis], shortest=n)
     others = _sequences("references", references)
     matches = []
@@ -90,9 +90,9 @@ def self_bleu(sequences, n=4, size=500, seed=0):
     Raises ValueError for something else than ids, fewer than two sequences, or one with fewer than n tokens, naming it.
     Source: Zhu et al., Texygen (SIGIR 2018), which smooths alike; BLEU as in `bleu`.
     """
-    n, seed = _inputs.count("n", n), _inputs.count("seed", seed, low=0)
+    n, seed = inputs.count("n", n), inputs.count("seed", seed, low=0)
     rows = _sequences("sequences", sequences, least=2, shortest=n)
-    if size is not None and len(rows) > _inputs.count("size", size, low=2):
+    if size is not None and len(rows) > inputs.count("size", size, low=2):
         rows = [rows[i] for i in np.random.default_rng(seed).choice(len(rows), size, replace=False)]
     matches = np.stack([_matches_without_self(rows, k) for k in range(1, n + 1)], axis=1)
     lengths = Counter(map(len, rows))

@@ -48,6 +48,6 @@ def table(name):
 
     Formula: none. Shape: returns a list of dicts. Units: see data/README.md. Raises ValueError where there is no such table. Source: this project.
     """
-    from ..datafiles import data_path
+    from ..files import data_path
 
     return runner.read(data_path(f"studies/{name}.csv"))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 
-from .._files import write_whole
+from ..files import write_whole
 
 
 @dataclass(frozen=True)

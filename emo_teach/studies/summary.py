@@ -4,7 +4,7 @@ import html
 
 import numpy as np
 
-from .. import _inputs
+from .. import inputs
 
 BEST = {  # which way a metric is better; those that are neither, such as the entropy, are not in here
     "perplexity": -1, "forward_kl": -1, "reverse_kl": -1, "tv": -1, "js": -1, "emd_classes": -1, "emd_cosine": -1, "mauve": 1, "emo": -1,
@@ -26,7 +26,7 @@ def mean_and_error(values):
     >>> mean_and_error([1.0, 2.0, 3.0])
     (2.0, 0.5773502691896258)
     """
-    values = _inputs.finite("values", values, ndim=1)
+    values = inputs.finite("values", values, ndim=1)
     if len(values) < 2:
         raise ValueError(f"values has {len(values)} entry: a standard error takes two")
     return float(values.mean()), float(values.std(ddof=1) / len(values) ** 0.5)

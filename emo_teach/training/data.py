@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from .. import _inputs
+from .. import inputs
 
 IGNORED = -100  # transformers' label of a token that does not count
 
@@ -80,7 +80,7 @@ class Order(torch.utils.data.Sampler):
     """
 
     def __init__(self, size, count, seed):
-        self.size, self.count, self.seed = _inputs.count("size", size), count, seed
+        self.size, self.count, self.seed = inputs.count("size", size), count, seed
 
     def __len__(self):
         return self.count

@@ -16,7 +16,7 @@ import os
 import shutil
 from pathlib import Path
 
-from .._files import write_whole
+from ..files import write_whole
 
 RUN, HISTORY, WEIGHTS = "run.json", "history.json", "model.safetensors"
 CHECKPOINTS, UNFINISHED = "checkpoints", "unfinished"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from .. import _inputs
+from .. import inputs
 from ..losses import CostEmbedding, objective
 from . import data, folder
 from .recorder import Recorder, evaluate
@@ -65,15 +65,15 @@ def check_precision(precision):
 def _positive(**values):
     for name, value in values.items():
         if value is not None:
-            _inputs.count(name, value)
+            inputs.count(name, value)
 
 
 def _steps(steps, epochs, blocks, batch_size):
     if (steps is None) == (epochs is None):
         raise ValueError(f"give one of steps and epochs, got steps = {steps} and epochs = {epochs}")
     if steps is not None:
-        return _inputs.count("steps", steps)
-    return math.ceil(_inputs.number("epochs", epochs, low=0, open_low=True) * blocks / batch_size)
+        return inputs.count("steps", steps)
+    return math.ceil(inputs.number("epochs", epochs, low=0, open_low=True) * blocks / batch_size)
 
 
 def _check_weights(model):
@@ -120,8 +120,8 @@ def finetune(
     Raises ValueError for arguments that make no sense, before anything is written. Source: this project, on transformers' Trainer.
     """
     _positive(batch_size=batch_size, accumulation=accumulation, log_every=log_every, save_every=save_every, valid_every=valid_every)
-    block, precision = _inputs.count("block", block, low=2), check_precision(precision)
-    seed, lr = _inputs.count("seed", seed, low=0), _inputs.number("lr", lr, low=0)
+    block, precision = inputs.count("block", block, low=2), check_precision(precision)
+    seed, lr = inputs.count("seed", seed, low=0), inputs.number("lr", lr, low=0)
     if save_every and out is None:
         raise ValueError(f"save_every = {save_every}, but out is None: there is nowhere to save")
     _check_weights(model)

@@ -1,6 +1,6 @@
 """The small GPT-2 that goes with a world: transformers' own architecture, and a tokenizer that has a token for each word."""
 
-from ..datafiles import data_path
+from ..files import data_path
 from .lexicon import START
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .. import _inputs
+from .. import inputs
 
 
 def neighbours(texts, size, window=2):
@@ -17,7 +17,7 @@ def neighbours(texts, size, window=2):
     if texts.size and not 0 <= texts.min() <= texts.max() < size:
         raise ValueError(f"texts hold {texts.min()} to {texts.max()}: words are 0..{size - 1}")
     found = np.zeros(size * size)
-    for gap in range(1, _inputs.count("window", window) + 1):
+    for gap in range(1, inputs.count("window", window) + 1):
         found += np.bincount((texts[:, :-gap] * size + texts[:, gap:]).ravel(), minlength=size * size)
     found = found.reshape(size, size)
     return found + found.T
@@ -33,7 +33,7 @@ def ppmi(counts):
     >>> ppmi([[0, 2], [2, 4]]).round(3).tolist()
     [[0.0, 0.288], [0.288, 0.0]]
     """
-    counts = _inputs.square_cost("counts", counts)
+    counts = inputs.square_cost("counts", counts)
     if (counts < 0).any():
         raise ValueError(f"counts must not be negative, found {counts.min():g}")
     each = counts.sum(1)
@@ -51,7 +51,7 @@ def ppmi_vectors(counts, width):
     Raises ValueError as `ppmi` and for a width outside 1..V. Source: Levy & Goldberg (NIPS 2014).
     """
     information = ppmi(counts)
-    if _inputs.count("width", width) > len(information):
+    if inputs.count("width", width) > len(information):
         raise ValueError(f"width = {width} must be at most {len(information)}, the number of words")
     u, s, _ = np.linalg.svd(information)
     return u[:, :width] * np.sqrt(s[:width])

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .. import _inputs
+from .. import inputs
 from .grammar import rules, word_classes
 from .lexicon import START, TOPICS
 
@@ -31,10 +31,10 @@ class World:
 
     def __init__(self, synonyms=3, topics=6, noise=0.02, shift=0.0):
         for name, value, high in (("synonyms", synonyms, 4), ("topics", topics, len(TOPICS))):
-            if _inputs.count(name, value) > high:
+            if inputs.count(name, value) > high:
                 raise ValueError(f"{name} = {value} must be at most {high}")
         self.synonyms, self.topics = synonyms, topics
-        self.noise, self.shift = _inputs.number("noise", noise, 0, 1), _inputs.number("shift", shift, 0, 1)
+        self.noise, self.shift = inputs.number("noise", noise, 0, 1), inputs.number("shift", shift, 0, 1)
         groups = word_classes(topics, synonyms)
         self.class_names = (START, *groups)
         self.vocabulary = (START, *(word for words in groups.values() for word in words))
@@ -86,7 +86,7 @@ class World:
         >>> print(world.decode(world.sample(1, 20, seed=3)[0]))
         this happy student explains the lesson inside the college . one fiddler composes that hymn yet every soloist plays
         """
-        _inputs.count("count", count), _inputs.count("length", length)
+        inputs.count("count", count), inputs.count("length", length)
         rng = np.random.default_rng(seed)
         texts = np.zeros((count, length), dtype=np.int64)
         state = np.zeros(count, dtype=np.int64)
@@ -132,7 +132,7 @@ class World:
 
         Formula: as said. Shape: (V, V). Units: none. Raises ValueError unless `within` is in [0, 1]. Source: this project.
         """
-        _inputs.number("within", within, 0, 1)
+        inputs.number("within", within, 0, 1)
         cost = np.where(self.classes[:, None] == self.classes[None, :], float(within), 1.0)
         np.fill_diagonal(cost, 0.0)
         return cost

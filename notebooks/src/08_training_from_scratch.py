@@ -12,7 +12,7 @@
 import numpy as np
 import torch
 from IPython.display import display
-from emo_teach import check, costs, dynamics, figures, formulas, losses, studies, worked
+from emo_teach import check, costs, figures, formulas, losses, studies, transport, worked
 from emo_teach.explorers import kit, silence
 from emo_teach.losses.transforms import transformed
 from emo_teach.metrics import model as reading
@@ -75,7 +75,7 @@ def simulate(kind, p, step=0.01):
 
 print(f"simulated from 0.05:  CE {simulate('ce', 0.05):7.2f}   EMO {simulate('emo', 0.05):7.2f}")
 for p in (0.05, 1 / world.size, 1 / 50257, 1e-8):
-    ce, emo = dynamics.escape_times(p)
+    ce, emo = transport.escape_times(p)
     print(f"D13 from {p:11.3g}:  CE {ce:7.2f}   EMO {emo:12.2f}")
 
 # %% [markdown]

@@ -56,7 +56,7 @@ from scipy.integrate import solve_ivp
 from scipy.optimize import linprog
 from scipy.special import logsumexp, softmax
 
-from emo_teach import costs, divergences, dynamics, formulas, transport, worked
+from emo_teach import costs, divergences, formulas, transport, worked
 from emo_teach.metrics import oracle
 from emo_teach.world.vectors import ppmi, ppmi_vectors
 
@@ -1363,14 +1363,14 @@ def flow(gradient, z, time):
 
 
 for p_t, c in ((0.1, 1.0), (0.02, 1.0), (0.02, 0.4)):
-    of_ce, of_emo = dynamics.escape_times(p_t, c)
+    of_ce, of_emo = transport.escape_times(p_t, c)
     print(f"p_t = {p_t}, c = {c}: CE takes {of_ce:.4f}, EMO {of_emo:.4f}")
     z, two = np.log([p_t, 1 - p_t]), c * costs.zero_one(2)
     emo = lambda z, two=two: transport.one_hot_logit_gradient(softmax(z), two, 0)
     confirm("CE is then at 1/2", flow(lambda z: softmax(z) - [1, 0], z, of_ce)[0] - 0.5, 1e-8)
     confirm("EMO is then at 1/2", flow(emo, z, of_emo)[0] - 0.5, 1e-8)
 tiny = 1e-9
-of_ce, of_emo = dynamics.escape_times(tiny)
+of_ce, of_emo = transport.escape_times(tiny)
 confirm("the two limits", [of_ce + 0.5 * np.log(tiny) - 0.5, 2 * tiny * of_emo - 1], 1e-7)  # off by about p_t log(1/p_t)
 
 # %% [markdown]
@@ -1407,13 +1407,13 @@ confirm("speed of CE", rise @ (np.eye(6)[0] - p) - speed, 1e-8)
 confirm("speed of EMO", -rise @ transport.one_hot_logit_gradient(p, cost, 0) - c * p[0] * speed, 1e-8)
 z[0] = logsumexp(z[1:]) + np.log(0.1 / 0.9)  # now p_t = 0.1
 gradients = lambda z: softmax(z) - np.eye(6)[0], lambda z: transport.one_hot_logit_gradient(softmax(z), cost, 0)
-for name, gradient, time in zip(("CE", "EMO"), gradients, dynamics.escape_times(0.1, c), strict=True):
+for name, gradient, time in zip(("CE", "EMO"), gradients, transport.escape_times(0.1, c), strict=True):
     early, late = (flow(gradient, z, span)[0] - 0.5 for span in (time, 2 * time))
     confirm(f"{name}: between once and twice the time of two tokens", [max(early, 0), min(late, 0)], 1e-8)
 
 # %%
 V = 50257
-times = np.array(dynamics.escape_times(1 / V))
+times = np.array(transport.escape_times(1 / V))
 by_hand = 0.5 * np.array([1 - 1 / (V - 1) + np.log(V - 1), V - 1 - 1 / (V - 1) + 2 * np.log(V - 1)])
 confirm("on paper", times / by_hand - 1)
 print(f"from p_t = 1/{V} to 1/2, two tokens: CE {times[0]:.2f}, EMO with c = 1 {times[1]:.1f}")

@@ -2,7 +2,7 @@ import numpy as np
 from scipy.integrate import quad
 from scipy.special import expit
 
-from emo_teach.dynamics import escape_times
+from emo_teach.transport import escape_times
 from emo_teach.world.vectors import ppmi
 
 

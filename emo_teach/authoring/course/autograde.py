@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from ..._files import write_whole
+from ...files import write_whole
 from . import release, repair
 
 STUDENT = "student"  # nbgrader matches names by glob and regular expression: a real one could hold anything

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..._files import write_whole
+from ...files import write_whole
 from . import manual, release, repair, report, submissions, worker
 
 MARKER, MADE_BY = "grading.json", "emo_teach course grade"

@@ -4,7 +4,7 @@ import csv
 import io
 from pathlib import Path
 
-from ..._files import write_whole
+from ...files import write_whole
 
 COLUMNS = ("student", "set", "problem", "max", "points", "comment")
 

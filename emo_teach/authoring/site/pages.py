@@ -6,7 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from ..._files import whole_folder
+from ...files import whole_folder
 from .. import build
 
 MARKER, MADE_BY = "site.json", "emo_teach site"

@@ -41,7 +41,7 @@ def shown(value):
     return short if float(short) == value or value != value else repr(float(value))
 
 
-def _refuse_where(name, array, bad, why):
+def refuse_where(name, array, bad, why):
     """Raise ValueError for the first element marked in `bad`, if there is one."""
     if np.any(bad):
         index, place = _first(bad)
@@ -56,7 +56,7 @@ def finite(name, values, ndim=None):
     if ndim is not None and array.ndim != ndim:
         raise ValueError(f"{name} must have {ndim} axes, got shape {array.shape}")
     if not np.isfinite(array).all():
-        _refuse_where(name, array, ~np.isfinite(array), "values must be finite")
+        refuse_where(name, array, ~np.isfinite(array), "values must be finite")
     return array
 
 
@@ -86,8 +86,8 @@ def distributions(name, values):
 
 def _explain_distribution(name, array):
     """Raise the ValueError that says what is wrong with `array` as a distribution."""
-    _refuse_where(name, array, ~np.isfinite(array), "probabilities must be finite")
-    _refuse_where(name, array, array < 0, "probabilities must not be negative")
+    refuse_where(name, array, ~np.isfinite(array), "probabilities must be finite")
+    refuse_where(name, array, array < 0, "probabilities must not be negative")
     total = array.sum(-1)
     bad = np.abs(total - 1) > SUM_TOLERANCE
     if array.ndim == 1:
@@ -106,7 +106,7 @@ def square_cost(name, values, n=None):
     if n is not None and array.shape[0] != n:
         raise ValueError(f"{name} has shape {array.shape}, but the distributions have {n} entries")
     if not np.isfinite(array).all():
-        _refuse_where(name, array, ~np.isfinite(array), "costs must be finite")
+        refuse_where(name, array, ~np.isfinite(array), "costs must be finite")
     return array
 
 
@@ -167,3 +167,51 @@ def count(name, value, low=1):
     if int(value).bit_length() > COUNT_BITS:
         raise ValueError(f"{name} is an integer of {int(value).bit_length()} bits: at most {COUNT_BITS} can be counted")
     return int(value)
+
+
+def integers(name, values, ndim=None, size=None):
+    """Return a non-empty int64 array, with `ndim` axes and every entry in 0..size-1 where given."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+    try:
+        array = np.asarray(values)
+    except ValueError as err:  # rows of unequal length
+        raise ValueError(f"{name} must be an array of integers ({err})") from None
+    if array.dtype.kind not in "iu":
+        raise ValueError(f"{name} must be an array of integers, got dtype {array.dtype}")
+    if array.size == 0 or (ndim is not None and array.ndim != ndim):
+        raise ValueError(f"{name} has shape {array.shape}: expected {'at least one entry' if ndim is None else f'{ndim} axes with entries'}")
+    if size is not None and not 0 <= array.min() <= array.max() < size:
+        where = tuple(int(k) for k in np.argwhere((array < 0) | (array >= size))[0])
+        raise ValueError(f"{name}[{', '.join(map(str, where))}] = {array[where]} is out of range for {size} entries (0..{size - 1})")
+    return array.astype(np.int64)
+
+
+def log_distributions(name, values):
+    """Return log-probabilities along the last axis, shape (..., V): -inf is allowed, and exp must sum to 1 within 1e-6."""
+    array = as_floats(name, values)
+    if array.ndim == 0 or array.size == 0:
+        raise ValueError(f"{name} must hold log-probabilities along its last axis, got shape {array.shape}")
+    bad = np.isnan(array) | (array > SUM_TOLERANCE)
+    refuse_where(name, array, bad, "log-probabilities must not be NaN or above 0")
+    distributions(f"exp({name})", np.exp(array))
+    return array
+
+
+def sequences(name, values, least=1, shortest=0):
+    """Return a list of lists of token ids: at least `least` of them, none shorter than `shortest`."""
+    if isinstance(values, (str, bytes)) or not hasattr(values, "__iter__"):
+        raise ValueError(f"{name} must be a list of sequences of token ids, got {type(values).__name__}")
+    found = []
+    for index, row in enumerate(values):
+        if len(np.shape(row)) != 1:
+            raise ValueError(f"{name}[{index}] must be a sequence of token ids, got {type(row).__name__}")
+        row = np.asarray(row)
+        if row.size and row.dtype.kind not in "iu":
+            raise ValueError(f"{name}[{index}] must hold integer token ids, got dtype {row.dtype}")
+        if row.size < shortest:
+            raise ValueError(f"{name}[{index}] has {row.size} tokens: at least {shortest} are needed")
+        found.append(row.tolist())
+    if len(found) < least:
+        raise ValueError(f"{name} holds {len(found)} sequences: at least {least} are needed")
+    return found
