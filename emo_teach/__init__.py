@@ -1,13 +1,13 @@
 """emo_teach: optimal-transport losses for language models, formula by formula.
 
-The ground floor is `costs`, `divergences` and `transport` (numpy, with POT for the linear program); `formulas` checks every formula
+The ground floor is `costs`, `divergences` and `transport` (numpy, with POT for the linear program); `verify` checks every formula
 against an independent reference; `explorers` and `check` are what the lessons touch. Importing this package loads none of the heavy ones.
 """
 
 import importlib
 
 __version__ = "0.1.0"
-__all__ = ["check", "costs", "divergences", "explorers", "formulas", "metrics", "transport", "words", "world"]
+__all__ = ["check", "costs", "divergences", "explorers", "metrics", "transport", "verify", "words", "world"]
 
 
 def __getattr__(name):

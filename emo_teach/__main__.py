@@ -10,11 +10,11 @@ def _verify_arguments(parser):
 
 
 def _verify(arguments):
-    from . import formulas
+    from . import verify
 
-    outcomes = formulas.verify(formulas.select(label=arguments.label, lesson=arguments.lesson))
-    print(formulas.table(outcomes))
-    if note := formulas.left_out(label=arguments.label, lesson=arguments.lesson):
+    outcomes = verify.verify(verify.select(label=arguments.label, lesson=arguments.lesson))
+    print(verify.table(outcomes))
+    if note := verify.left_out(label=arguments.label, lesson=arguments.lesson):
         print(note)
     return 0 if all(outcome.passed and outcome.mutant_rejected for outcome in outcomes) else 1
 

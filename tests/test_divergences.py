@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emo_teach import divergences as dv
-from emo_teach.formulas import exact, references
+from emo_teach.verify import exact, references
 
 from . import drawing
 

@@ -19,7 +19,7 @@ def loaded(code):
     "code",
     [
         "import emo_teach",
-        "from emo_teach import costs, divergences, transport, formulas",
+        "from emo_teach import costs, divergences, transport, verify",
         "import emo_teach; emo_teach.divergences.kl([1, 0], [.5, .5])",
         "import emo_teach.__main__",
     ],
@@ -41,6 +41,6 @@ def test_transport_leaves_the_environment_as_it_was():
 def test_submodules_are_listed_and_unknown_names_refused():
     import emo_teach
 
-    assert {"costs", "formulas", "transport"} <= set(dir(emo_teach))
+    assert {"costs", "transport", "verify"} <= set(dir(emo_teach))
     with pytest.raises(AttributeError, match="'nonsense'"):
         emo_teach.nonsense  # noqa: B018

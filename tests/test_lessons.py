@@ -119,10 +119,10 @@ def test_links_lead_somewhere(name):
 
 @pytest.mark.parametrize("name", EVERY)
 def test_every_formula_stated_has_a_row(name):
-    from emo_teach import formulas
+    from emo_teach import verify
 
     text = "\n".join(cell.source for cell in built(name).cells if cell.cell_type == "markdown")
-    assert set(re.findall(r"\\tag\{([AD]\d+)\}", text)) <= set(formulas.LESSON_OF)
+    assert set(re.findall(r"\\tag\{([AD]\d+)\}", text)) <= set(verify.LESSON_OF)
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emo_teach import costs, divergences, transport
-from emo_teach.formulas.references import linear_program, marginal_constraints, softmax
+from emo_teach.verify.references import linear_program, marginal_constraints, softmax
 
 from . import drawing
 

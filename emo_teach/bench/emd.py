@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import costs, transport
-from ..formulas import references
+from ..verify import references
 
 WIDTH = 16  # of the random vectors behind the cosine cost
 SOLVERS = {

@@ -10,7 +10,7 @@
 
 # %%
 import numpy as np
-from emo_teach import check, divergences, formulas, worked
+from emo_teach import check, divergences, verify, worked
 from emo_teach.explorers import ce_kl, kit
 rng = np.random.default_rng(0)
 
@@ -214,7 +214,7 @@ print(f"the truth itself:            {tau}, loss {divergences.entropy(tau):.4f}"
 # step, which loses no digits by subtraction. The last column is a wrong formula that the same check must catch:
 
 # %%
-formulas.show("01")
+verify.show("01")
 
 # %%
 worked.table("01")

@@ -11,7 +11,7 @@
 # %%
 import numpy as np
 from scipy.special import expit
-from emo_teach import check, divergences, figures, formulas, transport, worked
+from emo_teach import check, divergences, figures, transport, verify, worked
 from emo_teach.explorers import divergence, kit
 rng = np.random.default_rng(0)
 
@@ -347,7 +347,7 @@ print(f"earth mover's distance {before:.4f} -> {after:.4f}")
 # ones resist wrong labels and pay in honesty. All, KL too, are blind to *which* wrong token.
 
 # %%
-formulas.show("02")
+verify.show("02")
 
 # %%
 worked.table("02")

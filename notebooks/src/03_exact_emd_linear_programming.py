@@ -12,7 +12,7 @@
 import time
 import numpy as np
 from scipy.optimize import linprog
-from emo_teach import check, costs, divergences, figures, formulas, transport, worked
+from emo_teach import check, costs, divergences, figures, transport, verify, worked
 from emo_teach.explorers import kit, transport as transport_explorer
 from emo_teach.words import load_words
 rng = np.random.default_rng(0)
@@ -381,7 +381,7 @@ kit.show(*figures.entropic_plans(p / p.sum(), tau / tau.sum(), costs.ordinal(20,
 # Every formula of this lesson, checked just now against an independent computation:
 
 # %%
-formulas.show("03")
+verify.show("03")
 
 # %%
 worked.table("03")

@@ -11,7 +11,7 @@
 # %%
 import time
 import numpy as np
-from emo_teach import check, costs, divergences, figures, formulas, transport, worked
+from emo_teach import check, costs, divergences, figures, transport, verify, worked
 from emo_teach.explorers import kit, soft_label
 from emo_teach.words import load_words
 rng = np.random.default_rng(0)
@@ -395,7 +395,7 @@ for weight in (0, 1, 10, 100):
 # ## What we learned
 
 # %%
-formulas.show("04")
+verify.show("04")
 
 # %%
 worked.table("04")

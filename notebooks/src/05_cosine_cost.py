@@ -11,9 +11,9 @@
 # %%
 import numpy as np
 from scipy.special import softmax
-from emo_teach import check, costs, figures, formulas, transport, worked
+from emo_teach import check, costs, figures, transport, verify, worked
 from emo_teach.explorers import cost_matrix, kit
-from emo_teach.formulas import references
+from emo_teach.verify import references
 from emo_teach.words import load_words
 rng = np.random.default_rng(0)
 
@@ -385,7 +385,7 @@ for kind in labels:
 # metric. And it must be frozen, as C3 says, or the ruler shrinks. Every formula of this lesson, checked just now against an independent computation:
 
 # %%
-formulas.show("05")
+verify.show("05")
 
 # %%
 worked.table("05")

@@ -13,7 +13,7 @@ import time
 import tracemalloc
 import numpy as np
 import torch
-from emo_teach import check, costs, figures, formulas, transport, worked
+from emo_teach import check, costs, figures, transport, verify, worked
 from emo_teach.explorers import kit, objectives
 from emo_teach.losses import CostEmbedding, objective, token_terms
 from emo_teach.words import load_words
@@ -426,7 +426,7 @@ for p in many:
 # objective shows CE, does something else, and rests away from the truth. A proper relative exists.
 
 # %%
-formulas.show("06")
+verify.show("06")
 
 # %%
 worked.table("06")

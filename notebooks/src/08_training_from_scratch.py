@@ -12,7 +12,7 @@
 import numpy as np
 import torch
 from IPython.display import display
-from emo_teach import check, costs, figures, formulas, losses, studies, transport, worked
+from emo_teach import check, costs, figures, losses, studies, transport, verify, worked
 from emo_teach.explorers import kit, silence
 from emo_teach.losses.transforms import transformed
 from emo_teach.metrics import model as reading
@@ -309,7 +309,7 @@ for name in ("emo, pretrained cost", "emo, ppmi cost", "emo, random cost", "-log
 # infinite elsewhere. From scratch EMO alone is caught in wrong corners; with cross-entropy's help it gets out, and then pulls away from the truth.
 
 # %%
-formulas.show("08")
+verify.show("08")
 
 # %%
 worked.table("08")

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import transformers
 from IPython.display import Markdown, display
-from emo_teach import check, figures, formulas, studies, transport, worked
+from emo_teach import check, figures, studies, transport, verify, worked
 from emo_teach.explorers import kit, resting
 from emo_teach.losses.soft import NAMES, soft_objective
 from emo_teach.metrics import oracle
@@ -315,7 +315,7 @@ print("the product bound, taught by the truth: total variation", " ".join(f"{fou
 # exact transport would win in its own distance.
 
 # %%
-formulas.show("09")
+verify.show("09")
 
 # %%
 worked.table("09")

@@ -9,7 +9,7 @@
 #
 # ## Contents
 #
-# A1 to A9 are the article's nine formulas, in its order. D1 to D18 go beyond it and stand where they belong.
+# A1 to A9 are the article's nine verify, in its order. D1 to D18 go beyond it and stand where they belong.
 #
 # | in the article | formula and proof | what it says | idea in lesson |
 # | --- | --- | --- | --- |
@@ -56,7 +56,7 @@ from scipy.integrate import solve_ivp
 from scipy.optimize import linprog
 from scipy.special import logsumexp, softmax
 
-from emo_teach import costs, divergences, formulas, transport, worked
+from emo_teach import costs, divergences, transport, verify, worked
 from emo_teach.metrics import oracle
 from emo_teach.world.vectors import ppmi, ppmi_vectors
 
@@ -77,9 +77,9 @@ def slope(loss, z, h=1e-6):
 
 # %%
 def rows(label):
-    for tried in formulas.verify(formulas.select(label)):
+    for tried in verify.verify(verify.select(label)):
         if not (tried.passed and tried.mutant_rejected):
-            raise AssertionError(formulas.table([tried]))
+            raise AssertionError(verify.table([tried]))
         print(f"row {label} {tried.row.name}: cases {tried.instances}, reference: {tried.row.reference}")
 
 

@@ -4,10 +4,10 @@ import numpy as np
 import torch
 
 from .. import worked
-from ..formulas import references
-from ..formulas.registry import Row, register
-from .embedding import CostEmbedding
-from .objectives import objective
+from ..losses.embedding import CostEmbedding
+from ..losses.objectives import objective
+from . import references
+from .core import Row, register
 
 TAU = np.array([0.5, 0.3, 0.2])  # how often each of the worked example's tokens comes next
 MODES = (("emo-mode-1", {}), ("emo-mode-2", {}), ("emo-mode-1", {"detach_target": True}))

@@ -14,7 +14,7 @@ from scipy.special import rel_entr
 
 from .. import costs, transport
 from . import exact, instances, references
-from .registry import Row, register
+from .core import Row, register
 
 SINKHORN = "Sinkhorn meets the marginals to 1e-11, and costs are at most 2"
 

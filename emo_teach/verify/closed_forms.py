@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import costs, divergences, transport
 from . import instances, references
-from .registry import Row, register
+from .core import Row, register
 
 SOLVERS = "two solvers; HiGHS keeps its constraints to 1e-10"
 

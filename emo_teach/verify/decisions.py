@@ -6,8 +6,8 @@ import numpy as np
 
 from .. import costs, divergences, transport, worked
 from . import exact, instances, references
+from .core import Row, register
 from .instances import one_hot
-from .registry import Row, register
 
 ROUNDING = "sums of at most 30 products"
 SEEN = 1e-15  # masses below the rounding of a sum of 1 leave a solver free to price them as it likes

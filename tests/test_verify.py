@@ -8,22 +8,22 @@ import numpy as np
 import pytest
 
 from emo_teach import __main__ as command_line
-from emo_teach import formulas, transport
-from emo_teach.formulas import exact, instances, references, registry
+from emo_teach import transport, verify
+from emo_teach.verify import core, exact, instances, references
 
 LABELS = {f"A{k}" for k in range(1, 10)} | {f"D{k}" for k in range(1, 19)}
-WITH_TORCH = formulas.complete()
+WITH_TORCH = verify.complete()
 assert WITH_TORCH, "torch is in requirements.txt: the rows of the training objectives are tested, not skipped"
-IDS = [f"{row.label} {row.name}" for row in formulas.ROWS]
-OF_TORCH = [row for row in formulas.ROWS if row.code[0].__module__.startswith("emo_teach.losses")]
+IDS = [f"{row.label} {row.name}" for row in verify.ROWS]
+OF_TORCH = [row for row in verify.ROWS if row.code[0].__module__.startswith("emo_teach.losses")]
 
 
 @pytest.fixture
 def registered():
     """A registry that forgets what the test adds."""
-    before = list(formulas.ROWS)
-    yield formulas.register
-    formulas.ROWS[:] = before
+    before = list(verify.ROWS)
+    yield verify.register
+    verify.ROWS[:] = before
 
 
 def simple(**changes):
@@ -43,33 +43,33 @@ def simple(**changes):
         "tolerance": 1e-12,
         "why": "one addition",
     }
-    return formulas.Row(**{**row, **changes})
+    return verify.Row(**{**row, **changes})
 
 
-@pytest.mark.parametrize("row", formulas.ROWS, ids=IDS)
+@pytest.mark.parametrize("row", verify.ROWS, ids=IDS)
 def test_row_holds_and_rejects_its_wrong_version(row):
-    (outcome,) = formulas.verify([row])
+    (outcome,) = verify.verify([row])
     assert not outcome.trouble, outcome.trouble
     assert outcome.passed, f"figure {outcome.figure}, extra {outcome.extra}, tolerance {row.tolerance}"
     assert outcome.mutant_rejected, f"the wrong version ({row.mistake}) passes with figure {outcome.mutant}"
     assert outcome.instances >= 1
 
 
-@pytest.mark.parametrize("row", formulas.ROWS, ids=IDS)
+@pytest.mark.parametrize("row", verify.ROWS, ids=IDS)
 def test_row_is_described(row):
     assert all(text.strip() for text in (row.statement, row.reference, row.mistake, row.why))
     assert len(row.name) <= 32 and row.name == row.name.strip() and " " not in row.name
-    assert row.lesson == ("06" if row in OF_TORCH and row.label not in ("D14", "D17") else formulas.LESSON_OF[row.label])
+    assert row.lesson == ("06" if row in OF_TORCH and row.label not in ("D14", "D17") else verify.LESSON_OF[row.label])
     assert row.lesson in {"01", "02", "03", "04", "05", "06", "08", "09"}
     assert row.code and all(callable(function) for function in row.code)
     assert row.statement.count("{") == row.statement.count("}")
 
 
 def test_every_label_has_a_row_and_names_are_unique():
-    assert {row.label for row in formulas.ROWS} == set(formulas.LESSON_OF) == LABELS
-    assert {row.label for row in OF_TORCH} == formulas.TORCH_LABELS
-    assert len({(row.label, row.name) for row in formulas.ROWS}) == len(formulas.ROWS)
-    order = [(row.label[0], int(row.label[1:])) for row in formulas.ROWS]
+    assert {row.label for row in verify.ROWS} == set(verify.LESSON_OF) == LABELS
+    assert {row.label for row in OF_TORCH} == verify.TORCH_LABELS
+    assert len({(row.label, row.name) for row in verify.ROWS}) == len(verify.ROWS)
+    order = [(row.label[0], int(row.label[1:])) for row in verify.ROWS]
     assert order == sorted(order)
 
 
@@ -86,20 +86,20 @@ def test_hard_instances_are_among_the_cases():
 
 
 def test_table_prints_every_row_on_one_line(capsys):
-    outcomes = formulas.verify(lesson="01")
-    text = formulas.table(outcomes)
+    outcomes = verify.verify(lesson="01")
+    text = verify.table(outcomes)
     head, *lines, close = text.splitlines()
     assert all(word in head for word in ("label", "name", "kind", "reference", "figure", "verdict", "mutant"))
     assert len(lines) == len(outcomes) and all("ok" in line and "rejected" in line for line in lines)
     assert close == f"{len(outcomes)} of {len(outcomes)} rows hold and reject their wrong version."
-    formulas.show("01")
+    verify.show("01")
     shown = capsys.readouterr().out
     assert text in shown and all(o.row.mistake in shown for o in outcomes)
 
 
 def test_nothing_is_printed_and_no_warning_is_raised(capfd, recwarn):
-    formulas.verify(lesson="02")
-    formulas.verify([row for row in formulas.ROWS if row.label in ("A1", "D5")])
+    verify.verify(lesson="02")
+    verify.verify([row for row in verify.ROWS if row.label in ("A1", "D5")])
     assert capfd.readouterr() == ("", "") and not recwarn.list
 
 
@@ -119,7 +119,7 @@ def test_nothing_is_printed_and_no_warning_is_raised(capfd, recwarn):
     ],
 )
 def test_a_broken_row_fails(broken, registered, capsys):
-    (outcome,) = formulas.verify([broken])
+    (outcome,) = verify.verify([broken])
     assert not outcome.passed
     registered(broken)
     assert command_line.main(["verify", "--label", "A1"]) == 1
@@ -137,20 +137,20 @@ def test_a_broken_row_fails(broken, registered, capsys):
 )
 def test_a_row_whose_mutant_survives_fails(blind, registered, capsys):
     registered(blind)
-    assert not formulas.verify([blind])[0].mutant_rejected
+    assert not verify.verify([blind])[0].mutant_rejected
     assert command_line.main(["verify", "--label", "A1"]) == 1
     assert "SURVIVES" in capsys.readouterr().out
 
 
 def test_a_fault_in_the_code_under_test_is_seen(monkeypatch):
-    rows = formulas.select(label="A9")
+    rows = verify.select(label="A9")
     right = transport.emo
     monkeypatch.setattr(transport, "emo", lambda *a: right(*a) * (1 + 1e-6))
-    assert not formulas.verify(rows)[0].passed
+    assert not verify.verify(rows)[0].passed
 
 
 def test_simple_row_is_sound():
-    (outcome,) = formulas.verify([simple()])
+    (outcome,) = verify.verify([simple()])
     assert outcome.passed and outcome.mutant_rejected and outcome.figure == 0
 
 
@@ -172,7 +172,7 @@ def test_rows_that_make_no_sense_are_refused(change, text):
 
 def test_a_row_is_registered_once(registered):
     row = registered(simple())
-    assert row in formulas.ROWS and formulas.ROWS[0].label == "A1"
+    assert row in verify.ROWS and verify.ROWS[0].label == "A1"
     with pytest.raises(ValueError, match="A1 'addition'"):
         registered(dataclasses.replace(row, tolerance=0.0))
 
@@ -183,9 +183,9 @@ def test_unknown_requests_are_refused_in_one_line(capsys):
         captured = capsys.readouterr()
         assert word in captured.err and captured.err.count("\n") == 1 and not captured.out
     with pytest.raises(ValueError, match="'42'"):
-        formulas.verify(lesson="42")
+        verify.verify(lesson="42")
     with pytest.raises(ValueError, match="'42'"):
-        formulas.show("42")
+        verify.show("42")
 
 
 def test_command_line():
@@ -199,7 +199,9 @@ def test_command_line():
 
 
 def test_every_torch_objective_has_a_row(monkeypatch):
-    from emo_teach.losses import NAMES, rest, rows
+    from emo_teach.losses import NAMES
+    from emo_teach.verify import torch_rest as rest
+    from emo_teach.verify import torch_rows as rows
 
     asked, honest = set(), rows.objective
     for module in (rows, rest):
@@ -228,10 +230,10 @@ def test_without_torch_its_rows_are_left_out_and_said_to_be():
 
 @pytest.mark.parametrize(
     ("call", "wanted"),
-    [("select(lesson='03')", False), ("verify(formulas.select(label='D5'))", False), ("verify(lesson='01')", False), ("select(label='D7')", True)],
+    [("select(lesson='03')", False), ("verify(verify.select(label='D5'))", False), ("verify(lesson='01')", False), ("select(label='D7')", True)],
 )
 def test_torch_is_loaded_only_for_its_own_rows(call, wanted):
-    code = f"import sys; from emo_teach import formulas; formulas.{call}; print('torch' in sys.modules, 'emo_teach.losses' in sys.modules)"
+    code = f"import sys; from emo_teach import verify; verify.{call}; print('torch' in sys.modules, 'emo_teach.losses' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.split() == [str(wanted)] * 2
 
@@ -242,7 +244,7 @@ def test_a_fault_in_an_objective_is_seen(monkeypatch):
     rows = [row for row in OF_TORCH if row.label in ("A9", "D1", "D7") and row.name != "fused-head"]
     honest = terms._transport_terms
     monkeypatch.setattr(terms, "_transport_terms", lambda *a: {key: x * (1 + 1e-6) for key, x in honest(*a).items()})
-    seen = {o.row.name for o in formulas.verify(rows) if not o.passed}
+    seen = {o.row.name for o in verify.verify(rows) if not o.passed}
     assert seen == {row.name for row in rows} - {"mode-1-equals-cross-entropy", "mode-1-gradient"}  # mode 1 does not feel the scale of L
 
 
@@ -262,11 +264,11 @@ def test_references_on_cases_done_by_hand():
 
 
 def test_errors_are_relative_above_one_and_infinities_agree():
-    assert registry._errors(np.inf, np.inf) == 0 and registry._errors(-np.inf, np.inf) == np.inf
-    assert registry._errors(1e12 + 1, 1e12) < 1e-11 and registry._errors(np.nan, np.nan) == np.inf
-    assert registry._errors(3.0, np.inf) == np.inf
+    assert core._errors(np.inf, np.inf) == 0 and core._errors(-np.inf, np.inf) == np.inf
+    assert core._errors(1e12 + 1, 1e12) < 1e-11 and core._errors(np.nan, np.nan) == np.inf
+    assert core._errors(3.0, np.inf) == np.inf
 
 
 def test_an_unknown_lesson_is_refused_with_rows_in_hand_too():
     with pytest.raises(ValueError, match="'99'"):
-        formulas.verify([simple()], lesson="99")
+        verify.verify([simple()], lesson="99")

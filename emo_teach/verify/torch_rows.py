@@ -6,10 +6,10 @@
 import numpy as np
 import torch
 
-from ..formulas import exact, instances, references
-from ..formulas.registry import Row, register
-from .embedding import CostEmbedding
-from .objectives import objective
+from ..losses.embedding import CostEmbedding
+from ..losses.objectives import objective
+from . import exact, instances, references
+from .core import Row, register
 
 ROUNDING = "sums of at most 30 products; a weight CE/L multiplies their rounding by some thousands at most"
 GAMMA, FLOOR, ETA, EPSILON = 0.1, 0.2, 0.3, 0.1

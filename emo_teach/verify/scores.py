@@ -4,7 +4,7 @@ import numpy as np
 
 from .. import costs, divergences, transport
 from . import exact, instances, references
-from .registry import Row, register
+from .core import Row, register
 
 ROUNDING = "float64 sums of products of size 2; clipping the cost moves entries by 1e-16"
 

@@ -7,7 +7,7 @@ import numpy as np
 from .. import costs, transport
 from ..metrics import oracle
 from . import instances, references
-from .registry import Row, register
+from .core import Row, register
 
 
 def _classed():

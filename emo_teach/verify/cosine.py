@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import costs, transport
 from . import exact, instances, references
-from .registry import Row, register
+from .core import Row, register
 
 SOLVERS = "HiGHS keeps its constraints to 1e-10"
 

@@ -4,8 +4,8 @@ import numpy as np
 
 from .. import divergences
 from . import exact, instances, references
+from .core import Row, register
 from .instances import one_hot
-from .registry import Row, register
 
 ROUNDING = "float64 sums of at most 200 terms: n times 1e-16, with room"
 

@@ -4,11 +4,11 @@ import numpy as np
 import torch
 
 from .. import costs, transport
-from ..formulas import instances, references
-from ..formulas.registry import Row, register
-from . import soft
-from .rest import STENCIL
-from .transforms import TRANSFORMS, transformed
+from ..losses import soft
+from ..losses.transforms import TRANSFORMS, transformed
+from . import instances, references
+from .core import Row, register
+from .torch_rest import STENCIL
 
 PSI = {"log": lambda x: -np.log(1 - x), "odds": lambda x: x / (1 - x), "atanh": lambda x: 0.5 * (np.log(1 + x) - np.log(1 - x))}
 

@@ -4,8 +4,8 @@ import numpy as np
 
 from .. import divergences
 from . import exact, instances, references
+from .core import Row, register
 from .instances import one_hot
-from .registry import Row, register
 
 ALPHAS = (-2.0, -1e-9, 1e-9, 0.3, 0.5, 1 - 1e-9, 1 + 1e-9, 2.0, 3.0)
 FINITE_AT_ZERO = ("KL", "total variation", "Jensen-Shannon", "squared Hellinger", "Pearson chi2")

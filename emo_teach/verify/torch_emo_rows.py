@@ -4,11 +4,11 @@ import numpy as np
 import torch
 
 from .. import costs, transport
-from ..formulas import exact, references
-from .embedding import CostEmbedding
-from .fused import fused_loss
-from .objectives import objective
-from .rows import add_row, evaluate, held, stepped
+from ..losses.embedding import CostEmbedding
+from ..losses.fused import fused_loss
+from ..losses.objectives import objective
+from . import exact, references
+from .torch_rows import add_row, evaluate, held, stepped
 
 WEIGHT = 2.5
 

@@ -4,8 +4,8 @@ import numpy as np
 
 from .. import costs, divergences, transport
 from . import exact, instances, references
+from .core import Row, register
 from .instances import one_hot
-from .registry import Row, register
 
 SOLVERS = "HiGHS keeps its constraints to 1e-10"
 ROUNDING = "sums of at most 200 products"

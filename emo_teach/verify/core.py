@@ -26,7 +26,7 @@ LESSON_OF = {
     }.items()
     for label in labels.split()
 }
-TORCH_LABELS = frozenset({"A1", "A2", "A7", "A9", "D1", "D7", "D9", "D10", "D11", "D14", "D17"})  # with rows in `emo_teach.losses`
+TORCH_LABELS = frozenset({"A1", "A2", "A7", "A9", "D1", "D7", "D9", "D10", "D11", "D14", "D17"})  # with rows in the modules torch_*
 TORCH_LESSONS = frozenset({"06", "08", "09"})  # which show those rows
 ROWS = []
 
@@ -180,7 +180,7 @@ def complete():
     if importlib.util.find_spec("torch") is None:
         return False
     for name in ("rows", "emo_rows", "rest", "soft_rows"):
-        importlib.import_module(f"emo_teach.losses.{name}")
+        importlib.import_module(f"emo_teach.verify.torch_{name}")
     return True
 
 

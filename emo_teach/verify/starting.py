@@ -7,7 +7,7 @@ import numpy as np
 from .. import transport
 from ..world import vectors
 from . import references
-from .registry import Row, register
+from .core import Row, register
 
 
 def _starts():

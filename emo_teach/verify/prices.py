@@ -4,7 +4,7 @@ import numpy as np
 
 from .. import transport, worked
 from . import instances, references
-from .registry import Row, register
+from .core import Row, register
 
 
 def _basic(p, tau, cost):

@@ -4,8 +4,8 @@ import numpy as np
 
 from .. import divergences
 from . import exact, instances, references
+from .core import Row, register
 from .instances import one_hot
-from .registry import Row, register
 
 
 def _family():

@@ -4,8 +4,8 @@ import numpy as np
 
 from .. import divergences
 from . import exact, instances, references
+from .core import Row, register
 from .instances import one_hot
-from .registry import Row, register
 
 # name: (loss F(p_t), factor p_t F'(p_t) of the pull), worked out by hand
 CLOSED = {

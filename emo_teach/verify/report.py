@@ -3,7 +3,7 @@
 import html
 from dataclasses import dataclass
 
-from .registry import verify
+from .core import verify
 
 
 def _figure_text(outcome):
