@@ -7,7 +7,7 @@ against an independent reference; `explorers` and `check` are what the lessons t
 import importlib
 
 __version__ = "0.1.0"
-__all__ = ["check", "costs", "divergences", "explorers", "metrics", "transport", "verify", "words", "world"]
+__all__ = ["check", "costs", "divergences", "explorers", "measure", "transport", "verify", "words", "world"]
 
 
 def __getattr__(name):

@@ -37,7 +37,7 @@ def _emo_gradient():
 
 
 def _split():
-    from .metrics import oracle
+    from .measure import oracle
 
     return oracle.split_kl(np.log(P), TAU, [0, 0, 1])
 

@@ -10,8 +10,7 @@ pytest.importorskip("transformers")
 
 from emo_teach.explorers import frontier, kit, samples, training_curves  # noqa: E402
 from emo_teach.explorers.language import style  # noqa: E402
-from emo_teach.metrics import frontier as mauve  # noqa: E402
-from emo_teach.metrics import oracle  # noqa: E402
+from emo_teach.measure import mauve, oracle
 from emo_teach.world import World  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("error")

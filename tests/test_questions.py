@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from emo_teach import studies
-from emo_teach.metrics import oracle
+from emo_teach.measure import oracle
 from emo_teach.studies import questions, runner, soft_labels, starts, summary
 from emo_teach.world import World
 

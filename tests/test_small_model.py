@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import transformers
 
-from emo_teach.metrics import model as reading
-from emo_teach.metrics import oracle
+from emo_teach.measure import oracle, reading
 from emo_teach.world import World, lexicon, model_folder, small_gpt2, word_tokenizer
 
 WORLD = World()

@@ -11,8 +11,8 @@ import numpy as np
 
 from .. import inputs
 from ..inputs import log_distributions
-from ..metrics import oracle
-from ..metrics.frontier import EDGE, curve
+from ..measure import oracle
+from ..measure.mauve import EDGE, curve
 from . import kit
 from .language import Explorer, log_softmax, named, small_models, style
 
@@ -58,7 +58,7 @@ def frontiers(log_p, truth, points=POINTS):
 
 
 def _divergences(log_p, truth, log_truth):
-    """Mean forward and reverse KL, as in `metrics.oracle` but for laws that were checked once."""
+    """Mean forward and reverse KL, as in `measure.oracle` but for laws that were checked once."""
     gap = log_truth - log_p
     return np.vdot(truth, gap) / len(truth), -np.vdot(np.exp(log_p), gap) / len(truth)
 
@@ -314,10 +314,10 @@ def demo():
 
     Formula: none. Shape: returns `Frontier`, 192 contexts. Units: none. Raises ValueError where the data is missing. Source: data/README.md.
     """
-    from ..metrics import model as measure
+    from ..measure import reading
 
     world, models = small_models()
     texts = world.sample(12, 33, seed=0)
     taken = slice(1, None, 2)
-    laws = {name: measure.next_token_log_probs(model, texts)[:, taken].reshape(-1, world.size) for name, model in models.items()}
+    laws = {name: reading.next_token_log_probs(model, texts)[:, taken].reshape(-1, world.size) for name, model in models.items()}
     return Frontier(laws, world.next_word(texts)[:, taken].reshape(-1, world.size))

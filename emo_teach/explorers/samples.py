@@ -55,7 +55,7 @@ def numbers(log_p, truth):
 
 
 def uniforms(seed, count, length):
-    """The numbers in [0, 1) from which `metrics.model.sample` draws its words: the truth's continuations are drawn from them too.
+    """The numbers in [0, 1) from which `measure.reading.sample` draws its words: the truth's continuations are drawn from them too.
 
     Formula: none. Shape: returns (count, length). Units: none. Raises nothing. Source: this project.
     """
@@ -107,10 +107,10 @@ class Samples(Explorer):
     def _laws(self, prompt):
         """Truth, the models' log-probabilities at temperature 1 and the words shown: they depend on the prompt alone."""
         if prompt not in self._known:
-            from ..metrics import model as measure
+            from ..measure import reading
 
             ids = self.ids[prompt]
-            logs = {name: measure.next_token_log_probs(model, ids[None])[0, -1] for name, model in self.models.items()}
+            logs = {name: reading.next_token_log_probs(model, ids[None])[0, -1] for name, model in self.models.items()}
             truth = self.world.next_word(ids)[-1]
             most = np.max([truth, *map(np.exp, logs.values())], axis=0)
             likeliest = np.sort(np.argsort(-most, kind="stable")[:WORDS])
@@ -138,14 +138,14 @@ class Samples(Explorer):
         """Continuations of the truth and of every model, from the same uniform numbers."""
         import torch
 
-        from ..metrics import model as measure
+        from ..measure import reading
 
         found = {TRUTH: continue_world(self.world, ids, uniforms(seed, TEXTS, LENGTH))}
         threads = torch.get_num_threads()
         torch.set_num_threads(1)  # two sentences are too little work to share out: handing it over costs more
         try:
             for name, model in self.models.items():
-                found[name] = measure.sample(model, np.repeat(ids[None], TEXTS, axis=0), LENGTH, temperature, seed)
+                found[name] = reading.sample(model, np.repeat(ids[None], TEXTS, axis=0), LENGTH, temperature, seed)
         finally:
             torch.set_num_threads(threads)
         return {name: [self._marked(text, len(ids)) for text in texts] for name, texts in found.items()}

@@ -101,7 +101,7 @@ def _tuning_jobs(rows):
 
 def _tune(job, work):
     """One trial: perplexity on the development texts of domain B."""
-    from ..metrics import model as reading
+    from ..measure import reading
     from ..world import World
 
     model = _trained(work, job["regime"], 0, job["objective"], job["lr"], job["setting"])
@@ -134,7 +134,7 @@ def _main_jobs(rows):
 
 def _compare(job, work):
     """One objective with one seed on the test texts, and cross-entropy at the temperature that gives it the same entropy."""
-    from ..metrics import oracle
+    from ..measure import oracle
 
     name, judge = job["cell"], _Judge(work, job)
     if name == UNTOUCHED:
@@ -168,7 +168,7 @@ class _Judge:
 
     def log_probs(self, model, temperature=1.0):
         """Log-probabilities (n, L, V) of all but the first word of the test texts."""
-        from ..metrics import model as reading
+        from ..measure import reading
 
         return reading.next_token_log_probs(model, self.texts[:, :-1], temperature=temperature)
 
@@ -176,8 +176,7 @@ class _Judge:
         """All metrics: against the truth at every prefix, and of samples."""
         import numpy as np
 
-        from ..metrics import model as reading
-        from ..metrics import oracle
+        from ..measure import oracle, reading
 
         log_p, following = self.log_probs(model, temperature), self.texts[:, 1:]
         some = slice(None, None, 100)  # every hundredth prefix: a linear program each
@@ -194,8 +193,7 @@ class _Judge:
     def _of_samples(self, model, temperature):
         import numpy as np
 
-        from ..metrics import frontier, oracle, text
-        from ..metrics import model as reading
+        from ..measure import mauve, oracle, reading, text
 
         count = 512
         said = reading.sample(model, np.zeros((count, 1), dtype=np.int64), BLOCK - 1, temperature=temperature, seed=SAMPLES_SEED + self.seed)
@@ -208,7 +206,7 @@ class _Judge:
             "distinct_2": text.distinct_n(words, 2),
             "repetition_4": text.repetition(words, 4),
             "self_bleu": text.self_bleu(words, size=100),
-            "mauve": float(np.mean([frontier.mauve(*features, k=32, seed=k) for k in range(3)])),
+            "mauve": float(np.mean([mauve.mauve(*features, k=32, seed=k) for k in range(3)])),
         }
 
 

@@ -98,7 +98,7 @@ def _tuning_jobs(rows):
 
 
 def _tune(job, work):
-    from ..metrics import model as reading
+    from ..measure import reading
     from ..world import World
 
     model = _trained(work, job, 0, job["objective"], job["lr"], job["steps"])
@@ -180,7 +180,7 @@ class Judge:
 
     def log_probs(self, model, temperature=1.0):
         """Log-probabilities (n, L, V) of all but the first word."""
-        from ..metrics import model as reading
+        from ..measure import reading
 
         return reading.next_token_log_probs(model, self.texts[:, :-1], temperature=temperature)
 
@@ -188,7 +188,7 @@ class Judge:
         """All metrics of laws (n, L, V), the truth's own among them."""
         import numpy as np
 
-        from ..metrics import oracle
+        from ..measure import oracle
 
         following, p = self.texts[:, 1:], np.exp(log_p)
         found = measures.distances(log_p, self.truth, following, self.world.classes)
@@ -201,7 +201,7 @@ class Judge:
 
 def _compare(job, work):
     """All objectives from one seed's start, and cross-entropy at the entropy of each of the others."""
-    from ..metrics import oracle
+    from ..measure import oracle
 
     judge, rows, plain = Judge(_start(work, job, job["seed"]), job["synonyms"], job["seed"]), [], None
     for name, (rate, steps) in job["settings"].items():

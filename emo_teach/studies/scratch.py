@@ -115,7 +115,7 @@ class Judge:
 
     def distances(self, model):
         """The metrics of the table that need no loss."""
-        from ..metrics import model as reading
+        from ..measure import reading
 
         log_p = reading.next_token_log_probs(model, self.texts[:, :-1])
         return measures.distances(log_p, self.truth, self.texts[:, 1:], self.world.classes)

@@ -92,8 +92,7 @@ class Judge:
         """All metrics."""
         import numpy as np
 
-        from ..metrics import model as reading
-        from ..metrics import oracle
+        from ..measure import oracle, reading
 
         log_p, some = reading.next_token_log_probs(model, self.texts[:, :-1]), slice(None, None, 25)
         p, truth = (each.reshape(-1, self.world.size)[some] for each in (np.exp(log_p), self.truth))

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from .. import costs, transport
-from ..metrics import oracle
+from ..measure import oracle
 from . import instances, references
 from .core import Row, register
 

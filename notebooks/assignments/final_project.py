@@ -14,8 +14,9 @@
 
 # %% tags=["setup"]
 import numpy as np
+
 from emo_teach import studies, transport
-from emo_teach.metrics import oracle
+from emo_teach.measure import oracle
 from emo_teach.studies import summary
 from emo_teach.world import World
 
@@ -29,13 +30,13 @@ ROWS = studies.table("objectives")  # lesson 07's long comparison: objective by 
 # 1. **Another cost.** Does EMO do better with squared distances, arc lengths, a cost by classes, or cosines of another layer? Which of them is the
 #    debiased score still proper for? *Begin with* `CostEmbedding`, D4, D9 (lessons 05 and 06).
 # 2. **Another control.** Lesson 07 matches MLE's temperature to EMO's entropy. Match by top-$k$, nucleus sampling or the collision probability: does
-#    the verdict depend on it? *Begin with* problem set 7, `metrics.model.sample` (lesson 07).
+#    the verdict depend on it? *Begin with* problem set 7, `measure.reading.sample` (lesson 07).
 # 3. **How much geometry?** Blend the true embedding with a shuffled one, from 0 to 1. Where does the gain, or the harm, go? Are near-synonyms what
 #    matters? *Begin with* `World.classes`, `where_mass_goes` (lessons 05 and 07).
 # 4. **The proper cousin.** Vary the weight of the debiased score beside CE, and the number of texts. Is there a regime in which knowing that Tuesday
 #    is near saves data? *Begin with* `ce+debiased`, D9 (lessons 06 and 07).
 # 5. **How noisy is MAUVE?** Vary samples, clusters, seeds of sampling, of clustering and of *training*. How large must a difference be before you
-#    believe it? *Begin with* `metrics.frontier` (lesson 07).
+#    believe it? *Begin with* `measure.mauve` (lesson 07).
 # 6. **Where does it rest?** Mode 1, mode 2, TaiLr or MixCE: their rest points for many random $\tau$ and costs. Find a law, prove it, or refute it by
 #    a counterexample. *Begin with* D11, problem set 6 (lesson 06).
 # 7. **The real thing.** GPT-2 on WikiText-2 with a GPU: CE against mode 1 at matched temperature, three training seeds at least. *Begin with* `python
@@ -64,7 +65,7 @@ print(f"linear program, one context: {transport.emd(stale[0], truth[0], B.cost(0
 # ```python
 # import transformers
 # from emo_teach import training
-# from emo_teach.metrics import model as reading
+# from emo_teach.measure import reading
 # from emo_teach.world import model_folder
 #
 # model = transformers.GPT2LMHeadModel.from_pretrained(model_folder())

@@ -11,6 +11,7 @@
 
 # %% tags=["setup"]
 from decimal import Decimal, localcontext
+
 import numpy as np
 
 SEED = 0

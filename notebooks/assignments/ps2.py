@@ -12,7 +12,9 @@
 
 # %% tags=["setup"]
 import itertools
+
 import numpy as np
+
 from emo_teach import divergences
 
 SEED = 0

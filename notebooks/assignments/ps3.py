@@ -12,6 +12,7 @@
 
 # %% tags=["setup"]
 import numpy as np
+
 from emo_teach import costs, transport, worked
 
 SEED = 0

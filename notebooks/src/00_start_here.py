@@ -9,6 +9,7 @@
 
 # %%
 from importlib import metadata
+
 from emo_teach import transport, worked
 from emo_teach.explorers import first_look, kit
 

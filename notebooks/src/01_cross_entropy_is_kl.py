@@ -10,8 +10,10 @@
 
 # %%
 import numpy as np
+
 from emo_teach import check, divergences, verify, worked
 from emo_teach.explorers import ce_kl, kit
+
 rng = np.random.default_rng(0)
 
 # %% [markdown]

@@ -11,8 +11,10 @@
 # %%
 import numpy as np
 from scipy.special import expit
+
 from emo_teach import check, divergences, figures, transport, verify, worked
 from emo_teach.explorers import divergence, kit
+
 rng = np.random.default_rng(0)
 
 # %% [markdown]

@@ -10,11 +10,15 @@
 
 # %%
 import time
+
 import numpy as np
 from scipy.optimize import linprog
+
 from emo_teach import check, costs, divergences, figures, transport, verify, worked
-from emo_teach.explorers import kit, transport as transport_explorer
+from emo_teach.explorers import kit
+from emo_teach.explorers import transport as transport_explorer
 from emo_teach.words import load_words
+
 rng = np.random.default_rng(0)
 
 # %% [markdown]

@@ -10,10 +10,13 @@
 
 # %%
 import time
+
 import numpy as np
+
 from emo_teach import check, costs, divergences, figures, transport, verify, worked
 from emo_teach.explorers import kit, soft_label
 from emo_teach.words import load_words
+
 rng = np.random.default_rng(0)
 P, TAU, COST, TARGET = worked.P, worked.TAU, worked.COST, worked.TARGET
 

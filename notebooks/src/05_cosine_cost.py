@@ -11,10 +11,12 @@
 # %%
 import numpy as np
 from scipy.special import softmax
+
 from emo_teach import check, costs, figures, transport, verify, worked
 from emo_teach.explorers import cost_matrix, kit
 from emo_teach.verify import references
 from emo_teach.words import load_words
+
 rng = np.random.default_rng(0)
 
 # %% [markdown]

@@ -11,12 +11,15 @@
 # %%
 import time
 import tracemalloc
+
 import numpy as np
 import torch
+
 from emo_teach import check, costs, figures, transport, verify, worked
 from emo_teach.explorers import kit, objectives
 from emo_teach.losses import CostEmbedding, objective, token_terms
 from emo_teach.words import load_words
+
 rng = np.random.default_rng(0)
 P, COST = worked.P, worked.COST
 

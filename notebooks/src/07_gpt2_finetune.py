@@ -11,16 +11,19 @@
 
 # %%
 import tempfile
+
 import numpy as np
 import torch
 import transformers
 from IPython.display import display
+
 from emo_teach import check, costs, figures, losses, studies, training, worked
 from emo_teach.explorers import frontier, kit, samples, training_curves
-from emo_teach.metrics import model as reading, oracle
+from emo_teach.measure import oracle, reading
 from emo_teach.studies import objectives, summary
 from emo_teach.training import sources
 from emo_teach.world import World, model_folder, small_gpt2
+
 transformers.utils.logging.disable_progress_bar()
 threads = torch.get_num_threads()
 torch.set_num_threads(1)  # models this small are fastest on one core

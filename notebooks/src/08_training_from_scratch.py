@@ -12,13 +12,15 @@
 import numpy as np
 import torch
 from IPython.display import display
+
 from emo_teach import check, costs, figures, losses, studies, transport, verify, worked
 from emo_teach.explorers import kit, silence
 from emo_teach.losses.transforms import transformed
-from emo_teach.metrics import model as reading
+from emo_teach.measure import reading
 from emo_teach.studies import scratch, summary
 from emo_teach.world import World, small_gpt2
 from emo_teach.world.vectors import neighbours, ppmi_vectors
+
 torch.set_num_threads(1)  # models this small are fastest on one core
 
 # %% [markdown]

@@ -10,16 +10,19 @@
 
 # %%
 import tempfile
+
 import numpy as np
 import torch
 import transformers
 from IPython.display import Markdown, display
+
 from emo_teach import check, figures, studies, transport, verify, worked
 from emo_teach.explorers import kit, resting
 from emo_teach.losses.soft import NAMES, soft_objective
-from emo_teach.metrics import oracle
+from emo_teach.measure import oracle
 from emo_teach.studies import questions, soft_labels, starts, summary
 from emo_teach.world import World
+
 transformers.utils.logging.disable_progress_bar()
 torch.set_num_threads(1)  # models this small are fastest on one core
 

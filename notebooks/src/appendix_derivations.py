@@ -57,7 +57,7 @@ from scipy.optimize import linprog
 from scipy.special import logsumexp, softmax
 
 from emo_teach import costs, divergences, transport, verify, worked
-from emo_teach.metrics import oracle
+from emo_teach.measure import oracle
 from emo_teach.world.vectors import ppmi, ppmi_vectors
 
 rng = np.random.default_rng(0)

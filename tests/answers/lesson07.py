@@ -5,7 +5,7 @@ from scipy.special import entr, softmax
 from torch.nn.functional import cosine_similarity, cross_entropy, normalize
 
 from emo_teach import losses
-from emo_teach.metrics import oracle
+from emo_teach.measure import oracle
 
 
 def terms(logits, labels, embedding, ignore_index, shift=True):

@@ -5,7 +5,7 @@ from scipy.special import rel_entr
 
 from emo_teach import transport
 from emo_teach.losses.soft import soft_objective
-from emo_teach.metrics import oracle
+from emo_teach.measure import oracle
 
 
 def by_classes(tau, p, classes):

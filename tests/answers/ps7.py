@@ -8,7 +8,7 @@ from scipy.stats import t as student
 from torch.nn import functional as F
 
 from emo_teach import losses, transport
-from emo_teach.metrics import oracle
+from emo_teach.measure import oracle
 
 FUNCTIONS = {
     "7.1": "both_kl", "7.2": "tree_emd", "7.3": "matched", "7.4": "interval", "7.5": "frontier_integral", "7.6": "train_step",

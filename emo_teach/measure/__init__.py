@@ -4,6 +4,6 @@
 truth is known; `text` counts in samples; `frontier` holds MAUVE. Importing this package loads no torch: `model` does when it is first used.
 """
 
-from . import frontier, model, oracle, text
+from . import mauve, oracle, reading, text
 
 __all__ = ["frontier", "model", "oracle", "text"]

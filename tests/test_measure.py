@@ -13,8 +13,7 @@ from scipy.special import beta
 from scipy.stats import chi2
 
 from emo_teach import costs, divergences, transport
-from emo_teach.metrics import frontier, oracle, text
-from emo_teach.metrics import model as metrics_model
+from emo_teach.measure import mauve, oracle, reading, text
 
 RNG = np.random.default_rng(4)
 
@@ -44,18 +43,18 @@ def ids():
 def test_log_probs_are_the_models_own(gpt, ids):
     import torch
 
-    found = metrics_model.next_token_log_probs(gpt, ids, batch=3)
+    found = reading.next_token_log_probs(gpt, ids, batch=3)
     gpt.eval()
     with torch.no_grad():
         logits = gpt(torch.from_numpy(ids)).logits.double()
     assert found.shape == (10, 20, 60) and found.dtype == np.float64
     np.testing.assert_allclose(np.exp(found).sum(-1), 1, atol=1e-12)
     np.testing.assert_allclose(found, logits.log_softmax(-1).numpy(), atol=1e-4)  # float32 logits of batches of other sizes
-    hot = metrics_model.next_token_log_probs(gpt, ids, temperature=2.0)
+    hot = reading.next_token_log_probs(gpt, ids, temperature=2.0)
     np.testing.assert_allclose(hot, (logits / 2).log_softmax(-1).numpy(), atol=1e-4)
     later = ids.copy()
     later[:, 10:] = (later[:, 10:] + 1) % 60
-    np.testing.assert_allclose(metrics_model.next_token_log_probs(gpt, later)[:, :10], found[:, :10], atol=1e-4)  # a law sees its prefix only
+    np.testing.assert_allclose(reading.next_token_log_probs(gpt, later)[:, :10], found[:, :10], atol=1e-4)  # a law sees its prefix only
 
 
 @pytest.mark.parametrize("batch", [1, 4, 64])
@@ -65,33 +64,33 @@ def test_perplexity_is_the_exp_of_the_models_loss(gpt, ids, batch):
     gpt.eval()
     with torch.no_grad():
         loss = gpt(input_ids=torch.from_numpy(ids), labels=torch.from_numpy(ids)).loss.item()
-    assert metrics_model.perplexity(gpt, ids, batch=batch) == pytest.approx(math.exp(loss), rel=1e-5)  # the loss is float32
+    assert reading.perplexity(gpt, ids, batch=batch) == pytest.approx(math.exp(loss), rel=1e-5)  # the loss is float32
 
 
 def test_the_mode_of_the_model_is_restored_also_after_an_error(gpt, ids):
     gpt.train()
     gpt.transformer.h[0].eval()
     before = [module.training for module in gpt.modules()]
-    first = metrics_model.perplexity(gpt, ids)
-    assert metrics_model.perplexity(gpt, ids) == first  # no dropout
-    with pytest.raises(RuntimeError), metrics_model._evaluating(gpt):
+    first = reading.perplexity(gpt, ids)
+    assert reading.perplexity(gpt, ids) == first  # no dropout
+    with pytest.raises(RuntimeError), reading._evaluating(gpt):
         raise RuntimeError
     assert [module.training for module in gpt.modules()] == before
     gpt.eval()
 
 
 def test_emo_is_the_mean_of_the_one_hot_emd(gpt, ids):
-    logs = metrics_model.next_token_log_probs(gpt, ids)[:, :-1]
+    logs = reading.next_token_log_probs(gpt, ids)[:, :-1]
     embedding = gpt.lm_head.weight.detach().numpy()
     cost = costs.cosine(embedding)
     expected = np.mean([transport.one_hot_emd(p, cost, int(t)) for p, t in zip(np.exp(logs).reshape(-1, 60), ids[:, 1:].ravel(), strict=True)])
-    assert metrics_model.emo(logs, ids[:, 1:], embedding) == pytest.approx(expected, abs=1e-12)
+    assert reading.emo(logs, ids[:, 1:], embedding) == pytest.approx(expected, abs=1e-12)
 
 
 def test_entropy(gpt, ids):
-    logs = metrics_model.next_token_log_probs(gpt, ids)
-    np.testing.assert_allclose(metrics_model.entropy(logs), divergences.entropy(np.exp(logs)), atol=1e-12)
-    assert metrics_model.entropy(np.array([0.0, -np.inf])) == 0
+    logs = reading.next_token_log_probs(gpt, ids)
+    np.testing.assert_allclose(reading.entropy(logs), divergences.entropy(np.exp(logs)), atol=1e-12)
+    assert reading.entropy(np.array([0.0, -np.inf])) == 0
 
 
 def test_features(gpt, ids):
@@ -99,8 +98,8 @@ def test_features(gpt, ids):
 
     with torch.no_grad():
         hidden = gpt.transformer(torch.from_numpy(ids)).last_hidden_state.double().numpy()
-    np.testing.assert_allclose(metrics_model.features(gpt, ids, batch=4), hidden.mean(1), atol=1e-4)
-    np.testing.assert_allclose(metrics_model.features(gpt, ids, pooling="last"), hidden[:, -1], atol=1e-4)
+    np.testing.assert_allclose(reading.features(gpt, ids, batch=4), hidden.mean(1), atol=1e-4)
+    np.testing.assert_allclose(reading.features(gpt, ids, pooling="last"), hidden[:, -1], atol=1e-4)
 
 
 # --- sampling ---
@@ -120,39 +119,39 @@ def chi_square_tail(counts, p):
 def test_samples_follow_the_models_law(gpt, temperature):
     """The first token, and the second after the most frequent first one (which comes out of the cache)."""
     prompt = np.array([3, 14, 15])
-    rows = metrics_model.sample(gpt, np.tile(prompt, (20_000, 1)), 2, temperature, seed=1, batch=5000)
+    rows = reading.sample(gpt, np.tile(prompt, (20_000, 1)), 2, temperature, seed=1, batch=5000)
     assert (rows[:, :3] == prompt).all()
-    law = np.exp(metrics_model.next_token_log_probs(gpt, prompt[None], temperature=temperature)[0, -1])
+    law = np.exp(reading.next_token_log_probs(gpt, prompt[None], temperature=temperature)[0, -1])
     counts = np.bincount(rows[:, 3], minlength=60)
     # one of six fixed draws: a tail below 1e-4 is a fault; the neighbouring temperature's law is refused
     assert chi_square_tail(counts, law) > 1e-4
-    other = np.exp(metrics_model.next_token_log_probs(gpt, prompt[None], temperature=temperature * 1.3)[0, -1])
+    other = np.exp(reading.next_token_log_probs(gpt, prompt[None], temperature=temperature * 1.3)[0, -1])
     assert chi_square_tail(counts, other) < 1e-4
     common = counts.argmax()
-    law = np.exp(metrics_model.next_token_log_probs(gpt, np.array([[*prompt, common]]), temperature=temperature)[0, -1])
+    law = np.exp(reading.next_token_log_probs(gpt, np.array([[*prompt, common]]), temperature=temperature)[0, -1])
     assert chi_square_tail(np.bincount(rows[rows[:, 3] == common, 4], minlength=60), law) > 1e-4
 
 
 def test_sampling_is_seeded_and_does_not_depend_on_the_batch(gpt, ids):
-    one = metrics_model.sample(gpt, ids[:, :2], 12, seed=3)
+    one = reading.sample(gpt, ids[:, :2], 12, seed=3)
     assert one.shape == (10, 14) and one.dtype == np.int64
-    np.testing.assert_array_equal(one, metrics_model.sample(gpt, ids[:, :2], 12, seed=3, batch=3))
-    assert (one != metrics_model.sample(gpt, ids[:, :2], 12, seed=4)).any()
+    np.testing.assert_array_equal(one, reading.sample(gpt, ids[:, :2], 12, seed=3, batch=3))
+    assert (one != reading.sample(gpt, ids[:, :2], 12, seed=4)).any()
 
 
 def test_greedy_takes_the_likeliest_at_every_step(gpt, ids):
-    rows = metrics_model.sample(gpt, ids[:, :2], 10, greedy=True, seed=5)
-    logs = metrics_model.next_token_log_probs(gpt, rows)
+    rows = reading.sample(gpt, ids[:, :2], 10, greedy=True, seed=5)
+    logs = reading.next_token_log_probs(gpt, rows)
     np.testing.assert_array_equal(rows[:, 2:], logs[:, 1:-1].argmax(-1))
-    np.testing.assert_array_equal(rows, metrics_model.sample(gpt, ids[:, :2], 10, temperature=0.001, seed=6))
+    np.testing.assert_array_equal(rows, reading.sample(gpt, ids[:, :2], 10, temperature=0.001, seed=6))
 
 
 def test_top_p_keeps_the_least_set_of_that_mass(gpt, ids):
     prompt, top_p = ids[:1, :3], 0.6
-    p = np.exp(metrics_model.next_token_log_probs(gpt, prompt)[0, -1])
+    p = np.exp(reading.next_token_log_probs(gpt, prompt)[0, -1])
     order = np.argsort(-p)
     kept = order[: int(np.searchsorted(np.cumsum(p[order]), top_p)) + 1]
-    rows = metrics_model.sample(gpt, np.tile(prompt, (5000, 1)), 1, seed=2, top_p=top_p, batch=5000)
+    rows = reading.sample(gpt, np.tile(prompt, (5000, 1)), 1, seed=2, top_p=top_p, batch=5000)
     assert set(rows[:, 3]) == set(kept)
     law = np.where(np.isin(np.arange(60), kept), p, 0)
     assert chi_square_tail(np.bincount(rows[:, 3], minlength=60), law / law.sum()) > 1e-4
@@ -163,30 +162,30 @@ def test_a_token_without_probability_is_never_drawn():
 
     logits = torch.tensor([[-math.inf, 0.0, -math.inf, 0.0, -math.inf]]).repeat(4, 1)
     u = torch.tensor([0.0, 0.5 - 2**-53, 0.5, 1 - 2**-53], dtype=torch.float64)
-    assert metrics_model._draw(logits, u, 1.0, 1.0).tolist() == [1, 1, 3, 3]
+    assert reading._draw(logits, u, 1.0, 1.0).tolist() == [1, 1, 3, 3]
 
 
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda m, x: metrics_model.next_token_log_probs(m, x[0]), r"ids has shape \(20,\): expected 2 axes"),
-        (lambda m, x: metrics_model.next_token_log_probs(m, x + 50), r"ids\[0, \d+\] = \d+ is out of range for 60 entries"),
-        (lambda m, x: metrics_model.next_token_log_probs(m, x * 0 - 1), r"ids\[0, 0\] = -1 is out of range for 60 entries"),
-        (lambda m, x: metrics_model.next_token_log_probs(m, x.astype(float)), "ids must be an array of integers, got dtype float64"),
-        (lambda m, x: metrics_model.next_token_log_probs(m, [[1, 2], [3]]), "ids must be an array of integers"),
-        (lambda m, x: metrics_model.next_token_log_probs(m, x, temperature=0), "temperature = 0 must be a finite number above 0"),
-        (lambda m, x: metrics_model.next_token_log_probs(m, x, batch=0), "batch = 0 must be at least 1"),
-        (lambda m, x: metrics_model.perplexity(m, x[:, :1]), "at least 2 tokens"),
-        (lambda m, x: metrics_model.perplexity(m, np.zeros((1, 65), int)), "only 64 positions"),
-        (lambda m, x: metrics_model.sample(m, x, 45), "45 more tokens: the model has only 64 positions"),
-        (lambda m, x: metrics_model.sample(m, x, 5, top_p=1.5), "top_p = 1.5 must be"),
-        (lambda m, x: metrics_model.sample(m, x, 5, seed=-1), "seed = -1 must be at least 0"),
-        (lambda m, x: metrics_model.features(m, x, pooling="max"), "pooling = 'max' is neither"),
-        (lambda m, x: metrics_model.emo(np.log([[0.5, 0.5]]), [2], np.eye(2)), r"targets\[0\] = 2 is out of range"),
-        (lambda m, x: metrics_model.emo(np.log([[0.5, 0.5]]), [1], np.eye(3)), "unit has 3 rows"),
-        (lambda m, x: metrics_model.emo(np.log([[0.5, 0.5]]), [1, 0], np.eye(2)), "disagree"),
-        (lambda m, x: metrics_model.entropy([0.1, -1.0]), r"log_probs\[0\] = 0.1: log-probabilities must not be NaN or above 0"),
-        (lambda m, x: metrics_model.entropy([[-1.0, -1.0]]), r"exp\(log_probs\)\[0\] sums to 0.7357"),
+        (lambda m, x: reading.next_token_log_probs(m, x[0]), r"ids has shape \(20,\): expected 2 axes"),
+        (lambda m, x: reading.next_token_log_probs(m, x + 50), r"ids\[0, \d+\] = \d+ is out of range for 60 entries"),
+        (lambda m, x: reading.next_token_log_probs(m, x * 0 - 1), r"ids\[0, 0\] = -1 is out of range for 60 entries"),
+        (lambda m, x: reading.next_token_log_probs(m, x.astype(float)), "ids must be an array of integers, got dtype float64"),
+        (lambda m, x: reading.next_token_log_probs(m, [[1, 2], [3]]), "ids must be an array of integers"),
+        (lambda m, x: reading.next_token_log_probs(m, x, temperature=0), "temperature = 0 must be a finite number above 0"),
+        (lambda m, x: reading.next_token_log_probs(m, x, batch=0), "batch = 0 must be at least 1"),
+        (lambda m, x: reading.perplexity(m, x[:, :1]), "at least 2 tokens"),
+        (lambda m, x: reading.perplexity(m, np.zeros((1, 65), int)), "only 64 positions"),
+        (lambda m, x: reading.sample(m, x, 45), "45 more tokens: the model has only 64 positions"),
+        (lambda m, x: reading.sample(m, x, 5, top_p=1.5), "top_p = 1.5 must be"),
+        (lambda m, x: reading.sample(m, x, 5, seed=-1), "seed = -1 must be at least 0"),
+        (lambda m, x: reading.features(m, x, pooling="max"), "pooling = 'max' is neither"),
+        (lambda m, x: reading.emo(np.log([[0.5, 0.5]]), [2], np.eye(2)), r"targets\[0\] = 2 is out of range"),
+        (lambda m, x: reading.emo(np.log([[0.5, 0.5]]), [1], np.eye(3)), "unit has 3 rows"),
+        (lambda m, x: reading.emo(np.log([[0.5, 0.5]]), [1, 0], np.eye(2)), "disagree"),
+        (lambda m, x: reading.entropy([0.1, -1.0]), r"log_probs\[0\] = 0.1: log-probabilities must not be NaN or above 0"),
+        (lambda m, x: reading.entropy([[-1.0, -1.0]]), r"exp\(log_probs\)\[0\] sums to 0.7357"),
     ],
 )
 def test_model_refuses(gpt, ids, call, words):
@@ -438,31 +437,31 @@ def paper_area(p, q, scale=5.0, points=25):
 
 @given(simplex(5), simplex(5), st.sampled_from([1.0, 5.0]))
 def test_area(p, q, scale):
-    found = frontier.area(p, q, scale)
+    found = mauve.area(p, q, scale)
     assert found == pytest.approx(paper_area(p, q, scale), abs=1e-12)
-    assert found == pytest.approx(frontier.area(q, p, scale), abs=1e-12)
+    assert found == pytest.approx(mauve.area(q, p, scale), abs=1e-12)
     assert 0 < found <= 1 + 1e-12
-    points = frontier.divergence_frontier(p, q)
+    points = mauve.divergence_frontier(p, q)
     assert (np.diff(points[:, 0]) >= -1e-14).all() and (np.diff(points[:, 1]) <= 1e-14).all()
-    steps = np.diff(frontier.curve(points, scale), axis=0)
+    steps = np.diff(mauve.curve(points, scale), axis=0)
     assert (steps[:, 0] <= 1e-13).all() and (steps[:, 1] >= -1e-13).all()
 
 
 def test_the_frontier_runs_between_the_two_divergences():
     p, q = laws(2, 6)
-    points = frontier.divergence_frontier(p, q, points=3)
+    points = mauve.divergence_frontier(p, q, points=3)
     middle = 0.5 * (p + q)
     np.testing.assert_allclose(points[0], [0, divergences.kl(p, q)], atol=1e-2)  # the weights stop 1e-6 short of the ends
     np.testing.assert_allclose(points[1], [divergences.kl(q, middle), divergences.kl(p, middle)], atol=1e-12)
     np.testing.assert_allclose(points[2], [divergences.kl(q, p), 0], atol=1e-2)
-    assert frontier.curve(points)[[0, -1]].tolist() == [[1, 0], [0, 1]]
+    assert mauve.curve(points)[[0, -1]].tolist() == [[1, 0], [0, 1]]
 
 
 @pytest.mark.parametrize("scale", [1.0, 2.0, 5.0])
 def test_the_two_extremes(scale):
     p = laws(1, 6)[0]
-    assert frontier.area(p, p, scale) == pytest.approx(1, abs=1e-12)
-    apart = frontier.area([0.3, 0.7, 0, 0], [0, 0, 0.4, 0.6], scale, points=4001)
+    assert mauve.area(p, p, scale) == pytest.approx(1, abs=1e-12)
+    apart = mauve.area([0.3, 0.7, 0, 0], [0, 0, 0.4, 0.6], scale, points=4001)
     assert apart == pytest.approx(scale * beta(scale + 1, scale), rel=1e-5)  # trapezoids: the error falls with the square of the step
 
 
@@ -479,7 +478,7 @@ def directions(counts, noise, seed):
 
 def test_quantise_finds_clusters_that_are_there():
     counts_p, counts_q = [60, 30, 10, 0], [10, 10, 20, 60]
-    p, q = frontier.quantise(directions(counts_p, 0.02, 0), directions(counts_q, 0.02, 1), k=4, seed=0)
+    p, q = mauve.quantise(directions(counts_p, 0.02, 0), directions(counts_q, 0.02, 1), k=4, seed=0)
     assert sorted(zip(p, q, strict=True)) == sorted(zip(np.divide(counts_p, 100), np.divide(counts_q, 100), strict=True))
 
 
@@ -487,7 +486,7 @@ def test_quantise_keeps_the_best_start():
     """Eight clusters: for two of these seeds a single start joins some of them."""
     counts = np.arange(10, 18)
     for seed in range(8):
-        p, _ = frontier.quantise(directions(counts, 0.05, seed), directions(counts, 0.05, seed + 50), k=8, seed=seed)
+        p, _ = mauve.quantise(directions(counts, 0.05, seed), directions(counts, 0.05, seed + 50), k=8, seed=seed)
         np.testing.assert_allclose(sorted(p * counts.sum()), counts)
 
 
@@ -496,40 +495,40 @@ def test_components_keep_nine_tenths_of_the_variance():
     data = (data - data.mean(0)) @ np.linalg.inv(np.linalg.cholesky(np.cov(data.T, bias=True))).T  # variances 1, uncorrelated
     turn, _ = np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))
     for variances, kept in (([0.91, 0.05, 0.04], 1), ([0.5, 0.41, 0.09], 2), ([0.5, 0.3, 0.2], 3)):
-        found = frontier._components(data * np.sqrt(variances) @ turn + 7)
+        found = mauve._components(data * np.sqrt(variances) @ turn + 7)
         np.testing.assert_allclose(found.var(0), variances[:kept], rtol=1e-9)
 
 
 def test_mauve_falls_as_samples_move_apart():
     text_features = blobs(400, 0.0, 1)
-    scores = [frontier.mauve(blobs(400, shift, 2), text_features, k=20, seed=0) for shift in (0.0, 1.5, 3.0, 30.0)]
+    scores = [mauve.mauve(blobs(400, shift, 2), text_features, k=20, seed=0) for shift in (0.0, 1.5, 3.0, 30.0)]
     assert scores == sorted(scores, reverse=True)
     assert scores[0] > 0.9 and scores[-1] < 0.02  # two samples of one law; nothing in common
-    assert frontier.mauve(text_features, text_features, k=20, seed=3) == pytest.approx(1, abs=1e-12)
-    assert frontier.mauve(blobs(400, 1.5, 2), text_features, 20, 5) == frontier.mauve(blobs(400, 1.5, 2), text_features, 20, 5)
+    assert mauve.mauve(text_features, text_features, k=20, seed=3) == pytest.approx(1, abs=1e-12)
+    assert mauve.mauve(blobs(400, 1.5, 2), text_features, 20, 5) == mauve.mauve(blobs(400, 1.5, 2), text_features, 20, 5)
 
 
 @pytest.mark.filterwarnings("error")
 def test_more_clusters_than_different_features():
-    p, q = frontier.quantise(np.repeat(np.eye(3), 3, axis=0), np.eye(3), k=6, seed=0)
-    assert p.sum() == pytest.approx(1) and np.count_nonzero(p) == 3 and frontier.area(p, q) == pytest.approx(1)
-    p, q = frontier.quantise(np.ones((3, 2)), np.ones((4, 2)), k=2, seed=0)
+    p, q = mauve.quantise(np.repeat(np.eye(3), 3, axis=0), np.eye(3), k=6, seed=0)
+    assert p.sum() == pytest.approx(1) and np.count_nonzero(p) == 3 and mauve.area(p, q) == pytest.approx(1)
+    p, q = mauve.quantise(np.ones((3, 2)), np.ones((4, 2)), k=2, seed=0)
     assert sorted(p) == sorted(q) == [0, 1]
 
 
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: frontier.area([0.5, 0.5], [1.0]), "p has 2 entries but q has 1"),
-        (lambda: frontier.area([0.5, 0.4], [0.5, 0.5]), "p sums to 0.9"),
-        (lambda: frontier.area([0.5, 0.5], [0.5, 0.5], scale=0), "scale = 0 must be a finite number above 0"),
-        (lambda: frontier.divergence_frontier([1.0], [1.0], points=1), "points = 1 must be at least 2"),
-        (lambda: frontier.curve([[1.0, 2.0, 3.0]]), "two columns"),
-        (lambda: frontier.quantise(np.ones((2, 3)), np.ones((2, 4)), 2, 0), "features_p has 3 entries but features_q has 4"),
-        (lambda: frontier.quantise(np.ones((2, 3)), np.ones((2, 3)), 5, 0), "k = 5 clusters cannot be made of 4 features"),
-        (lambda: frontier.quantise(np.ones((2, 3)), [[1.0, 1, 1], [0, 0, 0]], 2, 0), r"features_q\[1\] is a row of zeros"),
-        (lambda: frontier.quantise([[np.nan, 1.0]], [[1.0, 1.0]], 2, 0), r"features_p\[0, 0\] = nan"),
-        (lambda: frontier.mauve(np.ones((2, 3)), np.ones((2, 3)), 2, -1), "seed = -1"),
+        (lambda: mauve.area([0.5, 0.5], [1.0]), "p has 2 entries but q has 1"),
+        (lambda: mauve.area([0.5, 0.4], [0.5, 0.5]), "p sums to 0.9"),
+        (lambda: mauve.area([0.5, 0.5], [0.5, 0.5], scale=0), "scale = 0 must be a finite number above 0"),
+        (lambda: mauve.divergence_frontier([1.0], [1.0], points=1), "points = 1 must be at least 2"),
+        (lambda: mauve.curve([[1.0, 2.0, 3.0]]), "two columns"),
+        (lambda: mauve.quantise(np.ones((2, 3)), np.ones((2, 4)), 2, 0), "features_p has 3 entries but features_q has 4"),
+        (lambda: mauve.quantise(np.ones((2, 3)), np.ones((2, 3)), 5, 0), "k = 5 clusters cannot be made of 4 features"),
+        (lambda: mauve.quantise(np.ones((2, 3)), [[1.0, 1, 1], [0, 0, 0]], 2, 0), r"features_q\[1\] is a row of zeros"),
+        (lambda: mauve.quantise([[np.nan, 1.0]], [[1.0, 1.0]], 2, 0), r"features_p\[0, 0\] = nan"),
+        (lambda: mauve.mauve(np.ones((2, 3)), np.ones((2, 3)), 2, -1), "seed = -1"),
     ],
 )
 def test_frontier_refuses(call, words):
@@ -548,7 +547,7 @@ def test_the_area_is_that_of_mauve_text():
             p, q = blobs(500, shift, 2 * seed), blobs(500, 0.0, 2 * seed + 1)
             # its own clustering varies by about .01 from seed to seed, hence the mean over five
             result = compute_mauve(p_features=p, q_features=q, num_buckets=25, seed=seed, verbose=False)
-            assert frontier.area(result.p_hist, result.q_hist) == pytest.approx(result.mauve, abs=1e-9)
-            ours.append(frontier.mauve(p, q, 25, seed))
+            assert mauve.area(result.p_hist, result.q_hist) == pytest.approx(result.mauve, abs=1e-9)
+            ours.append(mauve.mauve(p, q, 25, seed))
             theirs.append(result.mauve)
         assert np.mean(ours) == pytest.approx(np.mean(theirs), abs=0.03)

@@ -1,6 +1,6 @@
 """A model's next-token laws against the true ones: N contexts at a time, exact, one number per context.
 
-`log_p` (..., V) are the model's log-probabilities (from `metrics.model.next_token_log_probs`), `truth` (..., V) the exact probabilities.
+`log_p` (..., V) are the model's log-probabilities (from `measure.reading.next_token_log_probs`), `truth` (..., V) the exact probabilities.
 Log-probabilities in place of probabilities, so that a token whose probability underflows still has its finite price.
 """
 

@@ -1,7 +1,7 @@
 """The divergence frontier of two samples, and MAUVE, the area under it: how far samples are likely under the text, and the text under the samples.
 
 Both are of histograms over clusters of features. A score has meaning only beside others of the same features, clusters and amounts: always take
-the features of one frozen model (`metrics.model.features`), and repeat over seeds of sampling and of the clustering.
+the features of one frozen model (`measure.reading.features`), and repeat over seeds of sampling and of the clustering.
 """
 
 import numpy as np
