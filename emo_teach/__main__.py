@@ -63,7 +63,7 @@ def _finetune_arguments(parser):
 
 def _finetune(arguments):
     try:
-        from .training import cli
+        from .finetune import cli
     except ModuleNotFoundError as err:
         raise ValueError(f"fine-tuning needs {err.name}: pip install 'emo_teach[torch]'") from None
     return cli.main(arguments)

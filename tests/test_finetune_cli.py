@@ -16,7 +16,7 @@ import torch
 import transformers
 
 from emo_teach.__main__ import main
-from emo_teach.training import hub, sources
+from emo_teach.finetune import hub, texts
 
 from .training_models import largest_gap, tiny
 
@@ -164,17 +164,17 @@ def test_unknown_characters_are_counted_even_when_the_tokenizer_drops_them():
     assert made and silent.encode("abcxyz").ids == [0, 1, 2]
     tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=silent)
     with pytest.raises(ValueError, match="does not know 50% of it"):
-        sources._encode("some", "abcxyz", tokenizer)
-    assert sources._encode("some", "abc" * 10 + "x", tokenizer).tolist() == [0, 1, 2] * 10  # 3 % is let pass
+        texts._encode("some", "abcxyz", tokenizer)
+    assert texts._encode("some", "abc" * 10 + "x", tokenizer).tolist() == [0, 1, 2] * 10  # 3 % is let pass
 
 
 def test_a_long_text_is_tokenized_in_pieces(place, monkeypatch):
     tokenizer = transformers.AutoTokenizer.from_pretrained(place / "model")
     text = "\n".join(" ".join(WORDS[k:] + WORDS[:k]) for k in range(17)) + "\n"
-    whole = sources._encode("some", text, tokenizer)
-    monkeypatch.setattr(sources, "_PIECE", 50)
-    assert len(list(sources._pieces(text))) > 5 and "".join(sources._pieces(text)) == text
-    np.testing.assert_array_equal(sources._encode("some", text, tokenizer), whole)
+    whole = texts._encode("some", text, tokenizer)
+    monkeypatch.setattr(texts, "_PIECE", 50)
+    assert len(list(texts._pieces(text))) > 5 and "".join(texts._pieces(text)) == text
+    np.testing.assert_array_equal(texts._encode("some", text, tokenizer), whole)
 
 
 # --- the hub -----------------------------------------------------------------------------------------------------------------------------------
@@ -291,14 +291,14 @@ def test_one_line_from_a_real_shell_too(place):
 
 
 def test_without_torch_the_extra_is_named(place, capfd, monkeypatch):
-    for name in [name for name in sys.modules if name.startswith("emo_teach.training")]:
+    for name in [name for name in sys.modules if name.startswith("emo_teach.finetune")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "transformers", None)
     refused(command(), capfd, "pip install 'emo_teach[torch]'")
 
 
 def test_the_precision_of_a_gpu(monkeypatch):
-    from emo_teach.training.run import check_precision
+    from emo_teach.finetune.run import check_precision
 
     for there, types_, wanted in ((True, True, "bf16"), (True, False, "fp32"), (False, False, "fp32")):
         monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)

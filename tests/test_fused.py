@@ -6,7 +6,7 @@ from torch.nn.functional import linear
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from emo_teach.losses import CostEmbedding, fused_loss, objective
-from emo_teach.losses import embedding as embedding_module
+from emo_teach.losses import cost as cost_module
 
 from .losses_reference import CONFIGS, TRANSPORT, gap, name_of, value_and_gradient
 
@@ -65,7 +65,7 @@ def test_equals_autograd_of_the_plain_version_in_training_types(config, dtype):
 @pytest.mark.parametrize("config", TRANSPORT, ids=name_of)
 def test_an_int8_cost_in_float64(config, whole, monkeypatch):
     """Kept in a buffer, or computed twice where whole numbers are multiplied fast (here slowly: not every processor multiplies them exactly)."""
-    monkeypatch.setattr(embedding_module, "_multiplies_int8", lambda: whole)
+    monkeypatch.setattr(cost_module, "_multiplies_int8", lambda: whole)
     monkeypatch.setattr(torch, "_int_mm", lambda a, b: a.int() @ b.int(), raising=False)
     hidden, weight, bias, labels, cost = problem(n=40, v=30, d=8)
     ours = make(config, CostEmbedding(cost.unit, dtype=torch.int8))

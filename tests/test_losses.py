@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from emo_teach import costs, transport
 from emo_teach.losses import NAMES, CostEmbedding, objective, token_terms
-from emo_teach.losses import embedding as embedding_module
+from emo_teach.losses import cost as cost_module
 
 from . import losses_reference as reference
 from .losses_reference import CONFIGS, TRANSPORT, gap, name_of, value_and_gradient
@@ -261,8 +261,8 @@ def test_float16_vectors_cost_what_the_rounded_vectors_cost():
 @pytest.mark.parametrize("multiplies", [False, True])
 def test_int8_vectors_cost_what_the_rounded_vectors_cost(multiplies, monkeypatch):
     """With and without products of whole numbers; every entry lies within half a step of 1/127 of its row's largest."""
-    multiplies = multiplies and embedding_module._multiplies_int8()  # on a processor without them both runs are the same
-    monkeypatch.setattr(embedding_module, "_multiplies_int8", lambda: multiplies)
+    multiplies = multiplies and cost_module._multiplies_int8()  # on a processor without them both runs are the same
+    monkeypatch.setattr(cost_module, "_multiplies_int8", lambda: multiplies)
     embedding = torch.randn(60, 33, generator=torch.Generator().manual_seed(2), dtype=torch.float64) * torch.logspace(-30, 30, 60)[:, None]
     cost = CostEmbedding(embedding, dtype=torch.int8)
     assert cost.whole == multiplies and cost.unit.dtype == torch.int8 and cost.unit.abs().max() == 127
@@ -279,7 +279,7 @@ def test_int8_vectors_cost_what_the_rounded_vectors_cost(multiplies, monkeypatch
 
 def test_only_exact_products_of_int8_are_used(monkeypatch):
     """Where torch has none, or where sums of pairs saturate at 16 bits, as on processors without VNNI, float products are taken."""
-    probe = embedding_module._multiplies_int8.__wrapped__  # without its memory
+    probe = cost_module._multiplies_int8.__wrapped__  # without its memory
     if probe():
         for k in (33, 768, 4096):
             worst = torch.full((40, k), 127, dtype=torch.int8)

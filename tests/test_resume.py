@@ -12,8 +12,8 @@ import pytest
 import transformers
 from safetensors.torch import load_file
 
-from emo_teach import training
-from emo_teach.training import folder
+from emo_teach import finetune
+from emo_teach.finetune import folder
 
 from . import training_killed
 from .training_models import largest_gap, masked_blocks, tiny
@@ -72,7 +72,7 @@ def interrupted(out, at=6):
 def go(out, **changes):
     """A short run with checkpoints."""
     settings = {"steps": 8, "batch_size": 4, "lr": 1e-2, "save_every": 3, "log_every": 1, "precision": "fp32", **changes}
-    return training.finetune(tiny(), masked_blocks(), None, "emo", out=out, **settings)
+    return finetune.finetune(tiny(), masked_blocks(), None, "emo", out=out, **settings)
 
 
 def test_an_interrupted_run_has_a_checkpoint_in_transformers_layout_and_no_model(tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import transformers
 
-from emo_teach.training import folder
+from emo_teach.finetune import folder
 
 from . import training_two_processes
 from .test_training import ROUNDING, apart_from_key_bias

@@ -45,7 +45,7 @@ def arm(point):
     """Set one of the points at which the run is killed."""
     import torch
 
-    from emo_teach.training import folder
+    from emo_teach.finetune import folder
 
     final = lambda source, *_: "unfinished/final" in str(source) and not str(source).endswith(".new")  # noqa: E731
     plan = {
@@ -63,12 +63,12 @@ def arm(point):
 
 def run(out):
     """A run with dropout, so that the random state matters, and an objective whose cost is the head as it was at the beginning."""
-    from emo_teach import training
+    from emo_teach import finetune
     from tests.training_models import masked_blocks, tiny
 
     seen = []
     settings = {"steps": STEPS, "batch_size": 4, "lr": 1e-2, "save_every": EVERY, "log_every": 1, "precision": "fp32"}
-    result = training.finetune(tiny(dropout=0.3), masked_blocks(), masked_blocks(4), "emo-mode-1", out=out, on_log=seen.append, **settings)
+    result = finetune.finetune(tiny(dropout=0.3), masked_blocks(), masked_blocks(4), "emo-mode-1", out=out, on_log=seen.append, **settings)
     return result, [entry["step"] for entry in seen if "loss" in entry]
 
 
@@ -91,7 +91,7 @@ if __name__ == "__main__":
     import torch  # noqa: F401  loaded once, before the children are made
     import transformers  # noqa: F401
 
-    import emo_teach.training  # noqa: F401
+    import emo_teach.finetune  # noqa: F401
 
     for name in sys.argv[2:]:
         place = f"{sys.argv[1]}/{name.replace(' ', '_')}"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from emo_teach import training  # noqa: E402
+from emo_teach import finetune
 from tests.training_models import masked_blocks, tiny  # noqa: E402
 
 SETTINGS = {"objective": "emo-mode-1", "steps": 6, "batch_size": 8, "lr": 1e-2, "log_every": 1, "precision": "fp32"}
@@ -13,7 +13,7 @@ SETTINGS = {"objective": "emo-mode-1", "steps": 6, "batch_size": 8, "lr": 1e-2, 
 
 def run(out, **changes):
     """The run that both numbers of processes make."""
-    return training.finetune(tiny(), masked_blocks(), masked_blocks(8, seed=2), out=out, **{**SETTINGS, **changes})
+    return finetune.finetune(tiny(), masked_blocks(), masked_blocks(8, seed=2), out=out, **{**SETTINGS, **changes})
 
 
 if __name__ == "__main__":

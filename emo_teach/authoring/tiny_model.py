@@ -15,7 +15,7 @@ def make(out, steps=STEPS):
     Formula: cross-entropy, A1. Shape: a path that does not exist yet or holds an earlier model. Units: none.
     Raises OSError where nothing can be written. Source: this project.
     """
-    from .. import training
+    from .. import finetune
     from ..world import World, small_gpt2, word_tokenizer
 
     world, out = World(), Path(out)
@@ -23,7 +23,7 @@ def make(out, steps=STEPS):
     texts, held = world.sample(steps * BATCH, BLOCK, seed=[1, 1000]), world.sample(500, BLOCK, seed=[1, 1001])
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
-        result = training.finetune(
+        result = finetune.finetune(
             model, texts, held, objective="ce", steps=steps, batch_size=BATCH, lr=RATE, seed=SEED, valid_every=500, on_log=_report, log_every=500
         )
         result.model.save_pretrained(f"{folder}/model")

@@ -63,8 +63,8 @@ def _prepare(size, names, device):
     """Steps of several methods on one model, sharing its optimizer, and a maker of batches."""
     import torch
 
+    from ..finetune import WithObjective
     from ..losses import CostEmbedding, objective
-    from ..training import WithObjective
 
     torch.manual_seed(0)
     model = _model(size.name).train().to(device)

@@ -4,7 +4,7 @@
     dashboard.show()
     for name in ("ce", "emo-mode-1"):
         dashboard.start(name)
-        training.finetune(..., objective=name, on_log=dashboard.on_log)
+        finetune.finetune(..., objective=name, on_log=dashboard.on_log)
     dashboard.finish()
 
 The picture is an output of its cell that is replaced in place, no widget: the executed notebook keeps its last state.
@@ -71,7 +71,7 @@ def _span(values, least=None):
 def compute(histories, steps=None):
     """Curves and axes for the histories of several runs.
 
-    Formula: none. Shape: dictionary of name -> list of dicts as in `training.Result.history`; `steps`: where the axis of steps ends, or None for as
+    Formula: none. Shape: dictionary of name -> list of dicts as in `finetune.Result.history`; `steps`: where the axis of steps ends, or None for as
     far as the runs go; returns `Data`. Units: each objective's own, nats, tokens per second. Losses that are not finite leave a gap.
     Raises ValueError for a history that is none, or more than 12 runs. Source: this project.
     """

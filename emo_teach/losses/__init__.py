@@ -7,7 +7,7 @@ An objective is a few numbers per token (`terms`: cross-entropy, probability off
 (`objectives`); `fused` computes the same from hidden states without ever holding all logits. Importing this package loads torch.
 """
 
-from .embedding import CostEmbedding
+from .cost import CostEmbedding
 from .fused import fused_loss
 from .objectives import NAMES, Objective, objective
 from .terms import Terms, token_terms

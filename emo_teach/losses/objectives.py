@@ -164,7 +164,7 @@ def objective(name, cost=None, averaged=False, **options):
     Raises ValueError for an unknown name or option, an option out of its range, or a cost that is missing or no `CostEmbedding`.
     Source: https://spaces.ac.cn/archives/9797 and 9526; arXiv 2310.04691 (EMO), 2302.13344 (TaiLr), 2305.16958 (MixCE); D9 this project.
     """
-    from .embedding import CostEmbedding
+    from .cost import CostEmbedding
 
     if not isinstance(name, str) or name not in _DEFINITIONS:
         raise ValueError(f"name = {name!r} is not one of {', '.join(NAMES)}")

@@ -1,9 +1,9 @@
 """What to measure in a language model: on held-out text, against a known truth, in its samples, and on the divergence frontier.
 
-`model` runs a causal language model (torch) and hands out numpy arrays; `oracle` compares next-token laws with the exact ones of a world whose
-truth is known; `text` counts in samples; `frontier` holds MAUVE. Importing this package loads no torch: `model` does when it is first used.
+`reading` runs a causal language model (torch) and hands out numpy arrays; `oracle` compares next-token laws with the exact ones of a world whose
+truth is known; `text` counts in samples; `mauve` holds the divergence frontier and MAUVE. Importing this package loads no torch: `reading` does when it is first used.
 """
 
 from . import mauve, oracle, reading, text
 
-__all__ = ["frontier", "model", "oracle", "text"]
+__all__ = ["mauve", "oracle", "reading", "text"]

@@ -80,14 +80,14 @@ def _pretrain(job, work):
 
 def _trained(work, regime, seed, name, rate, setting):
     """A model fine-tuned on domain B, and its cost embedding: the pretrained head's directions."""
-    from .. import losses, training
+    from .. import finetune, losses
     from ..world import World
 
     regime = REGIMES[regime]
     model = starts.load(starts.folder(work, regime.layers, regime.width, seed))
     head = starts.head(model, seed if name.endswith(" shuffled") else None)
     texts = World(shift=1.0).sample(regime.texts, BLOCK, seed=[2, seed])
-    training.finetune(
+    finetune.finetune(
         model, texts, objective=name.removesuffix(" shuffled"), options=dict(OBJECTIVES[name])[setting], cost=losses.CostEmbedding(head),
         steps=STEPS, batch_size=BATCH, lr=rate, seed=seed,
     )  # fmt: skip

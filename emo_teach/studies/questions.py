@@ -79,13 +79,13 @@ def _start(work, job, seed):
 
 def _trained(work, job, seed, name, rate, steps):
     """A model fine-tuned on domain B; the cost comes from its own head as it was."""
-    from .. import losses, training
+    from .. import finetune, losses
     from ..world import World
 
     model = _start(work, job, seed)
     cost = losses.CostEmbedding(starts.head(model, seed if name.endswith(" shuffled") else None))
     texts = World(synonyms=job["synonyms"], shift=1.0).sample(job["texts"], BLOCK, seed=[2, seed])
-    training.finetune(
+    finetune.finetune(
         model, texts, objective=name.removesuffix(" shuffled"), options=OBJECTIVES[name], cost=cost,
         steps=steps, batch_size=BATCH, lr=rate, seed=seed,
     )  # fmt: skip

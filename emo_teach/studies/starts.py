@@ -20,7 +20,7 @@ def pretrain(work, layers, width, seed, synonyms=3, topics=6):
 
     Formula: cross-entropy. Shape: as `folder`. Units: none. Raises nothing of its own. Source: this project.
     """
-    from .. import training
+    from .. import finetune
     from ..world import World, small_gpt2
 
     place = folder(work, layers, width, seed, synonyms, topics)
@@ -29,7 +29,7 @@ def pretrain(work, layers, width, seed, synonyms=3, topics=6):
     world = World(synonyms=synonyms, topics=topics)
     model = small_gpt2(world.size, layers, width, seed)
     texts = world.sample(SETTINGS["steps"] * SETTINGS["batch_size"], BLOCK, seed=[1, seed])
-    training.finetune(model, texts, objective="ce", seed=seed, **SETTINGS)
+    finetune.finetune(model, texts, objective="ce", seed=seed, **SETTINGS)
     half = place.with_name(place.name + ".half")
     model.save_pretrained(half)
     half.rename(place)

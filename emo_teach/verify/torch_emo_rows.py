@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from .. import costs, transport
-from ..losses.embedding import CostEmbedding
+from ..losses.cost import CostEmbedding
 from ..losses.fused import fused_loss
 from ..losses.objectives import objective
 from . import exact, references

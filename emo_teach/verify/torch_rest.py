@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from .. import worked
-from ..losses.embedding import CostEmbedding
+from ..losses.cost import CostEmbedding
 from ..losses.objectives import objective
 from . import references
 from .core import Row, register

@@ -6,7 +6,7 @@
 import numpy as np
 import torch
 
-from ..losses.embedding import CostEmbedding
+from ..losses.cost import CostEmbedding
 from ..losses.objectives import objective
 from . import exact, instances, references
 from .core import Row, register

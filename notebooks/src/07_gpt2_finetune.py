@@ -17,11 +17,11 @@ import torch
 import transformers
 from IPython.display import display
 
-from emo_teach import check, costs, figures, losses, studies, training, worked
+from emo_teach import check, costs, figures, finetune, losses, studies, worked
 from emo_teach.explorers import frontier, kit, samples, training_curves
+from emo_teach.finetune import texts
 from emo_teach.measure import oracle, reading
 from emo_teach.studies import objectives, summary
-from emo_teach.training import sources
 from emo_teach.world import World, model_folder, small_gpt2
 
 transformers.utils.logging.disable_progress_bar()
@@ -156,7 +156,7 @@ except NotImplementedError:
 # %% [markdown]
 # ## Training, live
 #
-# Now properly, with `emo_teach.training`: cross-entropy, EMO's mode 1, and CE with the debiased score of
+# Now properly, with `emo_teach.finetune`: cross-entropy, EMO's mode 1, and CE with the debiased score of
 # lesson 06, from the same weights, with the same texts in the same order. Learning rate and setting of each were tuned on development texts, and
 # for mode 1 tuning took lesson 06's *detached* variant, $L+\mathrm{sg}(p_t)$ in the weight. From here to the verdict "mode 1" means that one.
 # **Predict** which curve on the left will be lowest.
@@ -167,7 +167,7 @@ tuned = objectives.best(trials)
 for setting in ("", "detach_target"):
     found = [t["perplexity"] for t in trials if (t["regime"], t["objective"], t["setting"]) == ("many texts", "emo-mode-1", setting)]
     print(f"mode 1 {setting or 'plain':13} best perplexity on development texts {min(found):.2f}")
-texts, held_out, tracks = B.sample(4096, 33, seed=11), B.sample(100, 33, seed=12), {}
+learned_from, held_out, tracks = B.sample(4096, 33, seed=11), B.sample(100, 33, seed=12), {}
 
 def train(name, dashboard, steps=300):
     model, chosen = pretrained(), tuned["many texts", name]
@@ -175,8 +175,8 @@ def train(name, dashboard, steps=300):
         dashboard.on_log(entry)
         if "valid_ce" in entry:
             tracks.setdefault(name, []).append({"step": entry["step"], **measure(model)})
-    return training.finetune(
-        model, texts, held_out, name, options=dict(objectives.OBJECTIVES[name])[chosen["setting"]], lr=chosen["lr"],
+    return finetune.finetune(
+        model, learned_from, held_out, name, options=dict(objectives.OBJECTIVES[name])[chosen["setting"]], lr=chosen["lr"],
         steps=steps, batch_size=16, seed=0, precision="fp32", valid_every=50, on_log=on_log)
 
 # %% tags=["timing"]
@@ -393,13 +393,13 @@ def real_thing(block=128):
     why = "there is no GPU"
     if torch.cuda.is_available():
         try:
-            model, tokenizer = sources.load(sources.model_folder("gpt2"))
-            return "GPT-2 on WikiText-2", "gpt2", 5e-5, sources.tokens("wikitext-2", tokenizer, block), block
+            model, tokenizer = texts.load(texts.model_folder("gpt2"))
+            return "GPT-2 on WikiText-2", "gpt2", 5e-5, texts.tokens("wikitext-2", tokenizer, block), block
         except ValueError as error:
             why = error
     print(f"FALLBACK: {why}. The small model and its own world stand in for GPT-2 and WikiText-2.")
-    _, tokenizer = sources.load(model_folder())
-    return "the small GPT-2 on domain B", "tiny", 1e-3, sources.tokens("world", tokenizer, 33), 33
+    _, tokenizer = texts.load(model_folder())
+    return "the small GPT-2 on domain B", "tiny", 1e-3, texts.tokens("world", tokenizer, 33), 33
 
 what, folder, rate, (learned, held), block = real_thing()
 held = np.reshape(held[: len(held) // block * block], (-1, block))[:16]
@@ -409,9 +409,9 @@ torch.set_num_threads(threads)
 print(what)
 tuned_models, unit = {}, None
 for name in ("ce", "emo-mode-1"):
-    model, _ = sources.load(sources.model_folder(folder))
+    model, _ = texts.load(texts.model_folder(folder))
     unit = unit if unit is not None else costs.unit_rows(model.get_output_embeddings().weight.detach().double().numpy())
-    tuned_models[name] = training.finetune(model, learned, objective=name, steps=60, batch_size=16, block=block, lr=rate, seed=0).model
+    tuned_models[name] = finetune.finetune(model, learned, objective=name, steps=60, batch_size=16, block=block, lr=rate, seed=0).model
 laws = {name: reading.next_token_log_probs(model, held[:, :-1]) for name, model in tuned_models.items()}
 match_t = oracle.matched_temperature(laws["ce"], oracle.mean_entropy(laws["emo-mode-1"]))
 laws[f"ce, T = {match_t:.2f}"] = reading.next_token_log_probs(tuned_models["ce"], held[:, :-1], temperature=match_t)

@@ -10,9 +10,9 @@ import torch
 from .. import inputs
 from ..losses import CostEmbedding, objective
 from . import data, folder
+from .model import WithObjective
 from .recorder import Recorder, evaluate
 from .trainer import arguments, train
-from .wrapper import WithObjective
 
 # The EMO paper's and its scripts' settings: GPT-2 continued on WikiText-2, AdamW, linear schedule (arXiv 2310.04691; github.com/DRSY/EMO).
 # AdamW, no weight decay and the linear schedule are how `finetune` trains anyway.

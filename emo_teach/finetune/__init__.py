@@ -6,8 +6,8 @@
 settings of the EMO paper. Importing this package loads torch and transformers.
 """
 
+from .model import WithObjective
 from .recorder import evaluate
 from .run import PAPER, Result, finetune
-from .wrapper import WithObjective
 
 __all__ = ["PAPER", "Result", "WithObjective", "evaluate", "finetune"]

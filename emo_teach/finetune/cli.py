@@ -5,7 +5,7 @@ import warnings
 import torch
 import transformers
 
-from . import folder, sources
+from . import folder, texts
 from .run import PAPER, check_precision, finetune, make_objective
 
 
@@ -20,12 +20,12 @@ def main(arguments):
     make_objective(arguments.objective, None, torch.eye(2), options)
     check_precision(arguments.precision)
     folder.check(arguments.out)
-    sources.check_text(arguments.text)
+    texts.check_text(arguments.text)
     length = {"steps": arguments.steps} if arguments.steps is not None else {"epochs": PAPER["epochs"]}
-    model, tokenizer = sources.load(sources.model_folder(arguments.model))
+    model, tokenizer = texts.load(texts.model_folder(arguments.model))
     room = getattr(model.config, "max_position_embeddings", None) or PAPER["block"]
     block = arguments.block or min(PAPER["block"], room)
-    train, valid = sources.tokens(arguments.text, tokenizer, block)
+    train, valid = texts.tokens(arguments.text, tokenizer, block)
     result = finetune(
         model,
         train,

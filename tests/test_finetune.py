@@ -5,10 +5,10 @@ import pytest
 import torch
 import transformers
 
-from emo_teach import training
+from emo_teach import finetune
+from emo_teach.finetune import data, folder
+from emo_teach.finetune.run import make_objective
 from emo_teach.losses import CostEmbedding, objective
-from emo_teach.training import data, folder
-from emo_teach.training.run import make_objective
 
 from .training_models import BLOCK, VOCABULARY, largest_gap, masked_blocks, tiny, weights
 
@@ -18,9 +18,9 @@ QUICK = {"steps": 6, "batch_size": 8, "lr": 1e-2, "log_every": 1, "precision": "
 ROUNDING = 1e-5
 
 
-def finetune(model=None, name="emo-mode-1", **changes):
+def short_run(model=None, name="emo-mode-1", **changes):
     """A short run on masked blocks."""
-    return training.finetune(model or tiny(), masked_blocks(), masked_blocks(8, seed=2), name, **{**QUICK, **changes})
+    return finetune.finetune(model or tiny(), masked_blocks(), masked_blocks(8, seed=2), name, **{**QUICK, **changes})
 
 
 def apart_from_key_bias(model):
@@ -50,9 +50,9 @@ def test_the_wrapper_is_the_objective_of_shifted_labels(name, options):
     wanted = goal(logits[:, :-1], labels[:, 1:])
     wanted.backward()
     gradient = model.transformer.wte.weight.grad.clone()  # tied: what flows through the input and through the head
-    for head in training.wrapper.HEADS:
+    for head in finetune.wrapper.HEADS:
         model.zero_grad()
-        wrapper = training.WithObjective(model, goal, head)
+        wrapper = finetune.WithObjective(model, goal, head)
         loss = wrapper(ids, labels)
         loss.backward()
         torch.testing.assert_close(loss, wanted, rtol=ROUNDING, atol=0)
@@ -63,18 +63,18 @@ def test_the_wrapper_is_the_objective_of_shifted_labels(name, options):
 
 def test_cross_entropy_is_the_models_own():
     model, (ids, labels) = tiny(), map(torch.tensor, masked_blocks(6))
-    ours = training.WithObjective(model, objective("ce"))(ids, labels)
+    ours = finetune.WithObjective(model, objective("ce"))(ids, labels)
     torch.testing.assert_close(ours, model(ids, labels=labels).loss, rtol=ROUNDING, atol=0)
 
 
 @pytest.mark.parametrize(("name", "options"), SOME, ids=[name for name, _ in SOME])
 def test_both_heads_train_alike(name, options):
-    same_run(finetune(name=name, options=options), finetune(name=name, options=options, head="logits"))
+    same_run(short_run(name=name, options=options), short_run(name=name, options=options, head="logits"))
 
 
 @pytest.mark.parametrize("accumulation", [2, 4])
 def test_accumulation_changes_nothing(accumulation):
-    same_run(finetune(), finetune(accumulation=accumulation))
+    same_run(short_run(), short_run(accumulation=accumulation))
 
 
 def plain_loop(steps=6, batch=8, lr=1e-2, dropout=0.0):
@@ -98,7 +98,7 @@ def plain_loop(steps=6, batch=8, lr=1e-2, dropout=0.0):
 
 def test_a_run_is_the_plain_loop():
     model, losses = plain_loop()
-    result = finetune()
+    result = short_run()
     np.testing.assert_allclose(result.column("loss")[1], losses, rtol=ROUNDING)
     np.testing.assert_allclose(result.column("learning_rate")[1], [1e-2 * (1 - k / 6) for k in range(6)], rtol=1e-12)
     ours, plain = apart_from_key_bias(result.model), apart_from_key_bias(model)
@@ -108,21 +108,21 @@ def test_a_run_is_the_plain_loop():
 def test_the_cost_stays_that_of_the_pretrained_head():
     model = tiny()
     before = CostEmbedding(model.lm_head.weight.detach().clone())
-    same_run(finetune(model, "emo"), finetune(name="emo", cost=before))
+    same_run(short_run(model, "emo"), short_run(name="emo", cost=before))
     torch.manual_seed(7)
     other = CostEmbedding(before.unit[torch.randperm(VOCABULARY)])
-    assert largest_gap(finetune(name="emo", cost=other).model, finetune(name="emo").model) > 100 * ROUNDING
+    assert largest_gap(short_run(name="emo", cost=other).model, short_run(name="emo").model) > 100 * ROUNDING
     assert not any(p is before.unit for p in model.parameters()) and not before.unit.requires_grad
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_one_others():
-    runs = [finetune(tiny(dropout=0.1), seed=seed).model for seed in (3, 3, 4)]
+    runs = [short_run(tiny(dropout=0.1), seed=seed).model for seed in (3, 3, 4)]
     assert largest_gap(runs[0], runs[1]) == 0 < largest_gap(runs[0], runs[2])
 
 
 def test_history_and_reports():
     seen = []
-    result = finetune(on_log=seen.append, log_every=4, valid_every=4)
+    result = short_run(on_log=seen.append, log_every=4, valid_every=4)
     assert seen == result.history
     assert [(entry["step"], "loss" in entry) for entry in seen] == [(0, False), (4, True), (4, False), (6, True), (6, False)]
     assert all(entry["tokens_per_s"] > 0 for entry in seen if "loss" in entry)
@@ -131,9 +131,9 @@ def test_history_and_reports():
 
 def test_held_out_values():
     model, (ids, labels) = tiny(dropout=0.5), masked_blocks(10, seed=5)
-    wrapper = training.WithObjective(model.train(), make_objective("emo", None, model.lm_head.weight, {}))
+    wrapper = finetune.WithObjective(model.train(), make_objective("emo", None, model.lm_head.weight, {}))
     ids, labels = data.blocks("tokens", (ids, labels), BLOCK)
-    found = training.evaluate(wrapper, ids, labels, batch_size=3)
+    found = finetune.evaluate(wrapper, ids, labels, batch_size=3)
     assert model.training  # as it was
     logits = model.eval()(ids).logits[:, :-1]
     assert found["valid_loss"] == pytest.approx(wrapper.objective(logits, labels[:, 1:]).item(), rel=ROUNDING)
@@ -142,7 +142,7 @@ def test_held_out_values():
 
 @pytest.mark.parametrize("name", ["ce", "emo-mode-1", "emo-mode-2", "debiased"])
 def test_bfloat16_after_float32_in_one_process(name):
-    full, half = (finetune(name=name, precision=precision) for precision in ("fp32", "bf16"))
+    full, half = (short_run(name=name, precision=precision) for precision in ("fp32", "bf16"))
     losses = np.array([full.column("loss")[1], half.column("loss")[1]])
     assert np.isfinite(losses).all() and all(torch.isfinite(p).all() and p.dtype == torch.float32 for p in half.model.parameters())
     # bfloat16 has 8 bits: 4e-3 per rounding; it must be close to float32 and must not be it
@@ -152,13 +152,13 @@ def test_bfloat16_after_float32_in_one_process(name):
 
 def test_losses_that_are_not_finite_are_shown():
     ids, labels = masked_blocks()
-    result = training.finetune(tiny(), (ids, labels), None, "ce", **{**QUICK, "lr": 1e30})  # the first step leaves nothing of the weights
+    result = finetune.finetune(tiny(), (ids, labels), None, "ce", **{**QUICK, "lr": 1e30})  # the first step leaves nothing of the weights
     assert np.isnan(result.column("loss")[1][-1])
 
 
 def test_a_loss_improves_and_epochs_count_blocks():
     ids = np.tile(np.arange(BLOCK), (20, 1))
-    result = training.finetune(tiny(), ids, ids[:4], "ce", epochs=3, batch_size=8, lr=1e-2, log_every=4, precision="fp32")
+    result = finetune.finetune(tiny(), ids, ids[:4], "ce", epochs=3, batch_size=8, lr=1e-2, log_every=4, precision="fp32")
     assert result.column("loss")[0][-1] == 8  # 3 * 20 blocks, 8 a step, rounded up
     before, after = result.column("valid_ce")[1]
     assert after < 0.5 * before
@@ -166,18 +166,18 @@ def test_a_loss_improves_and_epochs_count_blocks():
 
 def test_nothing_is_written_without_a_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    finetune()
+    short_run()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_finished_folder(tmp_path):
     out = tmp_path / "run"
-    result = finetune(out=out, save_every=2)
+    result = short_run(out=out, save_every=2)
     again = transformers.AutoModelForCausalLM.from_pretrained(out)
     assert largest_gap(again, result.model) == 0
     files = {path.name for path in out.rglob("*")}
     assert files == {"run.json", "history.json", "model.safetensors", "config.json", "generation_config.json"}
-    once_more = finetune(out=out, save_every=2)  # nothing is left to do: the result as it was
+    once_more = short_run(out=out, save_every=2)  # nothing is left to do: the result as it was
     assert once_more.history == result.history and largest_gap(once_more.model, result.model) == 0
 
 
@@ -187,12 +187,12 @@ DIFFERENT = [({"lr": 2e-2}, "lr is 0.01, here 0.02"), ({"steps": 7}, "steps"), (
 @pytest.mark.parametrize(("change", "words"), [*DIFFERENT, ({"model": 1}, "model is"), ({"resume": False}, "resume is False")])
 def test_a_folder_with_another_run_is_refused_and_left_alone(tmp_path, change, words):
     out = tmp_path / "run"
-    finetune(out=out)
+    short_run(out=out)
     before = {path: path.read_bytes() for path in out.iterdir()}
     if "model" in change:
         change = {"model": tiny(seed=change["model"])}
     with pytest.raises(ValueError, match=words):
-        finetune(out=out, **change)
+        short_run(out=out, **change)
     assert {path: path.read_bytes() for path in out.iterdir()} == before
 
 
@@ -250,16 +250,16 @@ REFUSED_MODELS = [
 @pytest.mark.parametrize(("make", "words"), REFUSED_MODELS, ids=[words for _, words in REFUSED_MODELS])
 def test_models_that_are_no_causal_lm_are_refused(make, words):
     with pytest.raises(ValueError, match=words):
-        training.WithObjective(make(), objective("ce"))
+        finetune.WithObjective(make(), objective("ce"))
 
 
 def test_scaled_logits_train_with_the_logits_head_and_llama_with_both():
-    assert finetune(scaled(), head="logits").column("loss")[1][-1] > 0
+    assert short_run(scaled(), head="logits").column("loss")[1][-1] > 0
     config = {"vocab_size": VOCABULARY, "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
     runs = []
     for head in ("fused", "logits"):
         torch.manual_seed(0)
-        runs.append(finetune(t.LlamaForCausalLM(t.LlamaConfig(**config)), head=head))
+        runs.append(short_run(t.LlamaForCausalLM(t.LlamaConfig(**config)), head=head))
     np.testing.assert_allclose(*[run.column("loss")[1] for run in runs], rtol=ROUNDING)
 
 
@@ -297,23 +297,23 @@ def test_requests_that_make_no_sense_are_refused_before_anything_is_written(tmp_
     tokens, name = change.pop("tokens", np.zeros(99, int)), change.pop("name", "emo")
     out = None if change.get("save_every") else tmp_path / "run"
     with pytest.raises(ValueError, match=words):
-        training.finetune(tiny(), tokens, None, name, out=out, **change)
+        finetune.finetune(tiny(), tokens, None, name, out=out, **change)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens without a GPU")
 def test_half_precision_needs_a_gpu():
     with pytest.raises(ValueError, match="'fp16' needs a GPU"):
-        finetune(precision="fp16")
+        short_run(precision="fp16")
 
 
 def test_half_precision_weights_are_refused():
     with pytest.raises(ValueError, match="torch.bfloat16: float32 weights"):
-        finetune(tiny().bfloat16())
+        short_run(tiny().bfloat16())
 
 
 def test_the_papers_settings():
-    assert training.PAPER == {"lr": 5e-5, "batch_size": 32, "block": 256, "epochs": 3, "seed": 42}
+    assert finetune.PAPER == {"lr": 5e-5, "batch_size": 32, "block": 256, "epochs": 3, "seed": 42}
 
 
 def test_fingerprints_tell_contents_types_and_shapes():
