@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from emo_teach import check
-from emo_teach.check.core import LESSONS, as_array, ask, close
+from emo_teach.check.verdicts import LESSONS, as_array, ask, close
 
 ANSWERS = {lesson: importlib.import_module(f"tests.answers.lesson{lesson}") for lesson in LESSONS}
 RIGHT = [(name, answer) for module in ANSWERS.values() for name, answers in module.RIGHT.items() for answer in answers]

@@ -13,7 +13,7 @@ import pytest
 
 from emo_teach.__main__ import main
 from emo_teach.authoring import build
-from emo_teach.authoring.course import checks, grade, leaks, manual, release, repair, report, source, submissions
+from emo_teach.authoring.course import feedback, grade, leaks, points_by_hand, rehearsal, release, repair, source, submissions
 from tests import submissions as class_of
 
 SETUP = '# %% tags=["setup"]\nSEED = 0\n'
@@ -343,13 +343,13 @@ def test_folders_that_are_none(tmp_path):
 
 
 def test_nothing_graded_is_a_blank_and_no_zero():
-    stripped = report.row("ann", "ps1", {"status": "metadata stripped", "note": "=1+1\nx", "problems": []}, 10)
+    stripped = feedback.row("ann", "ps1", {"status": "metadata stripped", "note": "=1+1\nx", "problems": []}, 10)
     assert (stripped["score"], stripped["pending"], stripped["note"]) == ("", "", " =1+1 x")
     problems = [{"problem": "1.1", "score": 2.5, "max": 4}, {"problem": "1.4", "score": None, "max": 6}]
-    half = report.row("ann", "ps1", {"status": "graded", "note": "", "problems": problems}, 10)
+    half = feedback.row("ann", "ps1", {"status": "graded", "note": "", "problems": problems}, 10)
     assert (half["score"], half["max"], half["pending"], half["problems"]) == ("2.5", 10, 6, "1.1 2.5/4; 1.4 ?/6")
-    assert report.row("ann", "ps1", {"status": "not handed in", "note": "", "problems": []}, 10)["score"] == "0"
-    assert "&lt;script&gt;" in report.page("ps1", {"status": "failed", "note": "<script>"})
+    assert feedback.row("ann", "ps1", {"status": "not handed in", "note": "", "problems": []}, 10)["score"] == "0"
+    assert "&lt;script&gt;" in feedback.page("ps1", {"status": "failed", "note": "<script>"})
 
 
 SETS = {"ps1": {"problems": {"a": {"problem": "1.4", "points": 6, "manual": True}, "b": {"problem": "1.1", "points": 4, "manual": False}}}}
@@ -357,12 +357,12 @@ SETS = {"ps1": {"problems": {"a": {"problem": "1.4", "points": 6, "manual": True
 
 def test_points_by_hand_are_kept_when_the_table_grows(tmp_path):
     path = tmp_path / "manual.csv"
-    manual.extend(path, [], [("ann", "ps1", "1.4", 6)])
+    points_by_hand.extend(path, [], [("ann", "ps1", "1.4", 6)])
     path.write_text(path.read_text().replace("1.4,6,,", '1.4,6,4.5,"good, but"'))
-    lines, given = manual.read(path, SETS)
+    lines, given = points_by_hand.read(path, SETS)
     assert given == {("ann", "ps1"): {"1.4": (4.5, "good, but")}}
-    manual.extend(path, lines, [("ann", "ps1", "1.4", 6), ("bob", "ps1", "1.4", 6)])
-    assert manual.read(path, SETS)[1] == given and len(manual.read(path, SETS)[0]) == 2
+    points_by_hand.extend(path, lines, [("ann", "ps1", "1.4", 6), ("bob", "ps1", "1.4", 6)])
+    assert points_by_hand.read(path, SETS)[1] == given and len(points_by_hand.read(path, SETS)[0]) == 2
 
 
 @pytest.mark.parametrize(
@@ -379,7 +379,7 @@ def test_points_by_hand_are_kept_when_the_table_grows(tmp_path):
 def test_faults_in_points_by_hand_are_named(tmp_path, text, message):
     (tmp_path / "manual.csv").write_text(text)
     with pytest.raises(ValueError, match=message):
-        manual.read(tmp_path / "manual.csv", SETS)
+        points_by_hand.read(tmp_path / "manual.csv", SETS)
 
 
 def test_only_our_own_folders_are_replaced(tmp_path):
@@ -447,7 +447,7 @@ def test_the_student_edition_works_by_itself(course, notebooks, tmp_path):
 
 @needs_nbgrader
 def test_nothing_is_given_away():
-    found, looked_for = checks.leaked()
+    found, looked_for = rehearsal.leaked()
     assert found == [] and looked_for > 20 * len(source.sets())
 
 

@@ -68,7 +68,7 @@ def test_every_module_says_what_it_is():
 
 def test_all_floors_are_looked_at():
     names = {name for name, _ in FUNCTIONS}
-    assert names >= {"transport.emd", "verify.core.verify", "check.core.run", "explorers.kit.tie", "authoring.build.build", "__main__.main"}
+    assert names >= {"transport.emd", "verify.core.verify", "check.verdicts.run", "explorers.widget.tie", "authoring.build.build", "__main__.main"}
     assert not any(name.startswith("check.lesson") for name in names)
 
 

@@ -11,11 +11,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from emo_teach import costs, divergences, transport
-from emo_teach.explorers import kit
+from emo_teach import costs, divergences, pictures, transport
+from emo_teach.explorers import widget
 
-BRING_DATA = ("samples", "frontier")  # explorers of what a reader has trained; `demo()` has models that come along
-EXPLORERS = ("first_look", "ce_kl", "divergence", "transport", "soft_label", "cost_matrix", "objectives", "silence", "resting", *BRING_DATA)
+BRING_DATA = ("lesson07_samples", "lesson07_frontier")  # explorers of what a reader has trained; `demo()` has models that come along
+EXPLORERS = (
+    "lesson00_first_look",
+    "lesson01_ce_kl",
+    "lesson02_divergence",
+    "lesson03_transport",
+    "lesson04_soft_label",
+    "lesson05_cost_matrix",
+    "lesson06_objectives",
+    "lesson08_silence",
+    "lesson09_resting",
+    *BRING_DATA,
+)
 pytestmark = pytest.mark.filterwarnings("error")
 
 
@@ -28,7 +39,7 @@ def module(name):
 
 
 def defaults(name):
-    return kit.settings_for(module(name).CONTROLS, {})
+    return widget.settings_for(module(name).CONTROLS, {})
 
 
 def settings_to_try(name):
@@ -41,7 +52,7 @@ def settings_to_try(name):
     tried += [{key: pair[k] for key, pair in ends.items()} for k in (0, 1)]
     tried += [{key: pair[(k + j) % 2] for j, (key, pair) in enumerate(ends.items())} for k in (0, 1)]
     for control in controls:
-        if isinstance(control, kit.Choice):
+        if isinstance(control, widget.Choice):
             tried += [{key: pair[k] for key, pair in ends.items()} | {control.name: value} for value in control.options for k in (0, 1)]
     return tried
 
@@ -139,9 +150,14 @@ def check_objectives(settings, data, alt):
 
 
 # What must hold of an explorer's data and alt text, beyond what is asked of all: check(settings, data, alt).
-CHECKS = {"ce_kl": check_ce_kl, "divergence": check_divergence, "transport": check_transport, "objectives": check_objectives}
+CHECKS = {
+    "lesson01_ce_kl": check_ce_kl,
+    "lesson02_divergence": check_divergence,
+    "lesson03_transport": check_transport,
+    "lesson06_objectives": check_objectives,
+}
 # reverse KL and Neyman are infinite for a one-hot label, and CE at the corners of the triangle: that is the lesson
-MAY_BE_INFINITE = {"divergence", "soft_label"}
+MAY_BE_INFINITE = {"lesson02_divergence", "lesson04_soft_label"}
 
 
 @pytest.mark.parametrize("name", EXPLORERS)
@@ -168,7 +184,7 @@ def test_alt_text_states_values(name):
 def test_every_control_changes_picture_and_alt_text(name):
     controls, start = module(name).CONTROLS, defaults(name)
     # a control may act under some choice only (the power k under |i - j|^k): some base among these must show it
-    bases = [start] + [start | {c.name: option} for c in controls if isinstance(c, kit.Choice) for option in c.options]
+    bases = [start] + [start | {c.name: option} for c in controls if isinstance(c, widget.Choice) for option in c.options]
     for control in controls:
         for base in bases:
             tried = [base | {control.name: value} for value in control.samples()]
@@ -208,9 +224,9 @@ def test_live_artists_stay_inside_the_figure(name):
 @pytest.mark.parametrize("name", EXPLORERS)
 def test_panel_has_alt_text_with_values(name):
     figure, alt = module(name).panel()
-    page = kit.as_html(figure, alt)
+    page = pictures.as_html(figure, alt)
     assert len(re.findall(r"\d\.\d", alt)) >= 3 and len(alt) > 100
-    assert "base64" in page and figure.get_figwidth() * kit.DENSITY >= 720
+    assert "base64" in page and figure.get_figwidth() * pictures.DENSITY >= 720
 
 
 @pytest.mark.parametrize("name", EXPLORERS)
@@ -233,8 +249,8 @@ def test_widget_follows_its_controls(name):
     sliders = [part for part in all_parts if isinstance(part, widgets.FloatSlider)]
     boxes = [part for part in all_parts if isinstance(part, widgets.BoundedFloatText)]
     menus = [part for part in all_parts if isinstance(part, widgets.Dropdown)]
-    assert len(sliders) == len(boxes) == sum(isinstance(c, kit.Slider) for c in controls)
-    assert len(menus) == sum(isinstance(c, kit.Choice) for c in controls)
+    assert len(sliders) == len(boxes) == sum(isinstance(c, widget.Slider) for c in controls)
+    assert len(menus) == sum(isinstance(c, widget.Choice) for c in controls)
     for slider, box in zip(sliders, boxes, strict=True):
         before = page.value
         slider.value = slider.max if slider.value != slider.max else slider.min
@@ -252,7 +268,7 @@ def test_widget_follows_its_controls(name):
 @pytest.mark.parametrize("name", EXPLORERS)
 def test_widget_starts_where_told(name):
     pytest.importorskip("ipywidgets")
-    control = next(c for c in module(name).CONTROLS if isinstance(c, kit.Slider))
+    control = next(c for c in module(name).CONTROLS if isinstance(c, widget.Slider))
     first, second = (
         [part for part in parts(module(name).explorer(**{control.name: value})) if type(part).__name__ == "HTML"][0].value
         for value in (control.low, control.high)
@@ -261,31 +277,31 @@ def test_widget_starts_where_told(name):
 
 
 def test_infinite_divergences_are_said_in_the_picture():
-    explorer = module("divergence")
-    data = explorer.compute(**defaults("divergence") | {"first": "reverse KL", "second": "Neyman chi2"})
+    explorer = module("lesson02_divergence")
+    data = explorer.compute(**defaults("lesson02_divergence") | {"first": "reverse KL", "second": "Neyman chi2"})
     shown = explorer.draw(data)
     words = [artist.get_text() for artist in shown.notes if artist.get_visible()]
     assert len(words) == 2 and all("reverse KL, Neyman chi2" in text for text in words)
-    assert not any(note.get_visible() for note in shown.set(explorer.compute(**defaults("divergence"))).notes)
+    assert not any(note.get_visible() for note in shown.set(explorer.compute(**defaults("lesson02_divergence"))).notes)
 
 
 def test_tuesdays_share_moves_the_bars_and_no_value():
-    explorer = module("divergence")
-    low, high = (explorer.compute(**defaults("divergence") | {"tuesday": share}) for share in (0.0, 1.0))
+    explorer = module("lesson02_divergence")
+    low, high = (explorer.compute(**defaults("lesson02_divergence") | {"tuesday": share}) for share in (0.0, 1.0))
     assert low.p[1] == 0 and high.p[2] == 0
     for a, b in zip(low.curves, high.curves, strict=True):
         assert a.value == pytest.approx(b.value, rel=1e-12) and a.pull == b.pull
 
 
 def test_verdicts_name_what_becomes_of_the_pull():
-    start = defaults("divergence")
+    start = defaults("lesson02_divergence")
     for name, fate in (("KL", "pull stays"), ("total variation", "flat: never above 1, pull dies out"), ("Pearson chi2", "pull grows")):
-        assert fate in module("divergence").compute(**start | {"first": name}).curves[0].verdict
+        assert fate in module("lesson02_divergence").compute(**start | {"first": name}).curves[0].verdict
 
 
 def test_circles_have_areas_proportional_to_the_plan():
-    explorer = module("transport")
-    data = explorer.compute(**defaults("transport"))
+    explorer = module("lesson03_transport")
+    data = explorer.compute(**defaults("lesson03_transport"))
     shown = explorer.draw(data)
     columns, rows = shown.plan.get_offsets().T.astype(int)
     ratio = shown.plan.get_sizes() / data.solved.plan[rows, columns]
@@ -294,17 +310,20 @@ def test_circles_have_areas_proportional_to_the_plan():
 
 
 def test_ordered_plan_is_dearer_below_power_one_somewhere():
-    data = module("transport").compute(**defaults("transport") | {"power": 0.25})
+    data = module("lesson03_transport").compute(**defaults("lesson03_transport") | {"power": 0.25})
     assert data.compared_value > data.solved.value + 0.05  # D8: crossing is cheaper for concave costs
 
 
 @pytest.mark.parametrize("value", [np.array([1, 2]), [1], 3, None])
 def test_a_choice_takes_its_options_only(value):
     with pytest.raises(ValueError, match="^which = .* is none of 1, 2"):
-        kit.settings_for([kit.Choice("which", "Which", 1, (1, 2))], {"which": value})
+        widget.settings_for([widget.Choice("which", "Which", 1, (1, 2))], {"which": value})
 
 
-@pytest.mark.parametrize("name, wrong", [("transport", {"cost": "nowhere"}), ("transport", {"p_width": 0}), ("divergence", {"second": "nothing"})])
+@pytest.mark.parametrize(
+    "name, wrong",
+    [("lesson03_transport", {"cost": "nowhere"}), ("lesson03_transport", {"p_width": 0}), ("lesson02_divergence", {"second": "nothing"})],
+)
 def test_bad_settings_are_refused_by_name(name, wrong):
     ((key, value),) = wrong.items()
     with pytest.raises(ValueError, match=f"{key} = .*{value}"):
@@ -312,13 +331,13 @@ def test_bad_settings_are_refused_by_name(name, wrong):
 
 
 def test_zero_one_cost_is_the_zero_one_cost():
-    assert module("transport").compute(**defaults("transport") | {"cost": "0/1"}).cost.tolist() == costs.zero_one(8).tolist()
+    assert module("lesson03_transport").compute(**defaults("lesson03_transport") | {"cost": "0/1"}).cost.tolist() == costs.zero_one(8).tolist()
 
 
 def test_marks_stand_where_the_numbers_say():
-    start = defaults("divergence") | {"log10_p": -0.5, "first": "Pearson chi2", "second": "Jensen-Shannon"}
-    data = module("divergence").compute(**start)
-    shown = picture("divergence").set(data)
+    start = defaults("lesson02_divergence") | {"log10_p": -0.5, "first": "Pearson chi2", "second": "Jensen-Shannon"}
+    data = module("lesson02_divergence").compute(**start)
+    shown = picture("lesson02_divergence").set(data)
     np.testing.assert_allclose([bar.get_width() for bar in shown.bars], data.p)
     inside = [curve.value for curve in data.curves]
     assert max(inside) < shown.values.get_ylim()[1]
@@ -326,8 +345,8 @@ def test_marks_stand_where_the_numbers_say():
     np.testing.assert_allclose(shown.pull_dots.get_xydata(), [(data.p[0], curve.pull) for curve in data.curves])
     for curve, line in zip(data.curves, shown.value_lines, strict=True):
         assert np.interp(data.p[0], *line.get_data()) == pytest.approx(curve.value, rel=0.02)  # the dot is on its curve, up to the grid
-    data = module("transport").compute(**defaults("transport"))
-    shown = picture("transport").set(data)
+    data = module("lesson03_transport").compute(**defaults("lesson03_transport"))
+    shown = picture("lesson03_transport").set(data)
     longest = max(data.p.max(), data.tau.max())
     np.testing.assert_allclose([bar.get_width() for bar in shown.p_bars], data.p / longest)
     np.testing.assert_allclose([bar.get_height() for bar in shown.tau_bars], data.tau / longest)
@@ -345,7 +364,7 @@ def test_objectives_explorer_agrees_with_the_losses():
     unit = costs.unit_rows(load_words().rows(["Monday", "Tuesday", "banana", "table"]))
     cost = CostEmbedding(torch.tensor(unit))
     for logits in np.random.default_rng(0).normal(size=(20, 4)) * 3:
-        for name, (value, gradient) in zip(names, module("objectives").gradients(logits, unit).values(), strict=True):
+        for name, (value, gradient) in zip(names, module("lesson06_objectives").gradients(logits, unit).values(), strict=True):
             z = torch.tensor(logits, requires_grad=True)
             loss = objective(name, cost)(z, torch.tensor(0))
             loss.backward()
@@ -361,7 +380,7 @@ def test_silence_pulls_are_those_of_the_losses():
     torch = pytest.importorskip("torch")
     from emo_teach.losses.transforms import transformed
 
-    found = module("silence")
+    found = module("lesson08_silence")
     for wrong, log10_rest, share in (("table", -2.0, 0.5), ("banana", -1.0, 0.3), ("table", -3.0, 0.9)):
         data = found.compute(wrong=wrong, log10_rest=log10_rest, share=share)
         column, losses = torch.tensor(data.cost), {}
@@ -379,7 +398,7 @@ def test_silence_pulls_are_those_of_the_losses():
 
 
 def test_silence_words_go_from_near_to_far():
-    data = module("silence").compute(wrong="table", log10_rest=-2.0, share=0.5)
+    data = module("lesson08_silence").compute(wrong="table", log10_rest=-2.0, share=0.5)
     assert (np.diff(data.cost) > 0).all() and data.words[-1] == "table"
     with pytest.raises(ValueError, match="'cellar'"):
-        module("silence").compute(wrong="cellar", log10_rest=-2.0, share=0.5)
+        module("lesson08_silence").compute(wrong="cellar", log10_rest=-2.0, share=0.5)

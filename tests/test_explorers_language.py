@@ -8,9 +8,10 @@ import pytest
 
 pytest.importorskip("transformers")
 
-from emo_teach.explorers import frontier, kit, samples, training_curves  # noqa: E402
-from emo_teach.explorers.language import style  # noqa: E402
+from emo_teach import pictures
+from emo_teach.explorers import lesson07_frontier, lesson07_samples, lesson07_training_curves
 from emo_teach.measure import mauve, oracle
+from emo_teach.pictures import style  # noqa: E402
 from emo_teach.world import World  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings("error")
 
 @pytest.fixture(scope="module")
 def bench():
-    return samples.demo()
+    return lesson07_samples.demo()
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def plane():
     rng = np.random.default_rng(0)
     truth = rng.dirichlet(np.full(9, 0.7), size=6) * 0.95 + 0.05 / 9
     laws = {name: np.log(rng.dirichlet(np.full(9, a), size=6) * 0.95 + 0.05 / 9) for name, a in (("ce", 1.0), ("emo-mode-1", 0.5))}
-    return frontier.Frontier(laws, truth)
+    return lesson07_frontier.Frontier(laws, truth)
 
 
 def test_samples_show_the_laws_of_truth_and_models(bench):
@@ -45,7 +46,9 @@ def test_samples_show_the_laws_of_truth_and_models(bench):
             found = data.numbers[name]
             assert np.isclose(found["forward_kl"], oracle.forward_kl(np.log(p)[None], truth[None])[0])
             assert np.isclose(found["reverse_kl"], oracle.reverse_kl(np.log(p)[None], truth[None])[0])
-            assert np.isclose(found["entropy"], -(p * np.log(p)).sum()) and np.isclose(found["improbable"], p[truth < samples.IMPROBABLE].sum())
+            assert np.isclose(found["entropy"], -(p * np.log(p)).sum()) and np.isclose(
+                found["improbable"], p[truth < lesson07_samples.IMPROBABLE].sum()
+            )
 
 
 def test_samples_mark_what_the_truth_finds_improbable(bench):
@@ -57,7 +60,7 @@ def test_samples_mark_what_the_truth_finds_improbable(bench):
             prefix = list(ids)
             for word, odd in text:
                 number = world.vocabulary.index(word)
-                assert odd == (world.next_word(np.array(prefix))[-1, number] < samples.IMPROBABLE)
+                assert odd == (world.next_word(np.array(prefix))[-1, number] < lesson07_samples.IMPROBABLE)
                 prefix.append(number)
                 marked += odd
     assert marked > 5  # at temperature 2 the models say much nonsense
@@ -67,7 +70,7 @@ def test_samples_mark_what_the_truth_finds_improbable(bench):
 def test_the_worlds_own_continuations_follow_its_law():
     world = World(synonyms=1, topics=1)
     ids = world.encode("every")
-    drawn = samples.continue_world(world, ids, samples.uniforms(0, 20_000, 1))[:, -1]
+    drawn = lesson07_samples.continue_world(world, ids, lesson07_samples.uniforms(0, 20_000, 1))[:, -1]
     law = world.next_word(ids)[-1]
     seen = np.bincount(drawn, minlength=world.size)
     chi2 = ((seen - 20_000 * law) ** 2 / (20_000 * law)).sum()
@@ -79,7 +82,7 @@ def test_frontier_is_that_of_the_joint_law(plane):
     n = len(plane.truth)
     for name, log_p in plane.log_probs.items():
         joint = np.exp(log_p).ravel() / n, plane.truth.ravel() / n
-        ours = frontier.frontiers(log_p, plane.truth, points=9)
+        ours = lesson07_frontier.frontiers(log_p, plane.truth, points=9)
         for (to_truth, to_model), w in zip(ours, np.linspace(mauve.EDGE, 1 - mauve.EDGE, 9), strict=True):
             mixed = w * joint[0] + (1 - w) * joint[1]
             assert np.isclose(to_truth, (joint[1] * np.log(joint[1] / mixed)).sum(), atol=1e-10)
@@ -105,21 +108,21 @@ def test_frontier_numbers_and_matched_temperature(plane):
         (lambda b, p: b.compute("no such prompt", 1.0, 0), "prompt"),
         (lambda b, p: b.compute("every glad chef", 0.0, 0), "temperature"),
         (lambda b, p: b.compute("every glad chef", 1.0, 0.5), "seed"),
-        (lambda b, p: samples.Samples({}, b.world), "models"),
-        (lambda b, p: samples.Samples(b.models, World(synonyms=1), prompts=["every"]), "words"),
-        (lambda b, p: samples.Samples(b.models, b.world, prompts="every"), "prompts"),
-        (lambda b, p: samples.Samples(b.models, World(noise=0.0)), "noise"),
+        (lambda b, p: lesson07_samples.Samples({}, b.world), "models"),
+        (lambda b, p: lesson07_samples.Samples(b.models, World(synonyms=1), prompts=["every"]), "words"),
+        (lambda b, p: lesson07_samples.Samples(b.models, b.world, prompts="every"), "prompts"),
+        (lambda b, p: lesson07_samples.Samples(b.models, World(noise=0.0)), "noise"),
         (lambda b, p: p.compute("nobody", "ce", 1.0, "by hand"), "first"),
         (lambda b, p: p.compute("ce", "nobody", 1.0, "by hand"), "second"),
         (lambda b, p: p.compute("ce", "ce", 1.0, "somehow"), "mode"),
         (lambda b, p: p.compute("ce", "ce", float("nan"), "by hand"), "temperature"),
-        (lambda b, p: frontier.Frontier({"ce": p.log_probs["ce"][:2]}, p.truth), "shape"),
-        (lambda b, p: frontier.Frontier({"truth": p.log_probs["ce"]}, p.truth), "truth"),
-        (lambda b, p: frontier.Frontier(p.log_probs, np.eye(9)[:6]), "truth"),
-        (lambda b, p: training_curves.compute({"ce": [{"loss": 1.0}]}), "step"),
-        (lambda b, p: training_curves.compute([]), "histories"),
-        (lambda b, p: training_curves.Dashboard(steps=0), "steps"),
-        (lambda b, p: training_curves.Dashboard().on_log({"step": 1, "loss": 1.0}), "start"),
+        (lambda b, p: lesson07_frontier.Frontier({"ce": p.log_probs["ce"][:2]}, p.truth), "shape"),
+        (lambda b, p: lesson07_frontier.Frontier({"truth": p.log_probs["ce"]}, p.truth), "truth"),
+        (lambda b, p: lesson07_frontier.Frontier(p.log_probs, np.eye(9)[:6]), "truth"),
+        (lambda b, p: lesson07_training_curves.compute({"ce": [{"loss": 1.0}]}), "step"),
+        (lambda b, p: lesson07_training_curves.compute([]), "histories"),
+        (lambda b, p: lesson07_training_curves.Dashboard(steps=0), "steps"),
+        (lambda b, p: lesson07_training_curves.Dashboard().on_log({"step": 1, "loss": 1.0}), "start"),
     ],
 )
 def test_bad_input_is_refused(bench, plane, wrong, words):
@@ -135,10 +138,10 @@ HISTORY = [
 
 
 def test_curves_are_what_was_logged():
-    data = training_curves.compute({"ce": HISTORY, "emo-mode-1": HISTORY[:4]}, steps=20)
+    data = lesson07_training_curves.compute({"ce": HISTORY, "emo-mode-1": HISTORY[:4]}, steps=20)
     assert data.steps == (0, 20) and np.allclose(data.runs["ce"].loss[:, 1], 3 - 0.1 * np.arange(1, 9))
     assert data.runs["ce"].valid_ce.tolist() == [[0, 3.0], [8, 2.2]] and len(data.runs["emo-mode-1"].loss) == 3
-    figure, alt = training_curves.panel({"ce": HISTORY})
+    figure, alt = lesson07_training_curves.panel({"ce": HISTORY})
     assert "ce: loss 2.900 to 2.200, held-out cross-entropy 3.000 to 2.200" in alt and "tokens" not in alt
 
 
@@ -147,8 +150,8 @@ def test_dashboard_draws_while_it_is_told(monkeypatch):
     pages, clock = [], iter(range(1000))
     handle = mock.Mock(update=lambda page: pages.append(page.data))
     monkeypatch.setattr("IPython.display.display", lambda page, display_id: pages.append(page.data) or handle)
-    monkeypatch.setattr(training_curves, "monotonic", lambda: float(next(clock)))  # every look at the clock is a second later
-    dashboard = training_curves.Dashboard(steps=8)
+    monkeypatch.setattr(lesson07_training_curves, "monotonic", lambda: float(next(clock)))  # every look at the clock is a second later
+    dashboard = lesson07_training_curves.Dashboard(steps=8)
     dashboard.show()
     for name in ("ce", "emo-mode-1"):
         dashboard.start(name)
@@ -162,8 +165,8 @@ def test_dashboard_draws_while_it_is_told(monkeypatch):
 
 
 def test_a_dashboard_draws_no_more_than_it_should(monkeypatch):
-    monkeypatch.setattr(training_curves, "monotonic", lambda: 5.0)  # no time passes
-    dashboard = training_curves.Dashboard()
+    monkeypatch.setattr(lesson07_training_curves, "monotonic", lambda: 5.0)  # no time passes
+    dashboard = lesson07_training_curves.Dashboard()
     dashboard._page = mock.Mock()
     dashboard.start("ce")
     for entry in HISTORY:
@@ -180,4 +183,4 @@ def test_looks_tell_objectives_apart():
 def test_panels_say_what_they_show(bench, plane):
     for explorer in (bench, plane):
         figure, alt = explorer.panel()
-        assert kit.as_html(figure, alt).startswith("<img alt=") and len(re.findall(r"\d\.\d", alt)) > 6
+        assert pictures.as_html(figure, alt).startswith("<img alt=") and len(re.findall(r"\d\.\d", alt)) > 6

@@ -50,7 +50,7 @@ def test_the_wrapper_is_the_objective_of_shifted_labels(name, options):
     wanted = goal(logits[:, :-1], labels[:, 1:])
     wanted.backward()
     gradient = model.transformer.wte.weight.grad.clone()  # tied: what flows through the input and through the head
-    for head in finetune.wrapper.HEADS:
+    for head in finetune.model.HEADS:
         model.zero_grad()
         wrapper = finetune.WithObjective(model, goal, head)
         loss = wrapper(ids, labels)

@@ -68,7 +68,7 @@ def test_outputs_are_whole(name):
             assert output.get("name") != "stderr", output.get("text")
             data = output.get("data", {})
             assert build.WIDGET_VIEW not in data
-            assert not any(kind.startswith("image/") for kind in data), "a bare image has no alt text: use kit.show"
+            assert not any(kind.startswith("image/") for kind in data), "a bare image has no alt text: use pictures.show"
             assert not lessons.ABSOLUTE_PATH.search(said(output)), said(output)
             assert "<object at 0x" not in said(output)
 

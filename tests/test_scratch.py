@@ -9,7 +9,7 @@ import torch
 from emo_teach import costs, losses
 from emo_teach.losses import CostEmbedding
 from emo_teach.losses.transforms import TRANSFORMS, transformed
-from emo_teach.studies import runner, scratch
+from emo_teach.studies import lesson08_scratch, runner
 from emo_teach.world import World
 from emo_teach.world.vectors import neighbours, ppmi_vectors
 
@@ -36,7 +36,7 @@ def test_vectors_give_the_surprise_back():
 
 def test_near_synonyms_are_near_by_counts_alone():
     world = World()
-    cosine = 1 - costs.cosine(scratch.embedding("ppmi", world))
+    cosine = 1 - costs.cosine(lesson08_scratch.embedding("ppmi", world))
     same = (world.classes[:, None] == world.classes) & ~np.eye(world.size, dtype=bool)
     other = world.classes[:, None] != world.classes
     assert cosine[same].mean() > 0.8 and cosine[other].mean() < 0.2  # measured .94 and .06
@@ -107,13 +107,13 @@ def test_every_objective_gives_finite_losses_and_gradients():
     world = World()
     z = 2 * torch.randn(5, world.size, generator=torch.Generator().manual_seed(1))
     labels = torch.arange(5)
-    for name in scratch.OBJECTIVES:
+    for name in lesson08_scratch.OBJECTIVES:
         leaf = z.clone().requires_grad_()
-        value = scratch.make_loss(name, world)(leaf, labels, 0.25)
+        value = lesson08_scratch.make_loss(name, world)(leaf, labels, 0.25)
         slope = torch.autograd.grad(value.sum(), leaf)[0]
         assert value.shape == (5,) and torch.isfinite(value).all() and torch.isfinite(slope).all(), name
-    ce, both = (scratch.make_loss(name, world)(z, labels, 0.25) for name in ("ce", "ce to emo"))
-    emo = scratch.make_loss("emo, pretrained cost", world)(z, labels, 0.25)
+    ce, both = (lesson08_scratch.make_loss(name, world)(z, labels, 0.25) for name in ("ce", "ce to emo"))
+    emo = lesson08_scratch.make_loss("emo, pretrained cost", world)(z, labels, 0.25)
     assert torch.allclose(both, 0.75 * ce + 0.25 * emo, atol=1e-6)
 
 
@@ -122,14 +122,14 @@ def test_pulls_are_those_of_the_gradient():
     from emo_teach.world import small_gpt2
 
     world = World()
-    model, judge = small_gpt2(world.size, seed=0).eval(), scratch.Judge(world, 3, seed=1)
-    loss = scratch.make_loss("emo, random cost", world)
+    model, judge = small_gpt2(world.size, seed=0).eval(), lesson08_scratch.Judge(world, 3, seed=1)
+    loss = lesson08_scratch.make_loss("emo, random cost", world)
     found = judge.pulls(model, loss, 0.0)
     with torch.no_grad():
         p = model(torch.from_numpy(judge.texts)).logits[:, :-1].flatten(0, 1).softmax(-1).double()
     labels = torch.from_numpy(judge.texts[:, 1:].copy()).flatten()
     p_t = p.gather(1, labels[:, None])[:, 0]
-    cost = torch.from_numpy(costs.cosine(scratch.embedding("random", world)))
+    cost = torch.from_numpy(costs.cosine(lesson08_scratch.embedding("random", world)))
     assert math.isclose(found["pull_ce"], float((1 - p_t).mean()), rel_tol=1e-5)
     assert math.isclose(found["pull"], float((p_t * (p * cost[labels]).sum(1)).mean()), rel_tol=1e-4)
     assert found["hopeless"] == float((p_t < 1e-3).double().mean())
@@ -137,19 +137,21 @@ def test_pulls_are_those_of_the_gradient():
 
 def test_one_job_of_each_stage(tmp_path, monkeypatch):
     """A few steps of everything; a row for each step that is watched."""
-    monkeypatch.setattr(scratch, "STEPS", 3)
-    monkeypatch.setattr(scratch, "WATCHED", (0, 2, 3))
-    monkeypatch.setattr(scratch.train, "__defaults__", (3, None, None))
-    tuned = [row for rate in (1e-3, 1e-2) for row in scratch._tune({"objective": "x/(1 - x)", "lr": rate}, tmp_path)]
-    assert scratch.best(tuned)["x/(1 - x)"] == min(tuned, key=lambda row: row["tv"])["lr"]
-    rows = scratch._run({"objective": "x/(1 - x)", "lr": 1e-3, "seed": 0}, tmp_path)
+    monkeypatch.setattr(lesson08_scratch, "STEPS", 3)
+    monkeypatch.setattr(lesson08_scratch, "WATCHED", (0, 2, 3))
+    monkeypatch.setattr(lesson08_scratch.train, "__defaults__", (3, None, None))
+    tuned = [row for rate in (1e-3, 1e-2) for row in lesson08_scratch._tune({"objective": "x/(1 - x)", "lr": rate}, tmp_path)]
+    assert lesson08_scratch.best(tuned)["x/(1 - x)"] == min(tuned, key=lambda row: row["tv"])["lr"]
+    rows = lesson08_scratch._run({"objective": "x/(1 - x)", "lr": 1e-3, "seed": 0}, tmp_path)
     assert [row["step"] for row in rows] == [0, 2, 3]
-    assert all(set(row) == set(scratch.STAGES[1].columns) and np.isfinite([row[name] for name in scratch.METRICS]).all() for row in rows)
+    assert all(
+        set(row) == set(lesson08_scratch.STAGES[1].columns) and np.isfinite([row[name] for name in lesson08_scratch.METRICS]).all() for row in rows
+    )
     assert rows[-1]["tv"] < rows[0]["tv"]
 
 
 def test_jobs_are_told_apart_by_their_keys():
-    rows = [{"objective": name, "lr": rate, "tv": 0.5, "perplexity": 9.0} for name in scratch.OBJECTIVES for rate in scratch.RATES]
-    for stage, found in zip(scratch.STAGES, ({}, {"scratch_tuning": rows}), strict=True):
+    rows = [{"objective": name, "lr": rate, "tv": 0.5, "perplexity": 9.0} for name in lesson08_scratch.OBJECTIVES for rate in lesson08_scratch.RATES]
+    for stage, found in zip(lesson08_scratch.STAGES, ({}, {"scratch_tuning": rows}), strict=True):
         jobs = stage.jobs(found)
         assert len({runner._key(stage, job) for job in jobs}) == len(jobs) > 50

@@ -11,7 +11,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from emo_teach.authoring import browser, site
-from emo_teach.authoring.site import font, formulas, pages
+from emo_teach.authoring.site import font, mathml, pages
 from tests.lessons import SOURCES, built
 from tests.test_browser import axe  # noqa: F401 (a fixture)
 
@@ -119,20 +119,20 @@ def test_no_picture_from_elsewhere_gets_in():
 
 def test_tex_that_is_not_understood_is_refused():
     with pytest.raises(ValueError, match=r"formula .*nosuch"):
-        formulas.inline(r"\nosuch{x}")
+        mathml.inline(r"\nosuch{x}")
     with pytest.raises(ValueError, match=r"U\+4E2D"):
         font.subset({"x", "中"})
 
 
 def test_what_chromium_shows_badly_is_written_otherwise():
-    assert "<msup>" not in formulas.inline("f'(u)") and "<mrow><mi>f</mi>" in formulas.inline("f'(u)")
-    closing = BeautifulSoup(formulas.block(r"\Big(\sum_i x\Big)^2"), "html.parser")
+    assert "<msup>" not in mathml.inline("f'(u)") and "<mrow><mi>f</mi>" in mathml.inline("f'(u)")
+    closing = BeautifulSoup(mathml.block(r"\Big(\sum_i x\Big)^2"), "html.parser")
     assert [mo.parent.name for mo in closing.select("mo[minsize]")] == ["math", "math"]
     assert closing.select_one("msup").contents[0].name == "mspace" and closing.select_one("msup").get_text() == "2"
 
 
 def test_a_long_formula_may_break_but_not_behind_a_sign():
-    cut = formulas.inline(r"\nabla M=\big((-0.5,0.3,0.2)+2.67\,(-0.13,-0.018,0.148)\big)\approx(-0.42,0.13,0.30)").split("<wbr>")
+    cut = mathml.inline(r"\nabla M=\big((-0.5,0.3,0.2)+2.67\,(-0.13,-0.018,0.148)\big)\approx(-0.42,0.13,0.30)").split("<wbr>")
     assert len(cut) > 3 and all(piece.startswith("<math>") and piece.endswith("</math>") for piece in cut)
     assert not any(piece.endswith("−</mo></math>") for piece in cut)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from emo_teach import studies
-from emo_teach.studies import objectives, runner, starts, summary
+from emo_teach.studies import lesson07_objectives, runner, starts, summary
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -135,40 +135,43 @@ def test_unknown_study():
 
 def test_equal_budget():
     """As many trials for all, but for one, and no objective may look where others may not."""
-    trials = [objectives.trials(name) for name in objectives.OBJECTIVES]
+    trials = [lesson07_objectives.trials(name) for name in lesson07_objectives.OBJECTIVES]
     assert {len(found) for found in trials} == {7, 8}
     assert {(min(rate for rate, _ in found), max(rate for rate, _ in found)) for found in trials} == {(5e-5, 3.2e-3)}
 
 
 def test_one_job_of_each_stage_end_to_end(tmp_path, monkeypatch):
     """With two steps of everything: all metrics come out as finite numbers, and cross-entropy's temperature meets the other's entropy."""
-    monkeypatch.setattr(objectives, "STEPS", 2)
+    monkeypatch.setattr(lesson07_objectives, "STEPS", 2)
     monkeypatch.setattr(starts, "SETTINGS", {"steps": 2, "batch_size": 4, "lr": 1e-3})
-    job = next(job for job in objectives._pretraining_jobs({}) if job["width"] == 12)
-    assert objectives._pretrain(job, tmp_path) == []
-    tuned = [objectives._tune({"regime": "small model", "objective": name, "lr": 1e-3, "setting": ""}, tmp_path)[0] for name in ("ce", "emo-mode-1")]
-    found = [job for job in objectives._main_jobs({"objectives_tuning": tuned}) if job["cell"] == "emo-mode-1" and job["seed"] == 0]
-    both = objectives._compare(found[0], tmp_path)
+    job = next(job for job in lesson07_objectives._pretraining_jobs({}) if job["width"] == 12)
+    assert lesson07_objectives._pretrain(job, tmp_path) == []
+    tuned = [
+        lesson07_objectives._tune({"regime": "small model", "objective": name, "lr": 1e-3, "setting": ""}, tmp_path)[0]
+        for name in ("ce", "emo-mode-1")
+    ]
+    found = [job for job in lesson07_objectives._main_jobs({"objectives_tuning": tuned}) if job["cell"] == "emo-mode-1" and job["seed"] == 0]
+    both = lesson07_objectives._compare(found[0], tmp_path)
     assert [row["objective"] for row in both] == ["emo-mode-1", "ce matched to emo-mode-1"]
-    assert all(np.isfinite(row[metric]) for row in both for metric in objectives.METRICS)
+    assert all(np.isfinite(row[metric]) for row in both for metric in lesson07_objectives.METRICS)
     assert both[0]["entropy"] == pytest.approx(both[1]["entropy"], abs=1e-6)
 
 
 def test_the_lowest_perplexity_is_chosen():
     found = [{"regime": "r", "objective": "o", "lr": lr, "setting": "", "perplexity": value} for lr, value in ((1, 3.0), (2, 2.0), (3, 2.5))]
-    assert objectives.best(found)["r", "o"]["lr"] == 2
+    assert lesson07_objectives.best(found)["r", "o"]["lr"] == 2
 
 
 def test_the_committed_tables_are_whole():
     tuning, table = studies.table("objectives_tuning"), studies.table("objectives")
-    for stage, found in zip(objectives.STAGES[1:], (tuning, table), strict=True):
+    for stage, found in zip(lesson07_objectives.STAGES[1:], (tuning, table), strict=True):
         jobs = stage.jobs({"objectives_tuning": tuning})
         missing, kept = runner._sorted_out(stage, jobs, found)
         assert missing == [] and len(kept) == len(found)
     names = {row["objective"] for row in table}
-    matched = {objectives.MATCHED + name for name in objectives.OBJECTIVES if name != "ce"}
-    assert names == {objectives.UNTOUCHED} | set(objectives.OBJECTIVES) | matched
-    assert all(np.isfinite(row[metric]) for row in table for metric in objectives.METRICS)
+    matched = {lesson07_objectives.MATCHED + name for name in lesson07_objectives.OBJECTIVES if name != "ce"}
+    assert names == {lesson07_objectives.UNTOUCHED} | set(lesson07_objectives.OBJECTIVES) | matched
+    assert all(np.isfinite(row[metric]) for row in table for metric in lesson07_objectives.METRICS)
 
 
 def test_the_readmes_table_is_the_studys():

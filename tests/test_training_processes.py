@@ -11,7 +11,7 @@ import transformers
 from emo_teach.finetune import folder
 
 from . import training_two_processes
-from .test_training import ROUNDING, apart_from_key_bias
+from .test_finetune import ROUNDING, apart_from_key_bias
 from .training_models import masked_blocks
 
 # `accelerate launch --cpu --num_processes 2` starts one process where MPI is missing, without a word: torchrun's launcher behind --multi_gpu

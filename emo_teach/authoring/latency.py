@@ -11,24 +11,37 @@ from pathlib import Path
 
 from . import browser, build
 
-EXPLORERS = ("first_look", "ce_kl", "divergence", "transport", "soft_label", "cost_matrix", "objectives", "samples", "frontier", "silence", "resting")
+EXPLORERS = (
+    "lesson00_first_look",
+    "lesson01_ce_kl",
+    "lesson02_divergence",
+    "lesson03_transport",
+    "lesson04_soft_label",
+    "lesson05_cost_matrix",
+    "lesson06_objectives",
+    "lesson07_samples",
+    "lesson07_frontier",
+    "lesson08_silence",
+    "lesson09_resting",
+)
 MOVES = 25
 USUAL = """\
 import matplotlib.pyplot as plt
 from ipywidgets import FloatSlider, VBox, fixed, interactive_output
 from unittest import mock
-from emo_teach.explorers import kit, {name} as found
+from emo_teach.explorers import widget, {name} as found
+from emo_teach import pictures
 module = found.demo() if hasattr(found, "demo") else found
 
 def usual(**settings):
-    pyplot_figure = lambda width=7.6, height=3.4: plt.figure(figsize=(width, height), dpi=kit.DENSITY, layout="constrained")
-    with mock.patch.object(kit, "new_figure", pyplot_figure):
+    pyplot_figure = lambda width=7.6, height=3.4: plt.figure(figsize=(width, height), dpi=pictures.DENSITY, layout="constrained")
+    with mock.patch.object(widget, "new_figure", pyplot_figure):
         picture = module.draw(module.compute(**settings))
     for artist in picture._live:
         artist.set_animated(False)
     plt.show()
 
-moved = next(c for c in module.CONTROLS if isinstance(c, kit.Slider))
+moved = next(c for c in module.CONTROLS if isinstance(c, widget.Slider))
 slider = FloatSlider(value=moved.value, min=moved.low, max=moved.high, step=moved.step)
 others = {{c.name: fixed(c.value) for c in module.CONTROLS if c is not moved}}
 VBox([slider, interactive_output(usual, {{moved.name: slider, **others}})])"""

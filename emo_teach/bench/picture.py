@@ -2,17 +2,17 @@
 
 import io
 
-from ..explorers import kit
+from .. import pictures
 from .report import transport_fits
 from .rows import exponent
 
 # Colour says the loss, as in the lessons; how a bar is filled and a line is broken says by whom it is computed.
 STYLES = {
     "CE plain": ("ce", {"facecolor": "white"}, ":"),
-    "CE fused": ("ce", {"facecolor": kit.COLOURS["ce"]}, "-"),
+    "CE fused": ("ce", {"facecolor": pictures.COLOURS["ce"]}, "-"),
     "EMO plain": ("emd", {"facecolor": "white"}, ":"),
-    "EMO fused": ("emd", {"facecolor": kit.COLOURS["emd"]}, "-"),
-    "EMO fused, int8 cost": ("emd", {"facecolor": kit.COLOURS["emd"], "hatch": "....", "edgecolor": "white"}, "-."),
+    "EMO fused": ("emd", {"facecolor": pictures.COLOURS["emd"]}, "-"),
+    "EMO fused, int8 cost": ("emd", {"facecolor": pictures.COLOURS["emd"], "hatch": "....", "edgecolor": "white"}, "-."),
     "emoloss": ("emd", {"facecolor": "white", "hatch": "////"}, "--"),
 }
 
@@ -28,15 +28,15 @@ def draw(measured, form):
     Source: this project.
     """
     heights = [4.0] * bool(measured.losses) + [4.6] * bool(measured.growth or measured.transport)
-    figure = kit.new_figure(11.5 if measured.losses else 6.5, sum(heights))
+    figure = pictures.new_figure(11.5 if measured.losses else 6.5, sum(heights))
     buffer = io.BytesIO()
-    with kit.rc_context(kit.STYLE):
+    with pictures.rc_context(pictures.STYLE):
         parts = iter(figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0])
         if measured.losses:
             _bars(next(parts), measured.losses)
         if measured.growth or measured.transport:
             _lines(next(parts), measured)
-        figure.savefig(buffer, format=form, dpi=kit.STATIC_DENSITY, metadata={"Description": alt(measured)})
+        figure.savefig(buffer, format=form, dpi=pictures.STATIC_DENSITY, metadata={"Description": alt(measured)})
     return buffer.getvalue()
 
 
@@ -52,8 +52,8 @@ def _bars(part, rows):
             found = {row.case: getattr(row, quantity) for row in rows if row.method == method}
             heights = [(j, found[case]) for j, case in enumerate(cases) if found.get(case) is not None]
             x, y = [j + (k - (len(methods) - 1) / 2) * width for j, _ in heights], [height for _, height in heights]
-            axes.bar(x, y, width * 0.9, label=method, **{"edgecolor": kit.COLOURS[colour]} | fill)
-        axes.axhline(1, color=kit.COLOURS["cost"], lw=0.8, zorder=0)
+            axes.bar(x, y, width * 0.9, label=method, **{"edgecolor": pictures.COLOURS[colour]} | fill)
+        axes.axhline(1, color=pictures.COLOURS["cost"], lw=0.8, zorder=0)
         axes.set_xticks(range(len(cases)), names, fontsize=8)
         axes.set_title(f"{title}, as a multiple of plain cross-entropy's")
         axes.set_ylabel("ratio (no unit)")
@@ -66,7 +66,7 @@ def _lines(part, measured):
         for method in dict.fromkeys(row.method for row in rows):
             sizes, seconds = zip(*((getattr(row.case, axis), row.seconds) for row in rows if row.method == method), strict=True)
             colour, _, line = _style(method)
-            axes.plot(sizes, seconds, line, marker="o", ms=3, color=kit.COLOURS[colour], label=f"{method}: {exponent(sizes, seconds):.2f}")
+            axes.plot(sizes, seconds, line, marker="o", ms=3, color=pictures.COLOURS[colour], label=f"{method}: {exponent(sizes, seconds):.2f}")
         _finish(axes, f"Growth in {axis}", axis, sizes)
     if measured.transport:
         _transport(panels[-1], measured.transport)
@@ -79,7 +79,7 @@ def _transport(axes, solved):
         if points:
             sizes, seconds = zip(*points, strict=True)
             label = f"{name}: {fits[name]:.2f}" if name in fits else name
-            axes.plot(sizes, seconds, line, marker="o", ms=3, color=kit.COLOURS["emd"], label=label)
+            axes.plot(sizes, seconds, line, marker="o", ms=3, color=pictures.COLOURS["emd"], label=label)
     _finish(axes, "Exact EMD", "points n", sorted({s.n for s in solved}))
 
 

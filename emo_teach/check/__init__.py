@@ -4,6 +4,6 @@ A checker tests properties of the answer on random inputs and names the likely m
 its exercises; `core` holds what they share.
 """
 
-from .core import EXERCISES, Result, Wrong, exercise, run
+from .verdicts import EXERCISES, Result, Wrong, exercise, run
 
 __all__ = ["EXERCISES", "Result", "Wrong", "exercise", "run"]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .. import divergences
-from .core import Wrong, as_array, ask, compare, exercise
+from .verdicts import Wrong, as_array, ask, compare, exercise
 
 
 def _pairs(rng, rounds=5):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .. import transport
-from .core import Wrong, as_array, ask, close, compare, exercise
+from .verdicts import Wrong, as_array, ask, close, compare, exercise
 
 
 def _first_wrong_row(matrix, right, n):

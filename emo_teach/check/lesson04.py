@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 
 from .. import transport
-from .core import Wrong, as_array, ask, compare, exercise
+from .verdicts import Wrong, as_array, ask, compare, exercise
 
 
 def _cost(rng, n):

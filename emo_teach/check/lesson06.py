@@ -3,7 +3,7 @@
 import numpy as np
 
 from .. import costs, transport
-from .core import Wrong, ask, compare, exercise
+from .verdicts import Wrong, ask, compare, exercise
 
 
 def _rows(rng, n, d):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .core import Wrong, ask, compare, exercise
+from .verdicts import Wrong, ask, compare, exercise
 
 
 def _numbers(value, what):

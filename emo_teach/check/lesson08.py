@@ -4,7 +4,7 @@ import numpy as np
 
 from .. import transport
 from ..world import vectors
-from .core import Wrong, as_array, ask, compare, exercise
+from .verdicts import Wrong, as_array, ask, compare, exercise
 
 
 @exercise("08.1", "D13")

@@ -4,7 +4,7 @@ import numpy as np
 
 from .. import costs, transport
 from ..studies.summary import T_95
-from .core import as_array, ask, compare, exercise
+from .verdicts import as_array, ask, compare, exercise
 
 
 def _kl(a, b):

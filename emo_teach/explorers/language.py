@@ -1,55 +1,11 @@
 """What the explorers of language models share: one look for each objective, and controls tied to data that the reader brings."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import numpy as np
 
-from . import kit
-
-TRUTH = "truth"
-WINE = "#882255"  # beside the palette's vermillion, for the debiased losses
-
-
-class Style(NamedTuple):
-    """Colour, dash and marker: the three together tell objectives apart, the last two without any colour."""
-
-    colour: str
-    dash: str
-    marker: str
-
-
-STYLES = {
-    TRUTH: Style(kit.COLOURS["tau"], "-", "|"),
-    "ce": Style(kit.COLOURS["ce"], "-", "o"),
-    "mle": Style(kit.COLOURS["ce"], "-", "o"),
-    "emo": Style(kit.COLOURS["emd"], ":", "v"),
-    "emo-mode-1": Style(kit.COLOURS["emd"], "-", "s"),
-    "emo-mode-2": Style(kit.COLOURS["emd"], "--", "D"),
-    "ce+emo": Style(kit.COLOURS["emd"], "-.", "^"),
-    "debiased": Style(WINE, ":", "<"),
-    "ce+debiased": Style(WINE, "-", ">"),
-    "tailr": Style(kit.COLOURS["family"], "-", "P"),
-    "overconfidence": Style(kit.COLOURS["family"], "--", "X"),
-    "mixce": Style(kit.COLOURS["divergence"], "-", "p"),
-    "accuracy": Style(kit.COLOURS["accuracy"], "-", "h"),
-    "smoothing": Style(kit.COLOURS["gradient"], "-", "*"),
-}
-OTHER = Style(kit.COLOURS["cost"], "--", "d")  # the shuffled controls, and whatever has no look of its own
-
-
-def style(name):
-    """The look of an objective, the same in every picture: that of the longest known name with which the label begins.
-
-    Formula: none. Shape: a label such as "ce" or "emo-mode-1, seed 2"; returns `Style`. Units: none.
-    Raises nothing: a label that is not known, or says "shuffled", is grey. Source: this project.
-
-    >>> style("emo-mode-1, seed 2") == style("emo-mode-1"), style("emo-mode-1 shuffled").colour == style("emo-mode-1").colour
-    (True, False)
-    """
-    label = str(name).lower()
-    known = [key for key in STYLES if label == key or label.startswith((key + " ", key + ","))]
-    return OTHER if "shuffled" in label or not known else STYLES[max(known, key=len)]
+from ..pictures import TRUTH
+from . import widget
 
 
 def named(argument, given, most):
@@ -76,7 +32,7 @@ class Explorer:
         raise NotImplementedError
 
     def draw(self, data):
-        """The `kit.Picture` of it."""
+        """The `widget.Picture` of it."""
         raise NotImplementedError
 
     def panel(self):
@@ -85,7 +41,7 @@ class Explorer:
 
     def explorer(self, **settings):
         """The widget; any control's start is given by name."""
-        return kit.tie(self.compute, self.draw, self.CONTROLS, settings)
+        return widget.tie(self.compute, self.draw, self.CONTROLS, settings)
 
 
 def log_softmax(logits):

@@ -1,4 +1,4 @@
-"""Pictures that stand still, a file per lesson: each function returns (figure, alt text) for `kit.show`."""
+"""Pictures that stand still, a file per lesson: each function returns (figure, alt text) for `pictures.show`."""
 
 from .lesson02 import generators, two_bumps, wrong_labels
 from .lesson03 import entropic_plans, moved_plans

@@ -3,8 +3,7 @@
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 
-from .. import transport
-from ..explorers import kit
+from .. import pictures, transport
 
 
 def moved_plans(p, tau, cost, plans, tokens):
@@ -13,19 +12,19 @@ def moved_plans(p, tau, cost, plans, tokens):
     Formula: A4, the cost of each plan. Shape: p and tau (n,), cost and plans (n, n); returns (figure, alt text). Units: those of the cost.
     Raises nothing of its own. Source: this project.
     """
-    figure = kit.new_figure(4.4 * len(plans), 3.3)
+    figure = pictures.new_figure(4.4 * len(plans), 3.3)
     said = []
-    with kit.rc_context(kit.STYLE):
+    with pictures.rc_context(pictures.STYLE):
         for axes, (title, plan) in zip(figure.subplots(1, len(plans), squeeze=False)[0], plans.items(), strict=True):
             moves = []
             for i, j in np.argwhere(plan > 1e-12):
                 moves.append(f"{plan[i, j]:.2g} from {tokens[i]} to {tokens[j]} at {cost[i, j]:.2g}")
                 _band(axes, i, j, plan[i, j], cost[i, j])
             for column, masses, colour, side in ((0, p, "p", "right"), (1, tau, "tau", "left")):
-                axes.scatter([column] * len(masses), -np.arange(len(masses)), s=900 * masses + 4, color=kit.COLOURS[colour], zorder=3)
+                axes.scatter([column] * len(masses), -np.arange(len(masses)), s=900 * masses + 4, color=pictures.COLOURS[colour], zorder=3)
                 for i, (token, mass) in enumerate(zip(tokens, masses, strict=True)):
                     axes.text(column + (-0.14, 0.14)[column], -i, f"{token}\n{mass:.1f}", ha=side, va="center", fontsize=9.5)
-            axes.text(0, 0.62, "model p", ha="center", color=kit.COLOURS["p"], fontsize=10)
+            axes.text(0, 0.62, "model p", ha="center", color=pictures.COLOURS["p"], fontsize=10)
             axes.text(1, 0.62, "label τ", ha="center", color="#9A6A00", fontsize=10)  # tau's orange, darkened to be read as text
             total = (plan * cost).sum()
             axes.set_title(f"{title}: {total:.2f}")
@@ -38,7 +37,7 @@ def moved_plans(p, tau, cost, plans, tokens):
 def _band(axes, i, j, mass, cost):
     """One move: grey where it is free, else green with `mass × cost` beside its start."""
     free = cost == 0
-    axes.plot([0, 1], [-i, -j], color=kit.COLOURS["faint" if free else "plan"], lw=26 * mass, solid_capstyle="butt", zorder=1 if free else 2)
+    axes.plot([0, 1], [-i, -j], color=pictures.COLOURS["faint" if free else "plan"], lw=26 * mass, solid_capstyle="butt", zorder=1 if free else 2)
     if not free:
         place = 0.36  # where along the band the label sits: past the fork, before the next pile
         axes.text(
@@ -62,10 +61,10 @@ def entropic_plans(p, tau, cost, regularisations):
     plans = {"exact": transport.emd(p, tau, cost).plan}
     plans |= {f"ε = {strength:g}": transport.entropic(p, tau, cost, strength)[1] for strength in regularisations}
     plans["product"] = np.outer(p, tau)
-    greens = LinearSegmentedColormap.from_list("plan", ["#FFFFFF", kit.COLOURS["plan"], "#00382A"])
-    figure = kit.new_figure(1.75 * len(plans), 2.6)
+    greens = LinearSegmentedColormap.from_list("plan", ["#FFFFFF", pictures.COLOURS["plan"], "#00382A"])
+    figure = pictures.new_figure(1.75 * len(plans), 2.6)
     said = []
-    with kit.rc_context(kit.STYLE):
+    with pictures.rc_context(pictures.STYLE):
         for axes, (title, plan) in zip(figure.subplots(1, len(plans), sharey=True), plans.items(), strict=True):
             axes.imshow(plan, cmap=greens, vmin=0, vmax=plan.max(), origin="upper")
             total = (plan * cost).sum()

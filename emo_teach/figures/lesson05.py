@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from .. import costs, transport
-from ..explorers import kit
+from .. import costs, pictures, transport
 from ..words import load_words
 
 
@@ -16,10 +15,10 @@ def word_costs(groups):
     words = [word for group in groups.values() for word in group]
     cost = costs.cosine(load_words().rows(words))
     edges = np.cumsum([0] + [len(group) for group in groups.values()])
-    figure = kit.new_figure(7.4, 6.2)
-    with kit.rc_context(kit.STYLE):
+    figure = pictures.new_figure(7.4, 6.2)
+    with pictures.rc_context(pictures.STYLE):
         axes = figure.subplots()
-        image = axes.imshow(cost, cmap=kit.COST_MAP, vmin=0)
+        image = axes.imshow(cost, cmap=pictures.COST_MAP, vmin=0)
         for edge in edges[1:-1]:
             axes.axhline(edge - 0.5, color="white", lw=3)
             axes.axvline(edge - 0.5, color="white", lw=3)
@@ -45,8 +44,8 @@ def sandwich(p, tau, embedding, tokens):
     lower = float(transport.jensen_bound(p, tau, embedding))
     slices = lower, *(0.5 * (1 - m @ m) for m in means)
     exact = transport.emd(p, tau, costs.cosine(embedding)).value
-    figure = kit.new_figure(8.4, 3.7)
-    with kit.rc_context(kit.STYLE):
+    figure = pictures.new_figure(8.4, 3.7)
+    with pictures.rc_context(pictures.STYLE):
         disc, bar = figure.subplots(1, 2, width_ratios=[1, 1.25])
         _disc(disc, unit, means, tokens)
         _slices(bar, slices, exact)
@@ -60,14 +59,14 @@ def sandwich(p, tau, embedding, tokens):
 
 def _disc(axes, unit, means, tokens):
     turn = np.linspace(0, np.pi / 2, 100)
-    axes.plot(np.cos(turn), np.sin(turn), color=kit.COLOURS["cost"], lw=1)
+    axes.plot(np.cos(turn), np.sin(turn), color=pictures.COLOURS["cost"], lw=1)
     for point, token in zip(unit, tokens, strict=True):
-        axes.plot([0, point[0]], [0, point[1]], color=kit.COLOURS["faint"], lw=1, zorder=0)
-        axes.plot(*point, "o", color=kit.COLOURS["ink"], ms=6)
+        axes.plot([0, point[0]], [0, point[1]], color=pictures.COLOURS["faint"], lw=1, zorder=0)
+        axes.plot(*point, "o", color=pictures.COLOURS["ink"], ms=6)
         axes.annotate(token, point, xytext=(7, 5), textcoords="offset points")
-    axes.plot(*np.transpose(means), color=kit.COLOURS["emd"], lw=2)
+    axes.plot(*np.transpose(means), color=pictures.COLOURS["emd"], lw=2)
     for mean, name, offset in zip(means, ("p", "tau"), ((-24, 7), (-27, -10)), strict=True):
-        axes.plot(*mean, "o", color=kit.COLOURS[name], ms=9)
+        axes.plot(*mean, "o", color=pictures.COLOURS[name], ms=9)
         axes.annotate({"p": "$m_p$", "tau": r"$m_\tau$"}[name], mean, xytext=offset, textcoords="offset points", fontsize=12)
     axes.set(xlim=(-0.05, 1.3), ylim=(-0.08, 1.15), aspect="equal", xticks=[0, 1], yticks=[0, 1], title="mean directions lie inside the circle")
 
@@ -76,10 +75,10 @@ def _slices(axes, slices, exact):
     names = ("½|$m_p$ − $m_τ$|²\nbetween", "½(1 − |$m_p$|²)\nspread of p", "½(1 − |$m_τ$|²)\nspread of τ")
     left = 0.0
     for k, (width, name, colour) in enumerate(zip(slices, names, ("emd", "p", "tau"), strict=True)):
-        axes.barh([0], [width], left=left, height=0.5, color=kit.COLOURS[colour], edgecolor="white")
+        axes.barh([0], [width], left=left, height=0.5, color=pictures.COLOURS[colour], edgecolor="white")
         axes.text(left + width / 2, (0.33, -0.33)[k == 1], f"{name}\n{width:.3f}", ha="center", va=("bottom", "top")[k == 1], fontsize=9)
         left += width
-    axes.plot([exact, exact], [-0.25, 0.25], color=kit.COLOURS["ink"], lw=2.5)
+    axes.plot([exact, exact], [-0.25, 0.25], color=pictures.COLOURS["ink"], lw=2.5)
     axes.text(exact, 0.33, f"EMD\n{exact:.3f}", ha="center", va="bottom", fontsize=9)
     axes.set(ylim=(-1, 1), yticks=[], xlim=(-0.012, left * 1.08), xlabel="cost (no unit)", title="the product bound in three slices")
     axes.spines["left"].set_visible(False)
@@ -91,15 +90,15 @@ def regularisation_dial(strengths, entropic, divergence, exact, upper, lower):
     Formula: D12. Shape: three (m,) arrays and three numbers; returns (figure, alt text). Units: those of the cost.
     Raises nothing of its own. Source: this project.
     """
-    figure = kit.new_figure(7.6, 3.5)
-    with kit.rc_context(kit.STYLE):
+    figure = pictures.new_figure(7.6, 3.5)
+    with pictures.rc_context(pictures.STYLE):
         axes = figure.subplots()
         ends = ((upper, "--", r"product bound $p^\top C\tau$"), (exact, "-", "exact EMD"), (lower, ":", "½|$m_p$ − $m_τ$|²"))
         for value, style, name in ends:
-            axes.axhline(value, color=kit.COLOURS["emd"], ls=style, lw=1.5)
+            axes.axhline(value, color=pictures.COLOURS["emd"], ls=style, lw=1.5)
             axes.text(strengths[-1] * 1.25, value, f"{name}\n{value:.3f}", va="center", fontsize=9)
-        axes.plot(strengths, entropic, "o-", color=kit.COLOURS["ink"], lw=1.5)
-        axes.plot(strengths, divergence, "s-", color=kit.COLOURS["ink"], lw=1.5)
+        axes.plot(strengths, entropic, "o-", color=pictures.COLOURS["ink"], lw=1.5)
+        axes.plot(strengths, divergence, "s-", color=pictures.COLOURS["ink"], lw=1.5)
         middle = len(strengths) // 2
         curves = ((r"entropic transport $\mathcal{C}_\varepsilon$", entropic, -14), (r"Sinkhorn divergence $S_\varepsilon$", divergence, 8))
         for name, curve, up in curves:
@@ -119,13 +118,13 @@ def shrinking_costs(words, rulers, runs):
     Formula: A8, with an embedding that learns (claim C3). Shape: square matrices and histories as said; returns (figure, alt text).
     Units: cosine cost and share of answers. Raises nothing of its own. Source: this project.
     """
-    figure = kit.new_figure(8.4, 5.4)
+    figure = pictures.new_figure(8.4, 5.4)
     top, bottom = figure.subfigures(2, 1, height_ratios=[1, 1.25])
     said = []
-    with kit.rc_context(kit.STYLE):
+    with pictures.rc_context(pictures.STYLE):
         darkest = max(cost.max() for cost in rulers.values())
         for axes, (step, cost) in zip(top.subplots(1, len(rulers), sharey=True), rulers.items(), strict=True):
-            axes.imshow(cost, cmap=kit.COST_MAP, vmin=0, vmax=darkest)
+            axes.imshow(cost, cmap=pictures.COST_MAP, vmin=0, vmax=darkest)
             axes.set(title=f"trained cost, step {step}", xticks=[], yticks=range(len(words)), yticklabels=words)
             axes.tick_params(length=0)
             axes.spines[:].set_visible(True)  # where all costs are 0, the frame alone is left
@@ -133,8 +132,8 @@ def shrinking_costs(words, rulers, runs):
         top.axes[0].set_xlabel(f"white 0, black {darkest:.2f}")
         for axes, (title, histories) in zip(bottom.subplots(1, len(runs), sharey=True), runs.items(), strict=True):
             for history, style, name in zip(histories, ("-", "--"), ("frozen", "trained"), strict=True):
-                axes.plot(history[:, 1], style, color=kit.COLOURS["accuracy"], lw=2, label=f"accuracy, cost {name}")
-                axes.plot(history[:, 0], style, color=kit.COLOURS["emd"], lw=2, label=f"loss, cost {name}")
+                axes.plot(history[:, 1], style, color=pictures.COLOURS["accuracy"], lw=2, label=f"accuracy, cost {name}")
+                axes.plot(history[:, 0], style, color=pictures.COLOURS["emd"], lw=2, label=f"loss, cost {name}")
             axes.set(ylim=(-0.02, 1), xlim=(0, len(history) - 1), xlabel="step", title=title)
             (a, b), (c, d) = (history[-1] for history in histories)
             said.append(f"{title}: with frozen cost loss {a:.2f} and accuracy {b:.2f} at the end, with trained cost {abs(c):.2f} and {d:.2f}")

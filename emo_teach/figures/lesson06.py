@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from .. import worked
-from ..explorers import kit
+from .. import pictures, worked
 
 # objective: (colour, line style); the EMO family shares one colour
 LOOKS = {
@@ -25,12 +24,12 @@ def rivals(p_t, values, pulls):
     Formula: A1, A7, A9, D1, D7, D9 and the rivals'. Shape: p_t (m,), two dictionaries, objective -> (m,); returns (figure, alt text).
     Units: nats or none; shares. Raises KeyError for an objective without a look of its own. Source: this project.
     """
-    figure = kit.new_figure(9.2, 3.6)
-    with kit.rc_context(kit.STYLE):
+    figure = pictures.new_figure(9.2, 3.6)
+    with pictures.rc_context(pictures.STYLE):
         left, right = figure.subplots(1, 2)
         for name in values:
             colour, style = LOOKS[name]
-            look = {"color": kit.COLOURS[colour], "ls": style, "lw": 2.8 if name == "accuracy" else 1.9}
+            look = {"color": pictures.COLOURS[colour], "ls": style, "lw": 2.8 if name == "accuracy" else 1.9}
             left.plot(p_t, values[name], label=name, **look)
             right.plot(p_t, pulls[name] / pulls["ce"], **look)
         left.set(xscale="log", ylim=(0, 5), xlabel="p(target)", ylabel="value", title="value")
@@ -48,16 +47,16 @@ def rest_points(tau, ends, corner):
     """
     corners = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, np.sqrt(0.75)]])
     marks = ("s", "^", "v", "P", "X", "D")
-    figure = kit.new_figure(8.0, 3.9)
-    with kit.rc_context(kit.STYLE):
+    figure = pictures.new_figure(8.0, 3.9)
+    with pictures.rc_context(pictures.STYLE):
         axes = figure.subplots()
         axes.plot(*corners[[0, 1, 2, 0]].T, color="#555555", lw=1)
-        axes.plot(*(tau @ corners), "o", ms=15, color=kit.COLOURS["tau"], label="true shares τ")
+        axes.plot(*(tau @ corners), "o", ms=15, color=pictures.COLOURS["tau"], label="true shares τ")
         for (name, p), mark in zip(ends.items(), marks, strict=False):
-            colour = kit.COLOURS["ce" if name == "ce" else "emd"]
+            colour = pictures.COLOURS["ce" if name == "ce" else "emd"]
             hollow = {"mfc": "none", "mew": 1.8} if name == "debiased" else {}
             axes.plot(*(p @ corners), mark, ms=13 if name == "debiased" else 8, color=colour, label=name, **hollow)
-        axes.plot(*corners[corner], "*", ms=16, color=kit.COLOURS["emd"], label="emo alone", clip_on=False)
+        axes.plot(*corners[corner], "*", ms=16, color=pictures.COLOURS["emd"], label="emo alone", clip_on=False)
         for (x, y), token, shift in zip(corners, worked.TOKENS, (-0.08, -0.08, 0.05), strict=True):
             axes.text(x, y + shift, token, ha="center", va="center", fontsize=10)
         axes.set(xlim=(-0.1, 1.1), ylim=(-0.13, 0.95), aspect="equal")

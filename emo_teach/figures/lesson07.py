@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ..explorers import kit
-from ..explorers.language import style
+from .. import pictures
+from ..pictures import style
 from ..studies.summary import NAMES, by_seed, mean_and_error
 
 LONG = {"forward_kl": "forward KL, nats", "reverse_kl": "reverse KL, nats", "emd_classes": "EMD, true classes", "entropy": "entropy, nats"}
@@ -15,15 +15,15 @@ def head_cosines(heads, classes):
     Formula: A8's cosine. Shape: `heads`: name -> unit vectors (V, d), classes (V,); returns (figure, alt text). Units: none.
     Raises nothing of its own. Source: this project.
     """
-    figure, said, bins = kit.new_figure(9.0, 2.9), [], np.linspace(-0.6, 1, 49)
+    figure, said, bins = pictures.new_figure(9.0, 2.9), [], np.linspace(-0.6, 1, 49)
     above = np.triu(np.ones((len(classes),) * 2, dtype=bool), 1)
     same = (classes[:, None] == classes) & above
-    with kit.rc_context(kit.STYLE):
+    with pictures.rc_context(pictures.STYLE):
         for axes, (name, unit) in zip(figure.subplots(1, len(heads), sharey=True), heads.items(), strict=True):
             cosine = unit @ unit.T
             for pairs, label, colour in ((above & ~same, "other words", "cost"), (same, "near-synonyms", "tau")):
                 values = cosine[pairs]
-                axes.hist(values, bins, weights=np.full(values.size, 1 / values.size), color=kit.COLOURS[colour], alpha=0.8, label=label)
+                axes.hist(values, bins, weights=np.full(values.size, 1 / values.size), color=pictures.COLOURS[colour], alpha=0.8, label=label)
             axes.set(title=name, xlabel="cosine of two rows of the head")
             said.append(f"{name}: mean cosine {cosine[same].mean():.2f} among near-synonyms, {cosine[above & ~same].mean():.2f} among other words")
         figure.axes[0].set_ylabel("share of pairs")
@@ -37,8 +37,8 @@ def against_truth(tracks, entropy):
     Formula: A3, A4. Shape: `tracks`: objective -> list of dicts with `step` and the measures, a number; returns (figure, alt text).
     Units: nats, cost. Raises KeyError for an entry that lacks a measure. Source: this project.
     """
-    figure, said = kit.new_figure(9.4, 3.0), []
-    with kit.rc_context(kit.STYLE):
+    figure, said = pictures.new_figure(9.4, 3.0), []
+    with pictures.rc_context(pictures.STYLE):
         for axes, (measure, title) in zip(figure.subplots(1, len(LONG)), LONG.items(), strict=True):
             for name, entries in tracks.items():
                 look = style(name)
@@ -46,7 +46,7 @@ def against_truth(tracks, entropy):
                 axes.plot(steps, values, look.dash, color=look.colour, marker=look.marker, ms=4.5, mec="white", mew=0.4, lw=1.8, label=name)
             axes.set(title=title, xlabel="step")
             if measure == "entropy":
-                axes.axhline(entropy, color=kit.COLOURS["tau"], lw=2.4, zorder=0)
+                axes.axhline(entropy, color=pictures.COLOURS["tau"], lw=2.4, zorder=0)
             else:
                 axes.set_ylim(0, None)
             said.append(f"{title}: " + ", ".join(f"{name} {entries[-1][measure]:.2f}" for name, entries in tracks.items()))
@@ -66,8 +66,8 @@ def study(rows, metrics):
     """
     regimes = list(dict.fromkeys(row["regime"] for row in rows))
     names = [name for name in dict.fromkeys(row["objective"] for row in rows) if not name.startswith("ce matched")]
-    figure, said = kit.new_figure(9.6, 2.75 * len(regimes) + 0.5), []
-    with kit.rc_context(kit.STYLE):
+    figure, said = pictures.new_figure(9.6, 2.75 * len(regimes) + 0.5), []
+    with pictures.rc_context(pictures.STYLE):
         grid = figure.subplots(len(regimes), len(metrics), sharey=True, sharex="col", squeeze=False)
         for regime, line in zip(regimes, grid, strict=True):
             for metric, axes in zip(metrics, line, strict=True):
@@ -93,7 +93,7 @@ def _panel(axes, rows, regime, metric, names):
             axes.axvline(mean, color="#999999", lw=1.2, zorder=0)
         elif any(row["objective"] == f"ce matched to {name}" for row in rows):
             mean, error = mean_and_error(by_seed(rows, regime, f"ce matched to {name}", metric))
-            _mark(axes, [mean], [place + 0.2], [error], kit.COLOURS["ce"], True)
+            _mark(axes, [mean], [place + 0.2], [error], pictures.COLOURS["ce"], True)
             said[-1] += f" (CE at its entropy {mean:.2g})"
     if metric != "mauve":
         axes.set_xscale("log")

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ..explorers import kit
-from ..explorers.language import WINE, style
+from .. import pictures
+from ..pictures import WINE, style
 from ..studies.summary import NAMES, mean_and_error
 
 # group: title -> names of objectives in data/studies/scratch.csv; cross-entropy is drawn in each
@@ -20,9 +20,9 @@ def _look(name, place):
     if "debiased" in name:
         colour = WINE
     elif name in GROUPS["transforms of EMO"][1:]:
-        colour = kit.COLOURS["family"]
+        colour = pictures.COLOURS["family"]
     else:
-        colour = kit.COLOURS["emd"] if name.startswith("ce ") else style(name).colour
+        colour = pictures.COLOURS["emd"] if name.startswith("ce ") else style(name).colour
     return {"color": colour, "ls": ("-", "--", ":", "-.")[place], "marker": ("o", "s", "^", "D")[place]}
 
 
@@ -39,11 +39,11 @@ def growth(rows, metric, scale="linear"):
     Formula: `studies.summary.mean_and_error` over seeds. Shape: rows of the study's table, a metric; returns (figure, alt text).
     Units: the metric's. Raises KeyError for a metric without a name here, ValueError where rows are missing. Source: this project.
     """
-    figure, said = kit.new_figure(9.4, 5.9), []
-    with kit.rc_context(kit.STYLE):
+    figure, said = pictures.new_figure(9.4, 5.9), []
+    with pictures.rc_context(pictures.STYLE):
         for axes, (title, names) in zip(figure.subplots(2, 2, sharex=True, sharey=True).flat, GROUPS.items(), strict=True):
             for place, name in enumerate(("ce", *names), start=-1):
-                look = {"color": kit.COLOURS["ce"], "ls": "-", "marker": ""} if name == "ce" else _look(name, place)
+                look = {"color": pictures.COLOURS["ce"], "ls": "-", "marker": ""} if name == "ce" else _look(name, place)
                 steps, mean, error = _means(rows, name, metric)
                 axes.errorbar(np.add(steps, 25), mean, error, ms=3.5, lw=1.7, capsize=0, label=name.upper() if name == "ce" else name, **look)
                 said.append(f"{name} {mean[-1]:.2g}")
@@ -68,13 +68,13 @@ def dose(rows, metrics=("tv", "forward_kl", "reverse_kl", "entropy")):
     end = max(row["step"] for row in rows)
     last = [row for row in rows if row["step"] == end]
     weights = [0.1, 0.3, 1, 3, 10, 30]
-    figure, said = kit.new_figure(9.4, 2.9), []
-    with kit.rc_context(kit.STYLE):
+    figure, said = pictures.new_figure(9.4, 2.9), []
+    with pictures.rc_context(pictures.STYLE):
         for axes, metric in zip(figure.subplots(1, len(metrics)), metrics, strict=True):
             found = [mean_and_error([row[metric] for row in last if row["objective"] == f"ce + {w:g} emo"]) for w in weights]
             plain = np.mean([row[metric] for row in last if row["objective"] == "ce"])
-            axes.axhline(plain, color=kit.COLOURS["ce"], lw=1.6, label="CE alone")
-            axes.errorbar(weights, *np.transpose(found), fmt="o-", color=kit.COLOURS["emd"], ms=4, lw=1.6, label="CE + λ EMO")
+            axes.axhline(plain, color=pictures.COLOURS["ce"], lw=1.6, label="CE alone")
+            axes.errorbar(weights, *np.transpose(found), fmt="o-", color=pictures.COLOURS["emd"], ms=4, lw=1.6, label="CE + λ EMO")
             axes.set(xscale="log", title=NAMES.get(metric, metric), xlabel="λ", ylim=(0, None))
             axes.set_xticks([0.1, 1, 10], ["0.1", "1", "10"])
             axes.minorticks_off()

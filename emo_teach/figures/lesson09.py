@@ -2,28 +2,31 @@
 
 import numpy as np
 
-from ..explorers import kit
-from ..explorers.language import WINE
-from ..studies import questions
+from .. import pictures
+from ..pictures import WINE
+from ..studies import lesson09_questions
 from ..studies.summary import NAMES, interval, mean_and_error
 
 VARIED = {
-    "words in a class": ([questions.Cell(synonyms=k) for k in questions.SYNONYMS], questions.SYNONYMS),
-    "texts of domain B": ([questions.Cell(texts=k) for k in questions.TEXTS], questions.TEXTS),
-    "layers × width": ([questions.Cell(layers=a, width=b) for a, b in questions.SIZES], [f"{a}×{b}" for a, b in questions.SIZES]),
+    "words in a class": ([lesson09_questions.Cell(synonyms=k) for k in lesson09_questions.SYNONYMS], lesson09_questions.SYNONYMS),
+    "texts of domain B": ([lesson09_questions.Cell(texts=k) for k in lesson09_questions.TEXTS], lesson09_questions.TEXTS),
+    "layers × width": (
+        [lesson09_questions.Cell(layers=a, width=b) for a, b in lesson09_questions.SIZES],
+        [f"{a}×{b}" for a, b in lesson09_questions.SIZES],
+    ),
 }
 LOOKS = {  # objective: (label, colour, line, marker)
-    "ce": ("CE", kit.COLOURS["ce"], "-", "o"),
-    "ce matched to emo-mode-1": ("CE at EMO's entropy", kit.COLOURS["ce"], ":", "o"),
-    "emo-mode-1": ("EMO, mode 1", kit.COLOURS["emd"], "-", "s"),
-    "emo-mode-1 shuffled": ("EMO, shuffled head", kit.COLOURS["cost"], "--", "d"),
+    "ce": ("CE", pictures.COLOURS["ce"], "-", "o"),
+    "ce matched to emo-mode-1": ("CE at EMO's entropy", pictures.COLOURS["ce"], ":", "o"),
+    "emo-mode-1": ("EMO, mode 1", pictures.COLOURS["emd"], "-", "s"),
+    "emo-mode-1 shuffled": ("EMO, shuffled head", pictures.COLOURS["cost"], "--", "d"),
 }
 SOFT = {  # loss: (colour, line, marker)
-    "ce": (kit.COLOURS["ce"], "-", "o"),
-    "bound": (kit.COLOURS["emd"], ":", "v"),
-    "emd": (kit.COLOURS["emd"], "-", "s"),
-    "sinkhorn": (kit.COLOURS["plan"], ":", "^"),
-    "sinkhorn-divergence": (kit.COLOURS["plan"], "-", "D"),
+    "ce": (pictures.COLOURS["ce"], "-", "o"),
+    "bound": (pictures.COLOURS["emd"], ":", "v"),
+    "emd": (pictures.COLOURS["emd"], "-", "s"),
+    "sinkhorn": (pictures.COLOURS["plan"], ":", "^"),
+    "sinkhorn-divergence": (pictures.COLOURS["plan"], "-", "D"),
     "debiased": (WINE, "-", "<"),
 }
 SOFT_NAMES = {"tv": "TV from the truth", "emd_cosine": "EMD, cosine cost", "entropy": "entropy, nats", "on_medoid": "probability of the medoid"}
@@ -41,21 +44,21 @@ def varied(rows, metric="emd_classes"):
     Formula: `studies.summary`. Shape: rows of the study `questions`, a metric; returns (figure, alt text). Units: the metric's.
     Raises ValueError where rows are missing. Source: this project.
     """
-    figure, said = kit.new_figure(9.4, 5.4), []
-    with kit.rc_context(kit.STYLE):
+    figure, said = pictures.new_figure(9.4, 5.4), []
+    with pictures.rc_context(pictures.STYLE):
         grid = figure.subplots(2, 3, sharey="row", sharex="col")
         for (title, (cells, ticks)), above, below in zip(VARIED.items(), *grid, strict=True):
             places = np.arange(len(cells))
             for name, (label, colour, line, marker) in LOOKS.items():
-                found = [mean_and_error(questions.by_seed(rows, cell, name, metric)) for cell in cells]
+                found = [mean_and_error(lesson09_questions.by_seed(rows, cell, name, metric)) for cell in cells]
                 above.errorbar(places, *np.transpose(found), color=colour, ls=line, marker=marker, ms=4.5, lw=1.7, label=label)
                 said.append(f"{title}, {label}: " + ", ".join(f"{mean:.2g}" for mean, _ in found))
             for shift, name in ((-0.06, "emo-mode-1"), (0.06, "emo-mode-1 shuffled")):
-                found = [interval(column) for column in questions.gains(rows, cells, metric, name).T]
+                found = [interval(column) for column in lesson09_questions.gains(rows, cells, metric, name).T]
                 _, colour, line, marker = LOOKS[name]
                 below.errorbar(places + shift, *np.transpose(found), color=colour, ls=line, marker=marker, ms=4.5, lw=1.7, capsize=3)
             above.set_title(title)
-            below.axhline(0, color=kit.COLOURS["ce"], lw=1)
+            below.axhline(0, color=pictures.COLOURS["ce"], lw=1)
             below.set_xticks(places, ticks)
         grid[0, 0].set_ylabel(NAMES.get(metric, metric))
         grid[0, 0].set_ylim(0, None)  # when all panels are drawn: they share it
@@ -65,7 +68,7 @@ def varied(rows, metric="emd_classes"):
 
 
 def _shares(rows, cell, name):
-    found = {place: questions.by_seed(rows, cell, name, place) for place in PLACES if place != "elsewhere"}
+    found = {place: lesson09_questions.by_seed(rows, cell, name, place) for place in PLACES if place != "elsewhere"}
     return found | {"elsewhere": 1 - sum(found.values())}
 
 
@@ -75,11 +78,11 @@ def mass(rows, cell):
     Formula: `studies.summary.interval`. Shape: rows of the study `questions`, a cell; returns (figure, alt text). Units: probability.
     Raises ValueError where rows are missing. Source: this project.
     """
-    figure, said = kit.new_figure(7.6, 3.1), []
-    with kit.rc_context(kit.STYLE):
+    figure, said = pictures.new_figure(7.6, 3.1), []
+    with pictures.rc_context(pictures.STYLE):
         axes = figure.subplots()
         for shift, name in ((-0.13, "emo-mode-1"), (0.13, "emo-mode-1 shuffled")):
-            first, second = _shares(rows, cell, name), _shares(rows, cell, questions.MATCHED + name)
+            first, second = _shares(rows, cell, name), _shares(rows, cell, lesson09_questions.MATCHED + name)
             found = [interval(first[place] - second[place]) for place in PLACES]
             label, colour, _, marker = LOOKS[name]
             axes.errorbar(
@@ -88,7 +91,7 @@ def mass(rows, cell):
             said.append(
                 f"{label}: " + ", ".join(f"{text.replace(chr(10), ' ')} {m:+.3f}" for text, (m, _) in zip(PLACES.values(), found, strict=True))
             )
-        axes.axhline(0, color=kit.COLOURS["ce"], lw=1)
+        axes.axhline(0, color=pictures.COLOURS["ce"], lw=1)
         axes.set_xticks(range(len(PLACES)), PLACES.values())
         axes.set(title="more probability than CE at the same entropy puts there")
         axes.tick_params(axis="x", length=0)
@@ -103,8 +106,8 @@ def soft_training(rows, metrics=tuple(SOFT_NAMES)):
     Raises ValueError where rows are missing. Source: this project.
     """
     kinds, steps = list(dict.fromkeys(row["labels"] for row in rows)), sorted({row["step"] for row in rows})
-    figure, said = kit.new_figure(9.6, 5.2), []
-    with kit.rc_context(kit.STYLE):
+    figure, said = pictures.new_figure(9.6, 5.2), []
+    with pictures.rc_context(pictures.STYLE):
         grid = figure.subplots(len(kinds), len(metrics), sharex=True, sharey="col")
         for kind, line in zip(kinds, grid, strict=True):
             for metric, axes in zip(metrics, line, strict=True):

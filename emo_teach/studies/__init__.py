@@ -2,8 +2,13 @@
 
 from . import runner
 
-# name: module of this package that has STAGES (see `runner.Stage`)
-NAMES = ("objectives", "scratch", "questions", "soft_labels")
+# study: module of this package that has STAGES (see `runner.Stage`)
+MODULES = {
+    "objectives": "lesson07_objectives",
+    "scratch": "lesson08_scratch",
+    "questions": "lesson09_questions",
+    "soft_labels": "lesson09_soft_labels",
+}
 
 
 def load(name):
@@ -13,9 +18,9 @@ def load(name):
     """
     from importlib import import_module
 
-    if name not in NAMES:
-        raise ValueError(f"study {name!r} is not one of {', '.join(NAMES)}")
-    return import_module(f".{name}", __name__).STAGES
+    if name not in MODULES:
+        raise ValueError(f"study {name!r} is not one of {', '.join(MODULES)}")
+    return import_module(f".{MODULES[name]}", __name__).STAGES
 
 
 def redraw(name, folder, out):

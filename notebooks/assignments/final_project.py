@@ -14,7 +14,6 @@
 
 # %% tags=["setup"]
 import numpy as np
-
 from emo_teach import studies, transport
 from emo_teach.measure import oracle
 from emo_teach.studies import summary

@@ -11,7 +11,6 @@
 
 # %% tags=["setup"]
 from decimal import Decimal, localcontext
-
 import numpy as np
 
 SEED = 0

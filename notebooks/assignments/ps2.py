@@ -12,9 +12,7 @@
 
 # %% tags=["setup"]
 import itertools
-
 import numpy as np
-
 from emo_teach import divergences
 
 SEED = 0

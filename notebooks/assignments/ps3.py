@@ -12,7 +12,6 @@
 
 # %% tags=["setup"]
 import numpy as np
-
 from emo_teach import costs, transport, worked
 
 SEED = 0

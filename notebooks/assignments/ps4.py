@@ -9,10 +9,8 @@
 
 # %% tags=["setup"]
 import tracemalloc
-
 import numpy as np
 from scipy.optimize import linprog
-
 from emo_teach import costs, divergences, transport, worked
 from emo_teach.words import load_words
 

@@ -11,9 +11,7 @@
 
 # %% tags=["setup"]
 import tracemalloc
-
 import numpy as np
-
 from emo_teach import costs, transport, worked
 from emo_teach.words import load_words
 

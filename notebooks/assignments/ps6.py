@@ -12,10 +12,8 @@
 
 # %% tags=["setup"]
 import tracemalloc
-
 import numpy as np
 import torch
-
 from emo_teach import costs, worked
 from emo_teach.words import load_words
 

@@ -13,7 +13,6 @@
 # %% tags=["setup"]
 import numpy as np
 import torch
-
 from emo_teach import studies, transport
 from emo_teach.world import World
 
@@ -199,7 +198,6 @@ def interval(first, second, level=0.95):
 # %% tags=["tests:7.4", "points:4"]
 from scipy.stats import ttest_rel
 
-
 def of_table(objective, metric, regime="many texts"):
     return {row["seed"]: row[metric] for row in ROWS if (row["objective"], row["regime"]) == (objective, regime)}
 
@@ -256,7 +254,6 @@ def frontier_integral(p, q):
 
 # %% tags=["tests:7.5", "points:4"]
 from scipy.integrate import quad
-
 
 def by_quadrature(p, q):
     def inside(share):

@@ -9,9 +9,8 @@
 
 # %%
 from importlib import metadata
-
-from emo_teach import transport, worked
-from emo_teach.explorers import first_look, kit
+from emo_teach import pictures, transport, worked
+from emo_teach.explorers import lesson00_first_look
 
 # %% [markdown]
 # ## The question, in one slider
@@ -21,7 +20,7 @@ from emo_teach.explorers import first_look, kit
 # cross-entropy, go up, go down, or stay?
 
 # %%
-kit.show(*first_look.panel())
+pictures.show(*lesson00_first_look.panel())
 
 # %% [markdown]
 # Cross-entropy does not care. It reads the probability of the right token and nothing else: $-\log\frac12\approx0.69$ three times. The second
@@ -30,7 +29,7 @@ kit.show(*first_look.panel())
 # mover's distance*, and this course is about using it as a loss. Move the slider (click its handle, then use the arrow keys, or type a number):
 
 # %%
-first_look.explorer()
+lesson00_first_look.explorer()
 
 # %% [markdown]
 # If you see the pictures above but no slider, you are reading without a running kernel: open this page in JupyterLab or Colab and choose *Run All

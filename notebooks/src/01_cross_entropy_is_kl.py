@@ -10,10 +10,8 @@
 
 # %%
 import numpy as np
-
-from emo_teach import check, divergences, verify, worked
-from emo_teach.explorers import ce_kl, kit
-
+from emo_teach import check, divergences, pictures, verify, worked
+from emo_teach.explorers import lesson01_ce_kl
 rng = np.random.default_rng(0)
 
 # %% [markdown]
@@ -116,7 +114,7 @@ print(f"largest |CE - H - KL| over 1000 random pairs: {worst:.1e}")
 # KL?
 
 # %%
-kit.show(*ce_kl.panel())
+pictures.show(*lesson01_ce_kl.panel())
 
 # %% [markdown]
 # The grey band is the entropy of the label. Its height, measured upwards, is the same all along the curve, which is A3 seen. The dot, the lowest
@@ -127,7 +125,7 @@ kit.show(*ce_kl.panel())
 # Now move the sliders. Can you make CE equal to the entropy? Can you make CE smaller by changing the *label* only?
 
 # %%
-ce_kl.explorer()
+lesson01_ce_kl.explorer()
 
 # %% [markdown]
 # (With $p=\tau$, CE is the entropy. And CE is a mean of the $-\log p_i$, weighted by the label: put the whole label on the model's favourite and it

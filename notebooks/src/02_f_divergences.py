@@ -11,10 +11,8 @@
 # %%
 import numpy as np
 from scipy.special import expit
-
-from emo_teach import check, divergences, figures, transport, verify, worked
-from emo_teach.explorers import divergence, kit
-
+from emo_teach import check, divergences, figures, pictures, transport, verify, worked
+from emo_teach.explorers import lesson02_divergence
 rng = np.random.default_rng(0)
 
 # %% [markdown]
@@ -49,7 +47,7 @@ for name in divergences.GENERATORS:
 # $p_if(u_i)=\tau_i\,f(u_i)/u_i$, and as $p_i\to0<\tau_i$ the last factor tends to the *slope of $f$ at infinity* (*recession slope*) $f'(\infty)$.
 
 # %%
-kit.show(*figures.generators())
+pictures.show(*figures.generators())
 for g in divergences.GENERATORS.values():
     print(f"{g.name:18} f(0) = {g.at_zero:5.3f}   slope at infinity = {g.slope_at_infinity:5.3f}")
 
@@ -131,7 +129,7 @@ check.run("02.1", one_hot_loss)
 # fast as TV?
 
 # %%
-kit.show(*divergence.panel())
+pictures.show(*lesson02_divergence.panel())
 
 # %% [markdown]
 # Near $p_t=1$ every pull that exists is about a constant times $1-p_t$: the losses agree on the last metre and differ on the first mile. The bottom
@@ -142,7 +140,7 @@ kit.show(*divergence.panel())
 # does the pull start to die, and where is the loss infinite? Does Tuesday's share move anything?
 
 # %%
-divergence.explorer()
+lesson02_divergence.explorer()
 
 # %% [markdown]
 # (For $\alpha>0$ D10 gives the pull $-p_t^{1-\alpha}(1-p_t)/\alpha$, dying below $\alpha=1$; for $\alpha\le0$ all is infinite. Tuesday moves
@@ -261,7 +259,7 @@ best = {name: np.argmin(divergences.f_divergence(name, tau, models)) for name in
 
 # %%
 chosen = {name: (models[best[name]], *settings[best[name]]) for name in ("KL", "reverse KL", "total variation", "Jensen-Shannon")}
-kit.show(*figures.two_bumps(tau, chosen))
+pictures.show(*figures.two_bumps(tau, chosen))
 
 # %% [markdown]
 # KL *covers*, and puts its peak where next to nothing happens; reverse KL *seeks* one mode and forgets the summer. TV and JS, finite at both ends,
@@ -294,7 +292,7 @@ print(f"{'on clean texts:':20} {'b':>5} {'s':>7} {'right':>7} {'log loss':>9}")
 for name, (steep, middle) in {"the best possible": (3.125, 0.0), **fits}.items():
     margin = sign * steep * (fresh - middle)
     print(f"{name:20} {middle:5.1f} {steep:7.2f} {(margin > 0).mean():7.1%} {np.logaddexp(0, -margin).mean():9.3f}")
-kit.show(*figures.wrong_labels(x, tuesday, fits, truth=(3.125, 0.0)))
+pictures.show(*figures.wrong_labels(x, tuesday, fits, truth=(3.125, 0.0)))
 
 # %% [markdown]
 # KL and Pearson let six texts drag the boundary $b$ away; the bounded losses stay, and a little $\gamma$ comes close to the best possible. That is

@@ -10,15 +10,11 @@
 
 # %%
 import time
-
 import numpy as np
 from scipy.optimize import linprog
-
-from emo_teach import check, costs, divergences, figures, transport, verify, worked
-from emo_teach.explorers import kit
-from emo_teach.explorers import transport as transport_explorer
+from emo_teach import check, costs, divergences, figures, pictures, transport, verify, worked
+from emo_teach.explorers import lesson03_transport
 from emo_teach.words import load_words
-
 rng = np.random.default_rng(0)
 
 # %% [markdown]
@@ -51,7 +47,7 @@ for plan in (straight, relay):
     fits = np.allclose(plan.sum(axis=1), worked.P) and np.allclose(plan.sum(axis=0), worked.TAU)
     print(f"piles and holes fit: {fits}, cost {(plan * worked.COST).sum():.2f}")
 plans = {"straight": straight, "relay": relay}
-kit.show(*figures.moved_plans(worked.P, worked.TAU, worked.COST, plans, worked.TOKENS))
+pictures.show(*figures.moved_plans(worked.P, worked.TAU, worked.COST, plans, worked.TOKENS))
 
 # %% [markdown]
 # (Grey earth stays, for free.) The relay pays because banana to Tuesday to Monday costs $0.4+0.2$, and banana straight to Monday 1. A *metric*
@@ -194,16 +190,16 @@ for i, k in [(2, 0), (2, 1), (1, 0)]:
 # %%
 t = np.linspace(-0.2, 0.5, 141)
 models = worked.P + np.outer(t, [-1, 0, 1])
-figure = kit.new_figure(6.4, 3)
-with kit.rc_context(kit.STYLE):
+figure = pictures.new_figure(6.4, 3)
+with pictures.rc_context(pictures.STYLE):
     axes = figure.subplots()
-    axes.plot(t, transport.emd_many(models, worked.TAU, worked.COST).value, color=kit.COLOURS["emd"], lw=2, label="EMD")
-    axes.plot(t, models @ u + worked.TAU @ v, "--", color=kit.COLOURS["ink"], lw=1, label="tangent p·u + τ·v")
-    axes.plot(0, solved.value, "o", color=kit.COLOURS["p"], label="our p")
+    axes.plot(t, transport.emd_many(models, worked.TAU, worked.COST).value, color=pictures.COLOURS["emd"], lw=2, label="EMD")
+    axes.plot(t, models @ u + worked.TAU @ v, "--", color=pictures.COLOURS["ink"], lw=1, label="tangent p·u + τ·v")
+    axes.plot(0, solved.value, "o", color=pictures.COLOURS["p"], label="our p")
     axes.set(xlabel="mass moved from Monday to banana", ylabel="cost")
     axes.legend()
 alt = "EMD as mass moves from Monday to banana: straight pieces with kinks at -0.1 and 0.2; the tangent of slope 0.6 touches between them."
-kit.show(figure, alt)
+pictures.show(figure, alt)
 
 # %% [markdown]
 # Until 0.2: there Tuesday has nothing left to pass on, and a unit costs its full 1. (Left of $-0.1$ Monday has too much itself and sends the rest to
@@ -310,7 +306,7 @@ for k in (0.25, 0.5, 1, 2):
 # staircase down to the right?
 
 # %%
-kit.show(*transport_explorer.panel())
+pictures.show(*lesson03_transport.panel())
 
 # %% [markdown]
 # The squared distance keeps the order and moves nearly everything a little: it loves relays, for two steps of 1 cost 2 and one of 2 costs 4. The 0/1
@@ -320,7 +316,7 @@ kit.show(*transport_explorer.panel())
 # Now try to make the plan jump with $k$ above 1 (you cannot), and find an orange square (a tight cell) without a dot.
 
 # %%
-transport_explorer.explorer()
+lesson03_transport.explorer()
 
 # %% [markdown]
 # ## Why not for a whole vocabulary?
@@ -375,7 +371,7 @@ print(f"from p to p itself, epsilon 0.1: transport cost {(home * worked.COST).su
 place = np.arange(20)
 bump = lambda centre, width: np.exp(-0.5 * ((place - centre) / width) ** 2)
 p, tau = bump(10, 3), bump(5, 1.5) + bump(15, 2)
-kit.show(*figures.entropic_plans(p / p.sum(), tau / tau.sum(), costs.ordinal(20, 2), (1, 10, 100)))
+pictures.show(*figures.entropic_plans(p / p.sum(), tau / tau.sum(), costs.ordinal(20, 2), (1, 10, 100)))
 
 # %% [markdown]
 # The blur is a bias: from $p$ to $p$ nothing need move, and yet it pays. And all $V^2$ costs are still needed. More in lesson 05 (D12).

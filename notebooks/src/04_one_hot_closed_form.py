@@ -10,13 +10,10 @@
 
 # %%
 import time
-
 import numpy as np
-
-from emo_teach import check, costs, divergences, figures, transport, verify, worked
-from emo_teach.explorers import kit, soft_label
+from emo_teach import check, costs, divergences, figures, pictures, transport, verify, worked
+from emo_teach.explorers import lesson04_soft_label
 from emo_teach.words import load_words
-
 rng = np.random.default_rng(0)
 P, TAU, COST, TARGET = worked.P, worked.TAU, worked.COST, worked.TARGET
 
@@ -102,7 +99,7 @@ logits = np.linspace(-5, 5, 201)
 models = np.array([softmax(np.array([z, 0.0, -1.0])) for z in logits])
 wrong = models.argmax(axis=1) != TARGET
 drawn_wrong = transport.one_hot_emd(models, costs.zero_one(3), TARGET)
-kit.show(*figures.accuracy_staircase(logits, wrong, drawn_wrong))
+pictures.show(*figures.accuracy_staircase(logits, wrong, drawn_wrong))
 
 # %% [markdown]
 # A5 is the same with prices: a drawn token's *mean cost* in place of its error rate.
@@ -210,14 +207,14 @@ print(f"distance to tau             {transport.emd(P, TAU, COST).value:.3f}")
 # *debiased* loss, from lesson 06.)
 
 # %%
-kit.show(*soft_label.panel())
+pictures.show(*lesson04_soft_label.panel())
 
 # %% [markdown]
 # Cross-entropy and the exact distance are lowest at the label; the product bound is lowest in a corner, and its bands are straight and parallel.
 # Slide the label's mass from Monday to Tuesday and watch the star: where can it go?
 
 # %%
-soft_label.explorer()
+lesson04_soft_label.explorer()
 
 # %% [markdown]
 # ## Why a corner
@@ -354,7 +351,7 @@ by_loss = {"CE": lambda p, t: p - np.eye(3)[t],
            "transport": lambda p, t: transport.one_hot_logit_gradient(p, COST, t)}
 tau = np.array([0.5, 0.0, 0.5])
 paths = {name: train(gradient, tau) for name, gradient in by_loss.items()}
-kit.show(*figures.training_paths(tau, COST, paths))
+pictures.show(*figures.training_paths(tau, COST, paths))
 
 # %% [markdown]
 # Cross-entropy hovers around the truth, shaken by each label. One-hot transport walks down across the bound's level lines, ever surer, towards the

@@ -11,12 +11,10 @@
 # %%
 import numpy as np
 from scipy.special import softmax
-
-from emo_teach import check, costs, figures, transport, verify, worked
-from emo_teach.explorers import cost_matrix, kit
+from emo_teach import check, costs, figures, pictures, transport, verify, worked
+from emo_teach.explorers import lesson05_cost_matrix
 from emo_teach.verify import references
 from emo_teach.words import load_words
-
 rng = np.random.default_rng(0)
 
 # %% [markdown]
@@ -87,7 +85,7 @@ groups = {
     "fruit": ["banana", "mango", "apple", "lemon"], "feelings": ["happy", "unhappy", "glad", "sad"],
     "temperature": ["hot", "cold", "warm", "cool"], "grammar": ["the", "of", "and", "in"],
 }
-kit.show(*figures.word_costs(groups))
+pictures.show(*figures.word_costs(groups))
 
 # %% [markdown]
 # The light blocks on the diagonal are what we hoped for. The rest is stranger: why is *mango* so much nearer to *Monday* than to *two*?
@@ -138,7 +136,7 @@ for a, b in [("hot", "cold"), ("Monday", "Tuesday"), ("Monday", "banana"), ("two
 # logit and pushes all others down. Which logits does EMO pull up, when the model's mistake is a near word, and when it is a far one?
 
 # %%
-kit.show(*cost_matrix.panel())
+pictures.show(*lesson05_cost_matrix.panel())
 
 # %% [markdown]
 # Lesson 04's gradient $p_j(c_{jt}-L)$ says which: all words cheaper than the average $L$. (The lower bars are shares of each loss's total push,
@@ -146,7 +144,7 @@ kit.show(*cost_matrix.panel())
 # pulled up? And under the 0/1 cost, which word is pulled up alone?
 
 # %%
-cost_matrix.explorer()
+lesson05_cost_matrix.explorer()
 
 # %% [markdown]
 # ## A sandwich
@@ -174,7 +172,7 @@ cost_matrix.explorer()
 # as in lesson 04. Lesson 03 found $0.10$. Indeed $0.026\le 0.10\le 0.228$.
 
 # %%
-kit.show(*figures.sandwich(worked.P, worked.TAU, worked.EMBEDDING, worked.TOKENS))
+pictures.show(*figures.sandwich(worked.P, worked.TAU, worked.EMBEDDING, worked.TOKENS))
 
 # %% [markdown]
 # Twelve real words at a time, with random models and labels:
@@ -307,7 +305,7 @@ entropic = np.array([transport.entropic(*example, e, tolerance=1e-6)[0] for e in
 divergence = np.array([transport.sinkhorn_divergence(*example, e, tolerance=1e-6) for e in strengths])
 exact, upper = transport.emd(*example).value, transport.product_bound(*example)
 lower = transport.jensen_bound(worked.P, worked.TAU, worked.EMBEDDING)
-kit.show(*figures.regularisation_dial(strengths, entropic, divergence, exact, upper, lower))
+pictures.show(*figures.regularisation_dial(strengths, entropic, divergence, exact, upper, lower))
 reach = 1 / (8 * strengths)
 print(f"within osc²/8ε of their right ends: {np.all(upper - entropic <= reach)}, {np.all(abs(divergence - lower) <= reach)}")
 
@@ -368,7 +366,7 @@ def train(labels, cost_rate, steps=300):
 labels = {"random labels": rng.integers(8, size=2000), "labels that can be learned": (features @ rng.normal(size=(16, 8))).argmax(axis=1)}
 frozen, trained = ({kind: train(given, rate) for kind, given in labels.items()} for rate in (0.0, 1.0))
 rulers = {step: trained["random labels"][1][step] for step in (0, 30, 100)}
-kit.show(*figures.shrinking_costs(toy, rulers, {kind: (frozen[kind][0], trained[kind][0]) for kind in labels}))
+pictures.show(*figures.shrinking_costs(toy, rulers, {kind: (frozen[kind][0], trained[kind][0]) for kind in labels}))
 
 # %%
 for kind in labels:

@@ -11,15 +11,12 @@
 # %%
 import time
 import tracemalloc
-
 import numpy as np
 import torch
-
-from emo_teach import check, costs, figures, transport, verify, worked
-from emo_teach.explorers import kit, objectives
+from emo_teach import check, costs, figures, pictures, transport, verify, worked
+from emo_teach.explorers import lesson06_objectives
 from emo_teach.losses import CostEmbedding, objective, token_terms
 from emo_teach.words import load_words
-
 rng = np.random.default_rng(0)
 P, COST = worked.P, worked.COST
 
@@ -215,7 +212,7 @@ for name in names:
     loss = objective(name, frozen)(z, torch.zeros(121, dtype=int), reduction="none")
     loss.sum().backward()
     values[name], pulls[name] = loss.detach().numpy(), -z.grad[:, 0].numpy()
-kit.show(*figures.rivals(p_t, values, pulls))
+pictures.show(*figures.rivals(p_t, values, pulls))
 
 # %% [markdown]
 # On the left mode 1 lies exactly on cross-entropy, of which more below. On the right, look at the far left: TaiLr ($\gamma=10^{-7}$)
@@ -228,7 +225,7 @@ kit.show(*figures.rivals(p_t, values, pulls))
 # objectives push Tuesday down, and which lift it?
 
 # %%
-kit.show(*objectives.panel())
+pictures.show(*lesson06_objectives.panel())
 
 # %% [markdown]
 # (Bars are shares of each push; its size stands above.) All that see $p_t$ alone push in *one* direction, cross-entropy's, and differ in length.
@@ -238,7 +235,7 @@ kit.show(*objectives.panel())
 # When does mode 1 begin to lift the near words?
 
 # %%
-objectives.explorer()
+lesson06_objectives.explorer()
 
 # %% [markdown]
 # ## The curve that shows nothing
@@ -360,7 +357,7 @@ for name, loss in losses.items():
     print(f"{name:17} rests at {ends[name].round(3)}   (update there {np.abs(update(z, loss)).max():.0e})")
 
 # %%
-kit.show(*figures.rest_points(tau.numpy(), ends, transport.medoid(tau.numpy(), COST)))
+pictures.show(*figures.rest_points(tau.numpy(), ends, transport.medoid(tau.numpy(), COST)))
 
 # %% [markdown]
 # Mode 1 is drawn towards Tuesday and nearly empties banana. Mode 2 goes another way, to Monday, surer than the truth, with Tuesday behind banana.

@@ -11,19 +11,16 @@
 
 # %%
 import tempfile
-
 import numpy as np
 import torch
 import transformers
 from IPython.display import display
-
-from emo_teach import check, costs, figures, finetune, losses, studies, worked
-from emo_teach.explorers import frontier, kit, samples, training_curves
+from emo_teach import check, costs, figures, finetune, losses, pictures, studies, worked
+from emo_teach.explorers import lesson07_frontier, lesson07_samples, lesson07_training_curves
 from emo_teach.finetune import texts
 from emo_teach.measure import oracle, reading
-from emo_teach.studies import objectives, summary
+from emo_teach.studies import lesson07_objectives, summary
 from emo_teach.world import World, model_folder, small_gpt2
-
 transformers.utils.logging.disable_progress_bar()
 threads = torch.get_num_threads()
 torch.set_num_threads(1)  # models this small are fastest on one core
@@ -89,7 +86,7 @@ print(f"entropy of the truth: {oracle.mean_entropy(np.log(truth)):.3f}")
 # %%
 models = {"pretrained head": pretrained(), "random head": small_gpt2(A.size, seed=1)}
 units = {name: costs.unit_rows(model.get_output_embeddings().weight.detach().double().numpy()) for name, model in models.items()}
-kit.show(*figures.head_cosines(units, A.classes))
+pictures.show(*figures.head_cosines(units, A.classes))
 
 # %% [markdown]
 # Nobody told the model which words are near-synonyms; it found out that they occur alike. In the random head all pairs of words look the same, and
@@ -163,7 +160,7 @@ except NotImplementedError:
 
 # %%
 trials = studies.table("objectives_tuning")
-tuned = objectives.best(trials)
+tuned = lesson07_objectives.best(trials)
 for setting in ("", "detach_target"):
     found = [t["perplexity"] for t in trials if (t["regime"], t["objective"], t["setting"]) == ("many texts", "emo-mode-1", setting)]
     print(f"mode 1 {setting or 'plain':13} best perplexity on development texts {min(found):.2f}")
@@ -176,11 +173,11 @@ def train(name, dashboard, steps=300):
         if "valid_ce" in entry:
             tracks.setdefault(name, []).append({"step": entry["step"], **measure(model)})
     return finetune.finetune(
-        model, learned_from, held_out, name, options=dict(objectives.OBJECTIVES[name])[chosen["setting"]], lr=chosen["lr"],
+        model, learned_from, held_out, name, options=dict(lesson07_objectives.OBJECTIVES[name])[chosen["setting"]], lr=chosen["lr"],
         steps=steps, batch_size=16, seed=0, precision="fp32", valid_every=50, on_log=on_log)
 
 # %% tags=["timing"]
-dashboard, runs = training_curves.Dashboard(steps=300), {}
+dashboard, runs = lesson07_training_curves.Dashboard(steps=300), {}
 dashboard.show()
 for name in ("ce", "emo-mode-1", "ce+debiased"):
     dashboard.start(name)
@@ -200,7 +197,7 @@ for name, run in runs.items():
 # What can tell is the truth, watched at every 50th step:
 
 # %%
-kit.show(*figures.against_truth(tracks, oracle.mean_entropy(np.log(truth))))
+pictures.show(*figures.against_truth(tracks, oracle.mean_entropy(np.log(truth))))
 
 # %% [markdown]
 # **Look at the entropy.** Mode 1 drops below the truth's (orange): it *sharpens*, as lesson 06's resting points foretold. EMO's part of the loss is
@@ -209,8 +206,8 @@ kit.show(*figures.against_truth(tracks, oracle.mean_entropy(np.log(truth))))
 # Sharper texts *look* better. Choose a beginning, move the temperature, and find words that the truth would hardly say (marked):
 
 # %%
-bench = samples.Samples({name: run.model for name, run in runs.items()}, B)
-kit.show(*bench.panel())
+bench = lesson07_samples.Samples({name: run.model for name, run in runs.items()}, B)
+pictures.show(*bench.panel())
 
 # %%
 bench.explorer()
@@ -227,8 +224,8 @@ bench.explorer()
 
 # %%
 spots = {name: reading.next_token_log_probs(run.model, test[:16, :-1])[:, 4::2].reshape(-1, B.size) for name, run in runs.items()}
-plane = frontier.Frontier(spots, truth[:16, 4::2].reshape(-1, B.size))
-kit.show(*plane.panel())
+plane = lesson07_frontier.Frontier(spots, truth[:16, 4::2].reshape(-1, B.size))
+pictures.show(*plane.panel())
 
 # %%
 plane.explorer()
@@ -271,7 +268,7 @@ check.run("07.2", match)
 # %%
 rows = studies.table("objectives")
 shown = ("perplexity", "entropy", "forward_kl", "reverse_kl", "emd_classes", "emd_cosine", "mauve", "oracle_perplexity")
-for regime in objectives.REGIMES:
+for regime in lesson07_objectives.REGIMES:
     display(summary.Table(rows, regime, shown))
 
 # %% [markdown]
@@ -279,7 +276,7 @@ for regime in objectives.REGIMES:
 # In a picture, cross-entropy a vertical line:
 
 # %%
-kit.show(*figures.study(rows, ("forward_kl", "reverse_kl", "emd_classes", "mauve")))
+pictures.show(*figures.study(rows, ("forward_kl", "reverse_kl", "emd_classes", "mauve")))
 
 # %% [markdown]
 # A filled mark against the line is what the objective does; against the hollow mark beside it, what is left once MLE may sharpen too.
@@ -336,7 +333,7 @@ check.run("07.3", paired)
 # %%
 asked = ("perplexity", "forward_kl", "reverse_kl", "emd_classes", "mauve", "emo")
 def answers(first, second, called):
-    signs = summary.marks(rows, objectives.REGIMES, asked, first, second)
+    signs = summary.marks(rows, lesson07_objectives.REGIMES, asked, first, second)
     print(f"{first:12} against {called:10}" + "".join(f"{group:^13}" for group in signs))
 
 print(f"{'+ better - worse ? cannot tell':31}" + "".join(f"{summary.NAMES[metric].split(',')[0]:^13}" for metric in asked))
@@ -355,10 +352,10 @@ except NotImplementedError:
 
 # %%
 answers("emo-mode-1", "emo-mode-1 shuffled", "shuffled")
-final = B.sample(200, 33, seed=objectives.TEST_SEED)  # the study's test texts
+final = B.sample(200, 33, seed=lesson07_objectives.TEST_SEED)  # the study's test texts
 law, came = B.next_word(final)[:, :-1].reshape(-1, B.size), final[:, 1:].ravel()
 print(f"the truth: on synonyms {oracle.where_mass_goes(law, came, B.classes).synonyms.mean():.3f}")
-for regime in objectives.REGIMES:
+for regime in lesson07_objectives.REGIMES:
     for name in ("ce", "emo-mode-1", "ce matched to emo-mode-1", "emo-mode-1 shuffled", "emo", "debiased"):
         means = (summary.by_seed(rows, regime, name, metric).mean() for metric in ("entropy", "forward_kl", "emd_cosine", "on_synonyms"))
         text = "entropy {:.3f}  forward KL {:.3f}  EMD, cosine {:.3f}  on synonyms {:.3f}".format(*means)

@@ -12,15 +12,13 @@
 import numpy as np
 import torch
 from IPython.display import display
-
-from emo_teach import check, costs, figures, losses, studies, transport, verify, worked
-from emo_teach.explorers import kit, silence
+from emo_teach import check, costs, figures, losses, pictures, studies, transport, verify, worked
+from emo_teach.explorers import lesson08_silence
 from emo_teach.losses.transforms import transformed
 from emo_teach.measure import reading
-from emo_teach.studies import scratch, summary
+from emo_teach.studies import lesson08_scratch, summary
 from emo_teach.world import World, small_gpt2
 from emo_teach.world.vectors import neighbours, ppmi_vectors
-
 torch.set_num_threads(1)  # models this small are fastest on one core
 
 # %% [markdown]
@@ -39,7 +37,7 @@ world = World()
 texts = torch.tensor(world.sample(8, 33, seed=1))
 with torch.no_grad():
     fresh = small_gpt2(world.size, seed=0)(texts).logits[:, :-1].flatten(0, 1).double()
-labels, cost = texts[:, 1:].flatten(), losses.CostEmbedding(torch.tensor(scratch.embedding("pretrained", world)))
+labels, cost = texts[:, 1:].flatten(), losses.CostEmbedding(torch.tensor(lesson08_scratch.embedding("pretrained", world)))
 for name in ("ce", "emo"):
     z = fresh.clone().requires_grad_()
     losses.objective(name, cost)(z, labels, reduction="sum").backward()
@@ -119,7 +117,7 @@ check.run("08.1", escape)
 # word. For *which* wrong words does the push come back: for all, for those further than average, or for one?
 
 # %%
-kit.show(*silence.panel())
+pictures.show(*lesson08_silence.panel())
 
 # %% [markdown]
 # For one. $L$ comes near $M$ only if nearly all probability is on the *farthest* word. Sure of any other wrong word $w$, $L\to c_{wt}<M$, the
@@ -142,7 +140,7 @@ for wrong, q in ((3, [0.5, 0.3, 0.2, 0.0]), (3, [0.0, 0.5, 0.5, 0.0]), (2, [0.5,
 # \mathrm{EMO}$ is $(1-p_t)+\lambda\,p_tL\ge1-p_t$. In the explorer, make the model surer, and move what is left away from Monday:
 
 # %%
-silence.explorer()
+lesson08_silence.explorer()
 
 # %% [markdown]
 # ### Exercise 08.2 (D14, 6 minutes)
@@ -213,7 +211,7 @@ check.run("08.3", information)
 
 # %%
 rows = studies.table("scratch")
-kit.show(*figures.growth(rows, "tv"))
+pictures.show(*figures.growth(rows, "tv"))
 
 # %% [markdown]
 # (Means with standard errors, mostly too small to see; the axis of steps is logarithmic.) EMO alone is not just *slow*. With the pretrained head it
@@ -232,13 +230,13 @@ display(summary.Table([row for row in last if row["objective"] in few], last[0][
 # may round differently; the line of the other objective must *not* agree):
 
 # %%
-judge, jobs = scratch.Judge(world, 100, scratch.TEST_SEED), scratch.STAGES[1].jobs({"scratch_tuning": studies.table("scratch_tuning")})
-C = costs.cosine(scratch.embedding("pretrained", world))
-said = lambda log_p: reading.emo(log_p, judge.texts[:, 1:], costs.unit_rows(scratch.embedding("pretrained", world)))
+judge, jobs = lesson08_scratch.Judge(world, 100, lesson08_scratch.TEST_SEED), lesson08_scratch.STAGES[1].jobs({"scratch_tuning": studies.table("scratch_tuning")})
+C = costs.cosine(lesson08_scratch.embedding("pretrained", world))
+said = lambda log_p: reading.emo(log_p, judge.texts[:, 1:], costs.unit_rows(lesson08_scratch.embedding("pretrained", world)))
 ends = {}
 for name, rival in (("emo, pretrained cost", "ce"), ("ce", "emo, pretrained cost")):
     [job] = [job for job in jobs if (job["objective"], job["seed"]) == (name, 0)]
-    ends[name] = scratch.train(scratch.make_loss(name, world), world, job["lr"], 0, until=400)
+    ends[name] = lesson08_scratch.train(lesson08_scratch.make_loss(name, world), world, job["lr"], 0, until=400)
     tv = judge.distances(ends[name])["tv"]
     kept = {row["objective"]: row["tv"] for row in rows if (row["seed"], row["step"]) == (0, 400)}
     assert abs(tv / kept[name] - 1) < 0.05 < abs(tv / kept[rival] - 1)
@@ -251,7 +249,7 @@ print(f"the truth itself: EMO {said(np.log(judge.truth)):.2f}; the medoids: EMO 
 # $p_t<0.001$, and how many there were:
 
 # %%
-kit.show(*figures.growth(rows, "pull_hopeless", "log"))
+pictures.show(*figures.growth(rows, "pull_hopeless", "log"))
 gone = {name: np.mean([row["hopeless"] for row in last if row["objective"] == name]) for name in few}
 print("share of the next words that the model gives less than 0.001", *(f"   {name:25} {share:.2f}" for name, share in gone.items()), sep="\n")
 
@@ -260,7 +258,7 @@ print("share of the next words that the model gives less than 0.001", *(f"   {na
 # cross-entropy alone. But note the price that rises with $\lambda$:
 
 # %%
-kit.show(*figures.dose(rows))
+pictures.show(*figures.dose(rows))
 
 # %% [markdown]
 # Early on EMO even helps: look at CE + 10 EMO at step 25 above. By the end nothing is left of that: no $\lambda$ ends measurably nearer to the
@@ -277,7 +275,7 @@ kit.show(*figures.dose(rows))
 
 # %%
 for table in ("pretrained", "ppmi", "random"):
-    unit = costs.unit_rows(scratch.embedding(table, world))
+    unit = costs.unit_rows(lesson08_scratch.embedding(table, world))
     same = (world.classes[:, None] == world.classes) & ~np.eye(world.size, dtype=bool)
     ends = [row for row in last if row["objective"] == f"debiased, {table} cost"]
     tv, emd = (np.mean([row[name] for row in ends]) for name in ("tv", "emd_classes"))

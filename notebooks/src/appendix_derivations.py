@@ -9,7 +9,7 @@
 #
 # ## Contents
 #
-# A1 to A9 are the article's nine verify, in its order. D1 to D18 go beyond it and stand where they belong.
+# A1 to A9 are the article's nine formulas, in its order. D1 to D18 go beyond it and stand where they belong.
 #
 # | in the article | formula and proof | what it says | idea in lesson |
 # | --- | --- | --- | --- |
@@ -55,7 +55,6 @@ import numpy as np
 from scipy.integrate import solve_ivp
 from scipy.optimize import linprog
 from scipy.special import logsumexp, softmax
-
 from emo_teach import costs, divergences, transport, verify, worked
 from emo_teach.measure import oracle
 from emo_teach.world.vectors import ppmi, ppmi_vectors

@@ -20,6 +20,6 @@ def main(arguments):
 
         grade.grade_course(arguments.folder, arguments.course, arguments.out, arguments.timeout, arguments.memory, arguments.workers)
         return 0
-    from . import checks
+    from . import rehearsal
 
-    return checks.main()
+    return rehearsal.main()

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...files import write_whole
-from . import manual, release, repair, report, submissions, worker
+from . import feedback, points_by_hand, release, repair, submissions, worker
 
 MARKER, MADE_BY = "grading.json", "emo_teach course grade"
 FEWEST = {"timeout": 5, "memory": 512, "workers": 1}
@@ -29,8 +29,8 @@ def grade_course(folder, course="build/course", out="build/grades", timeout=120,
 
     `timeout` is the time of one notebook, of which a cell may take a quarter; `memory` limits the address space of each process. A submission whose
     bytes, whose set and whose points by hand are unchanged keeps its result, unless it ran into a limit that is another now.
-    Formula: none. Shape: paths and integers, returns a list of dictionaries (`report.COLUMNS`). Units: seconds, MiB.
-    Raises ValueError for a course, folder, name, limit or `manual.csv` that makes no sense, and when another grading is at work in `out`.
+    Formula: none. Shape: paths and integers, returns a list of dictionaries (`feedback.COLUMNS`). Units: seconds, MiB.
+    Raises ValueError for a course, folder, name, limit or `points_by_hand.csv` that makes no sense, and when another grading is at work in `out`.
     Source: nbgrader 0.9.6.
     """
     release.need_nbgrader()
@@ -46,11 +46,11 @@ def grade_course(folder, course="build/course", out="build/grades", timeout=120,
     out.mkdir(parents=True, exist_ok=True)
     write_whole(out / MARKER, json.dumps({"made_by": MADE_BY}))
     with _alone(out):
-        lines, given = manual.read(out / "manual.csv", sets)
+        lines, given = points_by_hand.read(out / "manual.csv", sets)
         limits = {"timeout": timeout, "memory": memory}
         done = _all(listed, workers, _Course(course, out, sets, given, limits), show)
-        lines, _ = manual.read(out / "manual.csv", sets)  # a person may have written in it while the grading went on
-        manual.extend(out / "manual.csv", lines, _waiting(done, sets))
+        lines, _ = points_by_hand.read(out / "manual.csv", sets)  # a person may have written in it while the grading went on
+        points_by_hand.extend(out / "manual.csv", lines, _waiting(done, sets))
     handed = {(one.student, one.set) for one in listed}
     for student, name in given:
         if (student, name) not in handed:
@@ -98,8 +98,8 @@ def _all(listed, workers, course, show):
             result, fresh = _told(future, listed[place], course)
             done[place] = (listed[place], result)
             rows = _rows([done[key] for key in sorted(done)], course.sets)
-            write_whole(course.out / "grades.csv", report.table(rows))
-            line = report.row(listed[place].student, listed[place].set, result, "")
+            write_whole(course.out / "grades.csv", feedback.table(rows))
+            line = feedback.row(listed[place].student, listed[place].set, result, "")
             show(f"{line['student']} {line['set']}: {line['status']}  {line['problems']}{'' if fresh else ' (as before)'}", flush=True)
     finally:
         pool.shutdown(cancel_futures=True)
@@ -114,12 +114,12 @@ def _told(future, submission, course):
     except Exception as err:
         result = {"status": "failed", "note": f"{type(err).__name__}: {str(err)[:300]}", "problems": []}
         with contextlib.suppress(Exception):
-            _write_feedback(course, submission, report.page(submission.set, result))
+            _write_feedback(course, submission, feedback.page(submission.set, result))
         return result, True
 
 
 def _rows(done, sets):
-    return [report.row(one.student, one.set, result, sets.get(one.set, {}).get("points", "")) for one, result in done]
+    return [feedback.row(one.student, one.set, result, sets.get(one.set, {}).get("points", "")) for one, result in done]
 
 
 def _waiting(done, sets):
@@ -132,7 +132,7 @@ def _one(submission, course):
     if submission.path is None:
         result = {"status": submission.status, "note": submission.note, "problems": []}
         if submission.set:
-            _write_feedback(course, submission, report.page(submission.set, result))
+            _write_feedback(course, submission, feedback.page(submission.set, result))
         return result, True
     with open(submission.path, "rb") as file:
         content = file.read(repair.MOST + 1)
@@ -144,7 +144,7 @@ def _one(submission, course):
         return kept, False
     result, page = _run(content, submission, course, by_hand)
     result |= {"key": key, "limits": course.limits, "note": "; ".join(filter(None, (submission.note, result["note"])))}
-    _write_feedback(course, submission, page or report.page(submission.set, result))
+    _write_feedback(course, submission, page or feedback.page(submission.set, result))
     write_whole(_place(course, "results", submission, "json"), json.dumps(result, indent=1))  # last: with it the submission is done
     return result, True
 

@@ -47,7 +47,7 @@ def build_site(out):
     _need_packages()
     import nbformat
 
-    from . import font, formulas
+    from . import font, mathml
 
     notebooks = {path.stem: nbformat.read(build.LESSONS / f"{path.stem}.ipynb", as_version=4) for path in build.sources()}
     out = Path(out)
@@ -58,7 +58,7 @@ def build_site(out):
             _write(folder, name, titles, _lesson(notebook))
         _write(folder, "index", titles, _contents(notebooks, titles))
         texts = [path.read_text(encoding="utf-8") for path in folder.glob("*.html")]
-        (folder / "math.woff").write_bytes(font.subset(formulas.characters(texts)))
+        (folder / "math.woff").write_bytes(font.subset(mathml.characters(texts)))
         (folder / MARKER).write_text(json.dumps({"made_by": MADE_BY}) + "\n", encoding="utf-8")
     return [out / f"{name}.html" for name in ("index", *notebooks)]
 
@@ -115,17 +115,17 @@ def _renderer():
     """nbconvert's renderer of Markdown, with formulas as MathML and no picture from elsewhere."""
     from nbconvert.filters.markdown_mistune import IPythonRenderer
 
-    from . import formulas
+    from . import mathml
 
     class Renderer(IPythonRenderer):
         def block_math(self, body):
-            return formulas.block(body)
+            return mathml.block(body)
 
         def latex_environment(self, name, body):
-            return formulas.block(f"\\begin{{{name}}}{body}\\end{{{name}}}")
+            return mathml.block(f"\\begin{{{name}}}{body}\\end{{{name}}}")
 
         def inline_math(self, body):
-            return formulas.inline(body)
+            return mathml.inline(body)
 
         def image(self, text, url, title=None):
             return html.escape(text) if re.match(r"https?:", url) else super().image(text, url, title)

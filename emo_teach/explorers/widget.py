@@ -4,100 +4,18 @@ A `Picture` keeps its figure: what never changes (axes, ticks, titles) is drawn 
 the live artists over it. The picture goes to the page as an HTML `<img>` with alt text, which every front end and screen reader can show.
 """
 
-import base64
 import html
 import io
-import sys
 from collections.abc import Hashable
 from dataclasses import dataclass
 
 import numpy as np
 from matplotlib import rc_context
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from .. import inputs
+from ..pictures import STYLE, as_image, new_figure
 
-# The same thing has the same colour in every lesson (Okabe & Ito's colour-blind-safe palette).
-COLOURS = {
-    "p": "#0072B2",  # the model
-    "tau": "#E69F00",  # the label
-    "cost": "#7A7A7A",
-    "plan": "#009E73",
-    "gradient": "#CC79A7",
-    "ce": "#222222",  # cross-entropy, and KL dashed
-    "emd": "#D55E00",  # the exact distance and EMO; its bounds are dashed and dotted lines of the same colour
-    "accuracy": "#56B4E9",  # 1 - p_t, total variation, the 0/1 cost
-    "divergence": "#8C510A",  # f-divergences other than KL and total variation
-    "family": "#5D3A9B",  # a family with a parameter (Cressie-Read's alpha, archives/9526's gamma)
-    "ink": "#222222",
-    "faint": "#D9D9D9",
-}
-STYLE = {
-    "font.family": "DejaVu Sans",
-    "font.size": 10,
-    "axes.titlesize": 10.5,
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#555555",
-    "axes.labelcolor": "#222222",
-    "xtick.color": "#333333",
-    "ytick.color": "#333333",
-    "figure.facecolor": "white",
-    "savefig.facecolor": "white",
-    "legend.frameon": False,
-}
-COST_MAP = "Greys"
-DENSITY = 100  # pixels per inch of a live picture
-STATIC_DENSITY = 150
 LABEL = {"description_width": "185px"}
-
-
-def new_figure(width=7.6, height=3.4):
-    """A white figure in the lessons' style, `width` x `height` inches, with no global state behind it.
-
-    Formula: none. Shape: returns a matplotlib `Figure`. Units: inches of `DENSITY` pixels.
-    Raises matplotlib's ValueError for negative or infinite sizes. Source: this project.
-    """
-    with rc_context(STYLE):
-        figure = Figure(figsize=(width, height), dpi=DENSITY, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _image(png, alt, width):
-    code = base64.b64encode(png).decode("ascii")
-    return f'<img alt="{html.escape(alt, quote=True)}" src="data:image/png;base64,{code}" style="width:{width}px;max-width:100%;height:auto">'
-
-
-def as_html(figure, alt):
-    """The figure as one HTML `<img>` at print density; alt text is required and may not be blank.
-
-    Formula: none. Shape: returns a string. Units: none. Raises ValueError when `alt` is no text or blank. Source: this project.
-    """
-    if not isinstance(alt, str) or not alt.strip():
-        raise ValueError("alt is empty: say in words what the picture shows")
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    with rc_context(STYLE):
-        figure.savefig(buffer, format="png", dpi=STATIC_DENSITY)
-    opaque = io.BytesIO()
-    Image.open(buffer).convert("RGB").save(opaque, format="png", optimize=True)  # an eighth smaller: it stays in the notebook's file
-    return _image(opaque.getvalue(), alt, round(figure.get_figwidth() * DENSITY))
-
-
-def show(figure, alt):
-    """Display a matplotlib figure in a notebook with its alt text (and close it, if pyplot made it).
-
-    Formula: none. Shape: returns None. Units: none. Raises as `as_html`. Source: this project.
-    """
-    from IPython.display import HTML, display
-
-    display(HTML(as_html(figure, alt)))
-    if "matplotlib.pyplot" in sys.modules:
-        sys.modules["matplotlib.pyplot"].close(figure)
 
 
 class Picture:
@@ -172,7 +90,7 @@ class Picture:
         pixels = self.pixels()
         buffer = io.BytesIO()
         Image.fromarray(pixels).convert("RGB").save(buffer, format="PNG", compress_level=1)
-        return _image(buffer.getvalue(), self.alt(self.data), pixels.shape[1])
+        return as_image(buffer.getvalue(), self.alt(self.data), pixels.shape[1])
 
     def _repr_html_(self):
         return self.to_html()

@@ -8,18 +8,18 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.patches import Polygon
 
-from .. import divergences, transport
+from .. import divergences, pictures, transport
 from ..worked import COST, EMBEDDING, TOKENS
-from . import kit
+from . import widget
 
 LOSSES = ("cross-entropy", "exact EMD", "product bound", "debiased")
 LATER = {"debiased": "\n(lesson 06)"}
 CONTROLS = (
-    kit.Slider("softness", "τ: mass off Monday", 0.4, 0.0, 1.0, 0.05),
-    kit.Slider("tau_tuesday", "τ: Tuesday's share of it", 1.0, 0.0, 1.0, 0.05),
-    kit.Slider("p_monday", "p: mass on Monday", 0.5, 0.0, 1.0, 0.01),
-    kit.Slider("p_tuesday", "p: Tuesday's share of rest", 0.6, 0.0, 1.0, 0.05),
-    kit.Choice("loss", "loss in the triangle", "product bound", LOSSES),
+    widget.Slider("softness", "τ: mass off Monday", 0.4, 0.0, 1.0, 0.05),
+    widget.Slider("tau_tuesday", "τ: Tuesday's share of it", 1.0, 0.0, 1.0, 0.05),
+    widget.Slider("p_monday", "p: mass on Monday", 0.5, 0.0, 1.0, 0.01),
+    widget.Slider("p_tuesday", "p: Tuesday's share of rest", 0.6, 0.0, 1.0, 0.05),
+    widget.Choice("loss", "loss in the triangle", "product bound", LOSSES),
 )
 CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, np.sqrt(0.75)]])  # Monday, Tuesday, banana
 SOFTNESS = np.linspace(0.0, 1.0, 41)
@@ -30,10 +30,10 @@ PALETTE = (255 * TINTS).round().astype(np.uint8)
 SANDWICH = (("product", "product bound", "--"), ("exact", "exact EMD", "-"), ("jensen", "Jensen bound", ":"))
 # Where a loss is least: marker, size, colour. Three of them meet at tau, so they are rings of growing size around it.
 MARKS = {
-    "cross-entropy": ("s", 11, kit.COLOURS["ce"]),
-    "exact EMD": ("o", 17, kit.COLOURS["emd"]),
-    "debiased": ("D", 18, kit.COLOURS["emd"]),
-    "product bound": ("*", 17, kit.COLOURS["emd"]),
+    "cross-entropy": ("s", 11, pictures.COLOURS["ce"]),
+    "exact EMD": ("o", 17, pictures.COLOURS["emd"]),
+    "debiased": ("D", 18, pictures.COLOURS["emd"]),
+    "product bound": ("*", 17, pictures.COLOURS["emd"]),
 }
 
 
@@ -185,11 +185,11 @@ def _mark(axes, loss, label=None):
 
 def _dot(axes, name, label):
     """The point of the label or the model."""
-    (line,) = axes.plot([], [], "o", ms=8, color=kit.COLOURS[name], mec="white", mew=0.8, label=label)
+    (line,) = axes.plot([], [], "o", ms=8, color=pictures.COLOURS[name], mec="white", mew=0.8, label=label)
     return line
 
 
-class SoftLabelPicture(kit.Picture):
+class SoftLabelPicture(widget.Picture):
     """Left: the sandwich as the label softens. Right: all models p in a triangle, the loss as tint, and where each loss is least."""
 
     size = (8.6, 3.7)
@@ -199,9 +199,9 @@ class SoftLabelPicture(kit.Picture):
         self.curves = {}
         for row, (name, _, style) in enumerate(SANDWICH):
             height = 0.95 - 0.08 * row
-            curves.plot([0.04, 0.17], [height] * 2, style, color=kit.COLOURS["emd"], lw=2, transform=curves.transAxes)
-            (line,) = curves.plot([], [], style, color=kit.COLOURS["emd"], lw=2)
-            (dot,) = curves.plot([], [], "o", color=kit.COLOURS["emd"], ms=6, mec="white", clip_on=False)
+            curves.plot([0.04, 0.17], [height] * 2, style, color=pictures.COLOURS["emd"], lw=2, transform=curves.transAxes)
+            (line,) = curves.plot([], [], style, color=pictures.COLOURS["emd"], lw=2)
+            (dot,) = curves.plot([], [], "o", color=pictures.COLOURS["emd"], ms=6, mec="white", clip_on=False)
             value = curves.text(0.2, height, "", fontsize=9.5, va="center", transform=curves.transAxes)
             self.curves[name] = self.live(line), self.live(dot), self.live(value)
         curves.set(xlim=(0, 1), ylim=(0, 1.3), yticks=np.linspace(0, 1, 6), xlabel="label's mass off Monday (0: one-hot)", ylabel="cost")
@@ -251,14 +251,20 @@ def _where(data):
 
 
 draw = SoftLabelPicture
-explorer = kit.explorer(compute, draw, CONTROLS)
+explorer = widget.explorer(compute, draw, CONTROLS)
 
 
 def _bars(axes, data, name):
     """The sandwich at one label, as three bars."""
     for row, (key, label, style) in enumerate(SANDWICH):
         axes.barh(
-            row, data.values[key], 0.62, facecolor=kit.COLOURS["emd"] if style == "-" else "white", edgecolor=kit.COLOURS["emd"], ls=style, lw=1.4
+            row,
+            data.values[key],
+            0.62,
+            facecolor=pictures.COLOURS["emd"] if style == "-" else "white",
+            edgecolor=pictures.COLOURS["emd"],
+            ls=style,
+            lw=1.4,
         )
         axes.text(data.values[key] + 0.015, row, f"{label.split()[0]} {data.values[key]:.3f}", va="center", fontsize=9)
     axes.set(xlim=(0, 0.75), ylim=(2.6, -0.6), yticks=[], xticks=[], title=name)
@@ -270,9 +276,9 @@ def panel():
     Formula: as `compute`. Shape: returns (matplotlib figure, string). Units: as `compute`. Raises nothing. Source: this project.
     """
     labels = ((0.0, 1.0, "τ: Monday (one-hot)"), (0.4, 1.0, "τ: .6 Monday, .4 Tuesday"), (0.5, 0.0, "τ: .5 Monday, .5 banana"))
-    figure = kit.new_figure(8.8, 5.4)
+    figure = pictures.new_figure(8.8, 5.4)
     said = []
-    with kit.rc_context(kit.STYLE):
+    with pictures.rc_context(pictures.STYLE):
         for row, (softness, share, name) in zip(figure.subplots(3, 5, width_ratios=[1.2, 1, 1, 1, 1]), labels, strict=True):
             for axes, loss in zip(row[1:], LOSSES, strict=True):
                 data = compute(softness, share, 0.5, 0.6, loss)

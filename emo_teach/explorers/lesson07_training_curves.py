@@ -17,9 +17,10 @@ import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from .. import inputs
-from . import kit
-from .language import named, style
+from .. import inputs, pictures
+from ..pictures import style
+from . import widget
+from .language import named
 
 MOST = 12  # runs in one picture
 PAUSE, SHARE = 0.3, 0.1  # seconds between two drawings at least; the share of the time that drawing may take
@@ -120,7 +121,7 @@ def _last(points, digits=3):
     return f"{points[-1, 1]:.{digits}f}" if len(points) else "–"
 
 
-class CurvesPicture(kit.Picture):
+class CurvesPicture(widget.Picture):
     """Above: what the present run does, and the runs' looks. Left: training losses. Right: held-out cross-entropy."""
 
     size = (9.0, 3.9)
@@ -193,8 +194,8 @@ draw = CurvesPicture
 
 def _static(data, rates):
     rows = -(-len(data.runs) // 3)
-    figure = kit.new_figure(9.0, 3.1 + 0.25 * rows)
-    with kit.rc_context(kit.STYLE):
+    figure = pictures.new_figure(9.0, 3.1 + 0.25 * rows)
+    with pictures.rc_context(pictures.STYLE):
         strip, sides = _axes(figure, 0.08 * rows)
         for side, axes in sides.items():
             for name, run in data.runs.items():
@@ -246,7 +247,7 @@ class Dashboard:
     def finish(self):
         """Draw the last state, all of it, as finely as the static pictures."""
         if self.histories:
-            self._put(kit.as_html(*_static(compute(self.histories, self.steps), rates=True)))
+            self._put(pictures.as_html(*_static(compute(self.histories, self.steps), rates=True)))
 
     def _html(self):
         if not self.histories:

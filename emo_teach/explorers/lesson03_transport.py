@@ -4,20 +4,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .. import costs, inputs, transport
+from .. import costs, inputs, pictures, transport
 from ..words import load_words
-from . import kit
+from . import widget
 
 N = 8
 WORDS = ("Monday", "Tuesday", "Friday", "January", "coffee", "tea", "banana", "apple")
 COSTS = ("|i − j|^k", "0/1", "random", "cosine of words")
 CONTROLS = (
-    kit.Slider("p_centre", "model p: centre", 2.0, 0.0, 7.0, 0.1),
-    kit.Slider("p_width", "model p: width", 1.2, 0.2, 4.0, 0.1),
-    kit.Slider("tau_centre", "label τ: centre", 4.5, 0.0, 7.0, 0.1),
-    kit.Slider("tau_width", "label τ: width", 0.8, 0.2, 4.0, 0.1),
-    kit.Choice("cost", "cost", COSTS[0], COSTS),
-    kit.Slider("power", "k of |i − j|^k", 2.0, 0.25, 3.0, 0.25),
+    widget.Slider("p_centre", "model p: centre", 2.0, 0.0, 7.0, 0.1),
+    widget.Slider("p_width", "model p: width", 1.2, 0.2, 4.0, 0.1),
+    widget.Slider("tau_centre", "label τ: centre", 4.5, 0.0, 7.0, 0.1),
+    widget.Slider("tau_width", "label τ: width", 0.8, 0.2, 4.0, 0.1),
+    widget.Choice("cost", "cost", COSTS[0], COSTS),
+    widget.Slider("power", "k of |i − j|^k", 2.0, 0.25, 3.0, 0.25),
 )
 TIGHT = 1e-9  # slack, in units of the largest cost, below which a constraint of the dual counts as tight
 
@@ -92,7 +92,7 @@ def _cells(plan):
 
 def _image(axes, cost):
     # the dearest cell is drawn at two thirds of black, so that green shows on it
-    return axes.imshow(cost, cmap=kit.COST_MAP, vmin=0, vmax=1.5 * cost.max(), extent=(-0.5, N - 0.5, N - 0.5, -0.5), interpolation="nearest")
+    return axes.imshow(cost, cmap=pictures.COST_MAP, vmin=0, vmax=1.5 * cost.max(), extent=(-0.5, N - 0.5, N - 0.5, -0.5), interpolation="nearest")
 
 
 def _areas(mass, cell):
@@ -100,7 +100,7 @@ def _areas(mass, cell):
     return 2 * mass * cell**2
 
 
-class TransportPicture(kit.Picture):
+class TransportPicture(widget.Picture):
     """The plan over the cost, p and τ on its left and top, the potentials u and v on its right and below, and the numbers."""
 
     size = (8.4, 5.2)
@@ -123,14 +123,14 @@ class TransportPicture(kit.Picture):
     def _build_matrix(self):
         axes, self.cell = self.matrix, 2.9 / N * 72
         self.image = self.live(_image(axes, np.eye(N)))
-        (tight,) = axes.plot([], [], "s", ms=0.8 * self.cell, mfc="none", mec=kit.COLOURS["emd"], mew=1.2)
+        (tight,) = axes.plot([], [], "s", ms=0.8 * self.cell, mfc="none", mec=pictures.COLOURS["emd"], mew=1.2)
         self.tight = self.live(tight)
-        self.plan = self.live(axes.scatter([], [], s=[], color=kit.COLOURS["plan"], edgecolors="white", linewidths=0.8))
+        self.plan = self.live(axes.scatter([], [], s=[], color=pictures.COLOURS["plan"], edgecolors="white", linewidths=0.8))
         axes.set(xlim=(-0.5, N - 0.5), ylim=(N - 0.5, -0.5))
         axes.set_axis_off()
 
     def _build_margins(self):
-        x, colours = np.arange(N), kit.COLOURS
+        x, colours = np.arange(N), pictures.COLOURS
         self.p_bars = [self.live(bar) for bar in self.left.barh(x, np.zeros(N), 0.8, color=colours["p"])]
         self.tau_bars = [self.live(bar) for bar in self.top.bar(x, np.zeros(N), 0.8, color=colours["tau"])]
         self.u_line = self.live(self.right.plot([], [], "o-", color=colours["p"], ms=4, lw=1)[0])
@@ -154,11 +154,11 @@ class TransportPicture(kit.Picture):
         self.numbers = []
         for k, name in enumerate(rows):
             axes.text(0, 9.3 - 0.85 * k, name, fontsize=9.5)
-            colour = kit.COLOURS["emd"] if name == "EMD" else kit.COLOURS["ink"]
+            colour = pictures.COLOURS["emd"] if name == "EMD" else pictures.COLOURS["ink"]
             self.numbers.append(self.live(axes.text(1, 9.3 - 0.85 * k, "", fontsize=9.5, ha="right", color=colour)))
         self.compared = [self.live(axes.text(x, 9.3 - 0.85 * len(rows), "", fontsize=9.5, ha=side)) for x, side in ((0, "left"), (1, "right"))]
         key = "grey: cost, dark is dear\ngreen: plan, area is mass\nsquares: tight, u + v = cost\nu, v: in units of the\nlargest cost"
-        axes.text(0, 0, key, fontsize=9, color=kit.COLOURS["cost"], va="bottom", linespacing=1.4)
+        axes.text(0, 0, key, fontsize=9, color=pictures.COLOURS["cost"], va="bottom", linespacing=1.4)
 
     def update(self, data):
         scale, solved = data.cost.max(), data.solved
@@ -215,7 +215,7 @@ class TransportPicture(kit.Picture):
 
 
 draw = TransportPicture
-explorer = kit.explorer(compute, draw, CONTROLS)
+explorer = widget.explorer(compute, draw, CONTROLS)
 
 
 def panel():
@@ -223,9 +223,9 @@ def panel():
 
     Formula: as `compute`. Shape: returns (matplotlib figure, string). Units: as `compute`. Raises nothing. Source: this project.
     """
-    figure = kit.new_figure(8.6, 3.2)
+    figure = pictures.new_figure(8.6, 3.2)
     said = []
-    with kit.rc_context(kit.STYLE):
+    with pictures.rc_context(pictures.STYLE):
         axes = figure.subplots(2, 4, height_ratios=[0.28, 1])
         for column, (name, power) in enumerate(((COSTS[1], 1), (COSTS[0], 2), (COSTS[0], 0.25), (COSTS[3], 1))):
             data = compute(2.5, 1.5, 4.5, 1.0, name, power)
@@ -239,13 +239,13 @@ def panel():
 
 
 def _panel_column(top, matrix, data):
-    top.bar(np.arange(N), data.tau, 0.8, color=kit.COLOURS["tau"])
+    top.bar(np.arange(N), data.tau, 0.8, color=pictures.COLOURS["tau"])
     top.set(xlim=(-2.2, N - 0.5), xticks=[], yticks=[], title=f"{data.cost_name}\nEMD {data.solved.value:.3f}")
     top.spines[:].set_visible(False)
     _image(matrix, data.cost)
     rows, columns = _cells(data.solved.plan)
-    matrix.scatter(columns, rows, s=_areas(data.solved.plan[rows, columns], 14), color=kit.COLOURS["plan"], edgecolors="white", linewidths=0.5)
-    matrix.barh(np.arange(N), -4 * data.p, 0.8, left=-0.7, color=kit.COLOURS["p"])
+    matrix.scatter(columns, rows, s=_areas(data.solved.plan[rows, columns], 14), color=pictures.COLOURS["plan"], edgecolors="white", linewidths=0.5)
+    matrix.barh(np.arange(N), -4 * data.p, 0.8, left=-0.7, color=pictures.COLOURS["p"])
     matrix.set(xlim=(-2.2, N - 0.5), xticks=[], yticks=[], aspect="auto")
     if data.labels == WORDS:
         matrix.yaxis.tick_right()

@@ -7,10 +7,10 @@ import numpy as np
 from matplotlib.image import AxesImage
 from matplotlib.patches import Patch, Polygon, Rectangle
 
-from .. import inputs, transport
+from .. import inputs, pictures, transport
 from ..worked import COST, TOKENS
-from . import kit, soft_label
-from .soft_label import BANDS, CORNERS, NATS_SHOWN, PALETTE
+from . import lesson04_soft_label, widget
+from .lesson04_soft_label import BANDS, CORNERS, NATS_SHOWN, PALETTE
 
 WHOLE, ONE_HOT, SMOOTHED = "whole law", "one token at a time", "smoothed token"
 KINDS = (WHOLE, ONE_HOT, SMOOTHED)
@@ -24,11 +24,11 @@ CE, BOUND, EMD, SINKHORN, DIVERGENCE, DEBIASED = LOSSES = (
 )
 ENTROPIC = (SINKHORN, DIVERGENCE)
 CONTROLS = (
-    kit.Choice("loss", "loss", SINKHORN, LOSSES),
-    kit.Choice("kind", "labels", WHOLE, KINDS),
-    kit.Slider("monday", "τ: Monday's share of days", 0.625, 0.0, 1.0, 0.025),
-    kit.Slider("banana", "τ: banana", 0.2, 0.0, 1.0, 0.05),
-    kit.Slider("log10_regularisation", "log₁₀ of regularisation", -1.0, -2.0, 1.0, 0.1),
+    widget.Choice("loss", "loss", SINKHORN, LOSSES),
+    widget.Choice("kind", "labels", WHOLE, KINDS),
+    widget.Slider("monday", "τ: Monday's share of days", 0.625, 0.0, 1.0, 0.025),
+    widget.Slider("banana", "τ: banana", 0.2, 0.0, 1.0, 0.05),
+    widget.Slider("log10_regularisation", "log₁₀ of regularisation", -1.0, -2.0, 1.0, 0.1),
 )
 SPREAD = 0.3  # the part of a smoothed label that is spread evenly over the token's class
 CLASSES = (0, 0, 1)  # two days and a fruit
@@ -112,7 +112,7 @@ def entropic_values(p, label, regularisation, tolerance=EXACT):
     if label[1] == 0:
         return p @ cost[:, 0]  # one plan
     kernel = np.exp(-cost / r)
-    vertices = soft_label.dual_vertices()
+    vertices = lesson04_soft_label.dual_vertices()
     g = vertices[(p @ vertices[:, :3].T + label @ vertices[:, 3:][:, order].T).argmax(-1), 3:][:, order]
     g = g - g[:, :1]
     value, rows, now = np.empty(len(p)), np.arange(len(p)), _dual(p, label, kernel, g, r)
@@ -190,7 +190,7 @@ def mean_loss(loss, p, tau, kind, regularisation, tolerance=EXACT):
     p, (shares, labels) = _models(p), labels_of(kind, tau)
     if loss not in ENTROPIC:
         named = "debiased" if loss == DEBIASED else loss
-        return sum(share * soft_label.loss_values(named, p, label) for share, label in zip(shares, labels, strict=True) if share > 0)
+        return sum(share * lesson04_soft_label.loss_values(named, p, label) for share, label in zip(shares, labels, strict=True) if share > 0)
     mean = sum(share * entropic_values(p, label, regularisation, tolerance) for share, label in zip(shares, labels, strict=True) if share > 0)
     return mean if loss == SINKHORN else mean - 0.5 * own_values(p, regularisation) - 0.5 * shares @ own_values(labels, regularisation)
 
@@ -324,9 +324,9 @@ def _triangle(axes, margin, below, size):
 def _marks(axes, scale=1.0):
     """Symbols of truth, mean label and resting place, without points yet; tied resting places are joined."""
     white = {"mec": "white", "clip_on": False}
-    (tau,) = axes.plot([], [], "o", ms=14 * scale, color=kit.COLOURS["tau"], mew=0.8, ls="", **white)
-    (mean,) = axes.plot([], [], "s", ms=18 * scale, mfc="none", mec=kit.COLOURS["ink"], mew=1.4, ls="", clip_on=False)
-    (rest,) = axes.plot([], [], "*", ms=13 * scale, color=kit.COLOURS["emd"], mew=0.8, ls="-", lw=3, **white)
+    (tau,) = axes.plot([], [], "o", ms=14 * scale, color=pictures.COLOURS["tau"], mew=0.8, ls="", **white)
+    (mean,) = axes.plot([], [], "s", ms=18 * scale, mfc="none", mec=pictures.COLOURS["ink"], mew=1.4, ls="", clip_on=False)
+    (rest,) = axes.plot([], [], "*", ms=13 * scale, color=pictures.COLOURS["emd"], mew=0.8, ls="-", lw=3, **white)
     for line in (tau, mean, rest):
         line.set_in_layout(False)  # without points it would stand at the figure's corner
     return tau, mean, rest
@@ -355,7 +355,7 @@ def _put(marks, data):
 LAWS = ("truth τ", "mean label", "least mean loss")
 
 
-class RestingPicture(kit.Picture):
+class RestingPicture(widget.Picture):
     """Left: all models p in a triangle, tinted by the mean loss, with truth, mean label and the model with the least. Right: these as bars."""
 
     size = (8.8, 3.9)
@@ -371,7 +371,11 @@ class RestingPicture(kit.Picture):
         self.ends = [self.live(self.triangle.text(-0.03, y, "", fontsize=9.5, va=va)) for y, va in ((0.88, "top"), (0.6, "bottom"))]
         self.taken = self.live(self.triangle.text(1.14, 0.88, "", fontsize=9.5, va="top", ha="right"))
         self.bars, rows = [], np.arange(3)
-        looks = ({"color": kit.COLOURS["tau"]}, {"facecolor": "white", "edgecolor": kit.COLOURS["ink"], "lw": 1.2}, {"color": kit.COLOURS["emd"]})
+        looks = (
+            {"color": pictures.COLOURS["tau"]},
+            {"facecolor": "white", "edgecolor": pictures.COLOURS["ink"], "lw": 1.2},
+            {"color": pictures.COLOURS["emd"]},
+        )
         for k, look in enumerate(looks):
             for row, bar in enumerate(bars.barh(rows + 0.27 * (k - 1), np.zeros(3), 0.24, **look)):
                 self.bars.append((self.live(bar), self.live(bars.text(0, row + 0.27 * (k - 1), "", fontsize=9.5, va="center"))))
@@ -427,7 +431,7 @@ def _verdict(data):
 
 
 draw = RestingPicture
-explorer = kit.explorer(compute, draw, CONTROLS)
+explorer = widget.explorer(compute, draw, CONTROLS)
 
 
 def panel():
@@ -435,8 +439,8 @@ def panel():
 
     Formula: as `compute`. Shape: returns (matplotlib figure, string). Units: as `compute`. Raises nothing. Source: this project.
     """
-    figure, said = kit.new_figure(9.6, 4.4), []
-    with kit.rc_context(kit.STYLE):
+    figure, said = pictures.new_figure(9.6, 4.4), []
+    with pictures.rc_context(pictures.STYLE):
         for line, kind in zip(figure.subplots(2, 6), (WHOLE, ONE_HOT), strict=True):
             for axes, loss in zip(line, LOSSES, strict=True):
                 data = compute(loss, kind, 0.625, 0.2, -1.0)

@@ -4,15 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .. import divergences
-from . import kit
+from .. import divergences, pictures
+from . import widget
 
 TOKENS = ("Monday", "Tuesday", "banana")
 CONTROLS = (
-    kit.Slider("tau_monday", "label τ: Monday", 0.7, 0.0, 1.0, 0.05),
-    kit.Slider("tau_tuesday", "τ: Tuesday's share of rest", 0.8, 0.0, 1.0, 0.05),
-    kit.Slider("p_monday", "model p: Monday", 0.5, 0.01, 0.98, 0.01),
-    kit.Slider("p_tuesday", "p: Tuesday's share of rest", 0.5, 0.02, 0.98, 0.02),
+    widget.Slider("tau_monday", "label τ: Monday", 0.7, 0.0, 1.0, 0.05),
+    widget.Slider("tau_tuesday", "τ: Tuesday's share of rest", 0.8, 0.0, 1.0, 0.05),
+    widget.Slider("p_monday", "model p: Monday", 0.5, 0.01, 0.98, 0.01),
+    widget.Slider("p_tuesday", "p: Tuesday's share of rest", 0.5, 0.02, 0.98, 0.02),
 )
 
 HEIGHTS = (3.0, 9.0)  # nats at the top of the axes; the second where CE would leave the first
@@ -57,7 +57,7 @@ def compute(tau_monday, tau_tuesday, p_monday, p_tuesday):
     )
 
 
-class CeKlPicture(kit.Picture):
+class CeKlPicture(widget.Picture):
     """Left: label and model. Middle: the stack H + KL = CE. Right: CE and KL as p moves, one constant apart."""
 
     size = (7.8, 3.3)
@@ -65,19 +65,19 @@ class CeKlPicture(kit.Picture):
     def build(self):
         bars, stack, curves = self.figure.subplots(1, 3, width_ratios=[1.15, 0.75, 1.4])
         x = np.arange(3)
-        self.tau_bars = [self.live(b) for b in bars.bar(x - 0.2, np.zeros(3), 0.38, color=kit.COLOURS["tau"], label="label τ")]
-        self.p_bars = [self.live(b) for b in bars.bar(x + 0.2, np.zeros(3), 0.38, color=kit.COLOURS["p"], label="model p")]
+        self.tau_bars = [self.live(b) for b in bars.bar(x - 0.2, np.zeros(3), 0.38, color=pictures.COLOURS["tau"], label="label τ")]
+        self.p_bars = [self.live(b) for b in bars.bar(x + 0.2, np.zeros(3), 0.38, color=pictures.COLOURS["p"], label="model p")]
         bars.set(xticks=x, xticklabels=TOKENS, ylim=(0, 1.18), yticks=np.linspace(0, 1, 6), ylabel="probability", title="label and model")
         bars.legend(loc="upper left", fontsize=9, ncols=2, columnspacing=1, borderaxespad=0.2)  # above the tallest bar
-        (h,) = stack.bar([0], [0], 0.5, color=kit.COLOURS["cost"])
-        (k,) = stack.bar([0], [0], 0.5, color=kit.COLOURS["ce"])
+        (h,) = stack.bar([0], [0], 0.5, color=pictures.COLOURS["cost"])
+        (k,) = stack.bar([0], [0], 0.5, color=pictures.COLOURS["ce"])
         self.h_bar, self.k_bar = self.live(h), self.live(k)
         self.h_text, self.k_text, self.ce_text = (self.live(stack.text(0, 0, "", ha="center", va="center", fontsize=9)) for _ in range(3))
         stack.set(xlim=(-0.7, 0.7), xticks=[], ylabel="nats", title="H(τ) + KL = CE")
-        (ce,) = curves.plot([], [], color=kit.COLOURS["ce"], lw=2, label="CE(τ, p)")
-        (kl,) = curves.plot([], [], color=kit.COLOURS["ce"], lw=2, ls="--", label="KL(τ‖p)")
-        (gap,) = curves.plot([], [], color=kit.COLOURS["cost"], lw=6, solid_capstyle="butt")
-        (dots,) = curves.plot([], [], "o", color=kit.COLOURS["ink"], ms=5)
+        (ce,) = curves.plot([], [], color=pictures.COLOURS["ce"], lw=2, label="CE(τ, p)")
+        (kl,) = curves.plot([], [], color=pictures.COLOURS["ce"], lw=2, ls="--", label="KL(τ‖p)")
+        (gap,) = curves.plot([], [], color=pictures.COLOURS["cost"], lw=6, solid_capstyle="butt")
+        (dots,) = curves.plot([], [], "o", color=pictures.COLOURS["ink"], ms=5)
         self.ce, self.kl, self.gap, self.dots = (self.live(line) for line in (ce, kl, gap, dots))
         curves.set(xlim=(0, 1), xlabel="p(Monday)", ylabel="nats", title="same shape, H(τ) apart")
         curves.legend(loc="upper center", fontsize=9, ncols=2)
@@ -116,7 +116,7 @@ class CeKlPicture(kit.Picture):
 
 
 draw = CeKlPicture
-explorer = kit.explorer(compute, draw, CONTROLS)
+explorer = widget.explorer(compute, draw, CONTROLS)
 
 
 def panel():
@@ -125,16 +125,16 @@ def panel():
     Formula: as `compute`. Shape: returns (matplotlib figure, string). Units: as `compute`. Raises nothing. Source: this project.
     """
     labels = ((1.0, 0.5, "hard label"), (0.9, 0.5, "smoothed label"), (0.6, 0.9, "soft label"))
-    figure = kit.new_figure(8.4, 2.7)
+    figure = pictures.new_figure(8.4, 2.7)
     said = []
-    with kit.rc_context(kit.STYLE):
+    with pictures.rc_context(pictures.STYLE):
         for axes, (first, share, title) in zip(figure.subplots(1, 3, sharey=True), labels, strict=True):
             data = compute(first, share, 0.5, 0.5)
-            axes.fill_between(data.sweep, data.kl_curve, data.ce_curve, color=kit.COLOURS["faint"], label="H(τ)")
-            axes.plot(data.sweep, data.ce_curve, color=kit.COLOURS["ce"], lw=2, label="CE(τ, p)")
-            axes.plot(data.sweep, data.kl_curve, color=kit.COLOURS["ce"], lw=2, ls="--", label="KL(τ‖p)")
+            axes.fill_between(data.sweep, data.kl_curve, data.ce_curve, color=pictures.COLOURS["faint"], label="H(τ)")
+            axes.plot(data.sweep, data.ce_curve, color=pictures.COLOURS["ce"], lw=2, label="CE(τ, p)")
+            axes.plot(data.sweep, data.kl_curve, color=pictures.COLOURS["ce"], lw=2, ls="--", label="KL(τ‖p)")
             best = int(np.argmin(data.ce_curve))
-            axes.plot(data.sweep[best], data.ce_curve[best], "o", color=kit.COLOURS["ink"], ms=5)
+            axes.plot(data.sweep[best], data.ce_curve[best], "o", color=pictures.COLOURS["ink"], ms=5)
             axes.set(title=f"{title}: H(τ) = {data.entropy:.2f}", xlabel="p(Monday)", ylim=(0, 3), xlim=(0, 1))
             said.append(f"{title}, entropy {data.entropy:.2f} nats, lowest cross-entropy at p(Monday) = {data.sweep[best]:.2f}")
         figure.axes[0].set_ylabel("nats")

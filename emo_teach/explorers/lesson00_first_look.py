@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .. import divergences, transport, worked
-from . import kit
+from .. import divergences, pictures, transport, worked
+from . import widget
 
-CONTROLS = (kit.Slider("tuesday", "Tuesday's share of the rest", 0.2, 0.0, 1.0, 0.05),)
+CONTROLS = (widget.Slider("tuesday", "Tuesday's share of the rest", 0.2, 0.0, 1.0, 0.05),)
 SWEEP = np.linspace(0, 1, 21)
 
 
@@ -48,18 +48,18 @@ def _emd(p):
     return transport.one_hot_emd(p, worked.COST, worked.TARGET)
 
 
-class FirstPicture(kit.Picture):
+class FirstPicture(widget.Picture):
     """Left: the model's three probabilities. Right: the two losses along the slider."""
 
     size = (7.6, 2.9)
 
     def build(self):
         bars, curves = self.figure.subplots(1, 2, width_ratios=[1, 1.5])
-        self.bars = [self.live(b) for b in bars.bar(range(3), np.zeros(3), 0.6, color=kit.COLOURS["p"])]
+        self.bars = [self.live(b) for b in bars.bar(range(3), np.zeros(3), 0.6, color=pictures.COLOURS["p"])]
         bars.set(xticks=range(3), xticklabels=worked.TOKENS, ylim=(0, 0.62), ylabel="probability", title="the model p (Monday is right)")
-        (ce,) = curves.plot([], [], color=kit.COLOURS["ce"], lw=2, label="cross-entropy (nats)")
-        (emd,) = curves.plot([], [], color=kit.COLOURS["emd"], lw=2, label="transport cost")
-        (dots,) = curves.plot([], [], "o", color=kit.COLOURS["ink"], ms=6)
+        (ce,) = curves.plot([], [], color=pictures.COLOURS["ce"], lw=2, label="cross-entropy (nats)")
+        (emd,) = curves.plot([], [], color=pictures.COLOURS["emd"], lw=2, label="transport cost")
+        (dots,) = curves.plot([], [], "o", color=pictures.COLOURS["ink"], ms=6)
         self.ce, self.emd, self.dots = self.live(ce), self.live(emd), self.live(dots)
         self.texts = [self.live(curves.text(0, 0, "", ha="center", va="bottom", fontsize=9.5)) for _ in range(2)]
         curves.set(xlim=(-0.04, 1.04), ylim=(0, 0.98), xlabel="Tuesday's share of the rest", ylabel="loss", title="which loss notices?")
@@ -83,7 +83,7 @@ class FirstPicture(kit.Picture):
 
 
 draw = FirstPicture
-explorer = kit.explorer(compute, draw, CONTROLS)
+explorer = widget.explorer(compute, draw, CONTROLS)
 
 
 def panel():
@@ -91,11 +91,11 @@ def panel():
 
     Formula: as `compute`. Shape: returns (matplotlib figure, string). Units: as `compute`. Raises nothing. Source: this project.
     """
-    figure, said = kit.new_figure(7.6, 2.4), []
-    with kit.rc_context(kit.STYLE):
+    figure, said = pictures.new_figure(7.6, 2.4), []
+    with pictures.rc_context(pictures.STYLE):
         for axes, share in zip(figure.subplots(1, 3, sharey=True), (0.0, 0.5, 1.0), strict=True):
             data = compute(share)
-            axes.bar(range(3), data.p, 0.6, color=kit.COLOURS["p"])
+            axes.bar(range(3), data.p, 0.6, color=pictures.COLOURS["p"])
             axes.set(xticks=range(3), xticklabels=worked.TOKENS, ylim=(0, 0.62))
             axes.set_title(f"cross-entropy {data.cross_entropy:.2f}\ntransport cost {data.emd:.2f}")
             said.append(f"Tuesday {data.p[1]:.2f}, banana {data.p[2]:.2f}: cross-entropy {data.cross_entropy:.2f}, transport cost {data.emd:.2f}")

@@ -9,12 +9,13 @@ from functools import lru_cache
 
 import numpy as np
 
-from .. import inputs
+from .. import inputs, pictures
 from ..inputs import log_distributions
 from ..measure import oracle
 from ..measure.mauve import EDGE, curve
-from . import kit
-from .language import Explorer, log_softmax, named, small_models, style
+from ..pictures import style
+from . import widget
+from .language import Explorer, log_softmax, named, small_models
 
 MOST, POINTS = 12, 25  # models, points of a frontier
 BY_HAND, MATCHED = "by hand", "match entropy"
@@ -80,10 +81,10 @@ class Frontier(Explorer):
         first = next((name for name in names if name in ("ce", "mle")), names[0])
         second = next((name for name in names if name.startswith("emo")), names[-1])
         self.CONTROLS = (
-            kit.Choice("first", "model whose T moves", first, names),
-            kit.Choice("second", "model beside it", second, names),
-            kit.Slider("temperature", "temperature T", 1.0, 0.4, 2.5, 0.02),
-            kit.Choice("mode", "T is set", BY_HAND, (BY_HAND, MATCHED)),
+            widget.Choice("first", "model whose T moves", first, names),
+            widget.Choice("second", "model beside it", second, names),
+            widget.Slider("temperature", "temperature T", 1.0, 0.4, 2.5, 0.02),
+            widget.Choice("mode", "T is set", BY_HAND, (BY_HAND, MATCHED)),
         )
         self._path, self._second, self._matched = (lru_cache(maxsize=64)(f) for f in (self._path_of, self._second_of, self._matched_of))
 
@@ -180,12 +181,12 @@ def _none():
 
 
 def _curve_axes(axes):
-    axes.plot([0, 1, 1], [1, 1, 0], ":", color=kit.COLOURS["cost"], lw=1)
+    axes.plot([0, 1, 1], [1, 1, 0], ":", color=pictures.COLOURS["cost"], lw=1)
     axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
     axes.set(xlabel="exp(−5 KL(truth‖r)): covers the truth", ylabel="exp(−5 KL(model‖r)): stays with it")
 
 
-class FrontierPicture(kit.Picture):
+class FrontierPicture(widget.Picture):
     """Above: numbers of both models. Left: the plane of both KLs with the first model's path. Right: the divergence curves."""
 
     size = (9.0, 4.7)
@@ -203,7 +204,7 @@ class FrontierPicture(kit.Picture):
         self.figure.draw_without_rendering()
         self.figure.set_layout_engine("none")
         (self.path,) = self.plane.plot([], [], "-", lw=1.5)
-        (self.meeting,) = self.plane.plot([], [], "o", ms=13, mfc="none", mew=1.5, color=kit.COLOURS["plan"])
+        (self.meeting,) = self.plane.plot([], [], "o", ms=13, mfc="none", mew=1.5, color=pictures.COLOURS["plan"])
         self.dots = {key: self.plane.plot([], [], "o", ms=9, mec="white", mew=0.8)[0] for key in ("second", "first")}
         self.lines = {key: self.curves.plot([], [], lw=lw)[0] for key, lw in (("second", 3.2), ("first", 1.8))}
         self.ends = [self.plane.annotate(f"T = {PATH[k]:g}", (1, 1), place, **END_TEXT) for k, place in ENDS]
@@ -221,7 +222,7 @@ class FrontierPicture(kit.Picture):
             self.texts[key, "name"] = self.live(self.table.text(0.03, y, "", va="center", fontsize=10))
             for number, x in columns.items():
                 self.texts[key, number] = self.live(self.table.text(x, y, "", ha="right", va="center", fontsize=10))
-        self.table.plot([0.01], [0.92], "o", ms=11, mfc="none", mew=1.5, color=kit.COLOURS["plan"])
+        self.table.plot([0.01], [0.92], "o", ms=11, mfc="none", mew=1.5, color=pictures.COLOURS["plan"])
         self.match = self.live(self.table.text(0.03, 0.92, "", va="center", fontsize=9.5))
 
     def update(self, data):
@@ -281,9 +282,9 @@ def _said(data):
 
 def _panel(shown):
     """The plane, then a curve for each of the settings shown."""
-    figure, (first, second) = kit.new_figure(9.0, 3.5), shown[0].names
+    figure, (first, second) = pictures.new_figure(9.0, 3.5), shown[0].names
     looks = style(first), style(second)
-    with kit.rc_context(kit.STYLE):
+    with pictures.rc_context(pictures.STYLE):
         plane, *others = figure.subplots(1, 1 + len(shown), width_ratios=[1.15] + [1] * len(shown))
         _plane(plane)
         x, y = _limits(shown[0])

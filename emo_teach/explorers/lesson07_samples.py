@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.textpath import TextPath
 
-from .. import inputs
-from . import kit
-from .language import TRUTH, Explorer, log_softmax, named, small_models, style
+from .. import inputs, pictures
+from ..pictures import TRUTH, style
+from . import widget
+from .language import Explorer, log_softmax, named, small_models
 
 PROMPTS = (
     "every glad chef",
@@ -99,9 +100,9 @@ class Samples(Explorer):
             raise ValueError("world.noise = 0: the truth calls words impossible, and the KL to it is infinite")
         self._known = {}
         self.CONTROLS = (
-            kit.Choice("prompt", "prompt", next(iter(self.ids)), tuple(self.ids)),
-            kit.Slider("temperature", "temperature of the models", 1.0, 0.2, 2.0, 0.05),
-            kit.Slider("seed", "seed of the samples", 0, 0, 98, 1),
+            widget.Choice("prompt", "prompt", next(iter(self.ids)), tuple(self.ids)),
+            widget.Slider("temperature", "temperature of the models", 1.0, 0.2, 2.0, 0.05),
+            widget.Slider("seed", "seed of the samples", 0, 0, 98, 1),
         )
 
     def _laws(self, prompt):
@@ -184,7 +185,7 @@ def _law_axes(axes, words, names):
     return bars, marks
 
 
-class SamplesPicture(kit.Picture):
+class SamplesPicture(widget.Picture):
     """Left: the law of the next word, truth as bars, models as markers. Right: their numbers. Below, as text: continuations."""
 
     size = (9.0, 3.7)
@@ -213,7 +214,7 @@ class SamplesPicture(kit.Picture):
         self.law.set_yticks(range(WORDS), ["m" * 8] * WORDS)  # room for the longest words
         self.figure.draw_without_rendering()
         self.figure.set_layout_engine("none")
-        above = {"transform": self.law.transAxes, "fontsize": kit.STYLE["axes.titlesize"], "va": "bottom"}
+        above = {"transform": self.law.transAxes, "fontsize": pictures.STYLE["axes.titlesize"], "va": "bottom"}
         self.headline = self.live(self.law.text(0, 1.02, "", **above))
 
     def update(self, data):
@@ -288,9 +289,9 @@ def _page(data):
 
 def _panel(several):
     """Laws at several temperatures side by side, one continuation of each below."""
-    figure, names = kit.new_figure(9.0, 5.9), list(several[0].laws)
+    figure, names = pictures.new_figure(9.0, 5.9), list(several[0].laws)
     said = []
-    with kit.rc_context(kit.STYLE):
+    with pictures.rc_context(pictures.STYLE):
         grid = figure.add_gridspec(2, len(several), height_ratios=[1, 1.15])
         for k, data in enumerate(several):
             axes = figure.add_subplot(grid[0, k])

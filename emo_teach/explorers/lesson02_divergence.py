@@ -4,22 +4,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .. import divergences
-from . import kit
+from .. import divergences, pictures
+from . import widget
 
 TOKENS = ("Monday", "Tuesday", "banana")
 TAU = np.array([1.0, 0.0, 0.0])
 NAMES = tuple(divergences.GENERATORS)
 CONTROLS = (
-    kit.Choice("first", "first divergence (solid)", "KL", NAMES),
-    kit.Choice("second", "second divergence (dashed)", "total variation", NAMES),
-    kit.Slider("alpha", "Cressie-Read α (dotted)", 0.5, -1.0, 2.0, 0.1),
-    kit.Slider("log10_p", "log₁₀ of p(Monday)", -2.0, -6.0, -0.01, 0.01),
-    kit.Slider("tuesday", "Tuesday's share of the rest", 0.8, 0.0, 1.0, 0.05),
+    widget.Choice("first", "first divergence (solid)", "KL", NAMES),
+    widget.Choice("second", "second divergence (dashed)", "total variation", NAMES),
+    widget.Slider("alpha", "Cressie-Read α (dotted)", 0.5, -1.0, 2.0, 0.1),
+    widget.Slider("log10_p", "log₁₀ of p(Monday)", -2.0, -6.0, -0.01, 0.01),
+    widget.Slider("tuesday", "Tuesday's share of the rest", 0.8, 0.0, 1.0, 0.05),
 )
 GRID = np.linspace(-6, -0.01, 80)  # log10 of p(Monday)
 SHARES = np.linspace(0, 1, 11)
-COLOURS = {"KL": kit.COLOURS["ce"], "total variation": kit.COLOURS["accuracy"]}
+COLOURS = {"KL": pictures.COLOURS["ce"], "total variation": pictures.COLOURS["accuracy"]}
 STYLES = ("-", "--", ":")
 TOP = 7.0  # upper end of the axis of values
 
@@ -93,7 +93,7 @@ def compute(first, second, alpha, log10_p, tuesday):
 
 
 def _colour(slot, name):
-    return kit.COLOURS["family"] if slot == 2 else COLOURS.get(name, kit.COLOURS["divergence"])
+    return pictures.COLOURS["family"] if slot == 2 else COLOURS.get(name, pictures.COLOURS["divergence"])
 
 
 def _label_axes(values, pulls):
@@ -105,7 +105,7 @@ def _label_axes(values, pulls):
         axes.minorticks_off()
 
 
-class DivergencePicture(kit.Picture):
+class DivergencePicture(widget.Picture):
     """Top: value and pull against p_t. Bottom: the three tokens, and the numbers at the current p."""
 
     size = (8.3, 4.9)
@@ -117,10 +117,10 @@ class DivergencePicture(kit.Picture):
         _label_axes(self.values, self.pulls)
         self.values.set_title("value (label: Monday)")
         self.pulls.set_title("pull on Monday's logit")
-        self.now = [self.live(axes.axvline(0.1, color=kit.COLOURS["faint"], lw=1.5)) for axes in (self.values, self.pulls)]
+        self.now = [self.live(axes.axvline(0.1, color=pictures.COLOURS["faint"], lw=1.5)) for axes in (self.values, self.pulls)]
         self.value_lines, self.pull_lines = ([self._line(axes, k) for k in range(3)] for axes in (self.values, self.pulls))
-        self.dots, self.pull_dots = (self.live(axes.plot([], [], "o", color=kit.COLOURS["ink"], ms=5)[0]) for axes in (self.values, self.pulls))
-        self.beyond = self.live(self.values.plot([], [], "^", color=kit.COLOURS["ink"], ms=7)[0])
+        self.dots, self.pull_dots = (self.live(axes.plot([], [], "o", color=pictures.COLOURS["ink"], ms=5)[0]) for axes in (self.values, self.pulls))
+        self.beyond = self.live(self.values.plot([], [], "^", color=pictures.COLOURS["ink"], ms=7)[0])
         box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 2}
         notes = ((self.values, 0.5, 0.86), (self.pulls, 0.5, 0.06))
         self.notes = [self.live(axes.text(x, y, "", transform=axes.transAxes, ha="center", fontsize=9, bbox=box)) for axes, x, y in notes]
@@ -132,8 +132,8 @@ class DivergencePicture(kit.Picture):
 
     def _build_strip(self, axes):
         y = np.arange(3)
-        axes.barh(y - 0.2, TAU, 0.36, color=kit.COLOURS["tau"], label="label τ")
-        self.bars = [self.live(bar) for bar in axes.barh(y + 0.2, np.zeros(3), 0.36, color=kit.COLOURS["p"], label="model p")]
+        axes.barh(y - 0.2, TAU, 0.36, color=pictures.COLOURS["tau"], label="label τ")
+        self.bars = [self.live(bar) for bar in axes.barh(y + 0.2, np.zeros(3), 0.36, color=pictures.COLOURS["p"], label="model p")]
         self.shares = [self.live(axes.text(0, k + 0.2, "", va="center", fontsize=8.5)) for k in y]
         axes.set(yticks=y, yticklabels=TOKENS, xlim=(0, 1.3), xticks=(0, 0.5, 1), ylim=(2.5, -0.5), xlabel="probability")
         axes.legend(loc="lower left", bbox_to_anchor=(-0.05, 0.95), ncols=2, fontsize=9, borderaxespad=0, columnspacing=1, handlelength=1.2)
@@ -143,7 +143,7 @@ class DivergencePicture(kit.Picture):
         axes.set_axis_off()
         self.samples, self.rows = [], []
         for x, text in ((0.385, "value"), (0.525, "gradient"), (0.55, "as p(Monday) → 0")):
-            axes.text(x, 4.3, text, fontsize=9, color=kit.COLOURS["cost"], ha="left" if x == 0.55 else "right")
+            axes.text(x, 4.3, text, fontsize=9, color=pictures.COLOURS["cost"], ha="left" if x == 0.55 else "right")
         for slot in range(3):
             y = 3.3 - slot
             self.samples.append(self.live(axes.plot([0.0, 0.05], [y + 0.2] * 2, STYLES[slot], lw=2.4)[0]))
@@ -204,7 +204,7 @@ class DivergencePicture(kit.Picture):
 
 
 draw = DivergencePicture
-explorer = kit.explorer(compute, draw, CONTROLS)
+explorer = widget.explorer(compute, draw, CONTROLS)
 
 
 GROUPS = (
@@ -220,9 +220,9 @@ def panel():
 
     Formula: as `compute`. Shape: returns (matplotlib figure, string). Units: as `compute`. Raises nothing. Source: this project.
     """
-    figure = kit.new_figure(8.6, 5.6)
+    figure = pictures.new_figure(8.6, 5.6)
     sweep, p_t = 10.0**GRID, 0.1
-    with kit.rc_context(kit.STYLE):
+    with pictures.rc_context(pictures.STYLE):
         axes = figure.subplots(3, 4, sharey="row", height_ratios=[1.4, 1.4, 0.8])
         for column, (title, names) in enumerate(GROUPS):
             _label_axes(*axes[:2, column])
@@ -253,7 +253,7 @@ def _panel_curve(axes, slot, curve, sweep):
 
 def _panel_strip(axes, p):
     """One split of the rest as bars; returns the values it has, in words."""
-    axes.bar(np.arange(3), p, 0.6, color=kit.COLOURS["p"])
+    axes.bar(np.arange(3), p, 0.6, color=pictures.COLOURS["p"])
     values = [(name, float(divergences.f_divergence(name, TAU, p))) for name in ("KL", "total variation", "Pearson chi2")]
     axes.set_title("\n".join(f"{name}: {value:.3f}" for name, value in values), fontsize=9)
     axes.set(xticks=np.arange(3), xticklabels=["Mon.", "Tue.", "banana"], ylim=(0, 1), ylabel="model p")

@@ -6,9 +6,9 @@ import numpy as np
 from matplotlib.patches import Rectangle
 from scipy.special import softmax
 
-from .. import costs, divergences, transport
+from .. import costs, divergences, pictures, transport
 from ..words import load_words
-from . import kit
+from . import widget
 
 GROUPS = {
     "days and fruit": "Monday Tuesday Wednesday Sunday weekend January banana lemon apple",
@@ -37,20 +37,20 @@ TARGETS = (
 )
 EXAMPLES = {f"{target} ({group})": (target, tuple(GROUPS[group].split())) for target, group in TARGETS}
 CONTROLS = (
-    kit.Choice("example", "target (and group)", "Monday (days and fruit)", tuple(EXAMPLES)),
-    kit.Slider("temperature", "temperature of p", 1.0, 0.3, 4.0, 0.1),
-    kit.Slider("near", "mass to the nearest word", 0.2, 0.0, 0.45, 0.05),
-    kit.Slider("far", "mass to the farthest word", 0.1, 0.0, 0.45, 0.05),
-    kit.Slider("power", "power of the cosine cost", 1.0, 0.25, 4.0, 0.25),
-    kit.Slider("weight", "0: 0/1 cost, 1: cosine", 1.0, 0.0, 1.0, 0.05),
+    widget.Choice("example", "target (and group)", "Monday (days and fruit)", tuple(EXAMPLES)),
+    widget.Slider("temperature", "temperature of p", 1.0, 0.3, 4.0, 0.1),
+    widget.Slider("near", "mass to the nearest word", 0.2, 0.0, 0.45, 0.05),
+    widget.Slider("far", "mass to the farthest word", 0.1, 0.0, 0.45, 0.05),
+    widget.Slider("power", "power of the cosine cost", 1.0, 0.25, 4.0, 0.25),
+    widget.Slider("weight", "0: 0/1 cost, 1: cosine", 1.0, 0.0, 1.0, 0.05),
 )
 DARKEST = 1.2  # the cost drawn black
 VALUES = (
-    ("cross_entropy", "cross-entropy, nats", kit.COLOURS["ce"]),
-    ("one_minus", "1 − p(target)", kit.COLOURS["accuracy"]),
-    ("emo", "EMO: Σ p × cost", kit.COLOURS["emd"]),
-    ("emd", "EMD, solved as LP", kit.COLOURS["emd"]),
-    ("difference", "EMO − EMD", kit.COLOURS["cost"]),
+    ("cross_entropy", "cross-entropy, nats", pictures.COLOURS["ce"]),
+    ("one_minus", "1 − p(target)", pictures.COLOURS["accuracy"]),
+    ("emo", "EMO: Σ p × cost", pictures.COLOURS["emd"]),
+    ("emd", "EMD, solved as LP", pictures.COLOURS["emd"]),
+    ("difference", "EMO − EMD", pictures.COLOURS["cost"]),
 )
 
 
@@ -127,7 +127,7 @@ def push(gradient):
     return -gradient / total if total > 0 else np.zeros_like(gradient)
 
 
-class CostMatrixPicture(kit.Picture):
+class CostMatrixPicture(widget.Picture):
     """Above: the values. Left: cost matrix and plan. Middle: p and what each word adds to EMO. Right: where the two gradients push the logits."""
 
     size = (8.4, 4.9)
@@ -142,14 +142,14 @@ class CostMatrixPicture(kit.Picture):
         cells, outline = _matrix(self.matrix, np.zeros((n, n)))
         self.cells, self.outline = self.live(cells), self.live(outline)
         self.matrix.set_title(f"cost: white 0, black {DARKEST:g}\nframe: to the target; green: plan")
-        self.plan = self.live(self.matrix.scatter(np.zeros(n), np.arange(n), color=kit.COLOURS["plan"], edgecolor="white", lw=0.8, label="plan"))
+        self.plan = self.live(self.matrix.scatter(np.zeros(n), np.arange(n), color=pictures.COLOURS["plan"], edgecolor="white", lw=0.8, label="plan"))
         self.p_bars, self.cost_bars = ([self.live(bar) for bar in bars] for bars in _model_bars(model, n))
         self.ce_bars, self.emo_bars = ([self.live(bar) for bar in bars] for bars in _push_bars(pushes, n))
         model.set_title("model p\nand what it adds to EMO")
         pushes.set_title("push on logits, in shares\n ")
-        above = {"transform": pushes.transAxes, "fontsize": kit.STYLE["axes.titlesize"], "va": "bottom"}
+        above = {"transform": pushes.transAxes, "fontsize": pictures.STYLE["axes.titlesize"], "va": "bottom"}
         self.headline = self.live(pushes.text(0, 1.02, "", **above))  # the second line of that title
-        self.border = self.live(pushes.plot([-1.2, 1.2], [0, 0], "--", color=kit.COLOURS["cost"], lw=1.2, label="above: cheaper than EMO")[0])
+        self.border = self.live(pushes.plot([-1.2, 1.2], [0, 0], "--", color=pictures.COLOURS["cost"], lw=1.2, label="above: cheaper than EMO")[0])
         for axes in (model, pushes):
             axes.tick_params(axis="y", labelleft=False, length=0)
             axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.09), fontsize=9)
@@ -198,9 +198,9 @@ class CostMatrixPicture(kit.Picture):
 def _matrix(axes, cost):
     """The cost as grey cells with the target's column outlined; returns both. (A mesh is drawn ten times faster than an image.)"""
     edges = np.arange(len(cost) + 1) - 0.5
-    cells = axes.pcolormesh(edges, edges, cost, cmap=kit.COST_MAP, vmin=0, vmax=DARKEST)
+    cells = axes.pcolormesh(edges, edges, cost, cmap=pictures.COST_MAP, vmin=0, vmax=DARKEST)
     axes.invert_yaxis()
-    outline = axes.add_patch(Rectangle((-0.5, -0.5), 1, len(cost), fill=False, edgecolor=kit.COLOURS["tau"], lw=3, clip_on=False))
+    outline = axes.add_patch(Rectangle((-0.5, -0.5), 1, len(cost), fill=False, edgecolor=pictures.COLOURS["tau"], lw=3, clip_on=False))
     axes.tick_params(length=0)
     return cells, outline
 
@@ -213,17 +213,17 @@ def _name(axes, words):
 
 def _model_bars(axes, n, p=0, added=0):
     """Bars of p, and within them what each word adds to EMO; returns both."""
-    wide = axes.barh(np.arange(n), p, 0.8, color=kit.COLOURS["p"], label="model p")
-    narrow = axes.barh(np.arange(n), added, 0.36, color=kit.COLOURS["emd"], label="p × cost: adds up to EMO")
+    wide = axes.barh(np.arange(n), p, 0.8, color=pictures.COLOURS["p"], label="model p")
+    narrow = axes.barh(np.arange(n), added, 0.36, color=pictures.COLOURS["emd"], label="p × cost: adds up to EMO")
     axes.set(xlim=(0, 1), ylim=(n - 0.5, -0.5), xticks=[0, 0.5, 1], title="model p")
     return wide, narrow
 
 
 def _push_bars(axes, n, ce=0, emo=0):
     """Bars of both losses' pushes on the logits, as shares; returns both."""
-    upper = axes.barh(np.arange(n) - 0.2, ce, 0.36, color=kit.COLOURS["ce"], label="share of CE's push")
-    lower = axes.barh(np.arange(n) + 0.2, emo, 0.36, color=kit.COLOURS["emd"], label="share of EMO's push")
-    axes.axvline(0, color=kit.COLOURS["ink"], lw=0.8)
+    upper = axes.barh(np.arange(n) - 0.2, ce, 0.36, color=pictures.COLOURS["ce"], label="share of CE's push")
+    lower = axes.barh(np.arange(n) + 0.2, emo, 0.36, color=pictures.COLOURS["emd"], label="share of EMO's push")
+    axes.axvline(0, color=pictures.COLOURS["ink"], lw=0.8)
     axes.set(xlim=(-1.2, 1.2), ylim=(n - 0.5, -0.5), xticks=[-1, 0, 1], xticklabels=["← down", "0", "up →"], title="a step moves the logits")
     return upper, lower
 
@@ -244,7 +244,7 @@ def _lesson(data):
 
 
 draw = CostMatrixPicture
-explorer = kit.explorer(compute, draw, CONTROLS)
+explorer = widget.explorer(compute, draw, CONTROLS)
 
 
 def panel():
@@ -254,9 +254,9 @@ def panel():
     """
     example = CONTROLS[0].value
     cases = (("near mistake", 0.3, 0.0, 1.0), ("far mistake", 0.0, 0.3, 1.0), ("near, 0/1 cost", 0.3, 0.0, 0.0))
-    figure = kit.new_figure(8.8, 5.6)
+    figure = pictures.new_figure(8.8, 5.6)
     said = []
-    with kit.rc_context(kit.STYLE):
+    with pictures.rc_context(pictures.STYLE):
         grid = figure.subplots(2, 4, width_ratios=[1.25, 1, 1, 1])
         for k, (name, near, far, weight) in enumerate(cases, start=1):
             data = compute(example, 1.0, near, far, 1.0, weight)

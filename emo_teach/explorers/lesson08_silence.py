@@ -4,15 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .. import costs
+from .. import costs, pictures
 from ..words import load_words
-from . import kit
+from . import widget
 
 TARGET, OTHERS = "Monday", ("Tuesday", "weekend", "banana", "table")  # from near to far
 CONTROLS = (
-    kit.Choice("wrong", "the model believes in", "table", OTHERS),
-    kit.Slider("log10_rest", "log₁₀ of what is left", -2.0, -6.0, -0.2, 0.1),
-    kit.Slider("share", "Monday's share of that", 0.5, 0.0, 1.0, 0.05),
+    widget.Choice("wrong", "the model believes in", "table", OTHERS),
+    widget.Slider("log10_rest", "log₁₀ of what is left", -2.0, -6.0, -0.2, 0.1),
+    widget.Slider("share", "Monday's share of that", 0.5, 0.0, 1.0, 0.05),
 )
 GRID = np.linspace(-6, -0.2, 59)  # log10 of what is left
 LOOKS = {  # loss: (colour, line style, width)
@@ -83,7 +83,7 @@ def compute(wrong, log10_rest, share):
     return Data(words, cost, p, wrong, pulls(p, cost), pulls(_models(10.0**GRID, share, place), cost), float(log10_rest))
 
 
-class SilencePicture(kit.Picture):
+class SilencePicture(widget.Picture):
     """Left: the costs and the model. Right: the pull on the target of each loss, the surer the model is of the wrong word."""
 
     size = (8.8, 3.9)
@@ -91,20 +91,20 @@ class SilencePicture(kit.Picture):
     def build(self):
         self.left, self.right = self.figure.subplots(1, 2, width_ratios=(1, 2.3))
         rows = np.arange(len(OTHERS) + 1)
-        self.bars = [self.live(bar) for bar in self.left.barh(rows + 0.18, np.zeros(len(rows)), 0.36, color=kit.COLOURS["p"], label="model p")]
-        self.costs = [self.live(bar) for bar in self.left.barh(rows - 0.18, np.zeros(len(rows)), 0.36, color=kit.COLOURS["cost"], label="cost")]
+        self.bars = [self.live(bar) for bar in self.left.barh(rows + 0.18, np.zeros(len(rows)), 0.36, color=pictures.COLOURS["p"], label="model p")]
+        self.costs = [self.live(bar) for bar in self.left.barh(rows - 0.18, np.zeros(len(rows)), 0.36, color=pictures.COLOURS["cost"], label="cost")]
         self.left.set(xlim=(0, 1.25), ylim=(len(rows) - 0.4, -0.6), yticks=rows, yticklabels=(TARGET, *OTHERS), title="cost to Monday, model p")
         self.left.tick_params(axis="y", length=0)
         self.left.legend(fontsize=9, loc="upper right")
         self.lines = {}
         for name, (colour, dash, width) in LOOKS.items():
-            self.lines[name] = self.live(self.right.plot(10.0**GRID, np.ones(len(GRID)), ls=dash, lw=width, color=kit.COLOURS[colour])[0])
-        self.mark = self.live(self.right.axvline(0.1, color=kit.COLOURS["tau"], lw=1.5))
+            self.lines[name] = self.live(self.right.plot(10.0**GRID, np.ones(len(GRID)), ls=dash, lw=width, color=pictures.COLOURS[colour])[0])
+        self.mark = self.live(self.right.axvline(0.1, color=pictures.COLOURS["tau"], lw=1.5))
         self.right.set(xscale="log", yscale="log", xlim=(10.0 ** GRID[-1], 10.0 ** GRID[0]), ylim=(FLOOR, CEILING))
         self.right.set(xlabel="probability left for other words  (surer of the wrong one →)", title="pull on Monday's logit")
         self.right.set_yticks([1e-6, 1e-4, 1e-2, 1, 1e2, 1e4])
         self.right.minorticks_off()
-        handles = [self.right.plot([], [], ls=dash, lw=width, color=kit.COLOURS[colour])[0] for colour, dash, width in LOOKS.values()]
+        handles = [self.right.plot([], [], ls=dash, lw=width, color=pictures.COLOURS[colour])[0] for colour, dash, width in LOOKS.values()]
         self.right.legend(handles, LOOKS, fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
     def update(self, data):
@@ -126,7 +126,7 @@ def _short(x):
 
 
 draw = SilencePicture
-explorer = kit.explorer(compute, draw, CONTROLS)
+explorer = widget.explorer(compute, draw, CONTROLS)
 
 
 def panel():
@@ -134,12 +134,12 @@ def panel():
 
     Formula: as `compute`. Shape: returns (matplotlib figure, string). Units: as `compute`. Raises nothing. Source: this project.
     """
-    figure, said = kit.new_figure(9.2, 3.3), []
-    with kit.rc_context(kit.STYLE):
+    figure, said = pictures.new_figure(9.2, 3.3), []
+    with pictures.rc_context(pictures.STYLE):
         for axes, wrong in zip(figure.subplots(1, 3, sharey=True), ("Tuesday", "banana", "table"), strict=True):
             data = compute(wrong, -6.0, 0.5)
             for name, (colour, dash, width) in LOOKS.items():
-                axes.plot(10.0**GRID, np.clip(data.curves[name], FLOOR, CEILING), ls=dash, lw=width, color=kit.COLOURS[colour], label=name)
+                axes.plot(10.0**GRID, np.clip(data.curves[name], FLOOR, CEILING), ls=dash, lw=width, color=pictures.COLOURS[colour], label=name)
             axes.set(xscale="log", yscale="log", xlim=(10.0 ** GRID[-1], 10.0 ** GRID[0]), ylim=(FLOOR, CEILING), xlabel="left for other words")
             axes.set_title(f"sure of {wrong}, cost {data.cost[data.words.index(wrong)]:.2f}")
             axes.set_xticks([1e-1, 1e-3, 1e-5])

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import log_softmax, softmax
 
-from .. import costs
+from .. import costs, pictures
 from ..words import load_words
-from . import kit
+from . import widget
 
 GROUPS = {
     "Monday": "Monday Tuesday weekend January banana table",
@@ -17,11 +17,11 @@ GROUPS = {
 }
 AS_THEY_ARE, IN_SHARES = "as they are", "as shares of each push"
 CONTROLS = (
-    kit.Choice("target", "target", "Monday", tuple(GROUPS)),
-    kit.Slider("z_target", "logit of the target", 0.0, -8.0, 8.0, 0.5),
-    kit.Slider("z_near", "logit of the nearest word", 1.0, -4.0, 6.0, 0.5),
-    kit.Slider("z_far", "logit of the farthest word", 0.0, -4.0, 6.0, 0.5),
-    kit.Choice("bars", "bars", AS_THEY_ARE, (AS_THEY_ARE, IN_SHARES)),
+    widget.Choice("target", "target", "Monday", tuple(GROUPS)),
+    widget.Slider("z_target", "logit of the target", 0.0, -8.0, 8.0, 0.5),
+    widget.Slider("z_near", "logit of the nearest word", 1.0, -4.0, 6.0, 0.5),
+    widget.Slider("z_far", "logit of the farthest word", 0.0, -4.0, 6.0, 0.5),
+    widget.Choice("bars", "bars", AS_THEY_ARE, (AS_THEY_ARE, IN_SHARES)),
 )
 GAMMA = 0.1  # archives/9526
 TAILR = (1e-7, 0.2)  # TaiLr's gamma for language models, and the floor of its weight
@@ -117,7 +117,7 @@ def compute(target, z_target, z_near, z_far, bars):
     return Data(tuple(map(str, words)), cost, softmax(logits), values, steps, shown, bars == IN_SHARES)
 
 
-class ObjectivesPicture(kit.Picture):
+class ObjectivesPicture(widget.Picture):
     """Left: model, and below it the costs. Right: eight objectives, each with the step it asks of every logit; the first row sees p(target) alone."""
 
     size = (9.0, 4.9)
@@ -128,7 +128,7 @@ class ObjectivesPicture(kit.Picture):
         rows = np.arange(self.n)
         self.named = grid[:, 0]
         self.p_bars, self.cost_bars = (
-            [self.live(bar) for bar in axes.barh(rows, np.zeros(self.n), 0.62, color=kit.COLOURS[colour])]
+            [self.live(bar) for bar in axes.barh(rows, np.zeros(self.n), 0.62, color=pictures.COLOURS[colour])]
             for axes, colour in zip(self.named, ("p", "cost"), strict=True)
         )
         for axes, title in zip(self.named, ("model p", "cost to the target"), strict=True):
@@ -143,8 +143,8 @@ class ObjectivesPicture(kit.Picture):
         self.figure.set_layout_engine("none")
 
     def _panel(self, axes, name, colour, rows):
-        bars = [self.live(bar) for bar in axes.barh(rows, np.zeros(self.n), 0.62, color=kit.COLOURS[colour])]
-        axes.axvline(0, color=kit.COLOURS["ink"], lw=0.8)
+        bars = [self.live(bar) for bar in axes.barh(rows, np.zeros(self.n), 0.62, color=pictures.COLOURS[colour])]
+        axes.axvline(0, color=pictures.COLOURS["ink"], lw=0.8)
         axes.set(xlim=(-REACH, REACH), ylim=(self.n - 0.5, -0.5), yticks=[], title=f"{name}\n\n ")
         axes.set_xticks([-1, 0, 1], ["← down", "0", "up →"])
         axes.spines["left"].set_visible(False)
@@ -188,7 +188,7 @@ def _said(data):
 
 
 draw = ObjectivesPicture
-explorer = kit.explorer(compute, draw, CONTROLS)
+explorer = widget.explorer(compute, draw, CONTROLS)
 
 
 def panel():
@@ -198,19 +198,19 @@ def panel():
     """
     cases = (("near mistake", 0.0, 3.0, 0.0), ("far mistake", 0.0, 0.0, 3.0), ("far, and sure of it", -6.0, 0.0, 3.0))
     names = ("CE", "1 − p(target)", "EMO", "mode 1", "debiased EMO")
-    figure = kit.new_figure(9.0, 5.4)
+    figure = pictures.new_figure(9.0, 5.4)
     said = []
-    with kit.rc_context(kit.STYLE):
+    with pictures.rc_context(pictures.STYLE):
         for row, (case, *logits) in zip(figure.subplots(3, 6, sharey=True), cases, strict=True):
             data = compute("Monday", *logits, IN_SHARES)
             rows = np.arange(len(data.words))
-            row[0].barh(rows, data.p, 0.62, color=kit.COLOURS["p"])
+            row[0].barh(rows, data.p, 0.62, color=pictures.COLOURS["p"])
             row[0].set(xlim=(0, 1), yticks=rows, yticklabels=data.words, ylim=(len(rows) - 0.5, -0.5), title=f"{case}\nmodel p")
             row[0].tick_params(axis="y", length=0)
             for axes, name in zip(row[1:], names, strict=True):
-                axes.barh(rows, data.shown[name], 0.62, color=kit.COLOURS[PANELS[name]])
+                axes.barh(rows, data.shown[name], 0.62, color=pictures.COLOURS[PANELS[name]])
                 push = np.abs(data.steps[name]).sum() / 2
-                axes.axvline(0, color=kit.COLOURS["ink"], lw=0.8)
+                axes.axvline(0, color=pictures.COLOURS["ink"], lw=0.8)
                 axes.set(xlim=(-REACH, REACH), xticks=[-1, 0, 1], title=f"{name}\npush {_short(push)}")
                 axes.spines["left"].set_visible(False)
                 axes.tick_params(axis="y", length=0)
