@@ -19,7 +19,7 @@ from emo_teach import check, costs, figures, finetune, losses, pictures, studies
 from emo_teach.explorers import lesson07_frontier, lesson07_samples, lesson07_training_curves
 from emo_teach.finetune import texts
 from emo_teach.measure import oracle, reading
-from emo_teach.studies import lesson07_objectives, summary
+from emo_teach.studies import lesson07_objectives as objectives, summary
 from emo_teach.world import World, model_folder, small_gpt2
 transformers.utils.logging.disable_progress_bar()
 threads = torch.get_num_threads()
@@ -160,7 +160,7 @@ except NotImplementedError:
 
 # %%
 trials = studies.table("objectives_tuning")
-tuned = lesson07_objectives.best(trials)
+tuned = objectives.best(trials)
 for setting in ("", "detach_target"):
     found = [t["perplexity"] for t in trials if (t["regime"], t["objective"], t["setting"]) == ("many texts", "emo-mode-1", setting)]
     print(f"mode 1 {setting or 'plain':13} best perplexity on development texts {min(found):.2f}")
@@ -173,7 +173,7 @@ def train(name, dashboard, steps=300):
         if "valid_ce" in entry:
             tracks.setdefault(name, []).append({"step": entry["step"], **measure(model)})
     return finetune.finetune(
-        model, learned_from, held_out, name, options=dict(lesson07_objectives.OBJECTIVES[name])[chosen["setting"]], lr=chosen["lr"],
+        model, learned_from, held_out, name, options=dict(objectives.OBJECTIVES[name])[chosen["setting"]], lr=chosen["lr"],
         steps=steps, batch_size=16, seed=0, precision="fp32", valid_every=50, on_log=on_log)
 
 # %% tags=["timing"]
@@ -268,7 +268,7 @@ check.run("07.2", match)
 # %%
 rows = studies.table("objectives")
 shown = ("perplexity", "entropy", "forward_kl", "reverse_kl", "emd_classes", "emd_cosine", "mauve", "oracle_perplexity")
-for regime in lesson07_objectives.REGIMES:
+for regime in objectives.REGIMES:
     display(summary.Table(rows, regime, shown))
 
 # %% [markdown]
@@ -333,7 +333,7 @@ check.run("07.3", paired)
 # %%
 asked = ("perplexity", "forward_kl", "reverse_kl", "emd_classes", "mauve", "emo")
 def answers(first, second, called):
-    signs = summary.marks(rows, lesson07_objectives.REGIMES, asked, first, second)
+    signs = summary.marks(rows, objectives.REGIMES, asked, first, second)
     print(f"{first:12} against {called:10}" + "".join(f"{group:^13}" for group in signs))
 
 print(f"{'+ better - worse ? cannot tell':31}" + "".join(f"{summary.NAMES[metric].split(',')[0]:^13}" for metric in asked))
@@ -352,10 +352,10 @@ except NotImplementedError:
 
 # %%
 answers("emo-mode-1", "emo-mode-1 shuffled", "shuffled")
-final = B.sample(200, 33, seed=lesson07_objectives.TEST_SEED)  # the study's test texts
+final = B.sample(200, 33, seed=objectives.TEST_SEED)  # the study's test texts
 law, came = B.next_word(final)[:, :-1].reshape(-1, B.size), final[:, 1:].ravel()
 print(f"the truth: on synonyms {oracle.where_mass_goes(law, came, B.classes).synonyms.mean():.3f}")
-for regime in lesson07_objectives.REGIMES:
+for regime in objectives.REGIMES:
     for name in ("ce", "emo-mode-1", "ce matched to emo-mode-1", "emo-mode-1 shuffled", "emo", "debiased"):
         means = (summary.by_seed(rows, regime, name, metric).mean() for metric in ("entropy", "forward_kl", "emd_cosine", "on_synonyms"))
         text = "entropy {:.3f}  forward KL {:.3f}  EMD, cosine {:.3f}  on synonyms {:.3f}".format(*means)

@@ -16,7 +16,7 @@ from emo_teach import check, costs, figures, losses, pictures, studies, transpor
 from emo_teach.explorers import lesson08_silence
 from emo_teach.losses.transforms import transformed
 from emo_teach.measure import reading
-from emo_teach.studies import lesson08_scratch, summary
+from emo_teach.studies import lesson08_scratch as scratch, summary
 from emo_teach.world import World, small_gpt2
 from emo_teach.world.vectors import neighbours, ppmi_vectors
 torch.set_num_threads(1)  # models this small are fastest on one core
@@ -37,7 +37,7 @@ world = World()
 texts = torch.tensor(world.sample(8, 33, seed=1))
 with torch.no_grad():
     fresh = small_gpt2(world.size, seed=0)(texts).logits[:, :-1].flatten(0, 1).double()
-labels, cost = texts[:, 1:].flatten(), losses.CostEmbedding(torch.tensor(lesson08_scratch.embedding("pretrained", world)))
+labels, cost = texts[:, 1:].flatten(), losses.CostEmbedding(torch.tensor(scratch.embedding("pretrained", world)))
 for name in ("ce", "emo"):
     z = fresh.clone().requires_grad_()
     losses.objective(name, cost)(z, labels, reduction="sum").backward()
@@ -230,13 +230,13 @@ display(summary.Table([row for row in last if row["objective"] in few], last[0][
 # may round differently; the line of the other objective must *not* agree):
 
 # %%
-judge, jobs = lesson08_scratch.Judge(world, 100, lesson08_scratch.TEST_SEED), lesson08_scratch.STAGES[1].jobs({"scratch_tuning": studies.table("scratch_tuning")})
-C = costs.cosine(lesson08_scratch.embedding("pretrained", world))
-said = lambda log_p: reading.emo(log_p, judge.texts[:, 1:], costs.unit_rows(lesson08_scratch.embedding("pretrained", world)))
+judge, jobs = scratch.Judge(world, 100, scratch.TEST_SEED), scratch.STAGES[1].jobs({"scratch_tuning": studies.table("scratch_tuning")})
+C = costs.cosine(scratch.embedding("pretrained", world))
+said = lambda log_p: reading.emo(log_p, judge.texts[:, 1:], costs.unit_rows(scratch.embedding("pretrained", world)))
 ends = {}
 for name, rival in (("emo, pretrained cost", "ce"), ("ce", "emo, pretrained cost")):
     [job] = [job for job in jobs if (job["objective"], job["seed"]) == (name, 0)]
-    ends[name] = lesson08_scratch.train(lesson08_scratch.make_loss(name, world), world, job["lr"], 0, until=400)
+    ends[name] = scratch.train(scratch.make_loss(name, world), world, job["lr"], 0, until=400)
     tv = judge.distances(ends[name])["tv"]
     kept = {row["objective"]: row["tv"] for row in rows if (row["seed"], row["step"]) == (0, 400)}
     assert abs(tv / kept[name] - 1) < 0.05 < abs(tv / kept[rival] - 1)
@@ -275,7 +275,7 @@ pictures.show(*figures.dose(rows))
 
 # %%
 for table in ("pretrained", "ppmi", "random"):
-    unit = costs.unit_rows(lesson08_scratch.embedding(table, world))
+    unit = costs.unit_rows(scratch.embedding(table, world))
     same = (world.classes[:, None] == world.classes) & ~np.eye(world.size, dtype=bool)
     ends = [row for row in last if row["objective"] == f"debiased, {table} cost"]
     tv, emd = (np.mean([row[name] for row in ends]) for name in ("tv", "emd_classes"))

@@ -18,7 +18,7 @@ from emo_teach import check, figures, pictures, studies, transport, verify, work
 from emo_teach.explorers import lesson09_resting
 from emo_teach.losses.soft import NAMES, soft_objective
 from emo_teach.measure import oracle
-from emo_teach.studies import lesson09_questions, lesson09_soft_labels, starts, summary
+from emo_teach.studies import lesson09_questions as questions, lesson09_soft_labels as soft_labels, starts, summary
 from emo_teach.world import World
 transformers.utils.logging.disable_progress_bar()
 torch.set_num_threads(1)  # models this small are fastest on one core
@@ -29,7 +29,7 @@ torch.set_num_threads(1)  # models this small are fastest on one core
 # a hypothesis that is written down *before* the run, or one finds what one looks for. These were; nothing in them was changed since:
 
 # %%
-table = "".join(f"\n| {claim} | {sides['article']} | {sides['ours']} |" for claim, sides in lesson09_questions.HYPOTHESES.items())
+table = "".join(f"\n| {claim} | {sides['article']} | {sides['ours']} |" for claim, sides in questions.HYPOTHESES.items())
 display(Markdown("| claim | the article expects | we expect |\n|---|---|---|" + table))
 
 # %% [markdown]
@@ -81,21 +81,21 @@ check.run("09.1", split)
 # no synonyms, or elsewhere? And the shuffled one?
 
 # %%
-rows, base = studies.table("questions"), lesson09_questions.Cell()
+rows, base = studies.table("questions"), questions.Cell()
 pictures.show(*figures.mass(rows, base))
 
 # %%
 def gap(first, second, metric, cell=base):
-    mean, half = summary.interval(lesson09_questions.by_seed(rows, cell, first, metric) - lesson09_questions.by_seed(rows, cell, second, metric))
+    mean, half = summary.interval(questions.by_seed(rows, cell, first, metric) - questions.by_seed(rows, cell, second, metric))
     return f"{mean:+.4f} ± {half:.4f}"
 
 for name in ("emo-mode-1", "emo-mode-1 shuffled"):
     print(f"{name}, less cross-entropy at its entropy")
     for metric in ("on_synonyms", "kl_between", "kl_inside", "reverse_kl_between", "reverse_kl_inside", "emd_classes"):
-        print(f"   {metric:19} {gap(name, lesson09_questions.MATCHED + name, metric)}")
-final = World(shift=1.0).sample(150, 33, seed=lesson09_questions.TEST_SEED)  # the study's test texts
+        print(f"   {metric:19} {gap(name, questions.MATCHED + name, metric)}")
+final = World(shift=1.0).sample(150, 33, seed=questions.TEST_SEED)  # the study's test texts
 law, came = World(shift=1.0).next_word(final)[:, :-1].reshape(-1, World().size), final[:, 1:].ravel()
-shares = {name: lesson09_questions.by_seed(rows, base, name, "on_synonyms").mean() for name in ("ce", lesson09_questions.MATCHED + "emo-mode-1", "emo-mode-1")}
+shares = {name: questions.by_seed(rows, base, name, "on_synonyms").mean() for name in ("ce", questions.MATCHED + "emo-mode-1", "emo-mode-1")}
 shares = {"the truth": oracle.where_mass_goes(law, came, World().classes).synonyms.mean(), **shares}
 print("probability on true synonyms", *(f"   {name:25} {share:.4f}" for name, share in shares.items()), sep="\n")
 
@@ -140,17 +140,17 @@ check.run("09.2", trend)
 
 # %%
 def slope(cells, x, metric, matched=True):
-    gains = lesson09_questions.gains(rows, cells, metric, matched=matched)
+    gains = questions.gains(rows, cells, metric, matched=matched)
     mean, half = summary.interval(np.polyfit(np.log2(x), gains.T, 1)[0])
     word = "cannot tell" if abs(mean) <= half else "rises" if mean > 0 else "falls"
     return f"{mean:+.5f} ± {half:.5f}  {word}"
 
-words = [lesson09_questions.Cell(synonyms=k) for k in lesson09_questions.SYNONYMS]
-texts = [lesson09_questions.Cell(texts=k) for k in lesson09_questions.TEXTS]
+words = [questions.Cell(synonyms=k) for k in questions.SYNONYMS]
+texts = [questions.Cell(texts=k) for k in questions.TEXTS]
 for metric in ("emd_classes", "forward_kl", "reverse_kl", "kl_between"):
-    print(f"gain in {metric:12} per doubling of words in a class: {slope(words, lesson09_questions.SYNONYMS, metric)}")
-    print(f"{'':20} per doubling of texts:            {slope(texts, lesson09_questions.TEXTS, metric)}")
-    print(f"{'':20} the same against plain CE:        {slope(texts, lesson09_questions.TEXTS, metric, matched=False)}")
+    print(f"gain in {metric:12} per doubling of words in a class: {slope(words, questions.SYNONYMS, metric)}")
+    print(f"{'':20} per doubling of texts:            {slope(texts, questions.TEXTS, metric)}")
+    print(f"{'':20} the same against plain CE:        {slope(texts, questions.TEXTS, metric, matched=False)}")
 
 # %% [markdown]
 # **C6, verdict:** no. The gain is a loss at every number of synonyms, with a single word per class too, and it grows with them. It is the part
@@ -163,9 +163,9 @@ for metric in ("emd_classes", "forward_kl", "reverse_kl", "kl_between"):
 # start, with forty texts as with four thousand.
 
 # %%
-sizes = [lesson09_questions.Cell(layers=a, width=b) for a, b in lesson09_questions.SIZES]
+sizes = [questions.Cell(layers=a, width=b) for a, b in questions.SIZES]
 for metric in ("emd_classes", "forward_kl", "reverse_kl"):
-    cells = [summary.interval(column) for column in lesson09_questions.gains(rows, sizes, metric).T]
+    cells = [summary.interval(column) for column in questions.gains(rows, sizes, metric).T]
     print(f"gain in {metric}")
     print(*(f"   {c.layers} layers, width {c.width}: {m:+.4f} ± {h:.4f}" for c, (m, h) in zip(sizes, cells, strict=True)), sep="\n")
 
@@ -248,19 +248,19 @@ lesson09_resting.explorer()
 # hypotheses:
 
 # %%
-display(Markdown("\n".join(f"- *{name}*: {text}" for name, text in lesson09_soft_labels.HYPOTHESES.items())))
+display(Markdown("\n".join(f"- *{name}*: {text}" for name, text in soft_labels.HYPOTHESES.items())))
 
 # %%
 soft = studies.table("soft_labels")
 pictures.show(*figures.soft_training(soft))
 
 # %%
-ends = [row | {"regime": row["labels"] + " labels"} for row in soft if row["step"] == lesson09_soft_labels.STEPS]
-for kind in lesson09_soft_labels.LABELS:
+ends = [row | {"regime": row["labels"] + " labels"} for row in soft if row["step"] == soft_labels.STEPS]
+for kind in soft_labels.LABELS:
     display(summary.Table(ends, f"{kind} labels", ("forward_kl", "tv", "emd_cosine", "entropy", "on_medoid")))
-domain = World(**lesson09_soft_labels.WORLD, shift=1.0)
-laws = domain.next_word(domain.sample(100, lesson09_soft_labels.BLOCK, seed=lesson09_soft_labels.TEST_SEED))[:, :-1]
-print(f"TV of the mean smoothed label from the truth: {oracle.total_variation(np.log(laws), laws @ lesson09_soft_labels.smoothing(domain)).mean():.3f}")
+domain = World(**soft_labels.WORLD, shift=1.0)
+laws = domain.next_word(domain.sample(100, soft_labels.BLOCK, seed=soft_labels.TEST_SEED))[:, :-1]
+print(f"TV of the mean smoothed label from the truth: {oracle.total_variation(np.log(laws), laws @ soft_labels.smoothing(domain)).mean():.3f}")
 own = [summary.by_seed(ends, "teacher labels", name, "emd_cosine") for name in ("emd", "ce")]
 print("EMD of exact transport, less that of cross-entropy, teacher: {:+.4f} ± {:.4f}".format(*summary.interval(own[0] - own[1])))
 
@@ -279,26 +279,26 @@ print("EMD of exact transport, less that of cross-entropy, teacher: {:+.4f} ± {
 # One cell of each grid, from random weights to the last number, against the committed lines:
 
 # %%
-job = [j for j in lesson09_questions.STAGES[2].jobs({"questions_tuning": studies.table("questions_tuning")}) if (j["width"], j["seed"]) == (12, 0)][0]
+job = [j for j in questions.STAGES[2].jobs({"questions_tuning": studies.table("questions_tuning")}) if (j["width"], j["seed"]) == (12, 0)][0]
 with tempfile.TemporaryDirectory() as folder:
     starts.pretrain(folder, job["layers"], job["width"], 0, job["synonyms"])
-    again = lesson09_questions.STAGES[2].run(job, folder)
-cell = lesson09_questions.Cell(layers=1, width=12)
+    again = questions.STAGES[2].run(job, folder)
+cell = questions.Cell(layers=1, width=12)
 for found in again[:3]:
-    kept, other = (lesson09_questions.by_seed(rows, cell, found["objective"], "forward_kl")[k] for k in (0, 1))
+    kept, other = (questions.by_seed(rows, cell, found["objective"], "forward_kl")[k] for k in (0, 1))
     assert abs(found["forward_kl"] / kept - 1) < 0.05 < abs(found["forward_kl"] / other - 1)
     print(f"{found['objective']:25} forward KL agrees with seed 0; seed 1's line is off by {abs(found['forward_kl'] / other - 1):.0%}")
 
 # %%
 wanted = {"labels": "teacher", "objective": "bound", "seed": 0}
-jobs = lesson09_soft_labels.STAGES[2].jobs({"soft_labels_tuning": studies.table("soft_labels_tuning")})
+jobs = soft_labels.STAGES[2].jobs({"soft_labels_tuning": studies.table("soft_labels_tuning")})
 [job] = [job for job in jobs if wanted.items() <= job.items()]
 with tempfile.TemporaryDirectory() as folder:
-    starts.pretrain(folder, 2, 64, 0, **lesson09_soft_labels.WORLD)
-    again = lesson09_soft_labels.STAGES[2].run(job, folder)
+    starts.pretrain(folder, 2, 64, 0, **soft_labels.WORLD)
+    again = soft_labels.STAGES[2].run(job, folder)
 kept = [row for row in soft if wanted.items() <= row.items()]
 assert max(abs(found["tv"] / row["tv"] - 1) for found, row in zip(again, kept, strict=True)) < 0.05
-print("the product bound, taught by the truth: total variation", " ".join(f"{found['tv']:.2f}" for found in again), "at steps", lesson09_soft_labels.WATCHED)
+print("the product bound, taught by the truth: total variation", " ".join(f"{found['tv']:.2f}" for found in again), "at steps", soft_labels.WATCHED)
 
 # %% [markdown]
 # ## The verdicts
