@@ -20,7 +20,9 @@ def _verify(arguments):
 
 
 def _build_arguments(parser):
-    parser.add_argument("names", nargs="*", metavar="lesson", help="such as 03_exact_emd_linear_programming; all when none is named")
+    parser.add_argument(
+        "names", nargs="*", metavar="lesson", help="such as 03_exact_emd_linear_programming; all when none is named"
+    )
 
 
 def _build(arguments):
@@ -31,7 +33,9 @@ def _build(arguments):
 
 def _bench_arguments(parser):
     parser.add_argument(
-        "--only", choices=("loss", "step", "emd"), help="one part: the losses by themselves, whole training steps, or exact transport"
+        "--only",
+        choices=("loss", "step", "emd"),
+        help="one part: the losses by themselves, whole training steps, or exact transport",
     )
     parser.add_argument("--quick", action="store_true", help="the first size alone, 3 repeats, no growth of the losses")
     parser.add_argument("--csv", metavar="FILE", help="write every measurement there")
@@ -45,20 +49,46 @@ def _bench(arguments):
 
 
 def _finetune_arguments(parser):
-    parser.add_argument("--model", required=True, help="tiny (part of this package), gpt2 (from the Hugging Face hub), or a folder with a model")
-    parser.add_argument("--text", required=True, help="world (domain B), wikitext-2 (from the hub), or a text file in UTF-8")
-    parser.add_argument("--objective", required=True, help="such as ce, tailr, emo-mode-1; an unknown one prints the list")
-    parser.add_argument("--out", required=True, metavar="DIR", help="a new folder; of an interrupted run with the same settings: go on with it")
+    parser.add_argument(
+        "--model",
+        required=True,
+        help="tiny (part of this package), gpt2 (from the Hugging Face hub), or a folder with a model",
+    )
+    parser.add_argument(
+        "--text", required=True, help="world (domain B), wikitext-2 (from the hub), or a text file in UTF-8"
+    )
+    parser.add_argument(
+        "--objective", required=True, help="such as ce, tailr, emo-mode-1; an unknown one prints the list"
+    )
+    parser.add_argument(
+        "--out",
+        required=True,
+        metavar="DIR",
+        help="a new folder; of an interrupted run with the same settings: go on with it",
+    )
     parser.add_argument("--steps", type=int, help="optimizer steps (3 epochs when not given, as in the EMO paper)")
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--lr", type=float, default=5e-5)
-    parser.add_argument("--batch", type=int, default=32, help="blocks per step, over all processes and accumulation pieces (%(default)s)")
+    parser.add_argument(
+        "--batch",
+        type=int,
+        default=32,
+        help="blocks per step, over all processes and accumulation pieces (%(default)s)",
+    )
     parser.add_argument("--block", type=int, help="tokens per block (256, or as many as the model has room for)")
-    parser.add_argument("--accumulation", type=int, default=1, help="pieces that a step's batch is worked through in (%(default)s)")
+    parser.add_argument(
+        "--accumulation", type=int, default=1, help="pieces that a step's batch is worked through in (%(default)s)"
+    )
     parser.add_argument("--precision", help="fp32, bf16 or fp16 (bf16 on a GPU that has it, otherwise fp32)")
-    parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="of the objective, such as gamma=0.1")
-    parser.add_argument("--save-every", type=int, default=200, metavar="N", help="steps between checkpoints (%(default)s)")
-    parser.add_argument("--log-every", type=int, default=10, metavar="N", help="steps between entries of the history (%(default)s)")
+    parser.add_argument(
+        "--option", action="append", default=[], metavar="NAME=VALUE", help="of the objective, such as gamma=0.1"
+    )
+    parser.add_argument(
+        "--save-every", type=int, default=200, metavar="N", help="steps between checkpoints (%(default)s)"
+    )
+    parser.add_argument(
+        "--log-every", type=int, default=10, metavar="N", help="steps between entries of the history (%(default)s)"
+    )
 
 
 def _finetune(arguments):
@@ -71,8 +101,15 @@ def _finetune(arguments):
 
 def _study_arguments(parser):
     parser.add_argument("name", help="which one: objectives, scratch, questions or soft_labels")
-    parser.add_argument("--out", metavar="FOLDER", default="data/studies", help="where its tables are, or begin (default: data/studies)")
-    parser.add_argument("--work", metavar="FOLDER", default="build/studies", help="for pretrained models and the pictures (default: build/studies)")
+    parser.add_argument(
+        "--out", metavar="FOLDER", default="data/studies", help="where its tables are, or begin (default: data/studies)"
+    )
+    parser.add_argument(
+        "--work",
+        metavar="FOLDER",
+        default="build/studies",
+        help="for pretrained models and the pictures (default: build/studies)",
+    )
     parser.add_argument("--workers", type=int, help="processes at a time (default: one for each core)")
 
 
@@ -89,14 +126,33 @@ def _course_arguments(parser):
     tasks = parser.add_subparsers(dest="task", required=True, metavar="task")
     build = tasks.add_parser("build", help="make the student edition (a folder and a zip) and the instructor's folder")
     build.add_argument("names", nargs="*", metavar="set", help="such as ps3; all when none is named")
-    build.add_argument("--out", metavar="DIR", default="build/course", help="a new folder, or an earlier course (default: %(default)s)")
-    build.add_argument("--seed", type=int, default=0, help="a variant: other data, other hidden tests (default: %(default)s)")
+    build.add_argument(
+        "--out", metavar="DIR", default="build/course", help="a new folder, or an earlier course (default: %(default)s)"
+    )
+    build.add_argument(
+        "--seed", type=int, default=0, help="a variant: other data, other hidden tests (default: %(default)s)"
+    )
     grade = tasks.add_parser("grade", help="grade a folder that has one folder of notebooks for each student")
     grade.add_argument("folder", metavar="DIR")
-    grade.add_argument("--course", metavar="DIR", default="build/course", help="what `course build` made (default: %(default)s)")
-    grade.add_argument("--out", metavar="DIR", default="build/grades", help="grades.csv, manual.csv and feedback (default: %(default)s)")
-    grade.add_argument("--timeout", type=int, default=120, metavar="S", help="seconds for one notebook, a cell at most a quarter (%(default)s)")
-    grade.add_argument("--memory", type=int, default=6144, metavar="MIB", help="address space of a process (%(default)s)")
+    grade.add_argument(
+        "--course", metavar="DIR", default="build/course", help="what `course build` made (default: %(default)s)"
+    )
+    grade.add_argument(
+        "--out",
+        metavar="DIR",
+        default="build/grades",
+        help="grades.csv, manual.csv and feedback (default: %(default)s)",
+    )
+    grade.add_argument(
+        "--timeout",
+        type=int,
+        default=120,
+        metavar="S",
+        help="seconds for one notebook, a cell at most a quarter (%(default)s)",
+    )
+    grade.add_argument(
+        "--memory", type=int, default=6144, metavar="MIB", help="address space of a process (%(default)s)"
+    )
     grade.add_argument("--workers", type=int, metavar="N", help="submissions at a time (default: one for each core)")
     tasks.add_parser("check", help="is anything given away, do the graders reject and accept what they should")
 
@@ -119,7 +175,9 @@ def _badges(arguments):
 
 
 def _site_arguments(parser):
-    parser.add_argument("--out", metavar="DIR", default="build/site", help="a new folder, or an earlier edition (default: %(default)s)")
+    parser.add_argument(
+        "--out", metavar="DIR", default="build/site", help="a new folder, or an earlier edition (default: %(default)s)"
+    )
 
 
 def _site(arguments):
@@ -130,14 +188,30 @@ def _site(arguments):
 
 # name: (one line of help, function that declares the arguments, function that runs and returns the exit status)
 COMMANDS = {
-    "verify": ("check every formula against its reference, and that its wrong version is rejected", _verify_arguments, _verify),
+    "verify": (
+        "check every formula against its reference, and that its wrong version is rejected",
+        _verify_arguments,
+        _verify,
+    ),
     "build": ("execute lessons' sources into notebooks", _build_arguments, _build),
-    "course": ("problem sets: make the student edition, grade submissions, check the graders", _course_arguments, _course),
-    "badges": ("say where the lessons are published: badges and the address that Colab installs from", _badges_arguments, _badges),
+    "course": (
+        "problem sets: make the student edition, grade submissions, check the graders",
+        _course_arguments,
+        _course,
+    ),
+    "badges": (
+        "say where the lessons are published: badges and the address that Colab installs from",
+        _badges_arguments,
+        _badges,
+    ),
     "site": ("make a static edition of all lessons, to be read without a kernel or a network", _site_arguments, _site),
     "study": ("run a long comparison, or what is left of it, and draw its pictures anew", _study_arguments, _study),
     "bench": ("measure what the losses and exact transport cost on this machine", _bench_arguments, _bench),
-    "finetune": ("fine-tune a language model with an objective; the EMO paper's settings where none are given", _finetune_arguments, _finetune),
+    "finetune": (
+        "fine-tune a language model with an objective; the EMO paper's settings where none are given",
+        _finetune_arguments,
+        _finetune,
+    ),
 }
 
 
@@ -147,7 +221,9 @@ def main(argv=None):
     Formula: none. Shape: a list of strings (by default the command line's), returns an integer. Units: none.
     Raises SystemExit from argparse for an unknown command or option. Source: this project.
     """
-    parser = argparse.ArgumentParser(prog="python -m emo_teach", description="Optimal-transport losses, formula by formula.")
+    parser = argparse.ArgumentParser(
+        prog="python -m emo_teach", description="Optimal-transport losses, formula by formula."
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     for name, (text, declare, run) in COMMANDS.items():
         command = commands.add_parser(name, help=text, description=text)

@@ -144,15 +144,24 @@ GENERATORS = {
     for g in [
         Generator("KL", r"u\log u", _rel_entr, lambda p, q: -p),
         Generator("reverse KL", r"-\log u", lambda p, q: _rel_entr(q, p), lambda p, q: q + _rel_entr(q, p)),
-        Generator("total variation", r"\frac12|u-1|", lambda p, q: 0.5 * np.abs(p - q), lambda p, q: 0.5 * q * np.sign(q - p)),
-        Generator("Jensen-Shannon", r"\frac12\left[u\log u-(u+1)\log\frac{u+1}{2}\right]", _js, lambda p, q: 0.25 * _rel_entr(2 * q, p + q)),
+        Generator(
+            "total variation", r"\frac12|u-1|", lambda p, q: 0.5 * np.abs(p - q), lambda p, q: 0.5 * q * np.sign(q - p)
+        ),
+        Generator(
+            "Jensen-Shannon",
+            r"\frac12\left[u\log u-(u+1)\log\frac{u+1}{2}\right]",
+            _js,
+            lambda p, q: 0.25 * _rel_entr(2 * q, p + q),
+        ),
         Generator(
             "squared Hellinger",
             r"\frac12(\sqrt u-1)^2",
             lambda p, q: 0.5 * (np.sqrt(p) - np.sqrt(q)) ** 2,
             lambda p, q: 0.5 * (q - np.sqrt(p) * np.sqrt(q)),
         ),
-        Generator("Pearson chi2", "(u-1)^2", lambda p, q: _square_over(np.abs(p - q), q), lambda p, q: q - _square_over(p, q)),
+        Generator(
+            "Pearson chi2", "(u-1)^2", lambda p, q: _square_over(np.abs(p - q), q), lambda p, q: q - _square_over(p, q)
+        ),
         Generator(
             "Neyman chi2",
             r"\frac{(u-1)^2}{u}",
@@ -177,7 +186,9 @@ def alpha_generator(alpha):
         latex = r"-\log u+u-1"
     elif alpha == 1:
         latex = r"u\log u-u+1"
-    return Generator(f"alpha {alpha:g}", latex, lambda p, q: _power_term(alpha, p, q), lambda p, q: _power_pull(alpha, p, q))
+    return Generator(
+        f"alpha {alpha:g}", latex, lambda p, q: _power_term(alpha, p, q), lambda p, q: _power_pull(alpha, p, q)
+    )
 
 
 def _grown(weight, rate, logs):
@@ -207,7 +218,11 @@ def _power_term(alpha, p, q):
     """One term of the Cressie-Read divergence, exact as alpha nears 0 or 1."""
     p, q, both, a, b = _both(p, q)
     logs = np.log(a) - np.log(b)
-    inner = (_grown(a, alpha - 1, logs) - (a - b)) / alpha if alpha > 0.5 else (_grown(b, alpha, logs) - (a - b)) / (alpha - 1)
+    inner = (
+        (_grown(a, alpha - 1, logs) - (a - b)) / alpha
+        if alpha > 0.5
+        else (_grown(b, alpha, logs) - (a - b)) / (alpha - 1)
+    )
     return np.where(both, inner, np.where(q > 0, _alone(q, alpha), _alone(p, 1 - alpha)))
 
 

@@ -39,7 +39,10 @@ def refuse_foreign(folder, marker, made_by):
     if not os.path.lexists(folder) or (folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir())):
         return
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        if json.loads((folder / marker).read_text(encoding="utf-8")).get("made_by") == made_by and not folder.is_symlink():
+        if (
+            json.loads((folder / marker).read_text(encoding="utf-8")).get("made_by") == made_by
+            and not folder.is_symlink()
+        ):
             return
     raise ValueError(f"{folder} was not made by {made_by}: name a new folder, or move that one away")
 

@@ -93,7 +93,9 @@ def _explain_distribution(name, array):
     if array.ndim == 1:
         raise ValueError(f"{name} sums to {total:.8g}: probabilities must sum to 1 within {SUM_TOLERANCE:g}")
     index, place = _first(bad)
-    raise ValueError(f"{name}[{place}] sums to {total[index]:.8g}: probabilities must sum to 1 within {SUM_TOLERANCE:g}")
+    raise ValueError(
+        f"{name}[{place}] sums to {total[index]:.8g}: probabilities must sum to 1 within {SUM_TOLERANCE:g}"
+    )
 
 
 def square_cost(name, values, n=None):
@@ -131,7 +133,9 @@ def broadcast(first, a, second, b):
     try:
         np.broadcast_shapes(a.shape, b.shape)
     except ValueError:
-        raise ValueError(f"{first} {a.shape} and {second} {b.shape} do not broadcast: their leading axes must agree or be 1") from None
+        raise ValueError(
+            f"{first} {a.shape} and {second} {b.shape} do not broadcast: their leading axes must agree or be 1"
+        ) from None
 
 
 def number(name, value, low=None, high=None, open_low=False):
@@ -180,10 +184,14 @@ def integers(name, values, ndim=None, size=None):
     if array.dtype.kind not in "iu":
         raise ValueError(f"{name} must be an array of integers, got dtype {array.dtype}")
     if array.size == 0 or (ndim is not None and array.ndim != ndim):
-        raise ValueError(f"{name} has shape {array.shape}: expected {'at least one entry' if ndim is None else f'{ndim} axes with entries'}")
+        raise ValueError(
+            f"{name} has shape {array.shape}: expected {'at least one entry' if ndim is None else f'{ndim} axes with entries'}"
+        )
     if size is not None and not 0 <= array.min() <= array.max() < size:
         where = tuple(int(k) for k in np.argwhere((array < 0) | (array >= size))[0])
-        raise ValueError(f"{name}[{', '.join(map(str, where))}] = {array[where]} is out of range for {size} entries (0..{size - 1})")
+        raise ValueError(
+            f"{name}[{', '.join(map(str, where))}] = {array[where]} is out of range for {size} entries (0..{size - 1})"
+        )
     return array.astype(np.int64)
 
 

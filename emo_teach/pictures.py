@@ -118,7 +118,9 @@ def as_html(figure, alt):
     with rc_context(STYLE):
         figure.savefig(buffer, format="png", dpi=STATIC_DENSITY)
     opaque = io.BytesIO()
-    Image.open(buffer).convert("RGB").save(opaque, format="png", optimize=True)  # an eighth smaller: it stays in the notebook's file
+    Image.open(buffer).convert("RGB").save(
+        opaque, format="png", optimize=True
+    )  # an eighth smaller: it stays in the notebook's file
     return as_image(opaque.getvalue(), alt, round(figure.get_figwidth() * DENSITY))
 
 

@@ -37,8 +37,13 @@ class Transport:
 
 
 _ot = None
-_SOLVING = threading.Lock()  # warning filters are shared by all threads: two solvers at once could leave them changed for good
-SMALL, LARGE = 0.1, 1e100  # the solver's tolerance of about 1e-15 is absolute, and its sums of costs overflow near 1e307
+_SOLVING = (
+    threading.Lock()
+)  # warning filters are shared by all threads: two solvers at once could leave them changed for good
+SMALL, LARGE = (
+    0.1,
+    1e100,
+)  # the solver's tolerance of about 1e-15 is absolute, and its sums of costs overflow near 1e307
 
 
 def _pot():
@@ -87,7 +92,9 @@ def _solve(p, tau, cost, max_iterations):
     largest = max(np.maximum.reduce(cost, axis=None), -low)
     if not SMALL <= largest <= LARGE and largest > 0:
         return _solve_scaled(p, tau, cost, max_iterations, int(np.frexp(largest)[1]))
-    if low < 0:  # POT calls costs far below 0 infeasible; a constant added to all costs changes no plan, and u takes it back
+    if (
+        low < 0
+    ):  # POT calls costs far below 0 infeasible; a constant added to all costs changes no plan, and u takes it back
         cost = cost - low
     p = np.ascontiguousarray(p)  # POT refuses a slice with gaps, such as a column, for the first marginal
     with _SOLVING, warnings.catch_warnings():
@@ -130,10 +137,14 @@ def emd_many(p, tau, cost, max_iterations=1_000_000):
     inputs.same_length("p", p, "tau", tau)
     n = p.shape[-1]
     if p.ndim > 2 or tau.ndim > 2 or cost.ndim not in (2, 3) or cost.shape[-2:] != (n, n):
-        raise ValueError(f"p {p.shape}, tau {tau.shape} and cost {cost.shape} must be (m, n) or (n,), and (n, n) or (m, n, n)")
+        raise ValueError(
+            f"p {p.shape}, tau {tau.shape} and cost {cost.shape} must be (m, n) or (n,), and (n, n) or (m, n, n)"
+        )
     counts = {len(x) for x, single in ((p, 1), (tau, 1), (cost, 2)) if x.ndim > single}
     if len(counts) > 1:
-        raise ValueError(f"p {p.shape}, tau {tau.shape} and cost {cost.shape} hold different numbers of problems: {sorted(counts)}")
+        raise ValueError(
+            f"p {p.shape}, tau {tau.shape} and cost {cost.shape} hold different numbers of problems: {sorted(counts)}"
+        )
     m = counts.pop() if counts else 1
     p, tau, cost = np.broadcast_to(p, (m, n)), np.broadcast_to(tau, (m, n)), np.broadcast_to(cost, (m, n, n))
     max_iterations = inputs.count("max_iterations", max_iterations)
@@ -288,11 +299,16 @@ def entropic(p, tau, cost, regularisation, max_iterations=10_000, tolerance=1e-1
     """
     p, tau, cost = _problem(p, tau, cost)
     regularisation = inputs.number("regularisation", regularisation, low=0, open_low=True)
-    max_iterations, tolerance = inputs.count("max_iterations", max_iterations), inputs.number("tolerance", tolerance, low=0, open_low=True)
+    max_iterations, tolerance = (
+        inputs.count("max_iterations", max_iterations),
+        inputs.number("tolerance", tolerance, low=0, open_low=True),
+    )
     rows, columns = np.flatnonzero(p), np.flatnonzero(tau)
     part = cost[np.ix_(rows, columns)]
     a, b = p[rows] / p.sum(), tau[columns] / tau.sum()
-    with np.errstate(all="ignore"):  # far from the solution numbers may overflow; whether it converged is read from the marginals below
+    with np.errstate(
+        all="ignore"
+    ):  # far from the solution numbers may overflow; whether it converged is read from the marginals below
         if np.array_equal(rows, columns) and np.array_equal(a, b) and np.array_equal(part, part.T):
             inner = _own_plan(a, part, regularisation, max_iterations, tolerance)
         else:
@@ -300,7 +316,9 @@ def entropic(p, tau, cost, regularisation, max_iterations=10_000, tolerance=1e-1
             inner = _pot().sinkhorn(a, b, part, regularisation, **options)
     error = max(np.abs(inner.sum(0) - b).max(), np.abs(inner.sum(1) - a).max())
     if not error <= 10 * tolerance:
-        raise SolverError(f"Sinkhorn at regularisation {regularisation:g} missed the marginals by {error:.2e} after {max_iterations} iterations")
+        raise SolverError(
+            f"Sinkhorn at regularisation {regularisation:g} missed the marginals by {error:.2e} after {max_iterations} iterations"
+        )
     from scipy.special import rel_entr
 
     plan = np.zeros_like(cost)
@@ -334,7 +352,9 @@ def sinkhorn_divergence(p, tau, cost, regularisation, **options):
     Raises as `entropic`.
     Source: Genevay, Peyré & Cuturi (2018); Feydy et al. (2019).
     """
-    both, own_p, own_tau = (entropic(a, b, cost, regularisation, **options)[0] for a, b in ((p, tau), (p, p), (tau, tau)))
+    both, own_p, own_tau = (
+        entropic(a, b, cost, regularisation, **options)[0] for a, b in ((p, tau), (p, p), (tau, tau))
+    )
     return both - 0.5 * own_p - 0.5 * own_tau
 
 
@@ -351,6 +371,8 @@ def escape_times(p_target, cost=1.0):
     """
     p = inputs.finite("p_target", p_target)
     cost = inputs.number("cost", cost, low=0, open_low=True)
-    inputs.refuse_where("p_target", np.atleast_1d(p), np.atleast_1d((p <= 0) | (p > 0.5)), "probabilities must lie in (0, 0.5]")
+    inputs.refuse_where(
+        "p_target", np.atleast_1d(p), np.atleast_1d((p <= 0) | (p > 0.5)), "probabilities must lie in (0, 0.5]"
+    )
     odds = p / (1 - p)
     return 0.5 * (1 - odds - np.log(odds)), (1 / odds - odds - 2 * np.log(odds)) / (2 * cost)

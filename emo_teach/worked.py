@@ -7,7 +7,9 @@ import numpy as np
 from . import costs, divergences, transport
 
 TOKENS = ("Monday", "Tuesday", "banana")
-EMBEDDING = np.array([[2.0, 0.0], [4.0, 3.0], [0.0, 3.0]])  # lengths 2, 5, 3: the unit vectors are (1, 0), (.8, .6), (0, 1)
+EMBEDDING = np.array(
+    [[2.0, 0.0], [4.0, 3.0], [0.0, 3.0]]
+)  # lengths 2, 5, 3: the unit vectors are (1, 0), (.8, .6), (0, 1)
 P = np.array([0.5, 0.3, 0.2])  # the model
 TARGET = 0  # the label is Monday ...
 TAU = np.array([0.6, 0.4, 0.0])  # ... or, where it is soft, Monday and Tuesday
@@ -99,7 +101,11 @@ LINES = MappingProxyType(
         "09": (
             ("D16", "KL between {days} and {banana}", lambda: _split()[0]),
             ("D16", "KL inside the days", lambda: _split()[1]),
-            ("D17", "EMD's gradient, banana's logit", lambda: P[2] * (transport.emd(P, TAU, COST).u @ (np.eye(3)[2] - P))),
+            (
+                "D17",
+                "EMD's gradient, banana's logit",
+                lambda: P[2] * (transport.emd(P, TAU, COST).u @ (np.eye(3)[2] - P)),
+            ),
         ),
     }
 )

@@ -88,7 +88,13 @@ BAD_EMBEDDINGS = {
     "other length": (np.ones((4, 2)), ("4", "3")),
 }
 SIZED = {"p", "tau", "cost", "embedding", "first", "second"}
-BAD = {"p": BAD_DISTRIBUTIONS, "tau": BAD_DISTRIBUTIONS, "cost": BAD_COSTS, "target": BAD_TARGETS, "embedding": BAD_EMBEDDINGS}
+BAD = {
+    "p": BAD_DISTRIBUTIONS,
+    "tau": BAD_DISTRIBUTIONS,
+    "cost": BAD_COSTS,
+    "target": BAD_TARGETS,
+    "embedding": BAD_EMBEDDINGS,
+}
 
 
 def refusals(calls, extra=()):
@@ -131,4 +137,8 @@ def assert_untouched(calls, name):
 
 def public_functions(module):
     """Names of the functions that a module defines itself and does not hide."""
-    return {n for n, f in vars(module).items() if inspect.isfunction(f) and f.__module__ == module.__name__ and not n.startswith("_")}
+    return {
+        n
+        for n, f in vars(module).items()
+        if inspect.isfunction(f) and f.__module__ == module.__name__ and not n.startswith("_")
+    }

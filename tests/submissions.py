@@ -18,7 +18,11 @@ WRONG = "def soft_label(texts, vocabulary):\n    return np.array([list(texts).co
 
 def cell(notebook, kind):
     """The cell of problem 1 of a kind ("answer", "tests"), in place."""
-    (found,) = [one for one in notebook["cells"] if one["metadata"].get("nbgrader", {}).get("grade_id", "").endswith(f"-1-{kind}")]
+    (found,) = [
+        one
+        for one in notebook["cells"]
+        if one["metadata"].get("nbgrader", {}).get("grade_id", "").endswith(f"-1-{kind}")
+    ]
     return found
 
 
@@ -37,7 +41,11 @@ def answered(notebook, text, add=False):
 
 def filled(blank, source):
     """The release with the answers of the instructor's source: what a student with the right answers hands in."""
-    right = {one["metadata"]["nbgrader"]["grade_id"]: one["source"] for one in source["cells"] if one["metadata"].get("nbgrader", {}).get("solution")}
+    right = {
+        one["metadata"]["nbgrader"]["grade_id"]: one["source"]
+        for one in source["cells"]
+        if one["metadata"].get("nbgrader", {}).get("solution")
+    }
     notebook = copy.deepcopy(blank)
     for one in notebook["cells"]:
         one["source"] = right.get(one["metadata"].get("nbgrader", {}).get("grade_id"), one["source"])
@@ -56,7 +64,10 @@ def through_colab(notebook):
     """Format 4.0, ids in the metadata, Colab's own metadata, outputs; sources as lists of lines."""
     notebook = copy.deepcopy(notebook)
     notebook["nbformat_minor"] = 0
-    notebook["metadata"] = {"colab": {"provenance": [], "toc_visible": True}, "kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    notebook["metadata"] = {
+        "colab": {"provenance": [], "toc_visible": True},
+        "kernelspec": {"name": "python3", "display_name": "Python 3"},
+    }
     for one in notebook["cells"]:
         one["metadata"] |= {"id": one.pop("id"), "colab": {"base_uri": "https://localhost:8080/"}, "outputId": "0123"}
         one["source"] = one["source"].splitlines(keepends=True)
@@ -93,14 +104,23 @@ def tests_changed(notebook, text="assert True", **metadata):
 def first_cell(notebook, text, kind="code"):
     """A cell of the student's own in front of all others."""
     cell = {"cell_type": kind, "id": "own", "metadata": {}, "source": text}
-    return notebook | {"cells": [cell | ({"outputs": [], "execution_count": None} if kind == "code" else {}), *notebook["cells"]]}
+    return notebook | {
+        "cells": [cell | ({"outputs": [], "execution_count": None} if kind == "code" else {}), *notebook["cells"]]
+    }
 
 
 def moved_answer(notebook):
     """The answer was cut and pasted into a new cell: the old one is gone, with its marks."""
     text, notebook = cell(notebook, "answer")["source"], copy.deepcopy(notebook)
     place = notebook["cells"].index(cell(notebook, "answer"))
-    notebook["cells"][place] = {"cell_type": "code", "id": "new", "metadata": {}, "source": text, "outputs": [], "execution_count": None}
+    notebook["cells"][place] = {
+        "cell_type": "code",
+        "id": "new",
+        "metadata": {},
+        "source": text,
+        "outputs": [],
+        "execution_count": None,
+    }
     return notebook
 
 

@@ -35,14 +35,24 @@ def texts(root):
 
 def test_every_lesson_gets_its_badge_and_address(copy):
     badges.rewrite(SLUG, REF)
-    assert tomllib.loads((copy / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["emo_teach"] == {"slug": SLUG, "ref": REF}
+    assert tomllib.loads((copy / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["emo_teach"] == {
+        "slug": SLUG,
+        "ref": REF,
+    }
     readme = (copy / "README.md").read_text(encoding="utf-8")
     for path in build.sources():
         link = f"(https://colab.research.google.com/github/{SLUG}/blob/{REF}/notebooks/{path.stem}.ipynb)"
-        (row,) = [line for line in readme.splitlines() if f"(notebooks/{path.stem}.ipynb)" in line and line.startswith("|")]
+        (row,) = [
+            line for line in readme.splitlines() if f"(notebooks/{path.stem}.ipynb)" in line and line.startswith("|")
+        ]
         cells = json.loads((copy / "notebooks" / f"{path.stem}.ipynb").read_text(encoding="utf-8"))["cells"]
         lines = "".join(cells[0]["source"]).splitlines()
-        assert row.count(link) == 1 and lines[0].startswith("# ") and lines[1] == lines[3] == "" and lines[2].endswith(link)
+        assert (
+            row.count(link) == 1
+            and lines[0].startswith("# ")
+            and lines[1] == lines[3] == ""
+            and lines[2].endswith(link)
+        )
         (bootstrap,) = ["".join(cell["source"]) for cell in cells if "bootstrap" in cell["metadata"].get("tags", ())]
         assert f'HOME = "git+https://github.com/{SLUG}@{REF}"' in bootstrap
     assert readme.count(badges.IMAGE) == len(build.sources()) == 11
@@ -54,14 +64,18 @@ def test_a_notebook_stays_the_pair_of_its_source(copy):
     badges.rewrite(SLUG, REF)
     for path in build.sources():
         source, built = build.read_source(path), nbformat.read(copy / "notebooks" / f"{path.stem}.ipynb", as_version=4)
-        assert [(c.cell_type, c.source, c.id) for c in built.cells] == [(c.cell_type, c.source, c.id) for c in source.cells]
+        assert [(c.cell_type, c.source, c.id) for c in built.cells] == [
+            (c.cell_type, c.source, c.id) for c in source.cells
+        ]
 
 
 def test_nothing_else_changes_and_it_can_be_taken_back(copy):
     before = texts(copy)
     changed = badges.rewrite(SLUG, REF)
     after = texts(copy)
-    assert {name for name in before if after[name] != before[name]} == {path.relative_to(copy).as_posix() for path in changed}
+    assert {name for name in before if after[name] != before[name]} == {
+        path.relative_to(copy).as_posix() for path in changed
+    }
     assert len(changed) == 13 and set(after) == set(before)
     for name in (name for name in before if name.endswith(".ipynb")):
         old, new = before[name].decode().splitlines(), after[name].decode().splitlines()
@@ -78,7 +92,20 @@ def test_nothing_else_changes_and_it_can_be_taken_back(copy):
 
 
 @pytest.mark.parametrize(
-    "slug", ["owner", "owner/", "/name", "owner/name/more", "https://github.com/o/n", "own er/name", "-o/n", 'o/n"', "o/n.git", "o/..", None]
+    "slug",
+    [
+        "owner",
+        "owner/",
+        "/name",
+        "owner/name/more",
+        "https://github.com/o/n",
+        "own er/name",
+        "-o/n",
+        'o/n"',
+        "o/n.git",
+        "o/..",
+        None,
+    ],
 )
 def test_a_wrong_repository_is_refused(copy, slug):
     before = texts(copy)
@@ -127,5 +154,7 @@ def test_an_unexpected_file_is_named_and_nothing_is_written(copy, name, old, new
 
 
 def test_the_command_says_in_one_line_what_is_wrong():
-    wrong = subprocess.run([sys.executable, "-m", "emo_teach", "badges", "--repo", "nonsense"], capture_output=True, text=True)
+    wrong = subprocess.run(
+        [sys.executable, "-m", "emo_teach", "badges", "--repo", "nonsense"], capture_output=True, text=True
+    )
     assert wrong.returncode == 2 and wrong.stderr.count("\n") == 1 and "owner/name" in wrong.stderr

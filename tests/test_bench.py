@@ -31,7 +31,9 @@ def tiny(monkeypatch):
     if torch_is_here():
         from emo_teach.bench import memory, steps
 
-        monkeypatch.setattr(memory, "fresh_process", lambda name, case: 2.0 * case.N if "fused" in name else 4.0 * case.N)
+        monkeypatch.setattr(
+            memory, "fresh_process", lambda name, case: 2.0 * case.N if "fused" in name else 4.0 * case.N
+        )
         monkeypatch.setattr(steps, "SIZES", (steps.Size("tiny", 2, 9),))
         monkeypatch.setattr(steps, "_fresh", lambda size, name: 3.0)
 
@@ -174,7 +176,9 @@ def test_a_process_that_dies_for_want_of_memory_is_a_line_and_another_fault_an_e
 
     ended = subprocess.CompletedProcess([], -9, "", "")
     assert "killed" in memory._why(ended)
-    full = subprocess.CompletedProcess([], 1, "", "Traceback\nRuntimeError: DefaultCPUAllocator: can't allocate memory: you tried ...")
+    full = subprocess.CompletedProcess(
+        [], 1, "", "Traceback\nRuntimeError: DefaultCPUAllocator: can't allocate memory: you tried ..."
+    )
     assert memory._why(full).startswith("out of memory")
     with pytest.raises(RuntimeError, match="status 1: NameError: x"):
         memory._why(subprocess.CompletedProcess([], 1, "", "NameError: x"))
@@ -192,7 +196,11 @@ def test_exponent_of_a_power():
 
 def test_ratios_are_to_plain_cross_entropy():
     case = Case(1, 2, 3)
-    made = [Row("CE plain", case, "cpu", 2.0, peak_mib=8.0), Row("EMO fused", case, "cpu", 3.0, peak_mib=2.0), Row("x", case, "cpu", 1.0)]
+    made = [
+        Row("CE plain", case, "cpu", 2.0, peak_mib=8.0),
+        Row("EMO fused", case, "cpu", 3.0, peak_mib=2.0),
+        Row("x", case, "cpu", 1.0),
+    ]
     assert [(r.ratio_to_ce, r.peak_ratio_to_ce) for r in rows.with_ratios(made)] == [(1, 1), (1.5, 0.25), (0.5, None)]
     assert rows.with_ratios(made[1:]) == made[1:]
 
@@ -207,7 +215,17 @@ def test_whole_run_on_tiny_sizes(tiny, tmp_path, capsys):
     names, version = methods.available()
     assert command_line.main(["bench", "--csv", str(tmp_path / "b.csv"), "--plot", str(tmp_path / "b.png")]) == 0
     printed = capsys.readouterr()
-    for words in ("device: ", "thread", "torch ", "growth in V", "exponent", "training step of", "exact EMD", "growth of peak memory", "picture: "):
+    for words in (
+        "device: ",
+        "thread",
+        "torch ",
+        "growth in V",
+        "exponent",
+        "training step of",
+        "exact EMD",
+        "growth of peak memory",
+        "picture: ",
+    ):
         assert words in printed.out
     assert "measuring N=12 V=50 d=4, Zipf targets" in printed.err
     table = list(csv.DictReader(io.StringIO((tmp_path / "b.csv").read_text())))
@@ -218,9 +236,13 @@ def test_whole_run_on_tiny_sizes(tiny, tmp_path, capsys):
     assert [row["peak_ratio_to_ce"] for row in first] == ["1" if "fused" not in name else "0.5" for name in names]
     seconds = {row["method"]: float(row["seconds"]) for row in first}
     for row in first:
-        assert float(row["ratio_to_ce"]) == pytest.approx(seconds[row["method"]] / seconds["CE plain"], rel=1e-4)  # six digits are written
+        assert float(row["ratio_to_ce"]) == pytest.approx(
+            seconds[row["method"]] / seconds["CE plain"], rel=1e-4
+        )  # six digits are written
     assert {row["targets"] for row in table} == {"uniform", "Zipf", "dense"}
-    assert len(table) == len(names) * 4 + (len(names) - 1) * 4 + 3  # two sizes twice; base, one more for each axis; POT twice and HiGHS once
+    assert (
+        len(table) == len(names) * 4 + (len(names) - 1) * 4 + 3
+    )  # two sizes twice; base, one more for each axis; POT twice and HiGHS once
     assert (tmp_path / "b.png").read_bytes().startswith(b"\x89PNG")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b.csv", "b.png"]
     assert version is None or f"emoloss {version}" in printed.out
@@ -232,7 +254,9 @@ def test_the_package_is_missed_aloud_and_so_is_memory(tiny, monkeypatch, capsys)
 
     without = [name for name in methods.METHODS if name != methods.PACKAGE]
     monkeypatch.setattr(methods, "available", lambda: (without, None))
-    monkeypatch.setattr(memory, "fresh_process", lambda name, case: "out of memory (so it says)" if name == "EMO plain" else None)
+    monkeypatch.setattr(
+        memory, "fresh_process", lambda name, case: "out of memory (so it says)" if name == "EMO plain" else None
+    )
     assert command_line.main(["bench", "--only", "loss", "--quick"]) == 0
     out = capsys.readouterr().out
     assert "emoloss is not installed: its rows are left out" in out
@@ -295,7 +319,11 @@ def test_a_device_file_is_left_alone():
 
 def test_plans_hold_what_is_asked_for():
     assert [tuple(case)[:3] for case in Plan().sizes] == [(512, 50257, 768), (2048, 50257, 768), (512, 49152, 576)]
-    assert {case.targets for case in Plan().cases()} == {"uniform", "Zipf"} and len(Plan().cases()) == 6 and Plan().repeats >= 5
+    assert (
+        {case.targets for case in Plan().cases()} == {"uniform", "Zipf"}
+        and len(Plan().cases()) == 6
+        and Plan().repeats >= 5
+    )
     quick = Plan.quick()
     assert [tuple(case)[:3] for case in quick.sizes] == [(512, 50257, 768)] and quick.repeats == 3 and not quick.growth
     assert [case.V for case in Plan().growth_cases()["V"]] == [2048, 4096, 8192, 16384]

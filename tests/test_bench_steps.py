@@ -18,7 +18,9 @@ def test_every_method_is_measured_and_moves_the_model(monkeypatch):
 def test_methods_with_one_objective_take_the_same_step():
     """On logits or fused, a step is the same step: gradients of cross-entropy and of EMO agree between the two heads."""
     prepared, batch = steps._prepare(steps.Size("tiny", 2, 9), list(steps.METHODS), torch.device("cpu"))
-    model = next(cell.cell_contents for cell in prepared["MLE, logits"].__closure__ if hasattr(cell.cell_contents, "model")).model
+    model = next(
+        cell.cell_contents for cell in prepared["MLE, logits"].__closure__ if hasattr(cell.cell_contents, "model")
+    ).model
     found = {}
     for name in steps.METHODS:
         model.load_state_dict(steps._model("tiny").state_dict())

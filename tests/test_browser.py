@@ -53,7 +53,16 @@ def page():
 def axe(tmp_path_factory):
     """The text of axe-core, from npm."""
     home = tmp_path_factory.mktemp("axe")
-    command = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(home), f"axe-core@{AXE_VERSION}"]
+    command = [
+        "npm",
+        "install",
+        "--silent",
+        "--no-audit",
+        "--no-fund",
+        "--prefix",
+        str(home),
+        f"axe-core@{AXE_VERSION}",
+    ]
     subprocess.run(command, check=True, timeout=300)
     return (home / "node_modules" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
 
@@ -76,7 +85,9 @@ def picture(page):
 
 def wait_for_change(page, before):
     """Wait until the explorer shows another picture; returns it."""
-    page.wait_for_function(f"(old) => document.querySelector('{PICTURE}')?.getAttribute('src') !== old", arg=before[0], timeout=15_000)
+    page.wait_for_function(
+        f"(old) => document.querySelector('{PICTURE}')?.getAttribute('src') !== old", arg=before[0], timeout=15_000
+    )
     return picture(page)
 
 

@@ -81,7 +81,9 @@ def test_shape_and_infinity():
     assert not close([np.inf, 1], [1e300, 1])
 
 
-@pytest.mark.parametrize("spoil", [str, lambda x: x + 1j, lambda x: np.ma.array(x, mask=True)], ids=["text", "complex", "masked"])
+@pytest.mark.parametrize(
+    "spoil", [str, lambda x: x + 1j, lambda x: np.ma.array(x, mask=True)], ids=["text", "complex", "masked"]
+)
 def test_what_is_no_real_number_does_not_pass(spoil):
     result = check.run("03.3", lambda p, tau: spoil(np.abs(np.cumsum(p) - np.cumsum(tau)).sum()))
     assert result.status == "failed" and "not made of numbers" in result.message

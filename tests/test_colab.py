@@ -21,7 +21,11 @@ from tests.lessons import SOURCES, built, exempt, said, same_text, tags
 from tests.test_setup import COLAB
 
 pytestmark = pytest.mark.colab
-PINS = {name: version for name, version in COLAB.items() if name != "torch"} | {"ipykernel": "6.17.1", "ipython": "7.34.0", "traitlets": "5.7.1"}
+PINS = {name: version for name, version in COLAB.items() if name != "torch"} | {
+    "ipykernel": "6.17.1",
+    "ipython": "7.34.0",
+    "traitlets": "5.7.1",
+}
 LESSONS = [name for name in SOURCES if name[:2] in ("00", "01", "02", "03", "04", "05", "06")]
 PARTS = ("emo_teach", "data", "README.md", "LICENSE", "pyproject.toml")  # what an installation is made of
 # Every kernel of Colab has this module. Nothing here may need it: what touches it fails.
@@ -52,7 +56,9 @@ class Colab:
 
     def call(self, *arguments, cwd=None):
         """Run Python with arguments and return what it printed; a failure shows what it said."""
-        done = subprocess.run([self.python, *arguments], capture_output=True, text=True, cwd=cwd or self.place / "content")
+        done = subprocess.run(
+            [self.python, *arguments], capture_output=True, text=True, cwd=cwd or self.place / "content"
+        )
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
         return done.stdout
 
@@ -61,7 +67,9 @@ class Colab:
 
     def run(self, notebook, allow_errors=False):
         resources = {"metadata": {"path": str(self.place / "content")}}
-        return NotebookClient(notebook, timeout=300, kernel_name="as-on-colab", resources=resources, allow_errors=allow_errors).execute()
+        return NotebookClient(
+            notebook, timeout=300, kernel_name="as-on-colab", resources=resources, allow_errors=allow_errors
+        ).execute()
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +80,20 @@ def colab(tmp_path_factory):
     for folder in (package, kernel, place / "content"):
         folder.mkdir(parents=True)
     (package / "__init__.py").write_text(STAND_IN, encoding="utf-8")
-    argv = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--IPKernelApp.exec_lines=import google.colab"]
-    spec = {"argv": argv, "display_name": "as on Colab", "language": "python", "env": {"PYTHONPATH": str(package.parents[1])}}
+    argv = [
+        python,
+        "-m",
+        "ipykernel_launcher",
+        "-f",
+        "{connection_file}",
+        "--IPKernelApp.exec_lines=import google.colab",
+    ]
+    spec = {
+        "argv": argv,
+        "display_name": "as on Colab",
+        "language": "python",
+        "env": {"PYTHONPATH": str(package.parents[1])},
+    }
     (kernel / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")
     here = Colab(python, place)
     here.call("-m", "pip", "uninstall", "-q", "-y", "emo_teach", "POT")
@@ -135,14 +155,21 @@ def student(name):
     """A problem set as it is handed out: without solutions and hidden tests."""
     notebook = source.read(source.sets()[name])
     for cell in notebook.cells:
-        cell.source = HIDDEN.sub("", STUB.sub(r"\1raise NotImplementedError" if cell.cell_type == "code" else "", cell.source))
+        cell.source = HIDDEN.sub(
+            "", STUB.sub(r"\1raise NotImplementedError" if cell.cell_type == "code" else "", cell.source)
+        )
     return notebook
 
 
 def errors(notebook):
     """(kind of cell, name of the error) of every error in an executed problem set."""
-    cells = [(cell, output) for cell in notebook.cells for output in cell.get("outputs", ()) if output.output_type == "error"]
-    return [(cell.metadata["nbgrader"]["grade_id"].rpartition("-")[2] if "nbgrader" in cell.metadata else "", output.ename) for cell, output in cells]
+    cells = [
+        (cell, output) for cell in notebook.cells for output in cell.get("outputs", ()) if output.output_type == "error"
+    ]
+    return [
+        (cell.metadata["nbgrader"]["grade_id"].rpartition("-")[2] if "nbgrader" in cell.metadata else "", output.ename)
+        for cell, output in cells
+    ]
 
 
 @pytest.mark.parametrize("name", ["ps1"])
@@ -160,7 +187,9 @@ def test_a_problem_set_runs(name, bootstrapped):
 
 def test_the_explorers_tests_pass(bootstrapped):
     files = ("test_explorers.py", "test_explorers_transport.py", "test_explorers_language.py", "test_words.py")
-    said = bootstrapped.call("-m", "pytest", "-p", "no:cacheprovider", *(f"tests/{name}" for name in files), cwd=build.ROOT)
+    said = bootstrapped.call(
+        "-m", "pytest", "-p", "no:cacheprovider", *(f"tests/{name}" for name in files), cwd=build.ROOT
+    )
     assert re.search(r"\d+ passed", said) or "[100%]" in said
 
 

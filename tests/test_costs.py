@@ -48,7 +48,9 @@ def test_every_public_function_is_tried():
     assert set(CALLS) == drawing.public_functions(costs)
 
 
-@pytest.mark.parametrize(("name", "argument", "kind", "value", "fragments"), REFUSALS, ids=lambda x: x if isinstance(x, str) else "")
+@pytest.mark.parametrize(
+    ("name", "argument", "kind", "value", "fragments"), REFUSALS, ids=lambda x: x if isinstance(x, str) else ""
+)
 def test_refuses(name, argument, kind, value, fragments):
     drawing.assert_refused(CALLS, name, argument, kind, value, fragments)
 

@@ -13,7 +13,17 @@ import pytest
 
 from emo_teach.__main__ import main
 from emo_teach.authoring import build
-from emo_teach.authoring.course import feedback, grade, leaks, points_by_hand, rehearsal, release, repair, source, submissions
+from emo_teach.authoring.course import (
+    feedback,
+    grade,
+    leaks,
+    points_by_hand,
+    rehearsal,
+    release,
+    repair,
+    source,
+    submissions,
+)
 from tests import submissions as class_of
 
 SETUP = '# %% tags=["setup"]\nSEED = 0\n'
@@ -93,7 +103,12 @@ SECRETS = {
 
 def test_what_is_secret_and_what_is_trivial(secret):
     assert set(leaks.secrets(secret["ps9"], "ps9")) == SECRETS
-    assert not any(map(leaks.telling, ["return total", "for i in range(10):", "", "x = y", "    raise ValueError(message)", "x=np.log(y)"]))
+    assert not any(
+        map(
+            leaks.telling,
+            ["return total", "for i in range(10):", "", "x = y", "    raise ValueError(message)", "x=np.log(y)"],
+        )
+    )
     assert all(map(leaks.telling, ["for k in range(rows):", "    return (p @ cost).sum()", "We use Jensen here"]))
 
 
@@ -111,14 +126,20 @@ def add_cell(folder, cell):
 PLANTED = {
     "code cell": lambda f: add_cell(f, {"cell_type": "code", "source": ["spread =\\\n", "  numpy_free_sum(a,b)"]}),
     "text": lambda f: add_cell(f, {"cell_type": "markdown", "source": "Hint: `spread = numpy_free_sum(a, b)`."}),
-    "output": lambda f: add_cell(f, {"cell_type": "code", "source": "", "outputs": [{"text": ["spread = numpy_free_sum(a, b)"]}]}),
-    "metadata": lambda f: add_cell(f, {"cell_type": "raw", "source": "", "metadata": {"spread = numpy_free_sum(a, b)": 1}}),
+    "output": lambda f: add_cell(
+        f, {"cell_type": "code", "source": "", "outputs": [{"text": ["spread = numpy_free_sum(a, b)"]}]}
+    ),
+    "metadata": lambda f: add_cell(
+        f, {"cell_type": "raw", "source": "", "metadata": {"spread = numpy_free_sum(a, b)": 1}}
+    ),
     "module": lambda f: (f / "module.py").write_text("x = 1 # spread = numpy_free_sum(a, b)"),
     "other quotes": lambda f: (f / "module.py").write_text("assert gap(secret_draw, 5)==other_name,  'no'"),
     "data": lambda f: (f / "blob.bin").write_bytes(b"\xff\x00 spread = numpy_free_sum(a, b)\xff"),
     "proof": lambda f: (f / "README.md").write_text("*By Gibbs, the\naverage* is negative."),
     "zip inside": lambda f: zipfile.ZipFile(f / "more.zip", "w").writestr("a.txt", "spread = numpy_free_sum(a, b)"),
-    "zip beside": lambda f: zipfile.ZipFile(f.with_suffix(".zip"), "w").writestr("a.txt", "spread = numpy_free_sum(a, b)"),
+    "zip beside": lambda f: zipfile.ZipFile(f.with_suffix(".zip"), "w").writestr(
+        "a.txt", "spread = numpy_free_sum(a, b)"
+    ),
     "marker": lambda f: add_cell(f, {"cell_type": "code", "source": "### BEGIN SOLUTION"}),
     "rubric": lambda f: add_cell(f, {"cell_type": "markdown", "source": "**Rubric.** 2 points"}),
 }
@@ -130,7 +151,9 @@ def test_a_planted_line_is_found(secret, edition, plant):
     assert leaks.search(edition, secret)
 
 
-@pytest.mark.parametrize("text", [ANSWER.replace("    ### END SOLUTION\n", ""), ANSWER.replace("### END SOLUTION", "### END SOLUTIONS")])
+@pytest.mark.parametrize(
+    "text", [ANSWER.replace("    ### END SOLUTION\n", ""), ANSWER.replace("### END SOLUTION", "### END SOLUTIONS")]
+)
 def test_an_open_region_is_an_error(tmp_path, text):
     with pytest.raises(ValueError, match="region is not closed"):
         leaks.secrets(source.read(written(tmp_path, SETUP + text + TESTS)), "ps9")
@@ -146,7 +169,15 @@ def test_a_search_for_nothing_is_an_error(tmp_path, edition):
 
 
 def mark(name, grade=False, solution=False, points=None):
-    found = {"grade_id": name, "grade": grade, "solution": solution, "locked": not solution, "schema_version": 3, "task": False, "checksum": "0" * 32}
+    found = {
+        "grade_id": name,
+        "grade": grade,
+        "solution": solution,
+        "locked": not solution,
+        "schema_version": 3,
+        "task": False,
+        "checksum": "0" * 32,
+    }
     return {"nbgrader": found | ({"points": points} if points else {})}
 
 
@@ -157,7 +188,12 @@ RELEASE = {
         {"cell_type": "code", "id": "s", "metadata": mark("ps9-setup"), "source": "SEED = 0"},
         {"cell_type": "code", "id": "a", "metadata": mark("ps9-1-answer", solution=True), "source": "def f(): raise"},
         {"cell_type": "code", "id": "b", "metadata": mark("ps9-1-tests", grade=True, points=2), "source": "assert f()"},
-        {"cell_type": "markdown", "id": "p", "metadata": mark("ps9-2-proof", grade=True, solution=True, points=3), "source": "YOUR ANSWER HERE"},
+        {
+            "cell_type": "markdown",
+            "id": "p",
+            "metadata": mark("ps9-2-proof", grade=True, solution=True, points=3),
+            "source": "YOUR ANSWER HERE",
+        },
     ],
 }
 
@@ -230,12 +266,26 @@ def test_colab_s_format_is_today_s_again():
 
     notebook, notes = repair.mend(handed_in(colab) | {"nbformat": 4, "nbformat_minor": 0}, RELEASE)
     nbformat.validate(nbformat.from_dict(notebook))
-    assert notes == [] and notebook["nbformat_minor"] == 5 and all(set(cell["metadata"]) <= {"nbgrader"} for cell in notebook["cells"])
+    assert (
+        notes == []
+        and notebook["nbformat_minor"] == 5
+        and all(set(cell["metadata"]) <= {"nbgrader"} for cell in notebook["cells"])
+    )
 
 
 @pytest.mark.parametrize(
     "junk",
-    [None, 3, "text", [], {}, {"metadata": None}, {"metadata": {"nbgrader": []}}, {"metadata": {"nbgrader": {"grade_id": 5}}}, {"source": [1, None]}],
+    [
+        None,
+        3,
+        "text",
+        [],
+        {},
+        {"metadata": None},
+        {"metadata": {"nbgrader": []}},
+        {"metadata": {"nbgrader": {"grade_id": 5}}},
+        {"source": [1, None]},
+    ],
 )
 def test_junk_among_the_cells_does_no_harm(junk):
     import nbformat
@@ -259,7 +309,9 @@ def test_a_notebook_without_marks_is_refused(cells, status):
     assert caught.value.status == status
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"3", b'{"cells": 1}', b"\xff\xfe", b"[" * 100_000, b"PK\x03\x04"])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"3", b'{"cells": 1}', b"\xff\xfe", b"[" * 100_000, b"PK\x03\x04"]
+)
 def test_what_is_no_notebook_is_refused(content):
     with pytest.raises(repair.Refused) as caught:
         repair.parse(content)
@@ -267,7 +319,10 @@ def test_what_is_no_notebook_is_refused(content):
 
 
 def test_a_notebook_of_2014_is_read():
-    old = {"nbformat": 3, "worksheets": [{"cells": [{"cell_type": "code", "input": "x = 1", "metadata": mark("ps9-1-answer")}]}]}
+    old = {
+        "nbformat": 3,
+        "worksheets": [{"cells": [{"cell_type": "code", "input": "x = 1", "metadata": mark("ps9-1-answer")}]}],
+    }
     notebook, _ = repair.mend(repair.parse(json.dumps(old).encode()), RELEASE)
     assert "x = 1" in [cell["source"] for cell in notebook["cells"]] and order(notebook) == WHOLE
 
@@ -290,7 +345,13 @@ def seen(listed):
 def test_submissions_are_found_by_name_content_and_place(tmp_path):
     by_cells = json.dumps({"cells": [{"metadata": mark("ps2-1-answer")}]})
     folder = folder_of(
-        tmp_path, ann__ps1_ipynb="{", ann__sub__mine_ipynb=by_cells, bob__x_ipynb="{}", cleo__note="", dan__a__ps1_ipynb="1", dan__b__ps1_ipynb="2"
+        tmp_path,
+        ann__ps1_ipynb="{",
+        ann__sub__mine_ipynb=by_cells,
+        bob__x_ipynb="{}",
+        cleo__note="",
+        dan__a__ps1_ipynb="1",
+        dan__b__ps1_ipynb="2",
     )
     (folder / "ann" / "PS1 (2).ipynb").write_text("other")
     (folder / "ann" / ".ipynb_checkpoints").mkdir()
@@ -314,7 +375,10 @@ def test_names_that_a_table_cannot_carry_are_refused(tmp_path, name):
         submissions.collect(tmp_path, ["ps1"])
 
 
-@pytest.mark.parametrize(("name", "status"), [("ps1.IPYNB", "unknown file"), ("ps1.ipynb.txt", "unknown file"), ("notes.txt", "not handed in")])
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [("ps1.IPYNB", "unknown file"), ("ps1.ipynb.txt", "unknown file"), ("notes.txt", "not handed in")],
+)
 def test_a_file_that_may_have_been_meant_is_no_zero(tmp_path, name, status):
     for student, file in (("ann", name), ("bob", "ps1.ipynb")):
         (tmp_path / student).mkdir()
@@ -352,7 +416,14 @@ def test_nothing_graded_is_a_blank_and_no_zero():
     assert "&lt;script&gt;" in feedback.page("ps1", {"status": "failed", "note": "<script>"})
 
 
-SETS = {"ps1": {"problems": {"a": {"problem": "1.4", "points": 6, "manual": True}, "b": {"problem": "1.1", "points": 4, "manual": False}}}}
+SETS = {
+    "ps1": {
+        "problems": {
+            "a": {"problem": "1.4", "points": 6, "manual": True},
+            "b": {"problem": "1.1", "points": 4, "manual": False},
+        }
+    }
+}
 
 
 def test_points_by_hand_are_kept_when_the_table_grows(tmp_path):
@@ -372,7 +443,10 @@ def test_points_by_hand_are_kept_when_the_table_grows(tmp_path):
         ("student,set,problem,max,points,comment\nann,ps1,1.4,6,7,\n", "points = '7' must be a number from 0 to 6"),
         ("student,set,problem,max,points,comment\nann,ps1,1.4,6,nan,\n", "points = 'nan'"),
         ("student,set,problem,max,points,comment\nann,ps1,1.1,4,1,\n", "no problem '1.1' that is graded by hand"),
-        ("student,set,problem,max,points,comment\nann,ps1,1.4,6,,\nann,ps1,1.4,6,,\n", "line 3: ann ps1 1.4 is there twice"),
+        (
+            "student,set,problem,max,points,comment\nann,ps1,1.4,6,,\nann,ps1,1.4,6,,\n",
+            "line 3: ann ps1 1.4 is there twice",
+        ),
         ("student,set,problem,max,points,comment\nann,ps1\n", "6 columns"),
     ],
 )
@@ -419,7 +493,10 @@ def notebooks(course):
     found = {}
     for name in source.sets():
         blank = nbformat.read(course / "student" / f"{name}.ipynb", 4)
-        found[name] = (class_of.filled(blank, nbformat.read(course / "instructor" / "source" / name / f"{name}.ipynb", 4)), blank)
+        found[name] = (
+            class_of.filled(blank, nbformat.read(course / "instructor" / "source" / name / f"{name}.ipynb", 4)),
+            blank,
+        )
     return found
 
 
@@ -434,12 +511,20 @@ def test_the_student_edition_works_by_itself(course, notebooks, tmp_path):
     here = tmp_path / "student"
     names = {path.relative_to(here).as_posix() for path in here.rglob("*") if path.is_file()}
     assert {"README.md", "requirements.txt", "LICENSE", "ps1.ipynb", "data/words.csv", "emo_teach/__init__.py"} <= names
-    assert not [name for name in names if "authoring" in name or "solution" in name.lower() or name.startswith("tests/")]
+    assert not [
+        name for name in names if "authoring" in name or "solution" in name.lower() or name.startswith("tests/")
+    ]
     cells = [cell.source for cell in notebooks["ps1"][1].cells if cell.cell_type == "code"][:2]
     code = "\n".join(
-        ["import sys; sys.path.insert(0, '')", *cells, "import emo_teach.words; print(emo_teach.__file__); emo_teach.words.load_words()"]
+        [
+            "import sys; sys.path.insert(0, '')",
+            *cells,
+            "import emo_teach.words; print(emo_teach.__file__); emo_teach.words.load_words()",
+        ]
     )
-    ran = subprocess.run([sys.executable, "-c", code], cwd=here, capture_output=True, text=True, check=True, timeout=120)
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=here, capture_output=True, text=True, check=True, timeout=120
+    )
     assert Path(ran.stdout.split()[-1]).parent == here / "emo_teach"
     pins = (here / "requirements.txt").read_text().split()
     assert all("==" in pin for pin in pins) and {pin.split("==")[0] for pin in pins} == set(release.FOR_STUDENTS)
@@ -487,12 +572,15 @@ def test_an_interrupted_build_leaves_the_old_course(course, tmp_path, monkeypatc
     monkeypatch.setattr(release, "_zip", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         release.build_course(tmp_path / "out", 1, ["ps1"])
-    assert (tmp_path / "out" / release.MANIFEST).read_bytes() == before and [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert (tmp_path / "out" / release.MANIFEST).read_bytes() == before and [
+        path.name for path in tmp_path.iterdir()
+    ] == ["out"]
 
 
 @needs_nbgrader
 @pytest.mark.parametrize(
-    ("arguments", "message"), [({"seed": -1}, "seed = -1"), ({"names": ["ps0"]}, "'ps0'"), ({"names": ["ps1", "ps1"]}, "named twice")]
+    ("arguments", "message"),
+    [({"seed": -1}, "seed = -1"), ({"names": ["ps0"]}, "'ps0'"), ({"names": ["ps1", "ps1"]}, "named twice")],
 )
 def test_what_makes_no_sense_is_not_built(tmp_path, arguments, message):
     with pytest.raises(ValueError, match=message):
@@ -503,7 +591,9 @@ def test_what_makes_no_sense_is_not_built(tmp_path, arguments, message):
 def test_every_set_goes_round(course, notebooks, tmp_path):
     """Right answers get all points that a program gives, blank ones none; by hand comes what is proved, and only that."""
     for student, which in (("right", 0), ("blank", 1)):
-        class_of.write(tmp_path / "in", {student: ({f"{name}.ipynb": pair[which] for name, pair in notebooks.items()},)})
+        class_of.write(
+            tmp_path / "in", {student: ({f"{name}.ipynb": pair[which] for name, pair in notebooks.items()},)}
+        )
     sets = release.read_manifest(course)["sets"]
     rows = grade.grade_course(tmp_path / "in", course, tmp_path / "out", show=silent)
     assert len(rows) == 2 * len(sets)
@@ -538,7 +628,11 @@ def test_all_submissions_are_accounted_for(graded):
         _, status, points, note = listed[row["student"]]
         first = row["problems"].split(";")[0].split()
         got = None if not first else float(first[1].split("/")[0])
-        if (row["status"], got) != (status, points) or note not in row["note"] or (points is None) != (row["problems"] == ""):
+        if (
+            (row["status"], got) != (status, points)
+            or note not in row["note"]
+            or (points is None) != (row["problems"] == "")
+        ):
             wrong.append(row)
     assert wrong == []
     assert {path.parent.name for path in (folder / "out" / "feedback").glob("*/ps1.html")} == set(listed)
@@ -547,9 +641,20 @@ def test_all_submissions_are_accounted_for(graded):
 @needs_nbgrader
 def test_nothing_is_left_running_or_lying_about(graded):
     _, _, folder, _ = graded
-    commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.parent.name != str(os.getpid()) and path.exists()]
+    commands = [
+        path.read_bytes()
+        for path in Path("/proc").glob("[0-9]*/cmdline")
+        if path.parent.name != str(os.getpid()) and path.exists()
+    ]
     assert not [line for line in commands if b"2345.25" in line or str(folder).encode() in line]
-    assert {path.name for path in (folder / "out").iterdir()} == {"grades.csv", "manual.csv", "feedback", "results", "grading.json", ".lock"}
+    assert {path.name for path in (folder / "out").iterdir()} == {
+        "grades.csv",
+        "manual.csv",
+        "feedback",
+        "results",
+        "grading.json",
+        ".lock",
+    }
 
 
 @needs_nbgrader
@@ -562,7 +667,9 @@ def test_feedback_says_what_was_wrong_and_hides_the_tests(graded, notebooks):
 
     hidden = leaks.secrets(source.read(source.sets()["ps1"]), "ps1")
     for student in ("wrong", "perfect", "doubled", "exits"):
-        text = html.unescape(re.sub(r"<[^>]*>", "", (folder / "out" / "feedback" / student / "ps1.html").read_text(encoding="utf-8")))
+        text = html.unescape(
+            re.sub(r"<[^>]*>", "", (folder / "out" / "feedback" / student / "ps1.html").read_text(encoding="utf-8"))
+        )
         bare = leaks.normal(text)
         assert not [line for line, owner in hidden.items() if owner.endswith("hidden tests") and line in bare], student
 
@@ -576,7 +683,9 @@ def test_a_second_call_grades_only_what_is_new(graded, course, notebooks):
     lines = (folder / "out" / "manual.csv").read_text().splitlines()
     kept = [line for line in lines if not line.startswith("perfect,ps1,1.6,")]
     (folder / "out" / "manual.csv").write_text("\n".join(kept) + "\n" + points.splitlines()[1] + "\n")
-    again = grade.grade_course(folder / "in", course, folder / "out", timeout=24, show=lambda line, **_: said.append(line))
+    again = grade.grade_course(
+        folder / "in", course, folder / "out", timeout=24, show=lambda line, **_: said.append(line)
+    )
     fresh = {line.split(" ps1:")[0] for line in said if "(as before)" not in line and " ps1:" in line}
     assert fresh == {"blank", "perfect", "nothing", "two of them", "zipped"}  # the last three have nothing to run
     before, after = ({row["student"]: row for row in table} for table in (rows, again))
@@ -590,7 +699,18 @@ def test_a_second_call_grades_only_what_is_new(graded, course, notebooks):
 def test_a_killed_grading_goes_on_and_leaves_no_process(course, notebooks, tmp_path):
     slow = class_of.answered(notebooks["ps1"][0], "\nimport time; time.sleep(8)  # 2345.75", add=True)
     class_of.write(tmp_path / "in", {"ann": ({"ps1.ipynb": notebooks["ps1"][0]},), "bob": ({"ps1.ipynb": slow},)})
-    command = [sys.executable, "-m", "emo_teach", "course", "grade", str(tmp_path / "in"), "--course", str(course), "--out", str(tmp_path / "out")]
+    command = [
+        sys.executable,
+        "-m",
+        "emo_teach",
+        "course",
+        "grade",
+        str(tmp_path / "in"),
+        "--course",
+        str(course),
+        "--out",
+        str(tmp_path / "out"),
+    ]
     process = subprocess.Popen([*command, "--workers", "1"], cwd=build.ROOT, stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline().startswith("ann ps1: graded")
     process.kill()
@@ -603,7 +723,9 @@ def test_a_killed_grading_goes_on_and_leaves_no_process(course, notebooks, tmp_p
         assert [row["student"] for row in csv.DictReader(file)] == ["ann"]
     said = []
     grade.grade_course(tmp_path / "in", course, tmp_path / "out", show=lambda line, **_: said.append(line))
-    assert any("(as before)" in line and line.startswith("ann") for line in said) and any(line.startswith("bob ps1: graded") for line in said)
+    assert any("(as before)" in line and line.startswith("ann") for line in said) and any(
+        line.startswith("bob ps1: graded") for line in said
+    )
 
 
 def _running(folder):

@@ -30,7 +30,12 @@ EXTRA = [
     *(
         (name, "p_t", kind, value, (shown,))
         for name in ("one_hot_loss", "one_hot_logit_gradient", "overconfidence_loss")
-        for kind, value, shown in (("negative", -0.1, "-0.1"), ("above 1", [0.5, 1.1], "1.1"), ("NaN", [np.nan], "[0] = nan"), ("empty", [], "empty"))
+        for kind, value, shown in (
+            ("negative", -0.1, "-0.1"),
+            ("above 1", [0.5, 1.1], "1.1"),
+            ("NaN", [np.nan], "[0] = nan"),
+            ("empty", [], "empty"),
+        )
     ),
     *(
         (name, "generator", "unknown", "kullback", ("'kullback'",))
@@ -65,7 +70,9 @@ def test_every_public_function_is_tried():
     assert set(CALLS) == drawing.public_functions(dv)
 
 
-@pytest.mark.parametrize(("name", "argument", "kind", "value", "fragments"), REFUSALS, ids=lambda x: x if isinstance(x, str) else "")
+@pytest.mark.parametrize(
+    ("name", "argument", "kind", "value", "fragments"), REFUSALS, ids=lambda x: x if isinstance(x, str) else ""
+)
 def test_refuses(name, argument, kind, value, fragments):
     drawing.assert_refused(CALLS, name, argument, kind, value, fragments)
 
@@ -118,7 +125,10 @@ def test_generator(pair):
     if math.isfinite(generator.at_zero):
         assert close(generator.f(1e-300), generator.at_zero, 1e-6) or abs(float(generator.name.split()[-1])) < 1e-2
     if math.isfinite(generator.slope_at_infinity):
-        assert close(generator.perspective(np.float64(1), np.float64(1e-300)), generator.slope_at_infinity, 1e-6) or "alpha" in generator.name
+        assert (
+            close(generator.perspective(np.float64(1), np.float64(1e-300)), generator.slope_at_infinity, 1e-6)
+            or "alpha" in generator.name
+        )
 
 
 @given(PAIRS)
@@ -175,9 +185,14 @@ def test_logit_gradient_is_the_derivative(seed):
     tau, logits = rng.dirichlet(np.ones(4)), rng.normal(size=4)
     p = references.softmax(logits)
     for generator, _ in generators():
-        numeric = [_slope(lambda z, g=generator: dv.f_divergence(g, tau, references.softmax(z)), logits, step) for step in 1e-5 * np.eye(4)]
+        numeric = [
+            _slope(lambda z, g=generator: dv.f_divergence(g, tau, references.softmax(z)), logits, step)
+            for step in 1e-5 * np.eye(4)
+        ]
         gradient = dv.logit_gradient(generator, tau, p)
-        np.testing.assert_allclose(gradient, numeric, rtol=1e-5, atol=1e-6 * max(1, np.abs(gradient).max()))  # central differences
+        np.testing.assert_allclose(
+            gradient, numeric, rtol=1e-5, atol=1e-6 * max(1, np.abs(gradient).max())
+        )  # central differences
         assert abs(gradient.sum()) <= 1e-12 * max(1, np.abs(gradient).max())
 
 
@@ -202,7 +217,9 @@ def test_one_hot_loss_is_the_full_divergence(p_t):
 def test_one_hot_gradient_of_the_published_kinds():
     p_t = np.array([5e-324, 1e-300, 1e-6, 0.3, 1.0])
     np.testing.assert_allclose(dv.one_hot_logit_gradient("KL", p_t), p_t - 1, atol=1e-15)
-    np.testing.assert_allclose(dv.one_hot_logit_gradient("total variation", p_t), -p_t * (1 - p_t), rtol=1e-14, atol=1e-320)
+    np.testing.assert_allclose(
+        dv.one_hot_logit_gradient("total variation", p_t), -p_t * (1 - p_t), rtol=1e-14, atol=1e-320
+    )
     assert np.isnan(dv.one_hot_logit_gradient("reverse KL", p_t)).all()
     for name in ("Jensen-Shannon", "squared Hellinger", "Pearson chi2"):
         gradient = dv.one_hot_logit_gradient(name, np.array([1e-6, 0.3]))
@@ -225,7 +242,9 @@ def test_stacks_that_do_not_broadcast_are_named(name):
         function(**{**arguments, "p": np.stack([P] * 2), "tau": np.stack([TAU] * 4)})
 
 
-@pytest.mark.parametrize(("u", "said"), [(-1.0, "u = -1 is negative"), ([1.0, np.nan], r"u\[1\] = nan"), (np.inf, "= inf")])
+@pytest.mark.parametrize(
+    ("u", "said"), [(-1.0, "u = -1 is negative"), ([1.0, np.nan], r"u\[1\] = nan"), (np.inf, "= inf")]
+)
 def test_generators_refuse_what_f_is_not_defined_for(u, said):
     for generator, _ in generators():
         with pytest.raises(ValueError, match=said):

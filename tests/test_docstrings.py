@@ -25,7 +25,9 @@ def is_checker(node):
 
 def public(tree, kind):
     """The public functions or classes at a module's top level."""
-    return [node for node in tree.body if isinstance(node, kind) and not node.name.startswith("_") and not is_checker(node)]
+    return [
+        node for node in tree.body if isinstance(node, kind) and not node.name.startswith("_") and not is_checker(node)
+    ]
 
 
 MODULES = list(modules())
@@ -68,7 +70,14 @@ def test_every_module_says_what_it_is():
 
 def test_all_floors_are_looked_at():
     names = {name for name, _ in FUNCTIONS}
-    assert names >= {"transport.emd", "verify.core.verify", "check.verdicts.run", "explorers.widget.tie", "authoring.build.build", "__main__.main"}
+    assert names >= {
+        "transport.emd",
+        "verify.core.verify",
+        "check.verdicts.run",
+        "explorers.widget.tie",
+        "authoring.build.build",
+        "__main__.main",
+    }
     assert not any(name.startswith("check.lesson") for name in names)
 
 

@@ -14,7 +14,10 @@ from PIL import Image
 from emo_teach import costs, divergences, pictures, transport
 from emo_teach.explorers import widget
 
-BRING_DATA = ("lesson07_samples", "lesson07_frontier")  # explorers of what a reader has trained; `demo()` has models that come along
+BRING_DATA = (
+    "lesson07_samples",
+    "lesson07_frontier",
+)  # explorers of what a reader has trained; `demo()` has models that come along
 EXPLORERS = (
     "lesson00_first_look",
     "lesson01_ce_kl",
@@ -53,7 +56,11 @@ def settings_to_try(name):
     tried += [{key: pair[(k + j) % 2] for j, (key, pair) in enumerate(ends.items())} for k in (0, 1)]
     for control in controls:
         if isinstance(control, widget.Choice):
-            tried += [{key: pair[k] for key, pair in ends.items()} | {control.name: value} for value in control.options for k in (0, 1)]
+            tried += [
+                {key: pair[k] for key, pair in ends.items()} | {control.name: value}
+                for value in control.options
+                for k in (0, 1)
+            ]
     return tried
 
 
@@ -88,7 +95,9 @@ def numbers(value):
 
 
 def check_ce_kl(settings, data, alt):
-    assert data.entropy + data.kl == pytest.approx(data.cross_entropy, abs=1e-12)  # A3, a few roundings of numbers below 10
+    assert data.entropy + data.kl == pytest.approx(
+        data.cross_entropy, abs=1e-12
+    )  # A3, a few roundings of numbers below 10
     np.testing.assert_allclose(data.ce_curve - data.kl_curve, data.entropy, atol=1e-12)
     assert data.p.sum() == pytest.approx(1) and data.p[0] == pytest.approx(settings["p_monday"])
     assert all(f"{x:.3f}" in alt for x in (data.entropy, data.kl, data.cross_entropy))
@@ -106,7 +115,9 @@ def check_divergence(settings, data, alt):
             assert curve.values is None and "∞" in curve.verdict and f"{curve.name}: infinite, no gradient" in alt
             continue
         pull = divergences.logit_gradient(generator, [1.0, 0.0, 0.0], _inner(data.p))[0]
-        assert curve.pull == pytest.approx(abs(pull), rel=1e-6)  # the pull taken from all three tokens; 1e-6 for what _inner moves
+        assert curve.pull == pytest.approx(
+            abs(pull), rel=1e-6
+        )  # the pull taken from all three tokens; 1e-6 for what _inner moves
         assert f"value {curve.value:.4g}, gradient −{curve.pull:.3g}" in alt
         assert ("without bound" in curve.verdict) == np.isinf(curve.limit)
         assert (np.diff(curve.values) < 0).all() and curve.values.max() <= curve.limit  # a loss: it falls as p_t rises
@@ -120,9 +131,13 @@ def _inner(p):
 
 def check_transport(settings, data, alt):
     solved, scale = data.solved, max(1.0, data.cost.max())
-    assert data.p @ solved.u + data.tau @ solved.v == pytest.approx(solved.value, abs=1e-12 * scale)  # the dual certifies the value
+    assert data.p @ solved.u + data.tau @ solved.v == pytest.approx(
+        solved.value, abs=1e-12 * scale
+    )  # the dual certifies the value
     assert (solved.u[:, None] + solved.v <= data.cost + 1e-12 * scale).all()
-    assert (solved.plan >= 0).all() and (solved.plan * data.cost).sum() == pytest.approx(solved.value, abs=1e-12 * scale)
+    assert (solved.plan >= 0).all() and (solved.plan * data.cost).sum() == pytest.approx(
+        solved.value, abs=1e-12 * scale
+    )
     np.testing.assert_allclose(solved.plan.sum(1), data.p, atol=1e-12)
     np.testing.assert_allclose(solved.plan.sum(0), data.tau, atol=1e-12)
     assert solved.value <= data.product + 1e-12 * scale  # A6
@@ -131,7 +146,9 @@ def check_transport(settings, data, alt):
     if settings["cost"].startswith("|"):
         assert data.compared_value >= solved.value - 1e-10  # the ordered plan is feasible ...
         if settings["power"] >= 1:  # ... and optimal from power 1 on, D8
-            assert data.compared_value == pytest.approx(transport.emd_1d(data.p, data.tau, settings["power"]), abs=1e-10)
+            assert data.compared_value == pytest.approx(
+                transport.emd_1d(data.p, data.tau, settings["power"]), abs=1e-10
+            )
             assert data.compared_value == pytest.approx(solved.value, abs=1e-10)
     assert f"EMD {solved.value:.4f}" in alt and f"product plan costs {data.product:.4f}" in alt
     assert max(np.abs(solved.u).max(), np.abs(solved.v).max()) <= 1.1 * data.cost.max()  # what the axes of u and v show
@@ -144,7 +161,9 @@ def check_objectives(settings, data, alt):
     assert data.values["mode 1"] == pytest.approx(data.values["CE"]) == -np.log(data.p[0])  # D7
     assert data.values["EMO"] == pytest.approx(data.p @ data.cost)
     for name in ("1 − p(target)", "9526, γ = 0.1", "TaiLr"):  # what sees p_t alone pushes as cross-entropy does
-        np.testing.assert_allclose(data.steps[name] * data.steps["CE"][0], data.steps["CE"] * data.steps[name][0], atol=1e-15)
+        np.testing.assert_allclose(
+            data.steps[name] * data.steps["CE"][0], data.steps["CE"] * data.steps[name][0], atol=1e-15
+        )
     if settings["bars"] != "as they are":
         assert all(np.abs(shown).sum() == pytest.approx(2) for shown in data.shown.values())
 
@@ -184,7 +203,9 @@ def test_alt_text_states_values(name):
 def test_every_control_changes_picture_and_alt_text(name):
     controls, start = module(name).CONTROLS, defaults(name)
     # a control may act under some choice only (the power k under |i - j|^k): some base among these must show it
-    bases = [start] + [start | {c.name: option} for c in controls if isinstance(c, widget.Choice) for option in c.options]
+    bases = [start] + [
+        start | {c.name: option} for c in controls if isinstance(c, widget.Choice) for option in c.options
+    ]
     for control in controls:
         for base in bases:
             tried = [base | {control.name: value} for value in control.samples()]
@@ -202,7 +223,9 @@ def test_kept_picture_equals_a_fresh_one(name):
         fresh = module(name).draw(module(name).compute(**settings)).pixels()
         pixels(name, start)
         apart = np.abs(pixels(name, settings).astype(int) - fresh)
-        assert apart.max() <= 4, settings  # of 255: matplotlib 3.10 rounds a scaled image by up to 2; a label left behind differs by far more
+        assert apart.max() <= 4, (
+            settings
+        )  # of 255: matplotlib 3.10 rounds a scaled image by up to 2; a label left behind differs by far more
 
 
 @pytest.mark.parametrize("name", EXPLORERS)
@@ -270,7 +293,9 @@ def test_widget_starts_where_told(name):
     pytest.importorskip("ipywidgets")
     control = next(c for c in module(name).CONTROLS if isinstance(c, widget.Slider))
     first, second = (
-        [part for part in parts(module(name).explorer(**{control.name: value})) if type(part).__name__ == "HTML"][0].value
+        [part for part in parts(module(name).explorer(**{control.name: value})) if type(part).__name__ == "HTML"][
+            0
+        ].value
         for value in (control.low, control.high)
     )
     assert first != second
@@ -295,7 +320,11 @@ def test_tuesdays_share_moves_the_bars_and_no_value():
 
 def test_verdicts_name_what_becomes_of_the_pull():
     start = defaults("lesson02_divergence")
-    for name, fate in (("KL", "pull stays"), ("total variation", "flat: never above 1, pull dies out"), ("Pearson chi2", "pull grows")):
+    for name, fate in (
+        ("KL", "pull stays"),
+        ("total variation", "flat: never above 1, pull dies out"),
+        ("Pearson chi2", "pull grows"),
+    ):
         assert fate in module("lesson02_divergence").compute(**start | {"first": name}).curves[0].verdict
 
 
@@ -322,7 +351,11 @@ def test_a_choice_takes_its_options_only(value):
 
 @pytest.mark.parametrize(
     "name, wrong",
-    [("lesson03_transport", {"cost": "nowhere"}), ("lesson03_transport", {"p_width": 0}), ("lesson02_divergence", {"second": "nothing"})],
+    [
+        ("lesson03_transport", {"cost": "nowhere"}),
+        ("lesson03_transport", {"p_width": 0}),
+        ("lesson02_divergence", {"second": "nothing"}),
+    ],
 )
 def test_bad_settings_are_refused_by_name(name, wrong):
     ((key, value),) = wrong.items()
@@ -331,7 +364,10 @@ def test_bad_settings_are_refused_by_name(name, wrong):
 
 
 def test_zero_one_cost_is_the_zero_one_cost():
-    assert module("lesson03_transport").compute(**defaults("lesson03_transport") | {"cost": "0/1"}).cost.tolist() == costs.zero_one(8).tolist()
+    assert (
+        module("lesson03_transport").compute(**defaults("lesson03_transport") | {"cost": "0/1"}).cost.tolist()
+        == costs.zero_one(8).tolist()
+    )
 
 
 def test_marks_stand_where_the_numbers_say():
@@ -344,7 +380,9 @@ def test_marks_stand_where_the_numbers_say():
     np.testing.assert_allclose(shown.dots.get_xydata(), [(data.p[0], value) for value in inside])
     np.testing.assert_allclose(shown.pull_dots.get_xydata(), [(data.p[0], curve.pull) for curve in data.curves])
     for curve, line in zip(data.curves, shown.value_lines, strict=True):
-        assert np.interp(data.p[0], *line.get_data()) == pytest.approx(curve.value, rel=0.02)  # the dot is on its curve, up to the grid
+        assert np.interp(data.p[0], *line.get_data()) == pytest.approx(
+            curve.value, rel=0.02
+        )  # the dot is on its curve, up to the grid
     data = module("lesson03_transport").compute(**defaults("lesson03_transport"))
     shown = picture("lesson03_transport").set(data)
     longest = max(data.p.max(), data.tau.max())
@@ -364,7 +402,9 @@ def test_objectives_explorer_agrees_with_the_losses():
     unit = costs.unit_rows(load_words().rows(["Monday", "Tuesday", "banana", "table"]))
     cost = CostEmbedding(torch.tensor(unit))
     for logits in np.random.default_rng(0).normal(size=(20, 4)) * 3:
-        for name, (value, gradient) in zip(names, module("lesson06_objectives").gradients(logits, unit).values(), strict=True):
+        for name, (value, gradient) in zip(
+            names, module("lesson06_objectives").gradients(logits, unit).values(), strict=True
+        ):
             z = torch.tensor(logits, requires_grad=True)
             loss = objective(name, cost)(z, torch.tensor(0))
             loss.backward()
@@ -394,7 +434,11 @@ def test_silence_pulls_are_those_of_the_losses():
         for name, loss in losses.items():
             (slope,) = torch.autograd.grad(loss, z, retain_graph=True)
             assert data.pulls[name] == pytest.approx(-slope[0].item(), rel=1e-9), name
-    assert all(value == 0 for name, value in found.compute(wrong="table", log10_rest=-2.0, share=0.0).pulls.items() if "CE" not in name)
+    assert all(
+        value == 0
+        for name, value in found.compute(wrong="table", log10_rest=-2.0, share=0.0).pulls.items()
+        if "CE" not in name
+    )
 
 
 def test_silence_words_go_from_near_to_far():

@@ -26,7 +26,10 @@ def bench():
 def plane():
     rng = np.random.default_rng(0)
     truth = rng.dirichlet(np.full(9, 0.7), size=6) * 0.95 + 0.05 / 9
-    laws = {name: np.log(rng.dirichlet(np.full(9, a), size=6) * 0.95 + 0.05 / 9) for name, a in (("ce", 1.0), ("emo-mode-1", 0.5))}
+    laws = {
+        name: np.log(rng.dirichlet(np.full(9, a), size=6) * 0.95 + 0.05 / 9)
+        for name, a in (("ce", 1.0), ("emo-mode-1", 0.5))
+    }
     return lesson07_frontier.Frontier(laws, truth)
 
 
@@ -64,7 +67,11 @@ def test_samples_mark_what_the_truth_finds_improbable(bench):
                 prefix.append(number)
                 marked += odd
     assert marked > 5  # at temperature 2 the models say much nonsense
-    assert bench.compute(prompt, 1.0, 1).texts == bench.compute(prompt, 1.0, 1).texts != bench.compute(prompt, 1.0, 2).texts
+    assert (
+        bench.compute(prompt, 1.0, 1).texts
+        == bench.compute(prompt, 1.0, 1).texts
+        != bench.compute(prompt, 1.0, 2).texts
+    )
 
 
 def test_the_worlds_own_continuations_follow_its_law():
@@ -96,7 +103,9 @@ def test_frontier_numbers_and_matched_temperature(plane):
     law = law - np.log(np.exp(law).sum(-1, keepdims=True))
     assert np.isclose(data.numbers["first"]["forward_kl"], oracle.forward_kl(law, plane.truth).mean())
     assert np.isclose(data.numbers["first"]["reverse_kl"], oracle.reverse_kl(law, plane.truth).mean())
-    assert np.isclose(data.numbers["second"]["entropy"], oracle.mean_entropy(plane.log_probs["emo-mode-1"]))  # the second stays as it is
+    assert np.isclose(
+        data.numbers["second"]["entropy"], oracle.mean_entropy(plane.log_probs["emo-mode-1"])
+    )  # the second stays as it is
     matched = plane.compute("ce", "emo-mode-1", 0.8, "match entropy")
     assert np.isclose(matched.numbers["first"]["entropy"], matched.numbers["second"]["entropy"], atol=1e-5)
     assert matched.temperature == matched.matched == data.matched and data.temperature == 0.8
@@ -150,7 +159,9 @@ def test_dashboard_draws_while_it_is_told(monkeypatch):
     pages, clock = [], iter(range(1000))
     handle = mock.Mock(update=lambda page: pages.append(page.data))
     monkeypatch.setattr("IPython.display.display", lambda page, display_id: pages.append(page.data) or handle)
-    monkeypatch.setattr(lesson07_training_curves, "monotonic", lambda: float(next(clock)))  # every look at the clock is a second later
+    monkeypatch.setattr(
+        lesson07_training_curves, "monotonic", lambda: float(next(clock))
+    )  # every look at the clock is a second later
     dashboard = lesson07_training_curves.Dashboard(steps=8)
     dashboard.show()
     for name in ("ce", "emo-mode-1"):
@@ -175,8 +186,22 @@ def test_a_dashboard_draws_no_more_than_it_should(monkeypatch):
 
 
 def test_looks_tell_objectives_apart():
-    names = ("ce", "emo", "emo-mode-1", "emo-mode-2", "ce+emo", "debiased", "ce+debiased", "tailr", "mixce", "accuracy", "smoothing")
-    assert len({style(name) for name in names}) == len(names) == len({style(name)[1:] for name in names})  # without colours too
+    names = (
+        "ce",
+        "emo",
+        "emo-mode-1",
+        "emo-mode-2",
+        "ce+emo",
+        "debiased",
+        "ce+debiased",
+        "tailr",
+        "mixce",
+        "accuracy",
+        "smoothing",
+    )
+    assert (
+        len({style(name) for name in names}) == len(names) == len({style(name)[1:] for name in names})
+    )  # without colours too
     assert style("emo-mode-1, seed 2") == style("emo-mode-1") != style("emo-mode-1 shuffled")
 
 

@@ -32,7 +32,10 @@ def matrix(**given):
 
 def corners(module):
     """Settings at both ends of all sliders at once, for every option of a choice."""
-    ends = [control.options if isinstance(control, widget.Choice) else (control.low, control.high) for control in module.CONTROLS]
+    ends = [
+        control.options if isinstance(control, widget.Choice) else (control.low, control.high)
+        for control in module.CONTROLS
+    ]
     return [dict(zip([c.name for c in module.CONTROLS], values, strict=True)) for values in product(*ends)]
 
 
@@ -89,7 +92,11 @@ def test_the_largest_dual_vertex_is_the_linear_program():
     rng = np.random.default_rng(4)
     p, tau = rng.dirichlet(np.full(3, 0.4), 200), rng.dirichlet(np.full(3, 0.4), 200)
     tau[::4] = np.eye(3)[rng.integers(3, size=50)]
-    np.testing.assert_allclose(lesson04_soft_label.loss_values("exact EMD", p, tau), transport.emd_many(p, tau, worked.COST).value, atol=ROUNDING)
+    np.testing.assert_allclose(
+        lesson04_soft_label.loss_values("exact EMD", p, tau),
+        transport.emd_many(p, tau, worked.COST).value,
+        atol=ROUNDING,
+    )
 
 
 def test_the_start_is_the_worked_example():
@@ -108,7 +115,9 @@ def test_marked_minima(softness, share):
         np.testing.assert_allclose(data.minimisers[loss], data.tau[None], atol=ROUNDING)
     for loss, models in data.minimisers.items():
         shown = soft(softness=softness, tau_tuesday=share, loss=loss).map
-        assert (lesson04_soft_label.loss_values(loss, models, data.tau) <= shown.min() + ROUNDING).all(), loss  # no pixel is better
+        assert (lesson04_soft_label.loss_values(loss, models, data.tau) <= shown.min() + ROUNDING).all(), (
+            loss
+        )  # no pixel is better
 
 
 def test_the_product_bound_can_end_at_a_word_the_label_never_names():
@@ -116,7 +125,9 @@ def test_the_product_bound_can_end_at_a_word_the_label_never_names():
     assert data.tau[1] == 0 and data.minimisers["product bound"].tolist() == [[0, 1, 0]]
     tied = soft(softness=0.5, tau_tuesday=1.0).minimisers["product bound"]
     assert tied.tolist() == [[1, 0, 0], [0, 1, 0]]
-    assert "Monday or Tuesday" in lesson04_soft_label.draw(soft(softness=0.5, tau_tuesday=1.0)).alt(soft(softness=0.5, tau_tuesday=1.0))
+    assert "Monday or Tuesday" in lesson04_soft_label.draw(soft(softness=0.5, tau_tuesday=1.0)).alt(
+        soft(softness=0.5, tau_tuesday=1.0)
+    )
 
 
 def test_the_map_is_the_loss_at_the_pixels_place():
@@ -150,7 +161,9 @@ def test_linear_program_equals_closed_form_and_gradients_balance(example):
         np.testing.assert_allclose(data.plan[:, 0], data.p, atol=ROUNDING)
         assert data.plan[:, 1:].max() == 0
         lifted = data.emo_gradient < 0
-        assert lifted[: data.lifted].all() and not lifted[data.lifted :].any()  # the border parts them, nearest words first
+        assert (
+            lifted[: data.lifted].all() and not lifted[data.lifted :].any()
+        )  # the border parts them, nearest words first
         assert (np.diff(data.cost[:, 0]) >= 0).all()
 
 
@@ -161,7 +174,9 @@ def test_gradients_are_those_of_the_losses(example):
     shifted = logits + step * np.concatenate([np.eye(9), -np.eye(9)])
     p = np.exp(shifted) / np.exp(shifted).sum(1, keepdims=True)
     for gradient, loss in ((data.ce_gradient, -np.log(p[:, 0])), (data.emo_gradient, p @ data.cost[:, 0])):
-        np.testing.assert_allclose((loss[:9] - loss[9:]) / (2 * step), gradient, atol=1e-9)  # central difference: error of the order step**2
+        np.testing.assert_allclose(
+            (loss[:9] - loss[9:]) / (2 * step), gradient, atol=1e-9
+        )  # central difference: error of the order step**2
 
 
 def test_cross_entropy_does_not_see_where_the_mistake_goes_but_emo_does():
@@ -169,14 +184,18 @@ def test_cross_entropy_does_not_see_where_the_mistake_goes_but_emo_does():
         near, far = matrix(example=example, near=0.3, far=0.0), matrix(example=example, near=0.0, far=0.3)
         assert near.values["cross_entropy"] == pytest.approx(far.values["cross_entropy"], abs=ROUNDING)
         assert (
-            far.values["emo"] - near.values["emo"] == pytest.approx(0.3 * (near.cost[-1, 0] - near.cost[1, 0]), abs=ROUNDING) and near.cost[1, 0] > 0
+            far.values["emo"] - near.values["emo"]
+            == pytest.approx(0.3 * (near.cost[-1, 0] - near.cost[1, 0]), abs=ROUNDING)
+            and near.cost[1, 0] > 0
         )
 
 
 def test_zero_one_cost_pushes_as_cross_entropy_does():
     data = matrix(weight=0.0)
     assert data.values["emo"] == pytest.approx(data.values["one_minus"], abs=ROUNDING)
-    np.testing.assert_allclose(lesson05_cost_matrix.push(data.emo_gradient), lesson05_cost_matrix.push(data.ce_gradient), atol=ROUNDING)
+    np.testing.assert_allclose(
+        lesson05_cost_matrix.push(data.emo_gradient), lesson05_cost_matrix.push(data.ce_gradient), atol=ROUNDING
+    )
     np.testing.assert_allclose(data.emo_gradient, data.p[0] * data.ce_gradient, atol=ROUNDING)
 
 
@@ -242,8 +261,12 @@ def test_mean_of_the_exact_distance_is_that_of_the_linear_program(kind):
     p = laws(60)
     for tau in laws(6, seed=1):
         shares, labels = lesson09_resting.labels_of(kind, tau)
-        expected = sum(share * transport.emd_many(p, label, worked.COST).value for share, label in zip(shares, labels, strict=True))
-        np.testing.assert_allclose(lesson09_resting.mean_loss(lesson09_resting.EMD, p, tau, kind, 0.1), expected, atol=ROUNDING)
+        expected = sum(
+            share * transport.emd_many(p, label, worked.COST).value for share, label in zip(shares, labels, strict=True)
+        )
+        np.testing.assert_allclose(
+            lesson09_resting.mean_loss(lesson09_resting.EMD, p, tau, kind, 0.1), expected, atol=ROUNDING
+        )
 
 
 @pytest.mark.parametrize("kind", lesson09_resting.KINDS)
@@ -259,7 +282,12 @@ def test_mean_losses_are_those_that_models_are_trained_with(kind):
             found = soft.soft_objective(name, worked.COST.copy(), regularisation, tolerance=1e-7)
             logits = torch.from_numpy(np.log(p))
             given = [found(logits, torch.from_numpy(np.tile(label, (len(p), 1)))).numpy() for label in labels]
-            np.testing.assert_allclose(lesson09_resting.mean_loss(loss, p, START, kind, regularisation), shares @ given, atol=1e-6, err_msg=loss)
+            np.testing.assert_allclose(
+                lesson09_resting.mean_loss(loss, p, START, kind, regularisation),
+                shares @ given,
+                atol=1e-6,
+                err_msg=loss,
+            )
 
 
 @pytest.mark.parametrize("regularisation", [0.01, 0.03, 0.1, 1.0, 10.0])
@@ -300,7 +328,9 @@ def test_no_model_is_better_than_the_resting_place(loss, kind):
             models = rest(loss, kind, tau, regularisation)
             steps = (10.0 ** -np.arange(6))[:, None, None]
             near = ((1 - steps) * models[0] + steps * rng.dirichlet(np.full(3, 0.5), 60)).reshape(-1, 3)
-            values = lesson09_resting.mean_loss(loss, np.vstack([models, near, lesson09_resting.lattice()[::3]]), tau, kind, regularisation)
+            values = lesson09_resting.mean_loss(
+                loss, np.vstack([models, near, lesson09_resting.lattice()[::3]]), tau, kind, regularisation
+            )
             assert values[: len(models)].max() <= values.min() + 1e-8, (tau, regularisation)
             between = lesson09_resting.mean_loss(loss, models.mean(0, keepdims=True), tau, kind, regularisation)
             assert between == pytest.approx(values[0], abs=1e-8)  # of two, all between them tie
@@ -312,7 +342,10 @@ def test_where_the_losses_rest_at_the_start():
     medoid = np.eye(3)[[transport.medoid(START, worked.COST)]]
     for kind in lesson09_resting.KINDS:
         np.testing.assert_allclose(rest(lesson09_resting.BOUND, kind), medoid, atol=ROUNDING)
-    for loss in (lesson09_resting.EMD, lesson09_resting.SINKHORN):  # one plan for a one-hot label: these are the product bound
+    for loss in (
+        lesson09_resting.EMD,
+        lesson09_resting.SINKHORN,
+    ):  # one plan for a one-hot label: these are the product bound
         np.testing.assert_allclose(rest(loss, lesson09_resting.ONE_HOT), medoid, atol=ROUNDING)
     for loss in (lesson09_resting.CE, lesson09_resting.DEBIASED):
         np.testing.assert_allclose(rest(loss, lesson09_resting.SMOOTHED), [[0.47, 0.33, 0.2]], atol=1e-9)
@@ -320,7 +353,8 @@ def test_where_the_losses_rest_at_the_start():
 
 def test_the_sinkhorn_divergence_goes_from_the_corner_to_the_truth_as_the_regularisation_grows():
     apart = [
-        0.5 * np.abs(rest(lesson09_resting.DIVERGENCE, lesson09_resting.ONE_HOT, regularisation=r)[0] - START).sum() for r in (0.01, 0.1, 1.0, 10.0)
+        0.5 * np.abs(rest(lesson09_resting.DIVERGENCE, lesson09_resting.ONE_HOT, regularisation=r)[0] - START).sum()
+        for r in (0.01, 0.1, 1.0, 10.0)
     ]
     assert apart[0] > 0.69 and apart[-1] < 0.1 and (np.diff(apart) < 0).all()
 
@@ -339,8 +373,14 @@ def test_pixels_lie_between_their_nodes_and_the_map_is_clipped_to_its_bands():
     p = (lesson09_resting.lattice()[nodes] * weights[..., None]).sum(1)
     rows, columns = np.nonzero(near)
     inside = p.min(1) > 0.01  # pixels beside the triangle stand for its nearest models
-    places = p[inside] @ lesson04_soft_label.CORNERS * [lesson09_resting.COLUMNS, lesson09_resting.ROWS / lesson04_soft_label.CORNERS[2, 1]]
-    np.testing.assert_allclose(places, np.stack([columns + 0.5, lesson09_resting.ROWS - rows - 0.5], 1)[inside], atol=1e-9)
+    places = (
+        p[inside]
+        @ lesson04_soft_label.CORNERS
+        * [lesson09_resting.COLUMNS, lesson09_resting.ROWS / lesson04_soft_label.CORNERS[2, 1]]
+    )
+    np.testing.assert_allclose(
+        places, np.stack([columns + 0.5, lesson09_resting.ROWS - rows - 0.5], 1)[inside], atol=1e-9
+    )
     assert inside.mean() > 0.9
 
 
@@ -354,7 +394,10 @@ def test_marks_and_numbers_are_those_of_the_data():
         widths = [bar.get_width() for bar, _ in picture.bars]
         np.testing.assert_allclose(widths, [*data.tau, *data.mean, *data.resting[0]])
         assert [text.get_text() for _, text in picture.bars] == [f"{width:.3f}" for width in widths]
-        assert f"{data.apart[0]:.3f} from τ" in picture.verdict.get_text() and f"{data.apart[0]:.3f} from τ" in picture.alt(data)
+        assert (
+            f"{data.apart[0]:.3f} from τ" in picture.verdict.get_text()
+            and f"{data.apart[0]:.3f} from τ" in picture.alt(data)
+        )
 
 
 @pytest.mark.parametrize(
@@ -372,7 +415,10 @@ def test_wrong_settings_of_the_resting_place_are_refused(wrong):
     [
         (lambda: lesson09_resting.labels_of(lesson09_resting.WHOLE, [0.5, 0.6, 0.2]), "tau"),
         (lambda: lesson09_resting.labels_of(lesson09_resting.WHOLE, [0.5, 0.5]), "tau"),
-        (lambda: lesson09_resting.mean_loss(lesson09_resting.EMD, START, START, lesson09_resting.WHOLE, 0.1), "p must be"),
+        (
+            lambda: lesson09_resting.mean_loss(lesson09_resting.EMD, START, START, lesson09_resting.WHOLE, 0.1),
+            "p must be",
+        ),
         (lambda: lesson09_resting.entropic_values(START[None], [0.5, 0.5], 0.1), "label"),
         (lambda: lesson09_resting.entropic_values(START[None], START, 0.001), "regularisation"),
         (lambda: lesson09_resting.own_values([[0.5, 0.5]], 0.1), "p must be"),

@@ -56,7 +56,9 @@ def test_the_wrapper_is_the_objective_of_shifted_labels(name, options):
         loss = wrapper(ids, labels)
         loss.backward()
         torch.testing.assert_close(loss, wanted, rtol=ROUNDING, atol=0)
-        torch.testing.assert_close(model.transformer.wte.weight.grad, gradient, rtol=ROUNDING, atol=ROUNDING * float(gradient.abs().max()))
+        torch.testing.assert_close(
+            model.transformer.wte.weight.grad, gradient, rtol=ROUNDING, atol=ROUNDING * float(gradient.abs().max())
+        )
         total = wrapper(ids, labels, num_items_in_batch=torch.tensor(7))
         torch.testing.assert_close(total * 7 / int((labels[:, 1:] != -100).sum()), wanted, rtol=ROUNDING, atol=0)
 
@@ -124,7 +126,13 @@ def test_history_and_reports():
     seen = []
     result = short_run(on_log=seen.append, log_every=4, valid_every=4)
     assert seen == result.history
-    assert [(entry["step"], "loss" in entry) for entry in seen] == [(0, False), (4, True), (4, False), (6, True), (6, False)]
+    assert [(entry["step"], "loss" in entry) for entry in seen] == [
+        (0, False),
+        (4, True),
+        (4, False),
+        (6, True),
+        (6, False),
+    ]
     assert all(entry["tokens_per_s"] > 0 for entry in seen if "loss" in entry)
     assert not result.model.training
 
@@ -144,7 +152,9 @@ def test_held_out_values():
 def test_bfloat16_after_float32_in_one_process(name):
     full, half = (short_run(name=name, precision=precision) for precision in ("fp32", "bf16"))
     losses = np.array([full.column("loss")[1], half.column("loss")[1]])
-    assert np.isfinite(losses).all() and all(torch.isfinite(p).all() and p.dtype == torch.float32 for p in half.model.parameters())
+    assert np.isfinite(losses).all() and all(
+        torch.isfinite(p).all() and p.dtype == torch.float32 for p in half.model.parameters()
+    )
     # bfloat16 has 8 bits: 4e-3 per rounding; it must be close to float32 and must not be it
     np.testing.assert_allclose(*losses, rtol=0.05)
     assert (losses[0] != losses[1]).any()
@@ -152,13 +162,17 @@ def test_bfloat16_after_float32_in_one_process(name):
 
 def test_losses_that_are_not_finite_are_shown():
     ids, labels = masked_blocks()
-    result = finetune.finetune(tiny(), (ids, labels), None, "ce", **{**QUICK, "lr": 1e30})  # the first step leaves nothing of the weights
+    result = finetune.finetune(
+        tiny(), (ids, labels), None, "ce", **{**QUICK, "lr": 1e30}
+    )  # the first step leaves nothing of the weights
     assert np.isnan(result.column("loss")[1][-1])
 
 
 def test_a_loss_improves_and_epochs_count_blocks():
     ids = np.tile(np.arange(BLOCK), (20, 1))
-    result = finetune.finetune(tiny(), ids, ids[:4], "ce", epochs=3, batch_size=8, lr=1e-2, log_every=4, precision="fp32")
+    result = finetune.finetune(
+        tiny(), ids, ids[:4], "ce", epochs=3, batch_size=8, lr=1e-2, log_every=4, precision="fp32"
+    )
     assert result.column("loss")[0][-1] == 8  # 3 * 20 blocks, 8 a step, rounded up
     before, after = result.column("valid_ce")[1]
     assert after < 0.5 * before
@@ -181,10 +195,17 @@ def test_the_finished_folder(tmp_path):
     assert once_more.history == result.history and largest_gap(once_more.model, result.model) == 0
 
 
-DIFFERENT = [({"lr": 2e-2}, "lr is 0.01, here 0.02"), ({"steps": 7}, "steps"), ({"name": "ce"}, "objective"), ({"seed": 1}, "seed")]
+DIFFERENT = [
+    ({"lr": 2e-2}, "lr is 0.01, here 0.02"),
+    ({"steps": 7}, "steps"),
+    ({"name": "ce"}, "objective"),
+    ({"seed": 1}, "seed"),
+]
 
 
-@pytest.mark.parametrize(("change", "words"), [*DIFFERENT, ({"model": 1}, "model is"), ({"resume": False}, "resume is False")])
+@pytest.mark.parametrize(
+    ("change", "words"), [*DIFFERENT, ({"model": 1}, "model is"), ({"resume": False}, "resume is False")]
+)
 def test_a_folder_with_another_run_is_refused_and_left_alone(tmp_path, change, words):
     out = tmp_path / "run"
     short_run(out=out)
@@ -212,7 +233,13 @@ def test_blocks_of_a_stream_and_of_a_pair():
 
 def of(config, kind):
     """A small model of transformers by its class."""
-    sizes = {"vocab_size": 20, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    sizes = {
+        "vocab_size": 20,
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 16,
+    }
     torch.manual_seed(0)
     return kind(config(**sizes))
 
@@ -240,7 +267,9 @@ REFUSED_MODELS = [
     (lambda: of(t.BertConfig, t.BertModel), "no language-model head .BertModel"),
     (lambda: t.GPT2Model(tiny().config), "no language-model head .GPT2Model"),
     (
-        lambda: t.T5ForConditionalGeneration(t.T5Config(vocab_size=20, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2)),
+        lambda: t.T5ForConditionalGeneration(
+            t.T5Config(vocab_size=20, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2)
+        ),
         "an encoder and a decoder",
     ),
     (scaled, 'use head = "logits"'),
@@ -255,7 +284,13 @@ def test_models_that_are_no_causal_lm_are_refused(make, words):
 
 def test_scaled_logits_train_with_the_logits_head_and_llama_with_both():
     assert short_run(scaled(), head="logits").column("loss")[1][-1] > 0
-    config = {"vocab_size": VOCABULARY, "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = {
+        "vocab_size": VOCABULARY,
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+    }
     runs = []
     for head in ("fused", "logits"):
         torch.manual_seed(0)

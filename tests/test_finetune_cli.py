@@ -20,13 +20,33 @@ from emo_teach.finetune import hub, texts
 
 from .training_models import largest_gap, tiny
 
-WORDS = ["the", "cat", "sat", "on", "a", "mat", "and", "looked", "at", "an", "old", "dog", "that", "ran", "away", "from", "it"]
+WORDS = [
+    "the",
+    "cat",
+    "sat",
+    "on",
+    "a",
+    "mat",
+    "and",
+    "looked",
+    "at",
+    "an",
+    "old",
+    "dog",
+    "that",
+    "ran",
+    "away",
+    "from",
+    "it",
+]
 TEXT = " ".join(WORDS[k * k % 17] for k in range(400))
 
 
 def save_tokenizer(path):
     """A word tokenizer whose unknown word is token 0, in transformers' layout."""
-    made = tokenizers.Tokenizer(tokenizers.models.WordLevel({"[UNK]": 0, **{word: k + 1 for k, word in enumerate(WORDS)}}, unk_token="[UNK]"))
+    made = tokenizers.Tokenizer(
+        tokenizers.models.WordLevel({"[UNK]": 0, **{word: k + 1 for k, word in enumerate(WORDS)}}, unk_token="[UNK]")
+    )
     made.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
     transformers.PreTrainedTokenizerFast(tokenizer_object=made, unk_token="[UNK]").save_pretrained(path)
 
@@ -40,7 +60,13 @@ def place(tmp_path, monkeypatch):
         tiny().save_pretrained(tmp_path / name)
         (tmp_path / name / drop).unlink()
     tiny().save_pretrained(tmp_path / "no_tokenizer")
-    for name, content in (("text", TEXT), ("short", "the cat sat"), ("empty", ""), ("blank", " \n\n"), ("other", "völlig fremde wörter " * 50)):
+    for name, content in (
+        ("text", TEXT),
+        ("short", "the cat sat"),
+        ("empty", ""),
+        ("blank", " \n\n"),
+        ("other", "völlig fremde wörter " * 50),
+    ):
         (tmp_path / name).write_text(content, encoding="utf-8")
     (tmp_path / "latin").write_bytes(TEXT.encode() + "Zürich".encode("latin-1"))
     (tmp_path / "full").mkdir()
@@ -64,8 +90,21 @@ def damaged(place):
 
 def command(**changes):
     """Arguments of a run of three steps; a value of None leaves an argument out."""
-    given = {"model": "model", "text": "text", "objective": "emo-mode-1", "steps": 3, "out": "run", "batch": 4, "block": 8, "lr": 1e-2, **changes}
-    return ["finetune", *(str(x) for name, value in given.items() if value is not None for x in (f"--{name.replace('_', '-')}", value))]
+    given = {
+        "model": "model",
+        "text": "text",
+        "objective": "emo-mode-1",
+        "steps": 3,
+        "out": "run",
+        "batch": 4,
+        "block": 8,
+        "lr": 1e-2,
+        **changes,
+    }
+    return [
+        "finetune",
+        *(str(x) for name, value in given.items() if value is not None for x in (f"--{name.replace('_', '-')}", value)),
+    ]
 
 
 REFUSED = [
@@ -114,7 +153,9 @@ def refused(arguments, capfd, words):
     return err
 
 
-@pytest.mark.parametrize(("change", "words"), REFUSED, ids=[f"{next(iter(change))}-{words[:25]}" for change, words in REFUSED])
+@pytest.mark.parametrize(
+    ("change", "words"), REFUSED, ids=[f"{next(iter(change))}-{words[:25]}" for change, words in REFUSED]
+)
 def test_refused_in_one_line_with_nothing_written(place, capfd, change, words):
     before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
     folders = {path for path in place.rglob("*") if path.is_dir()}
@@ -136,7 +177,12 @@ def test_trains_and_tells_what_came_of_it(place, capfd):
 
 
 def test_another_objective_or_option_trains_another_model(place):
-    runs = [{"objective": "ce"}, {"objective": "emo"}, {"objective": "tailr"}, {"objective": "tailr", "option": "gamma=0.5"}]
+    runs = [
+        {"objective": "ce"},
+        {"objective": "emo"},
+        {"objective": "tailr"},
+        {"objective": "tailr", "option": "gamma=0.5"},
+    ]
     for k, change in enumerate(runs):
         assert main(command(out=f"run{k}", **change)) == 0
     models = [transformers.AutoModelForCausalLM.from_pretrained(place / f"run{k}") for k in range(4)]
@@ -159,8 +205,12 @@ def test_the_tiny_model_in_its_world(place, capfd):
 
 
 def test_unknown_characters_are_counted_even_when_the_tokenizer_drops_them():
-    made = tokenizers.Tokenizer(tokenizers.models.WordLevel({word: k for k, word in enumerate(WORDS)}, unk_token="[none]"))
-    silent = tokenizers.Tokenizer(tokenizers.models.BPE({c: k for k, c in enumerate("abcdefg")}, []))  # no unknown token: what it lacks vanishes
+    made = tokenizers.Tokenizer(
+        tokenizers.models.WordLevel({word: k for k, word in enumerate(WORDS)}, unk_token="[none]")
+    )
+    silent = tokenizers.Tokenizer(
+        tokenizers.models.BPE({c: k for k, c in enumerate("abcdefg")}, [])
+    )  # no unknown token: what it lacks vanishes
     assert made and silent.encode("abcxyz").ids == [0, 1, 2]
     tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=silent)
     with pytest.raises(ValueError, match="does not know 50% of it"):
@@ -212,7 +262,9 @@ def test_wikitext_from_the_cache(place, monkeypatch):
     def files(snapshot):
         (snapshot / hub.CONFIG).mkdir(parents=True)
         for name in ("train", "validation"):
-            (snapshot / hub.CONFIG / f"{name}-00000-of-00001.parquet").write_text(json.dumps([f"{name} ".replace(name, "the cat"), "\n", TEXT]))
+            (snapshot / hub.CONFIG / f"{name}-00000-of-00001.parquet").write_text(
+                json.dumps([f"{name} ".replace(name, "the cat"), "\n", TEXT])
+            )
 
     parquet = types.SimpleNamespace(read_table=lambda path, columns: parquet_of(path))
     monkeypatch.setitem(sys.modules, "pyarrow", types.SimpleNamespace(parquet=parquet))
@@ -286,8 +338,19 @@ def test_an_incomplete_cache_is_not_taken_for_a_model(place, capfd, monkeypatch)
 
 
 def test_one_line_from_a_real_shell_too(place):
-    told = subprocess.run([sys.executable, "-m", "emo_teach", *command(model="cut")], capture_output=True, text=True, timeout=120, env=os.environ)
-    assert told.returncode == 2 and told.stdout == "" and told.stderr.count("\n") == 1 and "cannot be loaded" in told.stderr
+    told = subprocess.run(
+        [sys.executable, "-m", "emo_teach", *command(model="cut")],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=os.environ,
+    )
+    assert (
+        told.returncode == 2
+        and told.stdout == ""
+        and told.stderr.count("\n") == 1
+        and "cannot be loaded" in told.stderr
+    )
 
 
 def test_without_torch_the_extra_is_named(place, capfd, monkeypatch):

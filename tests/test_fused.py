@@ -12,13 +12,18 @@ from .losses_reference import CONFIGS, TRANSPORT, gap, name_of, value_and_gradie
 
 EMO_NAMES = {name for name, _ in TRANSPORT}
 EXACT = 1e-12  # two float64 computations of the same sums in another order
-LOOSE = {torch.float32: 2e-5, torch.bfloat16: 3e-2}  # some 100 roundings of 6e-8; a few of 4e-3, as logits and gradients are rounded to bfloat16
+LOOSE = {
+    torch.float32: 2e-5,
+    torch.bfloat16: 3e-2,
+}  # some 100 roundings of 6e-8; a few of 4e-3, as logits and gradients are rounded to bfloat16
 
 
 def problem(n=10, v=7, d=4, dtype=torch.float64, seed=0):
     """(hidden (n, d), weight (v, d), bias (v,), labels (n,) with two ignored, cost)."""
     g = torch.Generator().manual_seed(seed)
-    hidden, weight, bias, embedding = (torch.randn(*shape, generator=g, dtype=torch.float64) for shape in ((n, d), (v, d), (v,), (v, 3)))
+    hidden, weight, bias, embedding = (
+        torch.randn(*shape, generator=g, dtype=torch.float64) for shape in ((n, d), (v, d), (v,), (v, 3))
+    )
     labels = torch.randint(v, (n,), generator=g)
     labels[1::6] = -100
     return hidden.to(dtype), weight.to(dtype), bias.to(dtype), labels, CostEmbedding(embedding)
@@ -43,9 +48,16 @@ def test_equals_autograd_of_the_plain_version_in_float64(config):
     hidden, weight, bias, labels, cost = problem()
     for ours in (make(config, cost), make(config, cost, True)):
         for reduction in ("mean", "sum"):
-            plain = value_and_gradient(lambda h, w, b: ours(linear(h, w, b), labels, reduction=reduction), hidden, weight, bias)  # noqa: B023
+            plain = value_and_gradient(
+                lambda h, w, b: ours(linear(h, w, b), labels, reduction=reduction), hidden, weight, bias
+            )  # noqa: B023
             for chunk in (1, 3, 8, 9, 128):  # 8 tokens count: one short of it, it, one more than it, and all at once
-                fused = value_and_gradient(lambda h, w, b: fused_loss(h, w, labels, ours, b, reduction=reduction, chunk=chunk), hidden, weight, bias)  # noqa: B023
+                fused = value_and_gradient(
+                    lambda h, w, b: fused_loss(h, w, labels, ours, b, reduction=reduction, chunk=chunk),
+                    hidden,
+                    weight,
+                    bias,
+                )  # noqa: B023
                 agree(fused, plain, EXACT)
         plain = value_and_gradient(lambda h, w: ours(linear(h, w), labels), hidden, weight)  # noqa: B023
         agree(value_and_gradient(lambda h, w: fused_loss(h, w, labels, ours), hidden, weight), plain, EXACT)  # noqa: B023
@@ -70,9 +82,15 @@ def test_an_int8_cost_in_float64(config, whole, monkeypatch):
     hidden, weight, bias, labels, cost = problem(n=40, v=30, d=8)
     ours = make(config, CostEmbedding(cost.unit, dtype=torch.int8))
     plain = value_and_gradient(lambda h, w, b: ours(linear(h, w, b), labels), hidden, weight, bias)
-    agree(value_and_gradient(lambda h, w, b: fused_loss(h, w, labels, ours, b, chunk=16), hidden, weight, bias), plain, EXACT)
+    agree(
+        value_and_gradient(lambda h, w, b: fused_loss(h, w, labels, ours, b, chunk=16), hidden, weight, bias),
+        plain,
+        EXACT,
+    )
     unrounded = value_and_gradient(lambda h, w, b: make(config, cost)(linear(h, w, b), labels), hidden, weight, bias)
-    moved = max(gap(a, b) for a, b in zip(plain[1], unrounded[1], strict=True))  # gradients, as some objectives have cross-entropy's value (D7)
+    moved = max(
+        gap(a, b) for a, b in zip(plain[1], unrounded[1], strict=True)
+    )  # gradients, as some objectives have cross-entropy's value (D7)
     if config[1].get("weight") == 0:
         assert moved == 0
     else:
@@ -90,9 +108,13 @@ def test_ignore_index_leading_axes_and_layout(config):
         masked = torch.where(labels == -100, ignore_index, labels)
         plain = value_and_gradient(lambda h, w: ours(linear(h, w), masked, ignore_index), hidden, weight)  # noqa: B023
         for shape in ((12,), (3, 4), (2, 1, 6)):
-            call = lambda h, w: fused_loss(h.reshape(*shape, 4), w, masked.reshape(shape), ours, ignore_index=ignore_index, chunk=5)  # noqa: B023, E731
+            call = lambda h, w: fused_loss(
+                h.reshape(*shape, 4), w, masked.reshape(shape), ours, ignore_index=ignore_index, chunk=5
+            )  # noqa: B023, E731
             agree(value_and_gradient(call, hidden, weight), plain, EXACT)
-        turned = value_and_gradient(lambda h, w: fused_loss(h.T, w.T, masked, ours, ignore_index=ignore_index), hidden.T, weight.T)  # noqa: B023
+        turned = value_and_gradient(
+            lambda h, w: fused_loss(h.T, w.T, masked, ours, ignore_index=ignore_index), hidden.T, weight.T
+        )  # noqa: B023
         agree((turned[0], [g.T for g in turned[1]]), plain, EXACT)
     for n in (0, 12):
         nothing = torch.full((n,), -100)
@@ -105,7 +127,9 @@ def test_tied_weights(config):
     _, weight, _, labels, cost = problem()
     ours, inputs = make(config, cost), torch.arange(10) % 7
     plain = value_and_gradient(lambda w: ours(linear(torch.tanh(w[inputs]), w), labels), weight)
-    agree(value_and_gradient(lambda w: fused_loss(torch.tanh(w[inputs]), w, labels, ours, chunk=3), weight), plain, EXACT)
+    agree(
+        value_and_gradient(lambda w: fused_loss(torch.tanh(w[inputs]), w, labels, ours, chunk=3), weight), plain, EXACT
+    )
 
 
 @pytest.mark.parametrize("config", SOME, ids=name_of)
@@ -115,7 +139,9 @@ def test_gradients_accumulate(config):
     leaves = [x.clone().requires_grad_() for x in (hidden, weight, bias)]
     for piece in (slice(0, 5), slice(5, 10)):
         (3.0 * fused_loss(leaves[0][piece], leaves[1], labels[piece], ours, leaves[2], reduction="sum")).backward()
-    plain = value_and_gradient(lambda h, w, b: 3.0 * ours(linear(h, w, b), labels, reduction="sum"), hidden, weight, bias)
+    plain = value_and_gradient(
+        lambda h, w, b: 3.0 * ours(linear(h, w, b), labels, reduction="sum"), hidden, weight, bias
+    )
     agree((plain[0], [x.grad for x in leaves]), plain, EXACT)
 
 
@@ -149,7 +175,9 @@ def autocast_pair(config):
         with torch.autocast("cpu", dtype=torch.bfloat16):
             return value_and_gradient(lambda h, w, b: head(linear(h, torch.eye(8)), w, b), hidden, weight, bias)
 
-    return run(lambda h, w, b: fused_loss(h, w, labels, ours, b, chunk=16)), run(lambda h, w, b: ours(linear(h, w, b), labels))
+    return run(lambda h, w, b: fused_loss(h, w, labels, ours, b, chunk=16)), run(
+        lambda h, w, b: ours(linear(h, w, b), labels)
+    )
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=name_of)
@@ -215,7 +243,9 @@ def test_labels_of_any_integer_type(kind):
     hidden, weight, _, labels, cost = problem()
     labels = torch.where(labels < 0, 6, labels)
     emo = make(("emo", {}), cost)
-    torch.testing.assert_close(fused_loss(hidden, weight, labels.to(kind), emo), fused_loss(hidden, weight, labels, emo))
+    torch.testing.assert_close(
+        fused_loss(hidden, weight, labels.to(kind), emo), fused_loss(hidden, weight, labels, emo)
+    )
 
 
 class Sizes(TorchDispatchMode):
@@ -255,7 +285,10 @@ class Tagger(torch.nn.Module):
     def __init__(self, objective_of_it):
         super().__init__()
         torch.manual_seed(3)
-        self.body, self.head = torch.nn.Sequential(torch.nn.Embedding(7, 4), torch.nn.Linear(4, 4)).double(), torch.nn.Linear(4, 7).double()
+        self.body, self.head = (
+            torch.nn.Sequential(torch.nn.Embedding(7, 4), torch.nn.Linear(4, 4)).double(),
+            torch.nn.Linear(4, 7).double(),
+        )
         self.objective = objective_of_it
 
     def forward(self, tokens, labels):

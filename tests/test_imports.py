@@ -12,7 +12,9 @@ HEAVY = ("torch", "transformers", "ot", "matplotlib", "ipywidgets", "tensorflow"
 def loaded(code):
     """The heavy modules in memory after running `code` in a fresh interpreter."""
     report = f"{code}\nimport sys\nprint(*[name for name in {HEAVY} if name in sys.modules])"
-    return subprocess.run([sys.executable, "-c", report], capture_output=True, text=True, check=True, timeout=120).stdout.split()
+    return subprocess.run(
+        [sys.executable, "-c", report], capture_output=True, text=True, check=True, timeout=120
+    ).stdout.split()
 
 
 @pytest.mark.parametrize(

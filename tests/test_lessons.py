@@ -37,7 +37,9 @@ def test_every_notebook_has_a_source():
 @pytest.mark.parametrize("name", EVERY)
 def test_pair_agrees(name):
     source, notebook = build.read_source(SOURCES[name]), built(name)
-    assert [(c.cell_type, c.source, tags(c), c.id) for c in notebook.cells] == [(c.cell_type, c.source, tags(c), c.id) for c in source.cells]
+    assert [(c.cell_type, c.source, tags(c), c.id) for c in notebook.cells] == [
+        (c.cell_type, c.source, tags(c), c.id) for c in source.cells
+    ]
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -68,7 +70,9 @@ def test_outputs_are_whole(name):
             assert output.get("name") != "stderr", output.get("text")
             data = output.get("data", {})
             assert build.WIDGET_VIEW not in data
-            assert not any(kind.startswith("image/") for kind in data), "a bare image has no alt text: use pictures.show"
+            assert not any(kind.startswith("image/") for kind in data), (
+                "a bare image has no alt text: use pictures.show"
+            )
             assert not lessons.ABSOLUTE_PATH.search(said(output)), said(output)
             assert "<object at 0x" not in said(output)
 
@@ -99,7 +103,11 @@ def test_bootstrap_is_the_one(name):
 @pytest.mark.parametrize("name", LESSONS)
 def test_form(name):
     notebook = built(name)
-    plain = [c for c in code_cells(notebook) if not any(t == "bootstrap" or t.startswith(("exercise:", "check:")) for t in tags(c))]
+    plain = [
+        c
+        for c in code_cells(notebook)
+        if not any(t == "bootstrap" or t.startswith(("exercise:", "check:")) for t in tags(c))
+    ]
     lines = [sum(bool(line.strip()) for line in cell.source.splitlines()) for cell in plain]
     words = sum(len(cell.source.split()) for cell in notebook.cells if cell.cell_type == "markdown")
     assert notebook.cells[0].source.splitlines()[0].endswith("?"), "the title is a question"

@@ -23,7 +23,11 @@ def batch(v, d=5, n=6, scale=1.0, seed=0, dtype=torch.float64):
     """(logits (n, v), labels (n,), embedding (v, d))."""
     g = torch.Generator().manual_seed(seed + 1000 * v)
     logits = scale * torch.randn(n, v, generator=g, dtype=torch.float64)
-    return logits.to(dtype), torch.randint(v, (n,), generator=g), torch.randn(v, d, generator=g, dtype=torch.float64).to(dtype)
+    return (
+        logits.to(dtype),
+        torch.randint(v, (n,), generator=g),
+        torch.randn(v, d, generator=g, dtype=torch.float64).to(dtype),
+    )
 
 
 def make(name, embedding, options=(), averaged=False):
@@ -38,7 +42,9 @@ def test_value_and_gradient_equal_the_closed_form(config):
         for scale in (0.0, 1.0, 4.0):
             logits, labels, embedding = batch(v, scale=scale)
             shares = torch.linspace(0.5, 2.0, len(labels), dtype=torch.float64)
-            wanted = value_and_gradient(lambda z: (shares * reference.naive(name, z, labels, embedding, options)).sum(), logits)  # noqa: B023
+            wanted = value_and_gradient(
+                lambda z: (shares * reference.naive(name, z, labels, embedding, options)).sum(), logits
+            )  # noqa: B023
             for averaged in (False, True):
                 ours = make(name, embedding, options, averaged)
                 got = value_and_gradient(lambda z: (shares * ours(z, labels, reduction="none")).sum(), logits)  # noqa: B023
@@ -72,7 +78,11 @@ def test_reductions_masks_and_leading_axes(config):
         for shape in ((12,), (3, 4), (2, 1, 6)):
             z, y = logits.reshape(*shape, 7), masked.reshape(shape)
             none = ours(z, y, ignore_index=ignore_index, reduction="none")
-            assert none.shape == shape and (none.flatten()[~keep] == 0).all() and torch.equal(none.flatten()[keep], per_token[keep])
+            assert (
+                none.shape == shape
+                and (none.flatten()[~keep] == 0).all()
+                and torch.equal(none.flatten()[keep], per_token[keep])
+            )
             assert torch.allclose(ours(z, y, ignore_index, "sum"), per_token[keep].sum(), rtol=1e-14)
             assert torch.allclose(ours(z, y, ignore_index), per_token[keep].mean(), rtol=1e-14)
     single = ours(logits[0], labels[0])  # no leading axes at all
@@ -87,7 +97,9 @@ def test_nothing_to_learn_from_is_a_zero_with_zero_gradient(config):
         ours = make(name, embedding, options)
         for reduction in ("mean", "sum", "none"):
             for z in (logits, logits[:0]):
-                value, (gradient,) = value_and_gradient(lambda x: ours(x, torch.full(x.shape[:1], -100), reduction=reduction).sum(), z)  # noqa: B023
+                value, (gradient,) = value_and_gradient(
+                    lambda x: ours(x, torch.full(x.shape[:1], -100), reduction=reduction).sum(), z
+                )  # noqa: B023
                 assert value == 0 and gradient.shape == z.shape and (gradient == 0).all()
 
 
@@ -108,7 +120,9 @@ def test_only_token_there_is_costs_nothing(config):
     name, options = config
     ours = make(name, torch.ones(1, 3), options)
     value, (gradient,) = value_and_gradient(lambda z: ours(z, torch.tensor([0])), torch.tensor([[3.0]]))
-    assert value == (1 if name == "emo-mode-2" and options else 0)  # with the target detached mode 2 is L + p_t and more
+    assert value == (
+        1 if name == "emo-mode-2" and options else 0
+    )  # with the target detached mode 2 is L + p_t and more
     assert (gradient == 0).all()
 
 
@@ -171,11 +185,16 @@ def sequences(dtype, scale, seed=1):
     return (scale * torch.randn(2, 9, 12, generator=g)).to(dtype), labels, torch.randn(12, 64, generator=g).to(dtype)
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-8)])  # it adds 1e-10 to the divisors
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-8)]
+)  # it adds 1e-10 to the divisors
 @pytest.mark.parametrize("scale", [0.05, 3.0])
 def test_modes_equal_the_package_emoloss(dtype, tolerance, scale):
     logits, labels, embedding = sequences(dtype, scale)
-    ours_of = {1: objective("emo-mode-1", CostEmbedding(embedding), clip=3.0), 2: objective("emo-mode-2", CostEmbedding(embedding))}
+    ours_of = {
+        1: objective("emo-mode-1", CostEmbedding(embedding), clip=3.0),
+        2: objective("emo-mode-2", CostEmbedding(embedding)),
+    }
     for mode, ours in ours_of.items():
         theirs = value_and_gradient(lambda z: EMOLoss(z, labels, embedding, mode=mode), logits)  # noqa: B023
         got = value_and_gradient(lambda z: ours(z[:, :-1], labels[:, 1:]), logits)  # noqa: B023
@@ -185,7 +204,9 @@ def test_modes_equal_the_package_emoloss(dtype, tolerance, scale):
     clipped = terms.ce / terms.emo > 3
     assert not clipped.any() if scale < 1 else clipped.any()
     free = objective("emo-mode-1", CostEmbedding(embedding))(logits[:, :-1], labels[:, 1:])
-    assert (abs(free - ours_of[1](logits[:, :-1], labels[:, 1:])) > 1e-3) == (scale > 1)  # the clip is felt where it bites
+    assert (abs(free - ours_of[1](logits[:, :-1], labels[:, 1:])) > 1e-3) == (
+        scale > 1
+    )  # the clip is felt where it bites
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-8)])
@@ -218,7 +239,10 @@ def test_cost_travels_in_a_checkpoint(dtype, tmp_path):
     assert dtype != torch.int8 or torch.equal(fresh.cost.scale, trained.cost.scale)
     assert torch.equal(fresh.cost.unit, trained.cost.unit) and fresh.cost.unit.dtype == (dtype or torch.float32)
     assert torch.equal(objective("emo", fresh.cost)(logits, labels), objective("emo", trained.cost)(logits, labels))
-    assert [name for name, _ in fresh.named_parameters()] == ["head.weight", "head.bias"]  # nothing of the cost is trained
+    assert [name for name, _ in fresh.named_parameters()] == [
+        "head.weight",
+        "head.bias",
+    ]  # nothing of the cost is trained
 
 
 def test_cost_is_a_frozen_copy():
@@ -227,7 +251,9 @@ def test_cost_is_a_frozen_copy():
     before = cost.unit.clone()
     embedding.add_(5.0)
     assert torch.equal(cost.unit, before) and not cost.unit.requires_grad
-    unit = CostEmbedding(torch.tensor([[3e38, 3e38], [1e-42, 0.0], [0.0, -2.0]])).unit  # lengths that overflow or underflow when squared
+    unit = CostEmbedding(
+        torch.tensor([[3e38, 3e38], [1e-42, 0.0], [0.0, -2.0]])
+    ).unit  # lengths that overflow or underflow when squared
     assert torch.allclose(unit, torch.tensor([[0.5**0.5, 0.5**0.5], [1.0, 0.0], [0.0, -1.0]]))
 
 
@@ -263,7 +289,10 @@ def test_int8_vectors_cost_what_the_rounded_vectors_cost(multiplies, monkeypatch
     """With and without products of whole numbers; every entry lies within half a step of 1/127 of its row's largest."""
     multiplies = multiplies and cost_module._multiplies_int8()  # on a processor without them both runs are the same
     monkeypatch.setattr(cost_module, "_multiplies_int8", lambda: multiplies)
-    embedding = torch.randn(60, 33, generator=torch.Generator().manual_seed(2), dtype=torch.float64) * torch.logspace(-30, 30, 60)[:, None]
+    embedding = (
+        torch.randn(60, 33, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+        * torch.logspace(-30, 30, 60)[:, None]
+    )
     cost = CostEmbedding(embedding, dtype=torch.int8)
     assert cost.whole == multiplies and cost.unit.dtype == torch.int8 and cost.unit.abs().max() == 127
     unit = cost.vectors(torch.float64)
@@ -283,7 +312,9 @@ def test_only_exact_products_of_int8_are_used(monkeypatch):
     if probe():
         for k in (33, 768, 4096):
             worst = torch.full((40, k), 127, dtype=torch.int8)
-            assert (torch._int_mm(worst, worst.T) == 127**2 * k).all() and (torch._int_mm(worst, -worst.T) == -(127**2) * k).all()
+            assert (torch._int_mm(worst, worst.T) == 127**2 * k).all() and (
+                torch._int_mm(worst, -worst.T) == -(127**2) * k
+            ).all()
     monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: True, raising=False)
     for found in (lambda a, b: a.int() @ b.int(), lambda a, b: (a.int() @ b.int()).clamp(max=2**15 - 1)):
         monkeypatch.setattr(torch, "_int_mm", found, raising=False)
@@ -300,7 +331,10 @@ GOOD = torch.eye(3)
 @pytest.mark.parametrize(
     ("embedding", "words"),
     [
-        (torch.eye(3, requires_grad=True), "requires grad: a cost that is trained along lets the model make all tokens alike"),
+        (
+            torch.eye(3, requires_grad=True),
+            "requires grad: a cost that is trained along lets the model make all tokens alike",
+        ),
         (torch.nn.Linear(3, 3).weight, "requires grad"),
         (torch.tensor([[1.0, 0.0], [0.0, 0.0]]), r"embedding\[1\] is zero"),
         (torch.tensor([[1.0, math.nan], [1.0, 0.0]]), r"embedding\[0\] is not finite"),
@@ -338,11 +372,20 @@ def test_bad_embeddings_are_refused(embedding, words):
         (lambda: objective("ce")(torch.zeros(2, 3), torch.tensor([0, 3])), "labels hold 3"),
         (lambda: objective("ce")(torch.zeros(2, 3), torch.tensor([-1, 0])), "labels hold -1"),
         (lambda: objective("ce")(torch.zeros(2, 3), torch.tensor([0, -100]), ignore_index=-1), "labels hold -100"),
-        (lambda: objective("ce")(torch.zeros(2, 3), torch.tensor([0, 1]), reduction="avg"), "'avg' is not one of mean, sum, none"),
+        (
+            lambda: objective("ce")(torch.zeros(2, 3), torch.tensor([0, 1]), reduction="avg"),
+            "'avg' is not one of mean, sum, none",
+        ),
         (lambda: objective("ce")(torch.zeros(2, 3), torch.tensor([0])), "disagree"),
         (lambda: objective("ce")(torch.zeros(2, 3), torch.tensor([0.0, 1.0])), "labels must be a tensor of integers"),
-        (lambda: objective("ce")(torch.zeros(2, 3), torch.tensor([True, False])), "labels must be a tensor of integers"),
-        (lambda: objective("ce")(torch.zeros(2, 3, dtype=torch.int64), torch.tensor([0, 1])), "logits must be a floating-point"),
+        (
+            lambda: objective("ce")(torch.zeros(2, 3), torch.tensor([True, False])),
+            "labels must be a tensor of integers",
+        ),
+        (
+            lambda: objective("ce")(torch.zeros(2, 3, dtype=torch.int64), torch.tensor([0, 1])),
+            "logits must be a floating-point",
+        ),
         (lambda: objective("ce")(np.zeros((2, 3)), torch.tensor([0, 1])), "logits must be a floating-point"),
         (lambda: objective("ce")(torch.zeros(2, 0), torch.tensor([0, 1])), "disagree"),
         (

@@ -67,7 +67,9 @@ def hard_logits(n, v, labels, generator):
     rows = (kind == 3).nonzero().squeeze(-1)
     z[rows, spot[rows]] = 1e4 * signs[rows, 0]
     share = torch.rand(n, generator=generator, dtype=torch.float64)
-    odds = torch.where(share < 0.5, 140 * share - 70, 32 * share - 16)  # log p_t/(1 - p_t): from p_t = 4e-31 to 1 - 1e-7
+    odds = torch.where(
+        share < 0.5, 140 * share - 70, 32 * share - 16
+    )  # log p_t/(1 - p_t): from p_t = 4e-31 to 1 - 1e-7
     rows = ((kind == 4) | (kind == 5)).nonzero().squeeze(-1)
     others = z.scatter(-1, labels.unsqueeze(-1), -math.inf)
     z[rows, labels[rows]] = (torch.logsumexp(others, -1) + odds)[rows]
@@ -79,7 +81,15 @@ def hard_logits(n, v, labels, generator):
 def fused_gradient(ours, logits, labels, ignore_index):
     """The logits' gradient from the fused head: with the identity for a head, the hidden states are the logits."""
     hidden = logits.detach().clone().requires_grad_()
-    total = fused_loss(hidden, torch.eye(logits.shape[1], dtype=logits.dtype), labels, ours, ignore_index=ignore_index, reduction="sum", chunk=24)
+    total = fused_loss(
+        hidden,
+        torch.eye(logits.shape[1], dtype=logits.dtype),
+        labels,
+        ours,
+        ignore_index=ignore_index,
+        reduction="sum",
+        chunk=24,
+    )
     (gradient,) = torch.autograd.grad(total, hidden)
     return total.detach(), gradient
 
@@ -99,7 +109,12 @@ def judge(config, dtype, v, d, way, generator, n=64):
     total = losses.sum()
     if way == "fused":
         total, gradient = fused_gradient(ours, logits, labels, ignore_index)
-    assert (losses[~keep] == 0).all() and (gradient[~keep] == 0).all() and losses.dtype == torch.float32 and gradient.dtype == dtype
+    assert (
+        (losses[~keep] == 0).all()
+        and (gradient[~keep] == 0).all()
+        and losses.dtype == torch.float32
+        and gradient.dtype == dtype
+    )
     exact = logits[keep].detach().double().requires_grad_()
     unit = torch.nn.functional.normalize(embedding.double(), dim=1)
     terms = reference.stable_terms(exact, labels[keep], unit)
@@ -116,8 +131,12 @@ def _count(name, options, losses, gradient, wanted, slope, terms, room):
     finite = losses.isfinite() & gradient.isfinite().all(-1)
     share = (losses.double() - wanted).abs() / (room[0] + TINY)
     rounded = torch.finfo(gradient.dtype)
-    half = rounded.eps / 2 if gradient.dtype != torch.float32 else 0.0  # the gradient is handed back in the logits' own type
-    room_gradient = room[1].unsqueeze(-1) * (1 + half) + half * slope.abs() + rounded.smallest_normal * rounded.eps + TINY
+    half = (
+        rounded.eps / 2 if gradient.dtype != torch.float32 else 0.0
+    )  # the gradient is handed back in the logits' own type
+    room_gradient = (
+        room[1].unsqueeze(-1) * (1 + half) + half * slope.abs() + rounded.smallest_normal * rounded.eps + TINY
+    )
     share = torch.maximum(share, ((gradient.double() - slope).abs() / room_gradient).amax(-1))
     if name.startswith("emo-mode"):
         share = torch.where(_vague(name, options, terms), _loosely(name, options, losses, gradient, terms), share)
@@ -137,7 +156,11 @@ def _vague(name, options, terms):
 def _loosely(name, options, losses, gradient, terms):
     """0 where value and gradient lie between those with weight 0 and those with the weight's limit, else infinity."""
     whole = terms[0] if name == "emo-mode-1" else 2 * _held(options, terms)
-    inside = (losses >= 0.49 * whole - TINY) & (losses <= 1.01 * whole + TINY) & (gradient.abs().amax(-1) <= 2 * terms[0] + 2)
+    inside = (
+        (losses >= 0.49 * whole - TINY)
+        & (losses <= 1.01 * whole + TINY)
+        & (gradient.abs().amax(-1) <= 2 * terms[0] + 2)
+    )
     return torch.where(inside, 0.0, math.inf)
 
 

@@ -28,7 +28,16 @@ def gpt():
     from transformers import GPT2Config, GPT2LMHeadModel
 
     torch.manual_seed(7)
-    config = GPT2Config(n_layer=2, n_embd=32, n_head=2, vocab_size=60, n_positions=64, bos_token_id=None, eos_token_id=None, initializer_range=0.3)
+    config = GPT2Config(
+        n_layer=2,
+        n_embd=32,
+        n_head=2,
+        vocab_size=60,
+        n_positions=64,
+        bos_token_id=None,
+        eos_token_id=None,
+        initializer_range=0.3,
+    )
     return GPT2LMHeadModel(config)
 
 
@@ -49,12 +58,16 @@ def test_log_probs_are_the_models_own(gpt, ids):
         logits = gpt(torch.from_numpy(ids)).logits.double()
     assert found.shape == (10, 20, 60) and found.dtype == np.float64
     np.testing.assert_allclose(np.exp(found).sum(-1), 1, atol=1e-12)
-    np.testing.assert_allclose(found, logits.log_softmax(-1).numpy(), atol=1e-4)  # float32 logits of batches of other sizes
+    np.testing.assert_allclose(
+        found, logits.log_softmax(-1).numpy(), atol=1e-4
+    )  # float32 logits of batches of other sizes
     hot = reading.next_token_log_probs(gpt, ids, temperature=2.0)
     np.testing.assert_allclose(hot, (logits / 2).log_softmax(-1).numpy(), atol=1e-4)
     later = ids.copy()
     later[:, 10:] = (later[:, 10:] + 1) % 60
-    np.testing.assert_allclose(reading.next_token_log_probs(gpt, later)[:, :10], found[:, :10], atol=1e-4)  # a law sees its prefix only
+    np.testing.assert_allclose(
+        reading.next_token_log_probs(gpt, later)[:, :10], found[:, :10], atol=1e-4
+    )  # a law sees its prefix only
 
 
 @pytest.mark.parametrize("batch", [1, 4, 64])
@@ -83,7 +96,12 @@ def test_emo_is_the_mean_of_the_one_hot_emd(gpt, ids):
     logs = reading.next_token_log_probs(gpt, ids)[:, :-1]
     embedding = gpt.lm_head.weight.detach().numpy()
     cost = costs.cosine(embedding)
-    expected = np.mean([transport.one_hot_emd(p, cost, int(t)) for p, t in zip(np.exp(logs).reshape(-1, 60), ids[:, 1:].ravel(), strict=True)])
+    expected = np.mean(
+        [
+            transport.one_hot_emd(p, cost, int(t))
+            for p, t in zip(np.exp(logs).reshape(-1, 60), ids[:, 1:].ravel(), strict=True)
+        ]
+    )
     assert reading.emo(logs, ids[:, 1:], embedding) == pytest.approx(expected, abs=1e-12)
 
 
@@ -171,9 +189,15 @@ def test_a_token_without_probability_is_never_drawn():
         (lambda m, x: reading.next_token_log_probs(m, x[0]), r"ids has shape \(20,\): expected 2 axes"),
         (lambda m, x: reading.next_token_log_probs(m, x + 50), r"ids\[0, \d+\] = \d+ is out of range for 60 entries"),
         (lambda m, x: reading.next_token_log_probs(m, x * 0 - 1), r"ids\[0, 0\] = -1 is out of range for 60 entries"),
-        (lambda m, x: reading.next_token_log_probs(m, x.astype(float)), "ids must be an array of integers, got dtype float64"),
+        (
+            lambda m, x: reading.next_token_log_probs(m, x.astype(float)),
+            "ids must be an array of integers, got dtype float64",
+        ),
         (lambda m, x: reading.next_token_log_probs(m, [[1, 2], [3]]), "ids must be an array of integers"),
-        (lambda m, x: reading.next_token_log_probs(m, x, temperature=0), "temperature = 0 must be a finite number above 0"),
+        (
+            lambda m, x: reading.next_token_log_probs(m, x, temperature=0),
+            "temperature = 0 must be a finite number above 0",
+        ),
         (lambda m, x: reading.next_token_log_probs(m, x, batch=0), "batch = 0 must be at least 1"),
         (lambda m, x: reading.perplexity(m, x[:, :1]), "at least 2 tokens"),
         (lambda m, x: reading.perplexity(m, np.zeros((1, 65), int)), "only 64 positions"),
@@ -184,7 +208,10 @@ def test_a_token_without_probability_is_never_drawn():
         (lambda m, x: reading.emo(np.log([[0.5, 0.5]]), [2], np.eye(2)), r"targets\[0\] = 2 is out of range"),
         (lambda m, x: reading.emo(np.log([[0.5, 0.5]]), [1], np.eye(3)), "unit has 3 rows"),
         (lambda m, x: reading.emo(np.log([[0.5, 0.5]]), [1, 0], np.eye(2)), "disagree"),
-        (lambda m, x: reading.entropy([0.1, -1.0]), r"log_probs\[0\] = 0.1: log-probabilities must not be NaN or above 0"),
+        (
+            lambda m, x: reading.entropy([0.1, -1.0]),
+            r"log_probs\[0\] = 0.1: log-probabilities must not be NaN or above 0",
+        ),
         (lambda m, x: reading.entropy([[-1.0, -1.0]]), r"exp\(log_probs\)\[0\] sums to 0.7357"),
     ],
 )
@@ -229,7 +256,11 @@ def test_zeros_are_exact():
 
 
 def simplex(n):
-    return arrays(float, n, elements=st.one_of(st.just(0.0), st.floats(1e-6, 1))).filter(lambda x: x.sum() > 0).map(lambda x: x / x.sum())
+    return (
+        arrays(float, n, elements=st.one_of(st.just(0.0), st.floats(1e-6, 1)))
+        .filter(lambda x: x.sum() > 0)
+        .map(lambda x: x / x.sum())
+    )
 
 
 @given(simplex(6), simplex(6))
@@ -264,10 +295,16 @@ def test_exact_emd_is_the_ground_floors():
     found = oracle.exact_emd(p, truth, cost)
     assert found.shape == (6,)
     np.testing.assert_allclose(found, transport.emd_many(p, truth, cost).value, atol=1e-15)
-    np.testing.assert_allclose(oracle.exact_emd(p, truth, costs.zero_one(12)), divergences.total_variation(p, truth), atol=1e-12)
+    np.testing.assert_allclose(
+        oracle.exact_emd(p, truth, costs.zero_one(12)), divergences.total_variation(p, truth), atol=1e-12
+    )
     one_hot = np.eye(12)[[5] * 6]
     np.testing.assert_allclose(oracle.exact_emd(p, one_hot, cost), transport.one_hot_emd(p, cost, 5), atol=1e-12)
-    for bad, words in (((p[0], truth[0], cost), r"\(N, V\)"), ((p, truth[:2], cost), "same shape"), ((p, truth, cost[:5, :5]), "cost has shape")):
+    for bad, words in (
+        ((p[0], truth[0], cost), r"\(N, V\)"),
+        ((p, truth[:2], cost), "same shape"),
+        ((p, truth, cost[:5, :5]), "cost has shape"),
+    ):
         with pytest.raises(ValueError, match=words):
             oracle.exact_emd(*bad)
 
@@ -276,7 +313,9 @@ def test_exact_emd_is_the_ground_floors():
 def test_class_emd_is_the_linear_programs_value(p, truth, classes, share, between):
     within = share * between
     cost = oracle.class_cost(classes, within, between)
-    assert oracle.class_emd(p, truth, classes, within, between) == pytest.approx(transport.emd(p, truth, cost).value, abs=1e-12)
+    assert oracle.class_emd(p, truth, classes, within, between) == pytest.approx(
+        transport.emd(p, truth, cost).value, abs=1e-12
+    )
 
 
 def test_class_emd_without_a_price_inside_is_the_tv_of_the_masses():
@@ -326,7 +365,9 @@ def test_mean_entropy_is_that_of_the_softmax():
 
 def test_matched_temperature_refuses():
     logits = np.array([[0.0, 1.0, 3.0]])
-    with pytest.raises(ValueError, match=r"target_entropy = 2 is out of reach: temperatures from 0.05 to 5 give .* to 1.0\d* nats"):
+    with pytest.raises(
+        ValueError, match=r"target_entropy = 2 is out of reach: temperatures from 0.05 to 5 give .* to 1.0\d* nats"
+    ):
         oracle.matched_temperature(logits, 2.0)
     with pytest.raises(ValueError, match="out of reach"):
         oracle.matched_temperature(logits, 0.0, low=0.5)
@@ -343,7 +384,10 @@ def test_where_mass_goes():
     np.testing.assert_allclose(shares, [[0.2, 0.1], [0.4, 0.0], [0.4, 0.9]], atol=1e-15)
     p = laws(40, 10)
     np.testing.assert_allclose(sum(oracle.where_mass_goes(p, np.arange(40) % 10, np.arange(10) // 3)), 1, atol=1e-12)
-    for bad, words in (((p, [1], np.arange(10)), "target has 1 entries"), ((p, np.full(40, 10), np.arange(10)), "out of range")):
+    for bad, words in (
+        ((p, [1], np.arange(10)), "target has 1 entries"),
+        ((p, np.full(40, 10), np.arange(10)), "out of range"),
+    ):
         with pytest.raises(ValueError, match=words):
             oracle.where_mass_goes(*bad)
 
@@ -361,7 +405,9 @@ def test_distinct_by_hand():
 def test_repetition_by_hand():
     assert text.repetition([[1, 2, 3, 4, 5]]) == 0
     assert text.repetition([[1, 1, 1, 1, 1, 1]]) == pytest.approx(2 / 3)  # 1111 three times, two of them before
-    assert text.repetition([[1, 1, 1, 1, 1, 1], [1, 2, 3, 4, 5]]) == pytest.approx(1 / 3)  # a mean over sequences, each by itself
+    assert text.repetition([[1, 1, 1, 1, 1, 1], [1, 2, 3, 4, 5]]) == pytest.approx(
+        1 / 3
+    )  # a mean over sequences, each by itself
     assert text.repetition([[1, 2, 3, 4], [1, 2, 3, 4]]) == 0
 
 
@@ -451,7 +497,9 @@ def test_the_frontier_runs_between_the_two_divergences():
     p, q = laws(2, 6)
     points = mauve.divergence_frontier(p, q, points=3)
     middle = 0.5 * (p + q)
-    np.testing.assert_allclose(points[0], [0, divergences.kl(p, q)], atol=1e-2)  # the weights stop 1e-6 short of the ends
+    np.testing.assert_allclose(
+        points[0], [0, divergences.kl(p, q)], atol=1e-2
+    )  # the weights stop 1e-6 short of the ends
     np.testing.assert_allclose(points[1], [divergences.kl(q, middle), divergences.kl(p, middle)], atol=1e-12)
     np.testing.assert_allclose(points[2], [divergences.kl(q, p), 0], atol=1e-2)
     assert mauve.curve(points)[[0, -1]].tolist() == [[1, 0], [0, 1]]
@@ -462,7 +510,9 @@ def test_the_two_extremes(scale):
     p = laws(1, 6)[0]
     assert mauve.area(p, p, scale) == pytest.approx(1, abs=1e-12)
     apart = mauve.area([0.3, 0.7, 0, 0], [0, 0, 0.4, 0.6], scale, points=4001)
-    assert apart == pytest.approx(scale * beta(scale + 1, scale), rel=1e-5)  # trapezoids: the error falls with the square of the step
+    assert apart == pytest.approx(
+        scale * beta(scale + 1, scale), rel=1e-5
+    )  # trapezoids: the error falls with the square of the step
 
 
 def blobs(n, shift, seed, width=8):
@@ -479,7 +529,9 @@ def directions(counts, noise, seed):
 def test_quantise_finds_clusters_that_are_there():
     counts_p, counts_q = [60, 30, 10, 0], [10, 10, 20, 60]
     p, q = mauve.quantise(directions(counts_p, 0.02, 0), directions(counts_q, 0.02, 1), k=4, seed=0)
-    assert sorted(zip(p, q, strict=True)) == sorted(zip(np.divide(counts_p, 100), np.divide(counts_q, 100), strict=True))
+    assert sorted(zip(p, q, strict=True)) == sorted(
+        zip(np.divide(counts_p, 100), np.divide(counts_q, 100), strict=True)
+    )
 
 
 def test_quantise_keeps_the_best_start():
@@ -492,7 +544,9 @@ def test_quantise_keeps_the_best_start():
 
 def test_components_keep_nine_tenths_of_the_variance():
     data = np.random.default_rng(0).normal(size=(500, 3))
-    data = (data - data.mean(0)) @ np.linalg.inv(np.linalg.cholesky(np.cov(data.T, bias=True))).T  # variances 1, uncorrelated
+    data = (data - data.mean(0)) @ np.linalg.inv(
+        np.linalg.cholesky(np.cov(data.T, bias=True))
+    ).T  # variances 1, uncorrelated
     turn, _ = np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))
     for variances, kept in (([0.91, 0.05, 0.04], 1), ([0.5, 0.41, 0.09], 2), ([0.5, 0.3, 0.2], 3)):
         found = mauve._components(data * np.sqrt(variances) @ turn + 7)
@@ -505,7 +559,9 @@ def test_mauve_falls_as_samples_move_apart():
     assert scores == sorted(scores, reverse=True)
     assert scores[0] > 0.9 and scores[-1] < 0.02  # two samples of one law; nothing in common
     assert mauve.mauve(text_features, text_features, k=20, seed=3) == pytest.approx(1, abs=1e-12)
-    assert mauve.mauve(blobs(400, 1.5, 2), text_features, 20, 5) == mauve.mauve(blobs(400, 1.5, 2), text_features, 20, 5)
+    assert mauve.mauve(blobs(400, 1.5, 2), text_features, 20, 5) == mauve.mauve(
+        blobs(400, 1.5, 2), text_features, 20, 5
+    )
 
 
 @pytest.mark.filterwarnings("error")
@@ -524,7 +580,10 @@ def test_more_clusters_than_different_features():
         (lambda: mauve.area([0.5, 0.5], [0.5, 0.5], scale=0), "scale = 0 must be a finite number above 0"),
         (lambda: mauve.divergence_frontier([1.0], [1.0], points=1), "points = 1 must be at least 2"),
         (lambda: mauve.curve([[1.0, 2.0, 3.0]]), "two columns"),
-        (lambda: mauve.quantise(np.ones((2, 3)), np.ones((2, 4)), 2, 0), "features_p has 3 entries but features_q has 4"),
+        (
+            lambda: mauve.quantise(np.ones((2, 3)), np.ones((2, 4)), 2, 0),
+            "features_p has 3 entries but features_q has 4",
+        ),
         (lambda: mauve.quantise(np.ones((2, 3)), np.ones((2, 3)), 5, 0), "k = 5 clusters cannot be made of 4 features"),
         (lambda: mauve.quantise(np.ones((2, 3)), [[1.0, 1, 1], [0, 0, 0]], 2, 0), r"features_q\[1\] is a row of zeros"),
         (lambda: mauve.quantise([[np.nan, 1.0]], [[1.0, 1.0]], 2, 0), r"features_p\[0, 0\] = nan"),

@@ -12,15 +12,29 @@ from emo_teach.authoring.course import source
 SETS = source.sets()
 ANSWERS = {name: importlib.import_module(f"tests.answers.{name}") for name in SETS}
 STUB = re.compile(r"^([ \t]*)### BEGIN SOLUTION\n.*?### END SOLUTION$", re.MULTILINE | re.DOTALL)
-RIGHT = [(name, number, k) for name, module in ANSWERS.items() for number, found in module.RIGHT.items() for k in range(len(found))]
-WRONG = [(name, number, k) for name, module in ANSWERS.items() for number, found in module.WRONG.items() for k in range(len(found))]
+RIGHT = [
+    (name, number, k)
+    for name, module in ANSWERS.items()
+    for number, found in module.RIGHT.items()
+    for k in range(len(found))
+]
+WRONG = [
+    (name, number, k)
+    for name, module in ANSWERS.items()
+    for number, found in module.WRONG.items()
+    for k in range(len(found))
+]
 
 
 @functools.cache
 def code_cells(name, kind=None):
     """Number -> source of a kind of cell; all code cells in order, with no kind."""
     cells = [cell for cell in source.read(SETS[name]).cells if cell.cell_type == "code"]
-    return cells if kind is None else {source.labels(cell)[kind]: cell.source for cell in cells if kind in source.labels(cell)}
+    return (
+        cells
+        if kind is None
+        else {source.labels(cell)[kind]: cell.source for cell in cells if kind in source.labels(cell)}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +47,9 @@ def solved():
             spaces[name] = {"__name__": name}
             for cell in code_cells(name):
                 exec(compile(cell.source, f"{name}: {cell.metadata.get('tags', '')}", "exec"), spaces[name])
-        return {key: value.copy() if isinstance(value, np.ndarray) else value for key, value in spaces[name].items()}  # answers may spoil arrays
+        return {
+            key: value.copy() if isinstance(value, np.ndarray) else value for key, value in spaces[name].items()
+        }  # answers may spoil arrays
 
     return space
 
@@ -48,7 +64,9 @@ def grade(space, name, number, answer):
 def test_every_problem_has_its_battery(name):
     module, numbers = ANSWERS[name], set(code_cells(name, "answer"))
     assert set(module.RIGHT) == set(module.WRONG) == set(module.FUNCTIONS) == numbers
-    assert all(len(found) >= 3 for found in module.RIGHT.values()) and all(len(found) >= 4 for found in module.WRONG.values())
+    assert all(len(found) >= 3 for found in module.RIGHT.values()) and all(
+        len(found) >= 4 for found in module.WRONG.values()
+    )
 
 
 @pytest.mark.parametrize(("name", "number", "k"), RIGHT)
@@ -62,7 +80,9 @@ def test_right_answers_are_accepted(solved, name, number, k):
 def test_wrong_answers_are_rejected(solved, name, number, k):
     with pytest.raises(Exception) as caught:
         grade(solved(name), name, number, ANSWERS[name].WRONG[number][k])
-    assert not isinstance(caught.value, (NameError, NotImplementedError, SyntaxError)), caught.value  # the answer itself must be what is wrong
+    assert not isinstance(caught.value, (NameError, NotImplementedError, SyntaxError)), (
+        caught.value
+    )  # the answer itself must be what is wrong
 
 
 @pytest.mark.parametrize("name", SETS)

@@ -22,11 +22,20 @@ def test_one_job_of_each_stage_of_the_questions(hurried, tmp_path):
     for seed in (0, 1):
         lesson09_questions._pretrain({"synonyms": 2, "layers": 1, "width": 12, "seed": seed}, tmp_path)
     job = {"synonyms": 2, "layers": 1, "width": 12, "texts": 40}
-    tuned = [lesson09_questions._tune(job | {"objective": name, "lr": 1e-3, "steps": 2}, tmp_path)[0] for name in lesson09_questions.OBJECTIVES]
+    tuned = [
+        lesson09_questions._tune(job | {"objective": name, "lr": 1e-3, "steps": 2}, tmp_path)[0]
+        for name in lesson09_questions.OBJECTIVES
+    ]
     chosen = lesson09_questions.best(tuned)
     assert {key for key, _ in chosen} == {cell} and all(np.isfinite(row["perplexity"]) for row in tuned)
-    settings = {name: (chosen[cell, name]["lr"], int(chosen[cell, name]["steps"])) for name in lesson09_questions.OBJECTIVES}
-    rows = [row for seed in (0, 1) for row in lesson09_questions._compare(job | {"seed": seed, "settings": settings}, tmp_path)]
+    settings = {
+        name: (chosen[cell, name]["lr"], int(chosen[cell, name]["steps"])) for name in lesson09_questions.OBJECTIVES
+    }
+    rows = [
+        row
+        for seed in (0, 1)
+        for row in lesson09_questions._compare(job | {"seed": seed, "settings": settings}, tmp_path)
+    ]
     assert {row["objective"] for row in rows} == {
         "ce",
         "emo-mode-1",
@@ -34,7 +43,9 @@ def test_one_job_of_each_stage_of_the_questions(hurried, tmp_path):
         *(lesson09_questions.MATCHED + n for n in settings if n != "ce"),
     }
     assert all(
-        set(row) == set(lesson09_questions.STAGES[2].columns) and np.isfinite([row[m] for m in lesson09_questions.METRICS]).all() for row in rows
+        set(row) == set(lesson09_questions.STAGES[2].columns)
+        and np.isfinite([row[m] for m in lesson09_questions.METRICS]).all()
+        for row in rows
     )
     for row in rows:
         assert row["kl_between"] + row["kl_inside"] == pytest.approx(row["forward_kl"], abs=1e-9)
@@ -43,7 +54,11 @@ def test_one_job_of_each_stage_of_the_questions(hurried, tmp_path):
     assert entropy["emo-mode-1"] == pytest.approx(entropy[lesson09_questions.MATCHED + "emo-mode-1"], abs=1e-6)
     gains = lesson09_questions.gains(rows, [cell], "tv")
     assert gains.shape == (2, 1)
-    wanted = [row["tv"] for row in rows if row["seed"] == 1 and row["objective"] in (lesson09_questions.MATCHED + "emo-mode-1", "emo-mode-1")]
+    wanted = [
+        row["tv"]
+        for row in rows
+        if row["seed"] == 1 and row["objective"] in (lesson09_questions.MATCHED + "emo-mode-1", "emo-mode-1")
+    ]
     assert abs(gains[1, 0]) == pytest.approx(abs(wanted[0] - wanted[1]))
     with pytest.raises(ValueError, match="no row"):
         lesson09_questions.by_seed(rows, lesson09_questions.Cell(), "ce", "tv")
@@ -51,7 +66,9 @@ def test_one_job_of_each_stage_of_the_questions(hurried, tmp_path):
 
 def test_cells_vary_one_thing_at_a_time():
     base = lesson09_questions.Cell()
-    assert base in lesson09_questions.CELLS and len(lesson09_questions.CELLS) == len(set(lesson09_questions.CELLS)) == 11
+    assert (
+        base in lesson09_questions.CELLS and len(lesson09_questions.CELLS) == len(set(lesson09_questions.CELLS)) == 11
+    )
     for cell in lesson09_questions.CELLS:
         changed = {name for name in ("synonyms", "texts") if getattr(cell, name) != getattr(base, name)}
         changed |= {"size"} if (cell.layers, cell.width) != (base.layers, base.width) else set()
@@ -95,7 +112,9 @@ def test_one_job_of_soft_labels(hurried, tmp_path, monkeypatch, name):
 
 
 def test_the_best_rate_is_the_one_with_the_least_distance():
-    rows = [{"labels": "teacher", "objective": "ce", "lr": rate, "tv": tv} for rate, tv in ((1, 0.3), (2, 0.1), (3, 0.2))]
+    rows = [
+        {"labels": "teacher", "objective": "ce", "lr": rate, "tv": tv} for rate, tv in ((1, 0.3), (2, 0.1), (3, 0.2))
+    ]
     assert lesson09_soft_labels.best(rows) == {("teacher", "ce"): 2}
 
 

@@ -44,7 +44,20 @@ def test_the_held_out_value_falls(place, objective, precision):
 
     out = place / f"{objective}-{precision}"
     told = subprocess.run(
-        [sys.executable, "-m", "emo_teach", "finetune", "--model", place / "model", "--text", place / "text", "--objective", objective, "--out", out]
+        [
+            sys.executable,
+            "-m",
+            "emo_teach",
+            "finetune",
+            "--model",
+            place / "model",
+            "--text",
+            place / "text",
+            "--objective",
+            objective,
+            "--out",
+            out,
+        ]
         + f"--steps {STEPS} --batch 2 --block 32 --lr 2e-4 --log-every 1 --precision {precision} --save-every 100".split(),
         capture_output=True,
         text=True,

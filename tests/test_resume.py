@@ -54,7 +54,9 @@ def test_killed_and_started_again(runs, point):
     first, second = (load_file(path / "model.safetensors") for path in (wanted, found))
     assert first.keys() == second.keys() and all((first[name] == second[name]).all() for name in first)
     assert {path.name for path in wanted.rglob("*")} == {path.name for path in found.rglob("*")}
-    histories = [[{**entry, "tokens_per_s": 0} for entry in folder.read_json(path / "history.json")] for path in (wanted, found)]
+    histories = [
+        [{**entry, "tokens_per_s": 0} for entry in folder.read_json(path / "history.json")] for path in (wanted, found)
+    ]
     assert histories[0] == histories[1]
 
 
@@ -71,7 +73,15 @@ def interrupted(out, at=6):
 
 def go(out, **changes):
     """A short run with checkpoints."""
-    settings = {"steps": 8, "batch_size": 4, "lr": 1e-2, "save_every": 3, "log_every": 1, "precision": "fp32", **changes}
+    settings = {
+        "steps": 8,
+        "batch_size": 4,
+        "lr": 1e-2,
+        "save_every": 3,
+        "log_every": 1,
+        "precision": "fp32",
+        **changes,
+    }
     return finetune.finetune(tiny(), masked_blocks(), None, "emo", out=out, **settings)
 
 

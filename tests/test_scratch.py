@@ -28,7 +28,9 @@ def test_vectors_give_the_surprise_back():
     information = np.maximum(np.log(share / np.outer(share.sum(1), share.sum(0))), 0)
     u, s, v = np.linalg.svd(information)
     found = ppmi_vectors(counts, 5)
-    assert np.allclose(found.T @ found, np.diag(s[:5]), atol=1e-10)  # columns at right angles, of the singular values' lengths
+    assert np.allclose(
+        found.T @ found, np.diag(s[:5]), atol=1e-10
+    )  # columns at right angles, of the singular values' lengths
     assert np.allclose(information @ v[:5].T, found * np.sqrt(s[:5]), atol=1e-10) or np.allclose(
         abs(information @ v[:5].T), abs(found * np.sqrt(s[:5]))
     )
@@ -67,7 +69,9 @@ def problem(dtype=torch.float64):
     )
 
 
-@pytest.mark.parametrize(("kind", "psi"), [("log", lambda x: -np.log1p(-x)), ("odds", lambda x: x / (1 - x)), ("atanh", np.arctanh)])
+@pytest.mark.parametrize(
+    ("kind", "psi"), [("log", lambda x: -np.log1p(-x)), ("odds", lambda x: x / (1 - x)), ("atanh", np.arctanh)]
+)
 def test_transforms_are_m_psi_of_l_over_m(kind, psi):
     z, t, cost = problem()
     rows = 1 - cost.unit.double() @ cost.unit.double().T
@@ -83,7 +87,10 @@ def test_transforms_agree_with_emo_where_it_is_small(kind):
     z, t, cost = problem()
     z = z + 14 * torch.nn.functional.one_hot(t, 9)
     slopes = []
-    for loss in (lambda z: transformed(z, cost.rows(t).T, kind), lambda z: losses.objective("emo", cost)(z, t, reduction="none")):
+    for loss in (
+        lambda z: transformed(z, cost.rows(t).T, kind),
+        lambda z: losses.objective("emo", cost)(z, t, reduction="none"),
+    ):
         leaf = z.clone().requires_grad_()
         value = loss(leaf)
         slopes.append(torch.autograd.grad(value.sum(), leaf)[0])
@@ -140,18 +147,26 @@ def test_one_job_of_each_stage(tmp_path, monkeypatch):
     monkeypatch.setattr(lesson08_scratch, "STEPS", 3)
     monkeypatch.setattr(lesson08_scratch, "WATCHED", (0, 2, 3))
     monkeypatch.setattr(lesson08_scratch.train, "__defaults__", (3, None, None))
-    tuned = [row for rate in (1e-3, 1e-2) for row in lesson08_scratch._tune({"objective": "x/(1 - x)", "lr": rate}, tmp_path)]
+    tuned = [
+        row for rate in (1e-3, 1e-2) for row in lesson08_scratch._tune({"objective": "x/(1 - x)", "lr": rate}, tmp_path)
+    ]
     assert lesson08_scratch.best(tuned)["x/(1 - x)"] == min(tuned, key=lambda row: row["tv"])["lr"]
     rows = lesson08_scratch._run({"objective": "x/(1 - x)", "lr": 1e-3, "seed": 0}, tmp_path)
     assert [row["step"] for row in rows] == [0, 2, 3]
     assert all(
-        set(row) == set(lesson08_scratch.STAGES[1].columns) and np.isfinite([row[name] for name in lesson08_scratch.METRICS]).all() for row in rows
+        set(row) == set(lesson08_scratch.STAGES[1].columns)
+        and np.isfinite([row[name] for name in lesson08_scratch.METRICS]).all()
+        for row in rows
     )
     assert rows[-1]["tv"] < rows[0]["tv"]
 
 
 def test_jobs_are_told_apart_by_their_keys():
-    rows = [{"objective": name, "lr": rate, "tv": 0.5, "perplexity": 9.0} for name in lesson08_scratch.OBJECTIVES for rate in lesson08_scratch.RATES]
+    rows = [
+        {"objective": name, "lr": rate, "tv": 0.5, "perplexity": 9.0}
+        for name in lesson08_scratch.OBJECTIVES
+        for rate in lesson08_scratch.RATES
+    ]
     for stage, found in zip(lesson08_scratch.STAGES, ({}, {"scratch_tuning": rows}), strict=True):
         jobs = stage.jobs(found)
         assert len({runner._key(stage, job) for job in jobs}) == len(jobs) > 50

@@ -68,12 +68,17 @@ def test_colab_satisfies_the_ranges(name, version):
 
 
 def test_users_packages_are_pinned():
-    assert {"jupyterlab", "torch", "numpy", "matplotlib", "pot", "ipywidgets", "transformers"} <= {name for name, _ in pins()}
+    assert {"jupyterlab", "torch", "numpy", "matplotlib", "pot", "ipywidgets", "transformers"} <= {
+        name for name, _ in pins()
+    }
 
 
 def run_bootstrap(cell, installed):
     """Run a bootstrap cell where emo_teach is or is not installed; returns the commands that it started."""
-    with mock.patch.object(util, "find_spec", lambda name: object() if installed else None), mock.patch.object(subprocess, "run") as started:
+    with (
+        mock.patch.object(util, "find_spec", lambda name: object() if installed else None),
+        mock.patch.object(subprocess, "run") as started,
+    ):
         exec(cell, {})
     return [call.args[0] for call in started.call_args_list]
 
@@ -101,7 +106,9 @@ def test_no_badge_before_the_address_is_known():
 
 def tracked_texts():
     """Every text file of the project that git tracks or would track, as (path, text)."""
-    names = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    names = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
     for name in names:
         path = ROOT / name
         if path.suffix not in (".png", ".safetensors", ".ipynb") and path.exists():
@@ -150,7 +157,9 @@ def test_an_interrupted_write_leaves_the_old_notebook(lesson, monkeypatch, stop)
 
 
 def test_the_command_line_names_its_commands():
-    said = subprocess.run([sys.executable, "-m", "emo_teach", "--help"], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        [sys.executable, "-m", "emo_teach", "--help"], capture_output=True, text=True, check=True
+    ).stdout
     assert "verify" in said and "build" in said
     wrong = subprocess.run([sys.executable, "-m", "emo_teach", "build", "99_nothing"], capture_output=True, text=True)
     assert wrong.returncode == 2 and "99_nothing" in wrong.stdout + wrong.stderr

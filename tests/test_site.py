@@ -30,7 +30,9 @@ def edition(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def soups(edition):
-    return {name: BeautifulSoup((edition / f"{name}.html").read_text(encoding="utf-8"), "html.parser") for name in NAMES}
+    return {
+        name: BeautifulSoup((edition / f"{name}.html").read_text(encoding="utf-8"), "html.parser") for name in NAMES
+    }
 
 
 def prose(name):
@@ -39,7 +41,9 @@ def prose(name):
 
 
 def test_the_folder_holds_pages_style_font_and_mark(edition):
-    assert sorted(path.name for path in edition.iterdir()) == sorted([*(f"{name}.html" for name in NAMES), "style.css", "math.woff", "site.json"])
+    assert sorted(path.name for path in edition.iterdir()) == sorted(
+        [*(f"{name}.html" for name in NAMES), "style.css", "math.woff", "site.json"]
+    )
     assert (edition / "math.woff").read_bytes()[:4] == b"wOFF"
     assert oct(edition.stat().st_mode)[-3:] == "755"
 
@@ -65,8 +69,12 @@ def test_every_formula_is_converted(name, soups):
     blocks = text.count("$$") // 2
     assert len(soups[name].select(".formula > .wide > math[display=block]")) == blocks
     pieces = len(re.findall(r'<wbr/?>(?:<span class="kept">)?<math', page))
-    assert len(soups[name].select("math")) - blocks - pieces == len(INLINE.findall(re.sub(r"\$\$.*?\$\$", "", text, flags=re.DOTALL)))
-    assert [tag.get_text() for tag in soups[name].select(".formula .tag")] == [f"({label})" for label in re.findall(r"\\tag\{(\w+)\}", text)]
+    assert len(soups[name].select("math")) - blocks - pieces == len(
+        INLINE.findall(re.sub(r"\$\$.*?\$\$", "", text, flags=re.DOTALL))
+    )
+    assert [tag.get_text() for tag in soups[name].select(".formula .tag")] == [
+        f"({label})" for label in re.findall(r"\\tag\{(\w+)\}", text)
+    ]
     for code in soups[name].select("pre, code"):
         code.extract()
     assert not re.search(r"\$|\\[a-zA-Z]", soups[name].get_text())
@@ -92,8 +100,15 @@ def test_links_lead_to_pages_and_places(name, soups):
 def test_cells_pictures_and_words_are_all_there(name, soups):
     soup, cells = soups[name], [cell for cell in built(name).cells if "bootstrap" not in cell.metadata.get("tags", ())]
     code = [cell for cell in cells if cell.cell_type == "code"]
-    assert [element.get_text().strip() for element in soup.select(".input pre")] == [cell.source.strip() for cell in code]
-    shown = [output.data["text/html"].count("<img ") for cell in code for output in cell.outputs if "text/html" in output.get("data", {})]
+    assert [element.get_text().strip() for element in soup.select(".input pre")] == [
+        cell.source.strip() for cell in code
+    ]
+    shown = [
+        output.data["text/html"].count("<img ")
+        for cell in code
+        for output in cell.outputs
+        if "text/html" in output.get("data", {})
+    ]
     assert len(soup.select("img")) == sum(shown)
     assert all(len(image["alt"]) > 40 for image in soup.select("img"))
     assert len(soup.select(".note")) == sum(".explorer(" in cell.source for cell in code)
@@ -111,10 +126,11 @@ def test_the_first_page_has_the_map_and_every_lesson(soups):
 
 
 def test_no_picture_from_elsewhere_gets_in():
-    mark = (
-        "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/o/n/blob/v1/x.ipynb)"
+    mark = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/o/n/blob/v1/x.ipynb)"
+    assert (
+        pages._markdown(mark)
+        == '<p><a href="https://colab.research.google.com/github/o/n/blob/v1/x.ipynb">Open in Colab</a></p>\n'
     )
-    assert pages._markdown(mark) == '<p><a href="https://colab.research.google.com/github/o/n/blob/v1/x.ipynb">Open in Colab</a></p>\n'
 
 
 def test_tex_that_is_not_understood_is_refused():
@@ -132,7 +148,9 @@ def test_what_chromium_shows_badly_is_written_otherwise():
 
 
 def test_a_long_formula_may_break_but_not_behind_a_sign():
-    cut = mathml.inline(r"\nabla M=\big((-0.5,0.3,0.2)+2.67\,(-0.13,-0.018,0.148)\big)\approx(-0.42,0.13,0.30)").split("<wbr>")
+    cut = mathml.inline(r"\nabla M=\big((-0.5,0.3,0.2)+2.67\,(-0.13,-0.018,0.148)\big)\approx(-0.42,0.13,0.30)").split(
+        "<wbr>"
+    )
     assert len(cut) > 3 and all(piece.startswith("<math>") and piece.endswith("</math>") for piece in cut)
     assert not any(piece.endswith("−</mo></math>") for piece in cut)
 
@@ -150,7 +168,9 @@ def test_a_folder_of_someone_else_is_left_alone(tmp_path):
     with pytest.raises(ValueError, match="was not made by emo_teach site"):
         site.build_site(tmp_path)
     (tmp_path / "site.json").write_text(json.dumps({"made_by": "another program"}))
-    wrong = subprocess.run([sys.executable, "-m", "emo_teach", "site", "--out", str(tmp_path)], capture_output=True, text=True)
+    wrong = subprocess.run(
+        [sys.executable, "-m", "emo_teach", "site", "--out", str(tmp_path)], capture_output=True, text=True
+    )
     assert wrong.returncode == 2 and wrong.stderr.count("\n") == 1
     assert (tmp_path / "thesis.txt").read_text() == "three years"
 

@@ -27,7 +27,9 @@ def test_it_knows_domain_a_and_not_b(model):
     gaps = []
     for world in (WORLD, World(shift=1.0)):
         texts = world.sample(100, 33, seed=7)
-        gaps.append(oracle.forward_kl(reading.next_token_log_probs(model, texts[:, :-1]), world.next_word(texts)[:, :-1]).mean())
+        gaps.append(
+            oracle.forward_kl(reading.next_token_log_probs(model, texts[:, :-1]), world.next_word(texts)[:, :-1]).mean()
+        )
     assert 0 < gaps[0] < 0.1
     assert gaps[1] > 0.2
 

@@ -12,7 +12,11 @@ from emo_teach.transport import SolverError, escape_times
 
 def problem(n=6, count=4, seed=0):
     rng = np.random.default_rng(seed)
-    return torch.tensor(2 * rng.normal(size=(count, n))), torch.tensor(rng.dirichlet(np.ones(n), count)), costs.cosine(rng.normal(size=(n, 3)))
+    return (
+        torch.tensor(2 * rng.normal(size=(count, n))),
+        torch.tensor(rng.dirichlet(np.ones(n), count)),
+        costs.cosine(rng.normal(size=(n, 3))),
+    )
 
 
 @pytest.mark.parametrize("name", soft.NAMES)
@@ -35,7 +39,11 @@ def test_least_at_the_label_or_not(name):
     at_label = loss(labels.log(), labels).item()
     others = torch.tensor(np.random.default_rng(2).dirichlet(np.ones(6), 300))
     others = torch.cat(
-        [others, 0.9 * torch.eye(6, dtype=torch.float64) + 0.1 / 6, *(0.9 * labels + 0.1 * corner for corner in torch.eye(6, dtype=torch.float64))]
+        [
+            others,
+            0.9 * torch.eye(6, dtype=torch.float64) + 0.1 / 6,
+            *(0.9 * labels + 0.1 * corner for corner in torch.eye(6, dtype=torch.float64)),
+        ]
     )
     values = loss(others.log(), labels.expand_as(others))
     assert (values.min().item() < at_label - 1e-6) == (name in ("bound", "sinkhorn"))

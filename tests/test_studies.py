@@ -64,7 +64,10 @@ def whole(tmp_path_factory):
 
 def test_every_job_has_its_rows(whole):
     assert rows(whole) == sorted(
-        (f"n{k}", seed, part, pytest.approx((1 + seed) / 3 + part, rel=1e-5)) for k in range(3) for seed in (0, 1) for part in (0, 1)
+        (f"n{k}", seed, part, pytest.approx((1 + seed) / 3 + part, rel=1e-5))
+        for k in range(3)
+        for seed in (0, 1)
+        for part in (0, 1)
     )
 
 
@@ -85,13 +88,13 @@ def test_a_table_cut_off_anywhere_is_made_whole(whole, tmp_path, cut):
 
 
 def test_a_kill_loses_nothing_finished(whole, tmp_path):
-    code = (
-        f"from pathlib import Path\nfrom tests import test_studies\nif __name__ == '__main__': test_studies.run(Path({str(tmp_path)!r}), workers=1)"
-    )
+    code = f"from pathlib import Path\nfrom tests import test_studies\nif __name__ == '__main__': test_studies.run(Path({str(tmp_path)!r}), workers=1)"
     script = tmp_path / "begin.py"
     script.write_text(code)
     table = tmp_path / "csv" / "toy.csv"
-    process = subprocess.Popen([sys.executable, script], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, start_new_session=True)
+    process = subprocess.Popen(
+        [sys.executable, script], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, start_new_session=True
+    )
     while not (table.exists() and table.read_text().count("\n") > 2):  # ends: the process either writes or has died
         assert process.poll() in (None, 0)
         time.sleep(0.005)
@@ -150,7 +153,11 @@ def test_one_job_of_each_stage_end_to_end(tmp_path, monkeypatch):
         lesson07_objectives._tune({"regime": "small model", "objective": name, "lr": 1e-3, "setting": ""}, tmp_path)[0]
         for name in ("ce", "emo-mode-1")
     ]
-    found = [job for job in lesson07_objectives._main_jobs({"objectives_tuning": tuned}) if job["cell"] == "emo-mode-1" and job["seed"] == 0]
+    found = [
+        job
+        for job in lesson07_objectives._main_jobs({"objectives_tuning": tuned})
+        if job["cell"] == "emo-mode-1" and job["seed"] == 0
+    ]
     both = lesson07_objectives._compare(found[0], tmp_path)
     assert [row["objective"] for row in both] == ["emo-mode-1", "ce matched to emo-mode-1"]
     assert all(np.isfinite(row[metric]) for row in both for metric in lesson07_objectives.METRICS)
@@ -158,7 +165,10 @@ def test_one_job_of_each_stage_end_to_end(tmp_path, monkeypatch):
 
 
 def test_the_lowest_perplexity_is_chosen():
-    found = [{"regime": "r", "objective": "o", "lr": lr, "setting": "", "perplexity": value} for lr, value in ((1, 3.0), (2, 2.0), (3, 2.5))]
+    found = [
+        {"regime": "r", "objective": "o", "lr": lr, "setting": "", "perplexity": value}
+        for lr, value in ((1, 3.0), (2, 2.0), (3, 2.5))
+    ]
     assert lesson07_objectives.best(found)["r", "o"]["lr"] == 2
 
 
@@ -176,7 +186,13 @@ def test_the_committed_tables_are_whole():
 
 def test_the_readmes_table_is_the_studys():
     """Every number of "Should I use EMO?" is a mean and its standard error from the committed table."""
-    lines = (ROOT / "README.md").read_text(encoding="utf-8").split("<!-- measured: many texts -->\n")[1].split("\n\n")[0].splitlines()[2:]
+    lines = (
+        (ROOT / "README.md")
+        .read_text(encoding="utf-8")
+        .split("<!-- measured: many texts -->\n")[1]
+        .split("\n\n")[0]
+        .splitlines()[2:]
+    )
     metrics = ("perplexity", "forward_kl", "reverse_kl", "emd_classes", "mauve", "emo", "entropy")
     table = summary.Table(studies.table("objectives"), "many texts", metrics)
     names = ("ce", "emo-mode-1", "ce matched to emo-mode-1", "ce+emo", "ce+debiased")

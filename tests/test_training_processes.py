@@ -16,13 +16,27 @@ from .training_models import masked_blocks
 
 # `accelerate launch --cpu --num_processes 2` starts one process where MPI is missing, without a word: torchrun's launcher behind --multi_gpu
 # starts two, and the environment keeps them on the CPU.
-LAUNCH = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_cpu_threads_per_process", "1", "--main_process_port", "0"]
+LAUNCH = [
+    "-m",
+    "accelerate.commands.launch",
+    "--multi_gpu",
+    "--num_processes",
+    "2",
+    "--num_cpu_threads_per_process",
+    "1",
+    "--main_process_port",
+    "0",
+]
 
 
 def launch(*command):
     """Run a command line on two processes that talk to each other by gloo."""
     told = subprocess.run(
-        [sys.executable, *LAUNCH, *map(str, command)], capture_output=True, text=True, timeout=240, env={**os.environ, "ACCELERATE_USE_CPU": "true"}
+        [sys.executable, *LAUNCH, *map(str, command)],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env={**os.environ, "ACCELERATE_USE_CPU": "true"},
     )
     assert told.returncode == 0, told.stderr[-3000:]
     return told
@@ -35,7 +49,11 @@ def test_two_processes_make_the_run_of_one(tmp_path, accumulation):
     alone = training_two_processes.run(None)
     history = folder.read_json(tmp_path / "two" / "history.json")
     assert [entry.keys() for entry in history] == [entry.keys() for entry in alone.history]
-    for name in ("loss", "grad_norm", "valid_loss"):  # the gradient's size, which Adam would hide, and the mean over all tokens
+    for name in (
+        "loss",
+        "grad_norm",
+        "valid_loss",
+    ):  # the gradient's size, which Adam would hide, and the mean over all tokens
         found = [entry[name] for entry in history if name in entry]
         np.testing.assert_allclose(found, alone.column(name)[1], rtol=ROUNDING)
     two = apart_from_key_bias(transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "two"))
@@ -49,7 +67,23 @@ def test_the_processes_shares_differ():
 
 
 def test_the_command_on_two_processes_and_once_more(tmp_path):
-    command = ["-m", "emo_teach", "finetune", "--model", "tiny", "--text", "world", "--objective", "emo", "--steps", 3, "--batch", 8, "--block", 16]
+    command = [
+        "-m",
+        "emo_teach",
+        "finetune",
+        "--model",
+        "tiny",
+        "--text",
+        "world",
+        "--objective",
+        "emo",
+        "--steps",
+        3,
+        "--batch",
+        8,
+        "--block",
+        16,
+    ]
     told = launch(*command, "--out", tmp_path / "run", "--save-every", 2)
     assert told.stdout.count("held-out emo:") == 1
     again = launch(*command, "--out", tmp_path / "run", "--save-every", 2)  # finished: nothing is trained again

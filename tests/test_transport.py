@@ -50,7 +50,9 @@ def test_every_public_function_is_tried():
     assert set(CALLS) == drawing.public_functions(transport)
 
 
-@pytest.mark.parametrize(("name", "argument", "kind", "value", "fragments"), REFUSALS, ids=lambda x: x if isinstance(x, str) else "")
+@pytest.mark.parametrize(
+    ("name", "argument", "kind", "value", "fragments"), REFUSALS, ids=lambda x: x if isinstance(x, str) else ""
+)
 def test_refuses(name, argument, kind, value, fragments):
     drawing.assert_refused(CALLS, name, argument, kind, value, fragments)
 
@@ -68,7 +70,9 @@ def test_emd_solves_the_linear_program(problem):
     np.testing.assert_allclose(solved.plan.sum(0), tau, atol=1e-14)
     assert solved.plan.min() >= 0
     assert abs((solved.plan * cost).sum() - solved.value) < 1e-12
-    assert (solved.u[:, None] + solved.v - cost).max() < 1e-10  # feasible dual of equal value: a certificate of optimality
+    assert (
+        solved.u[:, None] + solved.v - cost
+    ).max() < 1e-10  # feasible dual of equal value: a certificate of optimality
     assert abs(solved.gap) < 1e-10 and abs(p @ solved.u + tau @ solved.v - solved.value) < 1e-10
     assert abs(tau @ solved.v) < 1e-12
     assert abs(solved.value - linear_program(p, tau, cost)[0]) < 1e-9 * 10
@@ -159,7 +163,9 @@ def test_one_hot_closed_form_and_gradient(problem):
         gradient = transport.one_hot_logit_gradient(p, cost, target)
         assert abs(gradient.sum()) < 1e-13 and (gradient[p == 0] == 0).all()
         stacked = transport.one_hot_logit_gradient(np.stack([p, p]), cost, target)
-        np.testing.assert_allclose(stacked, [gradient, gradient], atol=1e-15)  # a matrix product may sum in another order
+        np.testing.assert_allclose(
+            stacked, [gradient, gradient], atol=1e-15
+        )  # a matrix product may sum in another order
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -190,7 +196,9 @@ def test_cosine_bounds_and_emo(problem):
     value = transport.emd(p, tau, cost).value
     mean = transport.mean_direction(p, embedding)
     assert np.linalg.norm(mean) <= 1 + 1e-14
-    np.testing.assert_allclose(mean, sum(a * e / np.linalg.norm(e) for a, e in zip(p, embedding, strict=True)), atol=1e-14)
+    np.testing.assert_allclose(
+        mean, sum(a * e / np.linalg.norm(e) for a, e in zip(p, embedding, strict=True)), atol=1e-14
+    )
     assert transport.jensen_bound(p, tau, embedding) <= value + 1e-12
     assert abs(transport.debiased(p, tau, cost) - transport.jensen_bound(p, tau, embedding)) < 1e-13
     assert abs(transport.emo(p, embedding, target) - transport.one_hot_emd(p, cost, target)) < 1e-13
@@ -222,7 +230,9 @@ def test_medoid_takes_the_first_of_a_tie():
     assert transport.medoid([0.0, 0.5, 0.5], costs.zero_one(3)) == 1
 
 
-@given(st.integers(1, 7).flatmap(lambda n: st.tuples(drawing.distribution(n), drawing.distribution(n))), st.floats(1, 4))
+@given(
+    st.integers(1, 7).flatmap(lambda n: st.tuples(drawing.distribution(n), drawing.distribution(n))), st.floats(1, 4)
+)
 def test_one_dimension(pair, power):
     p, tau = pair
     value = transport.emd_1d(p, tau, power)
@@ -240,7 +250,9 @@ def test_entropic_lies_between_the_distance_and_the_bound(seed, regularisation):
     assert transport.emd(p, tau, cost).value - 1e-9 <= value <= transport.product_bound(p, tau, cost) + 1e-9
     np.testing.assert_allclose(plan.sum(1), p, atol=1e-9)
     np.testing.assert_allclose(plan.sum(0), tau, atol=1e-9)
-    again = np.outer(p, tau) * np.exp(-cost / regularisation)  # the optimal plan is this matrix with rows and columns rescaled
+    again = np.outer(p, tau) * np.exp(
+        -cost / regularisation
+    )  # the optimal plan is this matrix with rows and columns rescaled
     ratio = plan / again
     np.testing.assert_allclose(ratio * ratio[0, 0], np.outer(ratio[:, 0], ratio[0]), rtol=1e-6)
 
@@ -261,7 +273,11 @@ def test_entropic_plan_to_itself(problem, regularisation):
     value, plan = transport.entropic(tau, tau, cost, regularisation)
     np.testing.assert_allclose(plan.sum(1), tau, atol=1e-10)
     np.testing.assert_allclose(plan, plan.T, atol=1e-15)
-    assert -1e-10 <= value <= min(transport.product_bound(tau, tau, cost), regularisation * divergences.entropy(tau)) + 1e-9
+    assert (
+        -1e-10
+        <= value
+        <= min(transport.product_bound(tau, tau, cost), regularisation * divergences.entropy(tau)) + 1e-9
+    )
 
 
 def test_entropic_plan_to_itself_agrees_with_alternating_steps():
@@ -282,14 +298,20 @@ def test_emd_is_as_exact_for_tiny_and_huge_costs(scale):
         assert abs(solved.value / scale - linear_program(p, tau, unit)[0]) < 1e-10
         assert (solved.u[:, None] / scale + solved.v / scale - unit).max() < 1e-12  # 2e-7 without scaling at 1e-8
         assert abs(solved.gap / scale) < 1e-13
-    np.testing.assert_array_equal(transport.emd(p, tau, unit * 2.0**-60).plan, transport.emd(p, tau, unit * 2.0**60 / 2.0**120).plan)
+    np.testing.assert_array_equal(
+        transport.emd(p, tau, unit * 2.0**-60).plan, transport.emd(p, tau, unit * 2.0**60 / 2.0**120).plan
+    )
 
 
 def test_emd_takes_any_layout_of_its_arrays():
     tau = np.array([0.1, 0.2, 0.7])  # no zero in it: where there are zeros POT works on copies
     right = transport.emd(P, tau, C)
     views = {
-        "slices with gaps": (np.repeat(P, 2)[::2], np.repeat(tau, 2)[::2], np.repeat(np.repeat(C, 2, 0), 2, 1)[::2, ::2]),
+        "slices with gaps": (
+            np.repeat(P, 2)[::2],
+            np.repeat(tau, 2)[::2],
+            np.repeat(np.repeat(C, 2, 0), 2, 1)[::2, ::2],
+        ),
         "reversed views": (P[::-1].copy()[::-1], tau[::-1].copy()[::-1], C[::-1, ::-1].copy()[::-1, ::-1]),
         "columns first": (np.stack([P, P], 1)[:, 0], np.stack([tau, tau], 1)[:, 0], np.asfortranarray(C)),
         "big-endian": tuple(a.astype(">f8") for a in (P, tau, C)),

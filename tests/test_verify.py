@@ -77,7 +77,9 @@ def test_hard_instances_are_among_the_cases():
     pairs = {name: (p, tau) for name, p, tau in instances.pairs()}
     assert {p.size for p, _ in pairs.values()} >= {1, 2, 200}
     assert any((p == 0).any() and p.max() < 1 for p, _ in pairs.values())
-    assert any(p.max() == 1 and p.size > 2 for p, _ in pairs.values()) and any(tau.max() == 1 and tau.size > 2 for _, tau in pairs.values())
+    assert any(p.max() == 1 and p.size > 2 for p, _ in pairs.values()) and any(
+        tau.max() == 1 and tau.size > 2 for _, tau in pairs.values()
+    )
     assert any(p.size > 1 and (p == tau).all() for p, tau in pairs.values())
     assert any((p * tau).sum() == 0 for p, tau in pairs.values())
     assert any(0 < p[p > 0].min() < 1e-11 for p, _ in pairs.values())
@@ -115,7 +117,13 @@ def test_nothing_is_printed_and_no_warning_is_raised(capfd, recwarn):
         simple(kind="bound", sense=">=", ours=lambda c: sum(c) - 1e-6),
         simple(kind="bound", ours=lambda c: np.nan),
         simple(kind="witness", threshold=0.5, wrong=lambda c: 0.0),  # the second margin is -1
-        simple(kind="witness", threshold=0.5, instances=lambda: [(1.0, 2.0)], independent=lambda c: 2.9, wrong=lambda c: 0.0),
+        simple(
+            kind="witness",
+            threshold=0.5,
+            instances=lambda: [(1.0, 2.0)],
+            independent=lambda c: 2.9,
+            wrong=lambda c: 0.0,
+        ),
     ],
 )
 def test_a_broken_row_fails(broken, registered, capsys):
@@ -178,7 +186,11 @@ def test_a_row_is_registered_once(registered):
 
 
 def test_unknown_requests_are_refused_in_one_line(capsys):
-    for arguments, word in ((["--lesson", "42"], "'42'"), (["--label", "D99"], "'D99'"), (["--label", "A1", "--lesson", "03"], "'A1'")):
+    for arguments, word in (
+        (["--lesson", "42"], "'42'"),
+        (["--label", "D99"], "'D99'"),
+        (["--label", "A1", "--lesson", "03"], "'A1'"),
+    ):
         assert command_line.main(["verify", *arguments]) == 2
         captured = capsys.readouterr()
         assert word in captured.err and captured.err.count("\n") == 1 and not captured.out
@@ -190,7 +202,9 @@ def test_unknown_requests_are_refused_in_one_line(capsys):
 
 def test_command_line():
     run = [sys.executable, "-W", "error", "-m", "emo_teach"]
-    good = subprocess.run([*run, "verify", "--lesson", "06", "--label", "D5"], capture_output=True, text=True, timeout=120)
+    good = subprocess.run(
+        [*run, "verify", "--lesson", "06", "--label", "D5"], capture_output=True, text=True, timeout=120
+    )
     assert (good.returncode, good.stderr) == (0, "") and "D5" in good.stdout
     bad = subprocess.run([*run, "verify", "--lesson", "6"], capture_output=True, text=True, timeout=120)
     assert bad.returncode == 2 and bad.stderr.count("\n") == 1 and "Traceback" not in bad.stderr
@@ -220,17 +234,32 @@ def run_without_torch(code):
 def test_without_torch_its_rows_are_left_out_and_said_to_be():
     command = "from emo_teach.__main__ import main\nsys.exit(main(['verify', '--lesson', '06', '--label', {!r}]))"
     done = run_without_torch(command.format("D9"))
-    assert (done.returncode, done.stderr) == (0, "") and "D9     brier" in done.stdout and "torch-debiased" not in done.stdout
-    assert done.stdout.splitlines()[-1] == "Left out, as torch is not installed: the rows of the training objectives (D9)."
+    assert (
+        (done.returncode, done.stderr) == (0, "")
+        and "D9     brier" in done.stdout
+        and "torch-debiased" not in done.stdout
+    )
+    assert (
+        done.stdout.splitlines()[-1] == "Left out, as torch is not installed: the rows of the training objectives (D9)."
+    )
     nothing = run_without_torch(command.format("D7"))
-    assert nothing.returncode == 2 and "'D7'" in nothing.stderr and "without torch, which is not installed" in nothing.stderr
+    assert (
+        nothing.returncode == 2
+        and "'D7'" in nothing.stderr
+        and "without torch, which is not installed" in nothing.stderr
+    )
     untouched = run_without_torch(command.format("D5"))
     assert untouched.returncode == 0 and "Left out" not in untouched.stdout
 
 
 @pytest.mark.parametrize(
     ("call", "wanted"),
-    [("select(lesson='03')", False), ("verify(verify.select(label='D5'))", False), ("verify(lesson='01')", False), ("select(label='D7')", True)],
+    [
+        ("select(lesson='03')", False),
+        ("verify(verify.select(label='D5'))", False),
+        ("verify(lesson='01')", False),
+        ("select(label='D7')", True),
+    ],
 )
 def test_torch_is_loaded_only_for_its_own_rows(call, wanted):
     code = f"import sys; from emo_teach import verify; verify.{call}; print('torch' in sys.modules, 'emo_teach.losses' in sys.modules)"
@@ -245,7 +274,10 @@ def test_a_fault_in_an_objective_is_seen(monkeypatch):
     honest = terms._transport_terms
     monkeypatch.setattr(terms, "_transport_terms", lambda *a: {key: x * (1 + 1e-6) for key, x in honest(*a).items()})
     seen = {o.row.name for o in verify.verify(rows) if not o.passed}
-    assert seen == {row.name for row in rows} - {"mode-1-equals-cross-entropy", "mode-1-gradient"}  # mode 1 does not feel the scale of L
+    assert seen == {row.name for row in rows} - {
+        "mode-1-equals-cross-entropy",
+        "mode-1-gradient",
+    }  # mode 1 does not feel the scale of L
 
 
 def test_references_on_cases_done_by_hand():

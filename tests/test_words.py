@@ -199,7 +199,9 @@ def test_unknown_names_come_with_a_suggestion(words):
 
 def test_import_needs_neither_torch_nor_safetensors():
     code = "import sys, emo_teach.words; print(sorted({'torch', 'safetensors', 'gguf'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=files._PACKAGE.parent)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=files._PACKAGE.parent
+    )
     assert done.stdout.strip() == "[]"
 
 

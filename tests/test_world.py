@@ -10,7 +10,10 @@ from emo_teach.world import World, grammar, lexicon
 WORLD = World()
 
 
-@pytest.mark.parametrize("knobs", [{}, {"synonyms": 1}, {"synonyms": 4}, {"topics": 1}, {"shift": 1.0}, {"shift": 0.4, "noise": 0.3}, {"noise": 1}])
+@pytest.mark.parametrize(
+    "knobs",
+    [{}, {"synonyms": 1}, {"synonyms": 4}, {"topics": 1}, {"shift": 1.0}, {"shift": 0.4, "noise": 0.3}, {"noise": 1}],
+)
 def test_laws_are_distributions_with_a_floor(knobs):
     world = World(**knobs)
     np.testing.assert_allclose(world.law.sum(1), 1, atol=1e-12)
@@ -94,7 +97,9 @@ def test_synonyms_share_a_future():
 def test_domains_share_the_grammar_and_differ_in_frequency():
     b = World(shift=1)
     np.testing.assert_array_equal(WORLD.move, b.move)
-    np.testing.assert_array_equal(WORLD.law > 0.02 / WORLD.size * 1.001, b.law > 0.02 / b.size * 1.001)  # the same words are allowed
+    np.testing.assert_array_equal(
+        WORLD.law > 0.02 / WORLD.size * 1.001, b.law > 0.02 / b.size * 1.001
+    )  # the same words are allowed
     gaps = [sum(divergences.kl(World(shift=s).law[k], WORLD.law[k]) for k in range(0, 173, 10)) for s in (0.25, 0.5, 1)]
     assert 0 < gaps[0] < gaps[1] < gaps[2]
 

@@ -50,12 +50,16 @@ def arm(point):
     final = lambda source, *_: "unfinished/final" in str(source) and not str(source).endswith(".new")  # noqa: E731
     plan = {
         "before the first save": lambda: at_call(folder, "save_weights", 1),
-        "while writing a checkpoint": lambda: at_call(torch, "save", 4, before=half_a_file),  # three files a checkpoint: the second one's first
+        "while writing a checkpoint": lambda: at_call(
+            torch, "save", 4, before=half_a_file
+        ),  # three files a checkpoint: the second one's first
         "between writing and renaming": lambda: at_call(os, "rename", 2),
         "right after a save": lambda: at_call(os, "rename", 2, after=True),
         "while writing the final model": lambda: at_call(folder, "save_weights", 4, after=True),
         "while moving the final files": lambda: at_call(os, "replace", 2, when=final),
-        "before the word finished": lambda: at_call(os, "replace", 1, after=True, when=lambda a, *_: str(a).endswith("final/model.safetensors")),
+        "before the word finished": lambda: at_call(
+            os, "replace", 1, after=True, when=lambda a, *_: str(a).endswith("final/model.safetensors")
+        ),
         "none": lambda: None,
     }
     plan[point]()
@@ -68,7 +72,9 @@ def run(out):
 
     seen = []
     settings = {"steps": STEPS, "batch_size": 4, "lr": 1e-2, "save_every": EVERY, "log_every": 1, "precision": "fp32"}
-    result = finetune.finetune(tiny(dropout=0.3), masked_blocks(), masked_blocks(4), "emo-mode-1", out=out, on_log=seen.append, **settings)
+    result = finetune.finetune(
+        tiny(dropout=0.3), masked_blocks(), masked_blocks(4), "emo-mode-1", out=out, on_log=seen.append, **settings
+    )
     return result, [entry["step"] for entry in seen if "loss" in entry]
 
 
@@ -96,4 +102,7 @@ if __name__ == "__main__":
     for name in sys.argv[2:]:
         place = f"{sys.argv[1]}/{name.replace(' ', '_')}"
         statuses = [forked(name, place), forked("none", place)] if name != "none" else [forked("none", place)]
-        print(json.dumps({"point": name, "statuses": statuses, "steps": json.loads(Path(f"{place}.steps").read_text())}), flush=True)
+        print(
+            json.dumps({"point": name, "statuses": statuses, "steps": json.loads(Path(f"{place}.steps").read_text())}),
+            flush=True,
+        )

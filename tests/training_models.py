@@ -11,7 +11,15 @@ def tiny(dropout=0.0, seed=0, **changes):
     """A GPT-2 of one layer with random weights, larger than at birth: gradients of all tokens are then well away from equal."""
     torch.manual_seed(seed)
     off = dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), dropout)
-    sizes = {"vocab_size": VOCABULARY, "n_positions": 16, "n_embd": 16, "n_layer": 1, "n_head": 2, "bos_token_id": 0, "eos_token_id": 0}
+    sizes = {
+        "vocab_size": VOCABULARY,
+        "n_positions": 16,
+        "n_embd": 16,
+        "n_layer": 1,
+        "n_head": 2,
+        "bos_token_id": 0,
+        "eos_token_id": 0,
+    }
     return GPT2LMHeadModel(GPT2Config(**{**sizes, "initializer_range": 0.2, **off, **changes}))
 
 

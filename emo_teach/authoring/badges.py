@@ -13,7 +13,9 @@ from . import build
 IMAGE = "https://colab.research.google.com/assets/colab-badge.svg"
 LABEL = "Open in Colab"
 SLUG = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})/[A-Za-z0-9._-]{1,100}")
-REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")  # no slash: Colab could not tell where such a branch ends and the path begins
+REF = re.compile(
+    r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}"
+)  # no slash: Colab could not tell where such a branch ends and the path begins
 BADGE = re.compile(rf"\[!\[{LABEL}\]\({re.escape(IMAGE)}\)\]\([^)\s]*\)")
 TABLE = re.compile(r"(<!-- table of lessons -->\n)(.*?)(<!-- end of table -->)", re.DOTALL)
 ROW = re.compile(r"^(\| \[[^]]+\]\(notebooks/(\w+)\.ipynb\))", re.MULTILINE)
@@ -37,7 +39,11 @@ def badge(name, slug, ref):
 
     Formula: none. Shape: strings. Units: none. Raises nothing. Source: Colab's badge and addresses.
     """
-    return f"[![{LABEL}]({IMAGE})](https://colab.research.google.com/github/{slug}/blob/{ref}/notebooks/{name}.ipynb)" if slug else ""
+    return (
+        f"[![{LABEL}]({IMAGE})](https://colab.research.google.com/github/{slug}/blob/{ref}/notebooks/{name}.ipynb)"
+        if slug
+        else ""
+    )
 
 
 def with_badge(text, mark):
@@ -61,8 +67,14 @@ def rewrite(slug, ref):
     as expected, OSError for one that cannot be written. Source: this project.
     """
     check_address(slug, ref)
-    wanted = {build.ROOT / "README.md": lambda text: _readme(text, slug, ref), build.ROOT / "pyproject.toml": lambda text: _settings(text, slug, ref)}
-    wanted |= {build.LESSONS / f"{path.stem}.ipynb": lambda text, name=path.stem: _lesson(name, text, slug, ref) for path in build.sources()}
+    wanted = {
+        build.ROOT / "README.md": lambda text: _readme(text, slug, ref),
+        build.ROOT / "pyproject.toml": lambda text: _settings(text, slug, ref),
+    }
+    wanted |= {
+        build.LESSONS / f"{path.stem}.ipynb": lambda text, name=path.stem: _lesson(name, text, slug, ref)
+        for path in build.sources()
+    }
     old = {path: _read(path) for path in wanted}
     new = {path: change(old[path]) for path, change in wanted.items()}
     changed = [path for path in wanted if new[path] != old[path]]
@@ -88,7 +100,9 @@ def _read(path):
 def _settings(text, slug, ref):
     """pyproject.toml with `slug` and `ref` of [tool.emo_teach] set, and its comments kept."""
     for key, value in (("slug", slug), ("ref", ref)):
-        text, count = re.subn(rf'(?m)(^\[tool\.emo_teach\]\n(?:(?!\[).*\n)*?{key} = )"[^"\n]*"', rf'\g<1>"{value}"', text)
+        text, count = re.subn(
+            rf'(?m)(^\[tool\.emo_teach\]\n(?:(?!\[).*\n)*?{key} = )"[^"\n]*"', rf'\g<1>"{value}"', text
+        )
         if count != 1:
             raise ValueError(f'pyproject.toml must have one line {key} = "..." under [tool.emo_teach], it has {count}')
     return text
@@ -131,5 +145,7 @@ def main(slug, ref):
     changed = rewrite(slug, ref)
     for path in changed:
         print(path.relative_to(build.ROOT))
-    print(f"{len(changed)} files changed, published at {f'github.com/{slug}, {ref}' if slug else 'no address: no badges'}")
+    print(
+        f"{len(changed)} files changed, published at {f'github.com/{slug}, {ref}' if slug else 'no address: no badges'}"
+    )
     return 0

@@ -30,7 +30,9 @@ def _free_port():
 
 
 def _write_settings(folder, dark):
-    settings = SETTINGS | {"@jupyterlab/apputils-extension/themes": {"theme": f"JupyterLab {'Dark' if dark else 'Light'}"}}
+    settings = SETTINGS | {
+        "@jupyterlab/apputils-extension/themes": {"theme": f"JupyterLab {'Dark' if dark else 'Light'}"}
+    }
     for name, values in settings.items():
         path = folder / f"{name}.jupyterlab-settings"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +67,13 @@ class Lab:
 
     def wait_for_kernel(self, seconds=90):
         """Wait until exactly the kernels that there are sit idle with a front end connected."""
-        _wait(lambda: (ks := self.api("kernels")) and all(k["execution_state"] == "idle" and k["connections"] for k in ks), seconds, "an idle kernel")
+        _wait(
+            lambda: (
+                (ks := self.api("kernels")) and all(k["execution_state"] == "idle" and k["connections"] for k in ks)
+            ),
+            seconds,
+            "an idle kernel",
+        )
         time.sleep(1)  # connected, but the front end still sets up its channels
 
 
@@ -94,7 +102,11 @@ def lab(folder, dark=False):
             "--ip=127.0.0.1",
             "--ServerApp.port_retries=0",
         ]
-        command += [f"--ServerApp.root_dir={folder}", f"--IdentityProvider.token={TOKEN}", "--LabApp.expose_app_in_browser=True"]
+        command += [
+            f"--ServerApp.root_dir={folder}",
+            f"--IdentityProvider.token={TOKEN}",
+            "--LabApp.expose_app_in_browser=True",
+        ]
         command += [f"--LabApp.user_settings_dir={home / 'settings'}", f"--LabApp.workspaces_dir={home / 'workspaces'}"]
         log = (home / "log").open("w")
         server = subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT)
@@ -156,7 +168,9 @@ def run_all(page, seconds=480):
 
     Formula: none. Shape: a page, returns a dictionary. Units: seconds. Raises Playwright's TimeoutError after `seconds`. Source: JupyterLab.
     """
-    page.evaluate("() => { window.ran = false; window.jupyterapp.commands.execute('notebook:run-all-cells').then(() => { window.ran = true; }); }")
+    page.evaluate(
+        "() => { window.ran = false; window.jupyterapp.commands.execute('notebook:run-all-cells').then(() => { window.ran = true; }); }"
+    )
     page.wait_for_function("() => window.ran", timeout=seconds * 1000)
     return contents(page)
 

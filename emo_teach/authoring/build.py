@@ -77,7 +77,9 @@ def read_source(path):
         if "bootstrap" in cell.metadata.get("tags", ()):
             cell.source = bootstrap_cell()
     if Path(path).parent == SOURCES:  # ids are those of the text without a badge: they stay when the address changes
-        notebook.cells[0].source = badges.with_badge(notebook.cells[0].source, badges.badge(Path(path).stem, *address()))
+        notebook.cells[0].source = badges.with_badge(
+            notebook.cells[0].source, badges.badge(Path(path).stem, *address())
+        )
     notebook.metadata = METADATA
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     return notebook
@@ -91,7 +93,9 @@ def execute(notebook, timeout=300):
     """
     from nbclient import NotebookClient
 
-    NotebookClient(notebook, timeout=timeout, kernel_name="python3", resources={"metadata": {"path": str(LESSONS)}}).execute()
+    NotebookClient(
+        notebook, timeout=timeout, kernel_name="python3", resources={"metadata": {"path": str(LESSONS)}}
+    ).execute()
     return notebook
 
 
@@ -112,7 +116,12 @@ def _joined(outputs):
     """Neighbouring pieces of one stream as one output: how they were cut is chance."""
     kept = []
     for output in outputs:
-        if output.output_type == "stream" and kept and kept[-1].output_type == "stream" and kept[-1].name == output.name:
+        if (
+            output.output_type == "stream"
+            and kept
+            and kept[-1].output_type == "stream"
+            and kept[-1].name == output.name
+        ):
             kept[-1].text += output.text
         else:
             kept.append(output)

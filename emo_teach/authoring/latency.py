@@ -93,7 +93,8 @@ def measure(page, server, name):
     if problems:
         raise RuntimeError(f"{name}: {problems}")
     page.wait_for_function(
-        "() => [...document.querySelectorAll('.jp-CodeCell')].every(c => c.querySelector('.jp-Cell-outputArea img'))", timeout=60_000
+        "() => [...document.querySelectorAll('.jp-CodeCell')].every(c => c.querySelector('.jp-Cell-outputArea img'))",
+        timeout=60_000,
     )
     page.wait_for_timeout(1000)
     width = page.locator(".jp-CodeCell").first.locator(".jupyter-widgets img").first.bounding_box()["width"]

@@ -24,7 +24,17 @@ def make(out, steps=STEPS):
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
         result = finetune.finetune(
-            model, texts, held, objective="ce", steps=steps, batch_size=BATCH, lr=RATE, seed=SEED, valid_every=500, on_log=_report, log_every=500
+            model,
+            texts,
+            held,
+            objective="ce",
+            steps=steps,
+            batch_size=BATCH,
+            lr=RATE,
+            seed=SEED,
+            valid_every=500,
+            on_log=_report,
+            log_every=500,
         )
         result.model.save_pretrained(f"{folder}/model")
         word_tokenizer(world).save_pretrained(f"{folder}/model")

@@ -23,7 +23,9 @@ def main(only=None, quick=False, csv=None, plot=None):
     """
     csv, plot = report.writable("--csv", csv), report.writable("--plot", plot, report.PICTURES)
     if only != "emd" and importlib.util.find_spec("torch") is None:
-        raise ValueError("torch is not installed, and the losses need it; with --only emd exact transport is measured alone")
+        raise ValueError(
+            "torch is not installed, and the losses need it; with --only emd exact transport is measured alone"
+        )
     plan = Plan.quick() if quick else Plan()
     measured = report.Measured()
     if only in (None, "loss"):

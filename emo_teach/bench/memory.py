@@ -44,7 +44,9 @@ def peak(name, case):
     from . import methods
 
     device = methods.device()
-    _step(name, Case(2, 8, 4, case.targets), device)  # libraries load and make their buffers at first use: that is no part of the method
+    _step(
+        name, Case(2, 8, 4, case.targets), device
+    )  # libraries load and make their buffers at first use: that is no part of the method
     weight, batch = methods.head(case, device), methods.batch(case, device, seed=1)
     before = in_use(device)
     kept = methods.ready(name, weight)

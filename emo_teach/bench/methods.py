@@ -29,7 +29,9 @@ def head(case, device, seed=0):
     """
     generator = torch.Generator(device).manual_seed(seed)
     weight = torch.empty(case.V, case.d, device=device).normal_(generator=generator)
-    return weight.div_(math.sqrt(case.d)).requires_grad_()  # in place: the memory's baseline must not remember a second copy
+    return weight.div_(
+        math.sqrt(case.d)
+    ).requires_grad_()  # in place: the memory's baseline must not remember a second copy
 
 
 def batch(case, device, seed):

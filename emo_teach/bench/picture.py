@@ -12,7 +12,11 @@ STYLES = {
     "CE fused": ("ce", {"facecolor": pictures.COLOURS["ce"]}, "-"),
     "EMO plain": ("emd", {"facecolor": "white"}, ":"),
     "EMO fused": ("emd", {"facecolor": pictures.COLOURS["emd"]}, "-"),
-    "EMO fused, int8 cost": ("emd", {"facecolor": pictures.COLOURS["emd"], "hatch": "....", "edgecolor": "white"}, "-."),
+    "EMO fused, int8 cost": (
+        "emd",
+        {"facecolor": pictures.COLOURS["emd"], "hatch": "....", "edgecolor": "white"},
+        "-.",
+    ),
     "emoloss": ("emd", {"facecolor": "white", "hatch": "////"}, "--"),
 }
 
@@ -45,7 +49,9 @@ def _bars(part, rows):
     methods = list(dict.fromkeys(row.method for row in rows))
     names = [f"N={c.N}\nV={c.V}\nd={c.d}\n{c.targets}" for c in cases]
     panels = part.subplots(1, 2)
-    for axes, quantity, title in zip(panels, ("ratio_to_ce", "peak_ratio_to_ce"), ("Time", "Peak extra memory"), strict=True):
+    for axes, quantity, title in zip(
+        panels, ("ratio_to_ce", "peak_ratio_to_ce"), ("Time", "Peak extra memory"), strict=True
+    ):
         width = 0.84 / len(methods)
         for k, method in enumerate(methods):
             colour, fill, _ = _style(method)
@@ -64,9 +70,19 @@ def _lines(part, measured):
     panels = part.subplots(1, len(measured.growth) + bool(measured.transport), squeeze=False)[0]
     for axes, (axis, rows) in zip(panels, measured.growth.items(), strict=False):
         for method in dict.fromkeys(row.method for row in rows):
-            sizes, seconds = zip(*((getattr(row.case, axis), row.seconds) for row in rows if row.method == method), strict=True)
+            sizes, seconds = zip(
+                *((getattr(row.case, axis), row.seconds) for row in rows if row.method == method), strict=True
+            )
             colour, _, line = _style(method)
-            axes.plot(sizes, seconds, line, marker="o", ms=3, color=pictures.COLOURS[colour], label=f"{method}: {exponent(sizes, seconds):.2f}")
+            axes.plot(
+                sizes,
+                seconds,
+                line,
+                marker="o",
+                ms=3,
+                color=pictures.COLOURS[colour],
+                label=f"{method}: {exponent(sizes, seconds):.2f}",
+            )
         _finish(axes, f"Growth in {axis}", axis, sizes)
     if measured.transport:
         _transport(panels[-1], measured.transport)
@@ -101,18 +117,26 @@ def alt(measured):
     """
     said = []
     for case in dict.fromkeys(row.case for row in measured.losses):
-        each = [f"{row.method} {_times(row.ratio_to_ce)} ({_times(row.peak_ratio_to_ce)})" for row in measured.losses if row.case == case]
+        each = [
+            f"{row.method} {_times(row.ratio_to_ce)} ({_times(row.peak_ratio_to_ce)})"
+            for row in measured.losses
+            if row.case == case
+        ]
         said.append(
             f"Time (and peak memory) relative to plain cross-entropy at N={case.N}, V={case.V}, d={case.d}, {case.targets}: {', '.join(each)}."
         )
     for axis, rows in measured.growth.items():
         fits = []
         for method in dict.fromkeys(row.method for row in rows):
-            sizes, seconds = zip(*((getattr(row.case, axis), row.seconds) for row in rows if row.method == method), strict=True)
+            sizes, seconds = zip(
+                *((getattr(row.case, axis), row.seconds) for row in rows if row.method == method), strict=True
+            )
             fits.append(f"{method} {exponent(sizes, seconds):.2f}")
         said.append(f"Time grows with {axis} by the exponents {', '.join(fits)}.")
     fits = [f"{name} {fit:.2f}" for name, fit, *_ in transport_fits(measured.transport)]
-    return " ".join(said + ([f"Exact transport grows with its points by the exponents {', '.join(fits)}."] if fits else []))
+    return " ".join(
+        said + ([f"Exact transport grows with its points by the exponents {', '.join(fits)}."] if fits else [])
+    )
 
 
 def _times(ratio):

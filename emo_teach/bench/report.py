@@ -54,9 +54,18 @@ def csv_text(measured):
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
     for row in rows:
-        writer.writerow([row.method, *row.case, row.device, *map(_cell, (row.seconds, row.ratio_to_ce, row.peak_mib, row.peak_ratio_to_ce))])
+        writer.writerow(
+            [
+                row.method,
+                *row.case,
+                row.device,
+                *map(_cell, (row.seconds, row.ratio_to_ce, row.peak_mib, row.peak_ratio_to_ce)),
+            ]
+        )
     for solved in measured.transport:
-        writer.writerow([f"exact EMD, {solved.solver}", 1, solved.n, "", "dense", "cpu", _cell(solved.seconds), "", "", ""])
+        writer.writerow(
+            [f"exact EMD, {solved.solver}", 1, solved.n, "", "dense", "cpu", _cell(solved.seconds), "", "", ""]
+        )
     return out.getvalue()
 
 
@@ -72,7 +81,10 @@ def aligned(header, lines):
     widths = [max(map(len, column)) for column in zip(header, *lines, strict=True)]
     texts = [lines and all(line[k][:1].isdigit() or line[k] in ("", "-") for line in lines) for k in range(len(header))]
     rule = ["-" * width for width in widths]
-    put = [[w.rjust(n) if right else w.ljust(n) for w, n, right in zip(line, widths, texts, strict=True)] for line in [header, rule, *lines]]
+    put = [
+        [w.rjust(n) if right else w.ljust(n) for w, n, right in zip(line, widths, texts, strict=True)]
+        for line in [header, rule, *lines]
+    ]
     return "\n".join("  ".join(line).rstrip() for line in put)
 
 
@@ -85,10 +97,30 @@ def loss_table(rows):
 
     Formula: limit ratio = products / 3. Shape: a list of `Row`, returns text. Units: in the header. Raises nothing. Source: this project.
     """
-    header = ["method", "N", "V", "d", "targets", "seconds", "x CE plain", "products", "limit s", "limit x", "peak MiB", "peak x CE plain"]
+    header = [
+        "method",
+        "N",
+        "V",
+        "d",
+        "targets",
+        "seconds",
+        "x CE plain",
+        "products",
+        "limit s",
+        "limit x",
+        "peak MiB",
+        "peak x CE plain",
+    ]
     lines = []
     for r in rows:
-        line = [r.method, *map(str, r.case), f"{r.seconds:.3g}", _shown(r.ratio_to_ce, ".2f"), f"{r.products:.2f}", f"{r.limit:.3g}"]
+        line = [
+            r.method,
+            *map(str, r.case),
+            f"{r.seconds:.3g}",
+            _shown(r.ratio_to_ce, ".2f"),
+            f"{r.products:.2f}",
+            f"{r.limit:.3g}",
+        ]
         lines.append([*line, f"{r.products / 3:.2f}", _shown(r.peak_mib, ".0f"), _shown(r.peak_ratio_to_ce, ".2f")])
     return aligned(header, lines)
 
@@ -156,11 +188,17 @@ def transport_table(solved):
     lines = []
     for n in dict.fromkeys(s.n for s in solved):
         fast, slow = by["POT", n], by.get(("HiGHS", n))
-        more = [f"{slow.seconds:.3g}", f"{slow.seconds / fast.seconds:.0f}", f"{slow.difference:.0e}"] if slow else ["-"] * 3
+        more = (
+            [f"{slow.seconds:.3g}", f"{slow.seconds / fast.seconds:.0f}", f"{slow.difference:.0e}"]
+            if slow
+            else ["-"] * 3
+        )
         lines.append([str(n), f"{fast.seconds:.3g}", *more])
     text = aligned(["points n", "POT s", "HiGHS s", "HiGHS / POT", "largest difference of values"], lines)
     fits = [f"{name} n^{fit:.2f} (n = {low} to {high})" for name, fit, low, high in transport_fits(solved)]
-    return f"exact EMD between dense distributions, cosine cost, float64, on the CPU:\n{text}\ngrowth: {', '.join(fits)}\n"
+    return (
+        f"exact EMD between dense distributions, cosine cost, float64, on the CPU:\n{text}\ngrowth: {', '.join(fits)}\n"
+    )
 
 
 def transport_fits(solved):

@@ -13,7 +13,11 @@ class Case(NamedTuple):
     targets: str = "uniform"
 
 
-SIZES = (Case(512, 50257, 768), Case(2048, 50257, 768), Case(512, 49152, 576))  # GPT-2's vocabulary and width; SmolLM2-135M's
+SIZES = (
+    Case(512, 50257, 768),
+    Case(2048, 50257, 768),
+    Case(512, 49152, 576),
+)  # GPT-2's vocabulary and width; SmolLM2-135M's
 TARGETS = ("uniform", "Zipf")
 BASE = Case(512, 4096, 384)  # growth is measured around it, one size at a time
 GROWTH = {"N": (256, 512, 1024, 2048), "V": (2048, 4096, 8192, 16384), "d": (96, 192, 384, 768)}
@@ -73,7 +77,10 @@ def with_ratios(rows, reference="CE plain"):
     base = next((row for row in rows if row.method == reference), None)
     if base is None:
         return rows
-    return [replace(row, ratio_to_ce=row.seconds / base.seconds, peak_ratio_to_ce=_ratio(row.peak_mib, base.peak_mib)) for row in rows]
+    return [
+        replace(row, ratio_to_ce=row.seconds / base.seconds, peak_ratio_to_ce=_ratio(row.peak_mib, base.peak_mib))
+        for row in rows
+    ]
 
 
 def _ratio(a, b):

@@ -70,12 +70,17 @@ def _prepare(size, names, device):
     model = _model(size.name).train().to(device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5)
     head = model.get_output_embeddings().weight.detach()
-    kept = {kind: CostEmbedding(head, getattr(torch, kind)).to(device) for kind in {METHODS[name][2] for name in names} - {None}}
+    kept = {
+        kind: CostEmbedding(head, getattr(torch, kind)).to(device)
+        for kind in {METHODS[name][2] for name in names} - {None}
+    }
     goals = {name: objective(METHODS[name][0], kept.get(METHODS[name][2])) for name in names}
     steps = {name: _step(WithObjective(model, goals[name], METHODS[name][1]), optimizer) for name in names}
 
     def batch(turn):
-        return torch.randint(len(head), (size.texts, size.length), generator=torch.Generator().manual_seed(turn)).to(device)
+        return torch.randint(len(head), (size.texts, size.length), generator=torch.Generator().manual_seed(turn)).to(
+            device
+        )
 
     return steps, batch
 
@@ -122,7 +127,9 @@ def measure(sizes=SIZES, repeats=5):
 def _fresh(size, name):
     ended = subprocess.run([sys.executable, "-m", __name__, size.name, name], capture_output=True, text=True)
     if ended.returncode:
-        raise RuntimeError(f"the process that measures memory ended with status {ended.returncode}: {ended.stderr.strip().splitlines()[-1]}")
+        raise RuntimeError(
+            f"the process that measures memory ended with status {ended.returncode}: {ended.stderr.strip().splitlines()[-1]}"
+        )
     return json.loads(ended.stdout.splitlines()[-1])
 
 
@@ -137,7 +144,9 @@ def table(found):
         for method, (seconds, peak_mib) in rows.items():
             told = peak_mib is not None and rows[BASE][1] >= LEAST
             memory_columns = "" if not told else f" {peak_mib:9.0f} {peak_mib / rows[BASE][1]:6.2f}"
-            lines.append(f"{model:<18} {method:<22} {1000 * seconds:9.1f} {seconds / rows[BASE][0]:6.2f}{memory_columns}")
+            lines.append(
+                f"{model:<18} {method:<22} {1000 * seconds:9.1f} {seconds / rows[BASE][0]:6.2f}{memory_columns}"
+            )
     return "\n".join(lines)
 
 

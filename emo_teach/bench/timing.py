@@ -109,7 +109,9 @@ def measure(case, names, plan, version=None, peaks=None):
     for name in names:
         products = methods.products(name, case, statistics.mean(distinct[-plan.repeats :]))
         label = f"{name} {version}" if name == methods.PACKAGE else name
-        rows.append(Row(label, case, device.type, seconds[name], products, products * per_product, (peaks or {}).get(name)))
+        rows.append(
+            Row(label, case, device.type, seconds[name], products, products * per_product, (peaks or {}).get(name))
+        )
     return with_ratios(rows)
 
 
@@ -120,17 +122,28 @@ def table(plan, say):
     Source: this project.
     """
     names, version = methods.available()
-    notes = [] if version else [f"{methods.PACKAGE} is not installed: its rows are left out (pip install --no-deps {methods.PACKAGE}==0.0.3)"]
+    notes = (
+        []
+        if version
+        else [
+            f"{methods.PACKAGE} is not installed: its rows are left out (pip install --no-deps {methods.PACKAGE}==0.0.3)"
+        ]
+    )
     rows = []
     for case in plan.cases():
         say(f"measuring N={case.N} V={case.V} d={case.d}, {case.targets} targets")
         outcomes = {name: memory.fresh_process(name, case) for name in names}
         failed = [name for name, outcome in outcomes.items() if isinstance(outcome, str)]
-        notes += [f"{name} at N={case.N} V={case.V} d={case.d}, {case.targets} targets: left out, {outcomes[name]}" for name in failed]
+        notes += [
+            f"{name} at N={case.N} V={case.V} d={case.d}, {case.targets} targets: left out, {outcomes[name]}"
+            for name in failed
+        ]
         rows += measure(case, [name for name in names if name not in failed], plan, version, outcomes)
         if not failed:
             value, gradient = methods.rounding(case)
-            notes.append(f"N={case.N} V={case.V} d={case.d}, {case.targets}: int8 cost moves the loss by {value:.0e}, its gradient by {gradient:.0e}")
+            notes.append(
+                f"N={case.N} V={case.V} d={case.d}, {case.targets}: int8 cost moves the loss by {value:.0e}, its gradient by {gradient:.0e}"
+            )
     return rows, notes
 
 

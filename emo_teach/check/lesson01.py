@@ -23,7 +23,10 @@ def cross_entropy(answer, rng):
             (right / np.log(2), "that is in bits: this course uses the natural logarithm (nats)"),
             (-right, "the sign is reversed: a loss is positive where p is below 1"),
             (right / len(tau), "you took the mean over classes: cross-entropy is the sum"),
-            (float(divergences.cross_entropy(p, tau)), "label and model are swapped: tau weighs, p is inside the logarithm"),
+            (
+                float(divergences.cross_entropy(p, tau)),
+                "label and model are swapped: tau weighs, p is inside the logarithm",
+            ),
             (float(divergences.kl(tau, p)), "that is KL: it has the entropy of tau taken off already"),
         ]
         with np.errstate(divide="ignore", invalid="ignore"):  # the verdict says it better than a warning
@@ -34,7 +37,9 @@ def cross_entropy(answer, rng):
     with np.errstate(divide="ignore", invalid="ignore"):
         value = float(as_array(ask(answer, np.array([0.5, 0.5]), np.array([1.0, 0.0])), ()))
     if value != np.inf:
-        raise Wrong(f"the model rules out what the label wants: the loss is infinite, not {value + 0.0:.4g}; mask where tau is 0, clip nothing")
+        raise Wrong(
+            f"the model rules out what the label wants: the loss is infinite, not {value + 0.0:.4g}; mask where tau is 0, clip nothing"
+        )
 
 
 @exercise("01.2", "A2")
@@ -50,9 +55,18 @@ def smooth(answer, rng):
             (one_hot, "that is the hard label: epsilon has no effect"),
             (one_hot * (1 - epsilon) + epsilon, "the mass epsilon is shared by n tokens: each gets epsilon / n"),
             (one_hot + epsilon / n, "it sums to more than 1: the target keeps only 1 - epsilon of its mass"),
-            (np.where(one_hot > 0, 1 - epsilon, epsilon), "the mass epsilon is shared by n tokens: each gets epsilon / n"),
-            (np.where(one_hot > 0, 1 - epsilon, epsilon / n), "it sums to less than 1: the target, one of the n, gets epsilon / n back"),
-            (others, "you share epsilon among the *other* tokens only: a common variant, but here all n get a share, the target too"),
+            (
+                np.where(one_hot > 0, 1 - epsilon, epsilon),
+                "the mass epsilon is shared by n tokens: each gets epsilon / n",
+            ),
+            (
+                np.where(one_hot > 0, 1 - epsilon, epsilon / n),
+                "it sums to less than 1: the target, one of the n, gets epsilon / n back",
+            ),
+            (
+                others,
+                "you share epsilon among the *other* tokens only: a common variant, but here all n get a share, the target too",
+            ),
         ]
         compare(value, right, mistakes, "the label is off: does it sum to 1, and do all wrong tokens get the same?")
 
@@ -65,16 +79,26 @@ def gradient(answer, rng):
         p, hot = _softmax(z / temperature), _softmax(z)
         right = (p - tau) / temperature
         mistakes = [
-            (-right, "the sign is reversed: where the model gives too much (p above tau), the loss *grows* with that logit"),
+            (
+                -right,
+                "the sign is reversed: where the model gives too much (p above tau), the loss *grows* with that logit",
+            ),
             (p - tau, "that is the gradient with respect to z / T: one factor of the chain rule is missing"),
             ((p - tau) * temperature, "you multiply by T where the chain rule divides"),
             (hot - tau, "the temperature has no effect on your p: softmax takes z / T"),
             ((hot - tau) / temperature, "the temperature has no effect on your p: softmax takes z / T"),
             (-tau / p, "that is the gradient with respect to p: the softmax in between is missing"),
         ]
-        compare(ask(answer, tau, z, temperature), right, mistakes, "the gradient is off: test one entry with (L(z+h) - L(z-h)) / 2h")
+        compare(
+            ask(answer, tau, z, temperature),
+            right,
+            mistakes,
+            "the gradient is off: test one entry with (L(z+h) - L(z-h)) / 2h",
+        )
         if not np.allclose(ask(answer, tau, z + 800.0 * temperature, temperature), right):
-            raise Wrong("adding a constant to all logits changes your answer or overflows: subtract the largest logit before exp")
+            raise Wrong(
+                "adding a constant to all logits changes your answer or overflows: subtract the largest logit before exp"
+            )
 
 
 def _softmax(z):

@@ -24,16 +24,26 @@ def one_hot_loss(answer, rng):
                 (p * f(1 / p), "the wrong tokens are missing: each has the ratio 0, and together they weigh 1 - p_t"),
                 (p * f(1 / p) + f(0.0), "f(0) counts once per unit of wrong probability: multiply it by 1 - p_t"),
                 (f(1 / p) + (1 - p) * f(0.0), "each term f(u_i) is weighted by p_i: the target's by p_t"),
-                (p * f(1 / p) + (1 - p) * f(1 / (1 - p)), "the label gives the wrong tokens nothing: their ratio is 0, not 1 / (1 - p_t)"),
+                (
+                    p * f(1 / p) + (1 - p) * f(1 / (1 - p)),
+                    "the label gives the wrong tokens nothing: their ratio is 0, not 1 / (1 - p_t)",
+                ),
                 (p * f(p) + (1 - p) * f(0.0), "the ratio at the target is label over model, 1 / p_t, not p_t"),
                 (f(p), "that is the divergence with label and model swapped, and without its other tokens"),
             ]
-            compare(ask(answer, f, float(p)), right, mistakes, "the value is off: write D_f(tau||p) for three tokens and tau = (1, 0, 0) on paper")
+            compare(
+                ask(answer, f, float(p)),
+                right,
+                mistakes,
+                "the value is off: write D_f(tau||p) for three tokens and tau = (1, 0, 0) on paper",
+            )
     for name in ("KL", "reverse KL"):
         f = divergences.GENERATORS[name].f
         value = as_array(ask(answer, lambda u, f=f: float(f(u)), 1.0), ())
         if not abs(value) < 1e-12:
-            raise Wrong(f"at p_t = 1 your answer for {name} is {float(value):g}: a perfect model has divergence 0, even where f(0) is infinite")
+            raise Wrong(
+                f"at p_t = 1 your answer for {name} is {float(value):g}: a perfect model has divergence 0, even where f(0) is infinite"
+            )
 
 
 def _softmax(z):
@@ -53,13 +63,23 @@ def tv_gradient(answer, rng):
             (-right, "the sign is reversed: raising the target's logit *lowers* the loss"),
             (p - one_hot, "that is cross-entropy's gradient: total variation's is p_t times as large"),
             (-one_hot, "that is the gradient with respect to p: the softmax in between is missing"),
-            (-p_t * (1 - p_t) * one_hot, "only the target's entry is there: raising another logit lowers p_t, so its entry is not 0"),
+            (
+                -p_t * (1 - p_t) * one_hot,
+                "only the target's entry is there: raising another logit lowers p_t, so its entry is not 0",
+            ),
             (p * (p - one_hot), "every entry takes the factor p_t, the *target's* probability, not its own"),
         ]
         value = ask(answer, target, z)
-        compare(value, right, mistakes, "the gradient is off: test one entry with a central difference, (L(z+h) - L(z-h)) / 2h")
+        compare(
+            value,
+            right,
+            mistakes,
+            "the gradient is off: test one entry with a central difference, (L(z+h) - L(z-h)) / 2h",
+        )
         if not np.allclose(ask(answer, target, z + 800.0), right):
-            raise Wrong("adding a constant to all logits changes your answer or overflows: subtract the largest logit before exp")
+            raise Wrong(
+                "adding a constant to all logits changes your answer or overflows: subtract the largest logit before exp"
+            )
 
 
 @exercise("02.3", "D10")
@@ -74,9 +94,25 @@ def family_pull(answer, rng):
             (-1 / inner, "that is the derivative with respect to p_t: multiply by dp_t/dz_t = p_t (1 - p_t)"),
             (-p / inner, "dp_t/dz_t is p_t (1 - p_t): the factor 1 - p_t is missing"),
             (-(1 - p) / inner, "dp_t/dz_t is p_t (1 - p_t): the factor p_t is missing"),
-            (-p * (1 - p) * (1 - gamma) / inner, "the inner derivative's 1 - gamma cancels against the one that divides the loss"),
-            (-p * (1 - p) / (1 - gamma + gamma * p), "gamma and 1 - gamma are swapped: gamma = 0 must give cross-entropy's p_t - 1"),
+            (
+                -p * (1 - p) * (1 - gamma) / inner,
+                "the inner derivative's 1 - gamma cancels against the one that divides the loss",
+            ),
+            (
+                -p * (1 - p) / (1 - gamma + gamma * p),
+                "gamma and 1 - gamma are swapped: gamma = 0 must give cross-entropy's p_t - 1",
+            ),
         ]
         if gamma < 1:
-            mistakes.append((right / (1 - gamma), "the inner derivative is missing: log(gamma + (1 - gamma) p_t) has one, 1 - gamma"))
-        compare(ask(answer, p, gamma), right, mistakes, "the pull is off: at gamma = 0 it is p_t - 1, at gamma = 1 it is -p_t (1 - p_t)")
+            mistakes.append(
+                (
+                    right / (1 - gamma),
+                    "the inner derivative is missing: log(gamma + (1 - gamma) p_t) has one, 1 - gamma",
+                )
+            )
+        compare(
+            ask(answer, p, gamma),
+            right,
+            mistakes,
+            "the pull is off: at gamma = 0 it is p_t - 1, at gamma = 1 it is -p_t (1 - p_t)",
+        )

@@ -11,7 +11,9 @@ def _first_wrong_row(matrix, right, n):
     for row in range(2 * n):
         if not close(matrix[row], right[row]):
             kind, k = ("row", row) if row < n else ("column", row - n)
-            raise Wrong(f"row {row} of A_eq should sum {kind} {k} of the plan: cell (i, j) is entry i * n + j of the flattened plan")
+            raise Wrong(
+                f"row {row} of A_eq should sum {kind} {k} of the plan: cell (i, j) is entry i * n + j of the flattened plan"
+            )
 
 
 @exercise("03.1", "A4")
@@ -33,7 +35,9 @@ def marginal_constraints(answer, rng):
         rows = np.array([[k // n == i for k in range(n * n)] for i in range(n)], float)
         columns = np.array([[k % n == j for k in range(n * n)] for j in range(n)], float)
         if close(matrix, np.vstack([columns, rows])):
-            raise Wrong("column sums come first in your A_eq: the first n rows should sum the plan's rows (or did you flatten it column by column?)")
+            raise Wrong(
+                "column sums come first in your A_eq: the first n rows should sum the plan's rows (or did you flatten it column by column?)"
+            )
         _first_wrong_row(matrix, np.vstack([rows, columns]), n)
         mistakes = [(np.concatenate([tau, p]), "b_eq is in the wrong order: the row sums are p, the column sums tau")]
         compare(right_side, np.concatenate([p, tau]), mistakes, "b_eq is off: it holds p, then tau")
@@ -44,7 +48,14 @@ def _claims(rng, n):
     p, tau, cost = rng.dirichlet(np.ones(n)), rng.dirichlet(np.ones(n)), rng.uniform(size=(n, n))
     solved = transport.emd(p, tau, cost)
     plan, u, v = solved.plan, solved.u, solved.v
-    yield plan, u, v, cost, True, "you reject a true proof: are u (rows) and v (columns) in their places, and is there room for rounding?"
+    yield (
+        plan,
+        u,
+        v,
+        cost,
+        True,
+        "you reject a true proof: are u (rows) and v (columns) in their places, and is there room for rounding?",
+    )
     yield (
         plan,
         u + 0.3,
@@ -53,7 +64,14 @@ def _claims(rng, n):
         True,
         "you reject prices that are shifted by a constant: u + a and v - a have the same sums, so they prove as much",
     )
-    yield plan, u - 0.1, v, cost, False, "you accept prices that are too low: in cells that carry mass, u_i + v_j must equal the cost (slackness)"
+    yield (
+        plan,
+        u - 0.1,
+        v,
+        cost,
+        False,
+        "you accept prices that are too low: in cells that carry mass, u_i + v_j must equal the cost (slackness)",
+    )
     # Tight on its own cells, but above the cost elsewhere: every pile goes to the next hole, and staying would be free.
     shift, free = np.roll(np.eye(n), 1, axis=1), cost + 0.1 - np.diag(np.diag(cost) + 0.1)
     prices = np.roll(np.diag(np.roll(free, -1, axis=1)), 1)
@@ -68,12 +86,26 @@ def _claims(rng, n):
     # An unused cell made tight: the cost falls to the price, no further, so the proof stands.
     touching, (i, j) = cost.copy(), np.argwhere(plan == 0)[0]
     touching[i, j] = u[i] + v[j]
-    yield plan, u, v, touching, True, "you reject a proof with a tight cell that is not in use: allowed, only cells that carry mass *must* be tight"
+    yield (
+        plan,
+        u,
+        v,
+        touching,
+        True,
+        "you reject a proof with a tight cell that is not in use: allowed, only cells that carry mass *must* be tight",
+    )
     # One cell in use is slack although all others are tight.
     spread = cost.copy()
     i, j = np.unravel_index(np.argmax(plan), plan.shape)
     spread[i, j] += 0.1
-    yield plan, u, v, spread, False, "you accept a proof with one loose cell: *every* cell that carries mass must be tight"
+    yield (
+        plan,
+        u,
+        v,
+        spread,
+        False,
+        "you accept a proof with one loose cell: *every* cell that carries mass must be tight",
+    )
 
 
 @exercise("03.2", "D6")
@@ -83,7 +115,9 @@ def proves_optimal(answer, rng):
         for plan, u, v, cost, truth, message in _claims(rng, n):
             verdict = ask(answer, plan, u, v, cost)
             if not isinstance(verdict, (bool, np.bool_)):
-                raise Wrong(f"return True or False, not {type(verdict).__name__} (`.all()` turns a mask into one verdict)")
+                raise Wrong(
+                    f"return True or False, not {type(verdict).__name__} (`.all()` turns a mask into one verdict)"
+                )
             if bool(verdict) != truth:
                 raise Wrong(message)
 
@@ -105,7 +139,10 @@ def ordered_emd(answer, rng):
         mistakes = [
             (np.abs(p - tau).sum() / 2, "that is total variation: sum up from the left before you compare"),
             (np.abs(p - tau).sum(), "you compare entry by entry: sum up from the left first"),
-            (abs(gap.sum()), "take the absolute value at every border, before the sum: mass that goes left does not pay for mass that goes right"),
+            (
+                abs(gap.sum()),
+                "take the absolute value at every border, before the sum: mass that goes left does not pay for mass that goes right",
+            ),
             (gap.sum(), "the absolute value is missing: mass that goes left does not pay for mass that goes right"),
             (-gap.sum(), "the absolute value is missing: mass that goes left does not pay for mass that goes right"),
             (right / 2, "that is half of it: the factor ½ belongs to total variation, not here"),
@@ -113,4 +150,9 @@ def ordered_emd(answer, rng):
             (np.abs(gap).max(), "you took the largest border only: every border is crossed, so sum them"),
             ((gap**2).sum(), "you squared the differences: every border costs their absolute value"),
         ]
-        compare(ask(answer, p, tau), right, mistakes, "the value is off: compare with p = (1, 0, 0), tau = (0, 0, 1) on paper")
+        compare(
+            ask(answer, p, tau),
+            right,
+            mistakes,
+            "the value is off: compare with p = (1, 0, 0), tau = (0, 0, 1) on paper",
+        )

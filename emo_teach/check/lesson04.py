@@ -20,7 +20,10 @@ def one_hot_emd(answer, rng):
         p, cost, target = rng.dirichlet(np.ones(n)), _cost(rng, n), int(rng.integers(n))
         right = float(transport.one_hot_emd(p, cost, target))
         mistakes = [
-            (float(cost[target] @ p), "that is the *row* of the target: moving goes from i to t, so you need the column `cost[:, target]`"),
+            (
+                float(cost[target] @ p),
+                "that is the *row* of the target: moving goes from i to t, so you need the column `cost[:, target]`",
+            ),
             (cost[:, target].sum(), "the costs are not weighed: each must be multiplied by the mass p_i that is moved"),
             (cost[:, target].mean(), "the costs are averaged evenly: weigh each with the mass p_i that is moved"),
             (1 - p[target], "that is A7: it ignores `cost`, as if every mistake cost 1"),
@@ -28,7 +31,12 @@ def one_hot_emd(answer, rng):
         value = ask(answer, p, cost, target)
         if np.shape(value) == (n,):
             raise Wrong("you return one number per token: the sum over i is missing")
-        compare(value, right, mistakes, "the value is off: on paper, with the worked example and target Monday, it is .3 × .2 + .2 × 1")
+        compare(
+            value,
+            right,
+            mistakes,
+            "the value is off: on paper, with the worked example and target Monday, it is .3 × .2 + .2 × 1",
+        )
 
 
 def _peak(answer, *args):
@@ -49,7 +57,9 @@ def _pairs_of(value, m):
     """The value as one number per pair of rows, or the mistake that its shape betrays."""
     shape = np.shape(value)
     if shape == (m, m):
-        raise Wrong("the result is (m, m): you set every model against every label, but row k of p belongs to row k of tau alone")
+        raise Wrong(
+            "the result is (m, m): you set every model against every label, but row k of p belongs to row k of tau alone"
+        )
     if shape == ():
         raise Wrong("the result is a single number: sum over tokens, not over the m pairs")
     return as_array(value, (m,))
@@ -61,19 +71,35 @@ def product_bound(answer, rng):
     for m, n in ((2, 3), (5, 4), (1, 6)):
         p, tau, cost = rng.dirichlet(np.ones(n), m), rng.dirichlet(np.ones(n), m), _cost(rng, n)
         mistakes = [
-            (transport.product_bound(tau, p, cost), "p and tau are swapped: cost[i, j] moves from i, where p is, to j, where tau is"),
+            (
+                transport.product_bound(tau, p, cost),
+                "p and tau are swapped: cost[i, j] moves from i, where p is, to j, where tau is",
+            ),
             ((p @ cost).sum(-1), "tau is missing: `p @ cost` must still be averaged over tau"),
-            ((tau * p * cost.sum(0)).sum(-1), "p and tau are multiplied token by token: the product plan pairs every i with every j"),
-            (transport.emd_many(p, tau, cost).value, "that is the exact distance A4: here the plan is fixed, p_i tau_j, with nothing to optimise"),
+            (
+                (tau * p * cost.sum(0)).sum(-1),
+                "p and tau are multiplied token by token: the product plan pairs every i with every j",
+            ),
+            (
+                transport.emd_many(p, tau, cost).value,
+                "that is the exact distance A4: here the plan is fixed, p_i tau_j, with nothing to optimise",
+            ),
         ]
         value = ask(answer, p, tau, cost)
         if m > 1:
             value = _pairs_of(value, m)
-        compare(value, transport.product_bound(p, tau, cost), mistakes, "the value is off: on paper, the worked example gives .228")
+        compare(
+            value,
+            transport.product_bound(p, tau, cost),
+            mistakes,
+            "the value is off: on paper, the worked example gives .228",
+        )
     m, n = 4, 200
     _, peak = _peak(answer, rng.dirichlet(np.ones(n), m), rng.dirichlet(np.ones(n), m), rng.uniform(size=(n, n)))
     if peak > 0.9 * 8 * n * n:  # `p @ cost` needs 8 m n bytes, one plan 8 n n
-        raise Wrong("right, but you form the plan: an n × n array (or m of them) that is not needed. Average over p first: `p @ cost` is only m × n")
+        raise Wrong(
+            "right, but you form the plan: an n × n array (or m of them) that is not needed. Average over p first: `p @ cost` is only m × n"
+        )
 
 
 def _medoid_case(rng):
@@ -85,7 +111,14 @@ def _medoid_case(rng):
         tau /= tau.sum()
         mean = cost @ tau
         support = int(np.where(tau > 0, mean, np.inf).argmin())
-        found = [int(mean.argmin()), support, int(tau.argmax()), int((tau @ cost).argmin()), int(mean.argmax()), int(cost.mean(1).argmin())]
+        found = [
+            int(mean.argmin()),
+            support,
+            int(tau.argmax()),
+            int((tau @ cost).argmin()),
+            int(mean.argmax()),
+            int(cost.mean(1).argmin()),
+        ]
         if len(set(found)) == len(found):
             return tau, cost, found
 
@@ -105,7 +138,12 @@ def medoid(answer, rng):
         value = float(as_array(ask(answer, tau, cost), ()))
         if value != round(value):
             raise Wrong("expected an index: `argmin` gives the place of the smallest value, `min` the value")
-        compare(value, right, list(zip(wrong, named, strict=True)), "that is not the token with the smallest mean cost `cost[i, :] @ tau`")
+        compare(
+            value,
+            right,
+            list(zip(wrong, named, strict=True)),
+            "that is not the token with the smallest mean cost `cost[i, :] @ tau`",
+        )
     tau = np.array([0.0, 0.25, 0.25, 0.5])  # tokens 0, 2 and 3 tie, exactly: all sums are exact in binary
     cost = np.array([[0, 1, 1, 0.5], [1, 0, 2, 1], [1, 2, 0, 0.5], [0.5, 1, 2, 0.0]])
     compare(ask(answer, tau, cost), *_tie(cost @ tau))
@@ -114,4 +152,8 @@ def medoid(answer, rng):
 def _tie(mean):
     """Right answer, known mistakes and the rest, for `compare`, in a case with a tie."""
     tied = np.flatnonzero(mean == mean.min())
-    return tied[0], [(tied[-1], "several tokens tie here: take the first one, as np.argmin does")], "wrong in a case with a tie: take the first token"
+    return (
+        tied[0],
+        [(tied[-1], "several tokens tie here: take the first one, as np.argmin does")],
+        "wrong in a case with a tie: take the first token",
+    )

@@ -24,7 +24,10 @@ def cosine_cost(answer, rng):
             (1 - right, "that is the cosine itself: the cost of a token to itself must be 0, not 1"),
             (1 - dots, "the lengths are still in it: divide each row by its own length first"),
             (1 - dots / lengths[:, None], "only one of the two vectors was divided by its length: divide both"),
-            (1 - dots / (embedding**2).sum(), "you divided by the length of the whole matrix: each row has its own (axis=1)"),
+            (
+                1 - dots / (embedding**2).sum(),
+                "you divided by the length of the whole matrix: each row has its own (axis=1)",
+            ),
             (1 - columns @ columns.T, "you normalised the columns: a token is a row (axis=1)"),
             (1 - abs(1 - right), "you dropped the cosine's sign: opposite directions are the farthest, with cost 2"),
             (2 * right, "twice too large: that is the squared chord |ê_i - ê_j|²"),
@@ -34,7 +37,9 @@ def cosine_cost(answer, rng):
             (np.minimum(right, 1), "you cut the cost off at 1: opposite directions are the farthest, with cost 2"),
         ]
         otherwise = "the cost is off: compare with the example of the lesson, where it is 0.2, 1 and 0.4"
-        compare(ask(answer, embedding), right, mistakes, otherwise, tolerance=1e-7)  # roots and arccos make 1e-8 of 1e-16 on the diagonal
+        compare(
+            ask(answer, embedding), right, mistakes, otherwise, tolerance=1e-7
+        )  # roots and arccos make 1e-8 of 1e-16 on the diagonal
 
 
 @exercise("05.2", "D3")
@@ -50,14 +55,28 @@ def lower_bound(answer, rng):
             (2 * right, "the half is missing: 1 - cos is half the squared chord"),
             (np.sqrt(2 * right), "that is the distance of the means: square it and halve it"),
             (np.sqrt(right / 2), "that is half the distance of the means: it is the square that is halved"),
-            (0.5 * (((p - tau) @ embedding) ** 2).sum(), "the rows are not normalised: average directions, not embeddings"),
+            (
+                0.5 * (((p - tau) @ embedding) ** 2).sum(),
+                "the rows are not normalised: average directions, not embeddings",
+            ),
             (1 - raw_p @ raw_tau, "first every row is normalised, then the average is taken, and left as it is"),
             (-right, "the sign is reversed: half a squared length is never negative"),
             (1 - cosine, "you normalised the means: how short they are is what the bound is about"),
-            (float(1 - m_p @ m_tau), "that is the upper bound 1 - <m_p, m_tau>: compare the means with each other instead"),
-            (transport.emd(p, tau, costs.cosine(embedding)).value, "that is the exact distance: the bound needs no solver"),
+            (
+                float(1 - m_p @ m_tau),
+                "that is the upper bound 1 - <m_p, m_tau>: compare the means with each other instead",
+            ),
+            (
+                transport.emd(p, tau, costs.cosine(embedding)).value,
+                "that is the exact distance: the bound needs no solver",
+            ),
         ]
-        compare(ask(answer, p, tau, embedding), right, mistakes, "the value is off: compare with 0.026 from the lesson's computation on paper")
+        compare(
+            ask(answer, p, tau, embedding),
+            right,
+            mistakes,
+            "the value is off: compare with 0.026 from the lesson's computation on paper",
+        )
 
 
 def _triangles(rng):
@@ -79,11 +98,20 @@ def triangle_excess(answer, rng):
         right = max(float(excess.max()), 0.0)  # repeats give exactly 0
         mistakes = [
             (-right, "the sign is reversed: a broken triangle counts as positive"),
-            (excess[(i < j) & (j < k)].max(), "you only tried i < j < k: the stopover may be any token, not just one that stands in between"),
+            (
+                excess[(i < j) & (j < k)].max(),
+                "you only tried i < j < k: the stopover may be any token, not just one that stands in between",
+            ),
             (excess.min(), "that is the smallest difference: look for the largest"),
             (-excess.min(), "you subtracted the direct way from the detour: take c_ik - (c_ij + c_jk)"),
-            (excess[(i != j) & (j != k) & (i != k)].max(), "you left out triples with repeats: they give 0, so the answer is never negative"),
-            (float((excess > 1e-12).sum()), "that counts the broken triangles: return by how much the worst one is broken"),
+            (
+                excess[(i != j) & (j != k) & (i != k)].max(),
+                "you left out triples with repeats: they give 0, so the answer is never negative",
+            ),
+            (
+                float((excess > 1e-12).sum()),
+                "that counts the broken triangles: return by how much the worst one is broken",
+            ),
             (cost.max(), "that is the largest cost: subtract the detour over j"),
         ]
         value = ask(answer, cost)

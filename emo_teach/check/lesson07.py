@@ -77,13 +77,21 @@ def _mistaken_values(logits, labels, embedding, ignore):
     right = _mean("emo-mode-1", embedding, *shifted, ignore)
     return {
         "right": right,
-        "the labels are not shifted: the logits at position i are about the token at i + 1": _mean("ce", embedding, logits, labels, ignore),
-        "the shift goes the wrong way: drop the last logits and the first label": _mean("ce", embedding, logits[:, 1:], labels[:, :-1], ignore),
+        "the labels are not shifted: the logits at position i are about the token at i + 1": _mean(
+            "ce", embedding, logits, labels, ignore
+        ),
+        "the shift goes the wrong way: drop the last logits and the first label": _mean(
+            "ce", embedding, logits[:, 1:], labels[:, :-1], ignore
+        ),
         "that is the sum over the tokens: return their mean": right * kept,
-        "the mean is over all positions: divide by the number of tokens that count": right * kept / labels[:, 1:].numel(),
+        "the mean is over all positions: divide by the number of tokens that count": right
+        * kept
+        / labels[:, 1:].numel(),
         "the half is missing: mode 1 is ½(CE + weight L)": 2 * right,
         "that is L alone: mode 1 mixes it with cross-entropy": _mean("emo", embedding, *shifted, ignore),
-        "that is CE + L: mode 1 weighs L with CE/L and takes half of the sum": _mean("ce+emo", embedding, *shifted, ignore),
+        "that is CE + L: mode 1 weighs L with CE/L and takes half of the sum": _mean(
+            "ce+emo", embedding, *shifted, ignore
+        ),
         "that is mode 2's value": _mean("emo-mode-2", embedding, *shifted, ignore),
     }
 
@@ -123,9 +131,12 @@ def _mistaken_slopes(logits, labels, embedding, ignore):
     return {
         "right": slope(named("emo-mode-1")),
         "the rows of the embedding are not normalised: cosines need directions": slope(of_cost(raw)),
-        "you normalised the mean (D5): that it is shorter than 1 is the spread to pay for": slope(of_cost(cosine_of_mean)),
+        "you normalised the mean (D5): that it is shorter than 1 is the spread to pay for": slope(
+            of_cost(cosine_of_mean)
+        ),
         "the gradient is plain cross-entropy's: with the weight CE/L not detached, L cancels": slope(named("ce")),
-        "the gradient is half of cross-entropy's: L must not be detached, only the weight CE/L": 0.5 * slope(named("ce")),
+        "the gradient is half of cross-entropy's: L must not be detached, only the weight CE/L": 0.5
+        * slope(named("ce")),
         "the weight is one for the whole batch: each token has its own CE/L": slope(of_means),
     }
 
@@ -148,11 +159,20 @@ def temperature(answer, rng):
         of_mixture = _found(lambda t, z=logits: _entropies(z, t)[1].mean(0), wanted)
         mistakes = [
             (1 / right, "upside down: the logits are divided by the temperature, not multiplied"),
-            (_bisect(lambda t, z=logits: float(_entropies(z, t)[0].mean()) / np.log(2), wanted), "you count in bits: the entropy is in nats"),
+            (
+                _bisect(lambda t, z=logits: float(_entropies(z, t)[0].mean()) / np.log(2), wanted),
+                "you count in bits: the entropy is in nats",
+            ),
             (of_mixture, "you took the entropy of the mean distribution: take the mean of the contexts' entropies"),
             (1.0, "that leaves the model as it is: search for T"),
         ]
-        compare(value, right, mistakes, "the mean entropy at your temperature is not the one asked for: bisect longer, on a wider range", 1e-4)
+        compare(
+            value,
+            right,
+            mistakes,
+            "the mean entropy at your temperature is not the one asked for: bisect longer, on a wider range",
+            1e-4,
+        )
 
 
 def _bisect(entropy, wanted, low=1e-3, high=1e3):
@@ -184,14 +204,29 @@ def paired(answer, rng):
         spread = [x.var(ddof=1) / n for x in (first, second)]
         mistakes = [
             ((-mean, error), "the sign is reversed: first minus second"),
-            ((mean, sum(spread) ** 0.5), "that is the error of *unpaired* samples: both runs of a seed share what the seed does, so subtract first"),
-            ((mean, gap.std() / n**0.5), "you divided by n inside the square root: n - 1, for the mean was estimated from the same numbers (ddof=1)"),
-            ((mean, gap.std(ddof=1)), "that is the standard deviation of one difference: the mean of n has 1/sqrt(n) of it"),
+            (
+                (mean, sum(spread) ** 0.5),
+                "that is the error of *unpaired* samples: both runs of a seed share what the seed does, so subtract first",
+            ),
+            (
+                (mean, gap.std() / n**0.5),
+                "you divided by n inside the square root: n - 1, for the mean was estimated from the same numbers (ddof=1)",
+            ),
+            (
+                (mean, gap.std(ddof=1)),
+                "that is the standard deviation of one difference: the mean of n has 1/sqrt(n) of it",
+            ),
             ((mean, gap.std()), "that is the standard deviation of one difference, and with n for n - 1"),
             ((mean, gap.var(ddof=1) / n), "that is the variance of the mean: take its root"),
             ((mean, gap.std(ddof=1) / n), "divide the standard deviation by the root of n, not by n"),
-            ((mean, spread[0] ** 0.5 + spread[1] ** 0.5), "errors do not add up so: take the differences by seed, then their spread"),
+            (
+                (mean, spread[0] ** 0.5 + spread[1] ** 0.5),
+                "errors do not add up so: take the differences by seed, then their spread",
+            ),
         ]
         compare(
-            value, np.array([mean, error]), mistakes, "the pair is off: take the differences by seed, their mean, and their spread over the root of n"
+            value,
+            np.array([mean, error]),
+            mistakes,
+            "the pair is off: take the differences by seed, their mean, and their spread over the root of n",
         )

@@ -16,8 +16,14 @@ def escape(answer, rng):
         value = as_array(ask(answer, p, c), (2,), "the pair of times")
         plain = np.array([np.log(1 / o), 1 / (c * p)])
         mistakes = [
-            ((2 * ce, 2 * emo), "twice too long: both logits move, so their difference moves twice as fast as one of them"),
-            ((ce / 2, emo / 2), "half of the time: the difference of the logits moves by minus twice the derivative, no more"),
+            (
+                (2 * ce, 2 * emo),
+                "twice too long: both logits move, so their difference moves twice as fast as one of them",
+            ),
+            (
+                (ce / 2, emo / 2),
+                "half of the time: the difference of the logits moves by minus twice the derivative, no more",
+            ),
             ((emo, ce), "the two are swapped: cross-entropy is the fast one"),
             ((ce, emo * c), "the cost is missing: EMO's pull grows with it, so the time falls"),
             ((ce, emo * c * c), "the cost stands on the wrong side: a larger cost pulls harder"),
@@ -25,7 +31,10 @@ def escape(answer, rng):
             (plain, "that is the leading term: the question is the whole integral"),
         ]
         compare(
-            value, np.array([ce, emo]), [(np.asarray(w), said) for w, said in mistakes], "the times are off: integrate 1/speed over s = z_t - z_w"
+            value,
+            np.array([ce, emo]),
+            [(np.asarray(w), said) for w, said in mistakes],
+            "the times are off: integrate 1/speed over s = z_t - z_w",
         )
 
 
@@ -45,15 +54,29 @@ def unbounded(answer, rng):
             loss = p @ cost
             mistakes = [
                 (-np.log(p @ (most - cost) / most), "the factor M is missing: without it the slope at 0 is 1/M, not 1"),
-                (-np.log(1 - loss), "L is not divided by M: the loss must be infinite at the farthest token, wherever that is"),
-                (-most * np.log1p(-loss / most), "1 - L/M has lost its digits: sum p_i (M - c_i)/M over the tokens instead"),
-                (-most * np.log(1 - loss / most), "1 - L/M has lost its digits: sum p_i (M - c_i)/M over the tokens instead"),
+                (
+                    -np.log(1 - loss),
+                    "L is not divided by M: the loss must be infinite at the farthest token, wherever that is",
+                ),
+                (
+                    -most * np.log1p(-loss / most),
+                    "1 - L/M has lost its digits: sum p_i (M - c_i)/M over the tokens instead",
+                ),
+                (
+                    -most * np.log(1 - loss / most),
+                    "1 - L/M has lost its digits: sum p_i (M - c_i)/M over the tokens instead",
+                ),
                 (-right, "the sign is reversed"),
-                (-most * np.log(p[0]), "that is M times cross-entropy: it asks for p_t, this asks for all that is not farthest"),
+                (
+                    -most * np.log(p[0]),
+                    "that is M times cross-entropy: it asks for p_t, this asks for all that is not farthest",
+                ),
             ]
         value = ask(answer, p, cost)
         if np.shape(value) == () and not np.isfinite(float(value)):
-            raise Wrong(f"not finite with {rest:g} left for other tokens: 1 - L/M has lost its digits, sum p_i (M - c_i)/M instead")
+            raise Wrong(
+                f"not finite with {rest:g} left for other tokens: 1 - L/M has lost its digits, sum p_i (M - c_i)/M instead"
+            )
         compare(value, right, mistakes, f"the value is off with {rest:g} left for other tokens", 1e-9)
 
 
@@ -72,11 +95,22 @@ def information(answer, rng):
             mistakes = [
                 (raw, "pairs that never met give minus infinity: cut at 0 what is rarer than chance"),
                 (np.where(counts > 0, raw, 0), "what is rarer than chance is negative: cut it at 0"),
-                (np.abs(np.where(counts > 0, raw, 0)), "cut at 0, do not turn the sign: rarer than chance is no attraction"),
+                (
+                    np.abs(np.where(counts > 0, raw, 0)),
+                    "cut at 0, do not turn the sign: rarer than chance is no attraction",
+                ),
                 (np.maximum(np.log2(ratio), 0), "that is in bits: use the natural logarithm"),
                 (np.maximum(np.log(counts / np.outer(row, row)), 0), "the total n is missing: chance is n_i n_j / n"),
-                (np.maximum(np.log(counts / row[:, None]), 0), "that is the chance of j next to i: divide by j's own share as well"),
+                (
+                    np.maximum(np.log(counts / row[:, None]), 0),
+                    "that is the chance of j next to i: divide by j's own share as well",
+                ),
                 (np.maximum(np.log1p(ratio), 0), "log1p adds a meeting by chance to each pair"),
                 (ratio, "take the logarithm"),
             ]
-        compare(ask(answer, counts), right, mistakes, "an entry is off: log of how often they meet over how often they would by chance, at least 0")
+        compare(
+            ask(answer, counts),
+            right,
+            mistakes,
+            "an entry is off: log of how often they meet over how often they would by chance, at least 0",
+        )

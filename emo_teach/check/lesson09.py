@@ -32,16 +32,27 @@ def split(answer, rng):
         backward, _, _, _ = _parts(p, np.maximum(tau, 1e-300), classes)
         mistakes = [
             (right[::-1], "the two are swapped: first between classes, then inside"),
-            ((between, inside.sum()), "the parts inside must be weighed: each class counts T_c, its share of the truth"),
+            (
+                (between, inside.sum()),
+                "the parts inside must be weighed: each class counts T_c, its share of the truth",
+            ),
             ((between, P @ inside), "weigh the parts inside with the truth's shares T_c, not with the model's"),
-            ((between, inside.mean()), "weigh the parts inside with T_c: a plain mean counts rare classes as much as common ones"),
+            (
+                (between, inside.mean()),
+                "weigh the parts inside with T_c: a plain mean counts rare classes as much as common ones",
+            ),
             ((between, _kl(tau, p)), "the second is all of KL: take the part between classes away"),
             (right / np.log(2), "that is in bits: use the natural logarithm"),
-            ((between, sum(_kl(tau[classes == c], p[classes == c]) for c in range(k))), "inside a class both must be divided by their class's mass"),
+            (
+                (between, sum(_kl(tau[classes == c], p[classes == c]) for c in range(k))),
+                "inside a class both must be divided by their class's mass",
+            ),
             ((backward, right[1]), "the first is KL(P || T): the truth comes first"),
         ]
         value = as_array(ask(answer, tau, p, classes), (2,), "the pair (between, inside)")
-        compare(value, right, mistakes, "the two must add up to KL(tau || p); a class that never comes adds nothing inside")
+        compare(
+            value, right, mistakes, "the two must add up to KL(tau || p); a class that never comes adds nothing inside"
+        )
 
 
 @exercise("09.3", "D17")
@@ -53,7 +64,10 @@ def gradient(answer, rng):
         u = transport.emd(p, tau, cost).u
         right = p * (u - p @ u)
         mistakes = [
-            (-right, "the sign is reversed: what is dear to move must fall (and v are the prices where it arrives: take u)"),
+            (
+                -right,
+                "the sign is reversed: what is dear to move must fall (and v are the prices where it arrives: take u)",
+            ),
             (u - p @ u, "the factor p_j is missing: the logits act through the softmax"),
             (u, "that is the gradient on p: the logits act through the softmax, p_j (u_j - p.u)"),
             (p * u, "the average is missing: softmax takes p.u away, and the entries sum to 0"),
@@ -61,7 +75,13 @@ def gradient(answer, rng):
             (p * (cost @ tau - p @ cost @ tau), "that is the product bound's gradient: the plan is not the product"),
             (p - tau, "that is cross-entropy's gradient"),
         ]
-        compare(ask(answer, p, tau, cost), right, mistakes, "the gradient is off: p_j (u_j - p.u) with u from transport.emd", 1e-7)
+        compare(
+            ask(answer, p, tau, cost),
+            right,
+            mistakes,
+            "the gradient is off: p_j (u_j - p.u) with u from transport.emd",
+            1e-7,
+        )
 
 
 @exercise("09.2", "95 % interval")
@@ -84,12 +104,30 @@ def trend(answer, rng):
         mistakes = [
             ((mean, error), "that is the standard error: the interval is Student's t times it, 2.78 for five seeds"),
             ((mean, 1.96 * error), "1.96 is for many seeds: with five, Student's t is 2.78"),
-            ((mean, T_95[seeds] * slopes.std(ddof=1)), "divide by sqrt(n): the interval is of the mean slope, not of one seed's"),
+            (
+                (mean, T_95[seeds] * slopes.std(ddof=1)),
+                "divide by sqrt(n): the interval is of the mean slope, not of one seed's",
+            ),
             ((mean, T_95[seeds] * slopes.std() / np.sqrt(seeds)), "divide by n - 1 in the standard deviation"),
-            ((mean, 1.96 * pooled), "that pools all points as if each were a run of its own: take one slope per seed, then their mean"),
-            ((mean, T_95[seeds] * pooled), "that pools all points as if each were a run of its own: take one slope per seed, then their mean"),
+            (
+                (mean, 1.96 * pooled),
+                "that pools all points as if each were a run of its own: take one slope per seed, then their mean",
+            ),
+            (
+                (mean, T_95[seeds] * pooled),
+                "that pools all points as if each were a run of its own: take one slope per seed, then their mean",
+            ),
             ((of_x.mean(), T_95[seeds] * of_x.std(ddof=1) / np.sqrt(seeds)), "that is the slope on x: take log2 of it"),
-            ((of_log.mean(), T_95[seeds] * of_log.std(ddof=1) / np.sqrt(seeds)), "natural logarithms: per doubling means log2"),
+            (
+                (of_log.mean(), T_95[seeds] * of_log.std(ddof=1) / np.sqrt(seeds)),
+                "natural logarithms: per doubling means log2",
+            ),
         ]
         value = as_array(ask(answer, gains, x), (2,), "the pair (mean slope, half of the interval)")
-        compare(value, right, mistakes, "off: one slope per seed by least squares on log2 x, then mean and 2.78 standard errors", 1e-4)
+        compare(
+            value,
+            right,
+            mistakes,
+            "off: one slope per seed by least squares on log2 x, then mean and 2.78 standard errors",
+            1e-4,
+        )

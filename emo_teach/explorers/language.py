@@ -64,7 +64,9 @@ def small_models():
 
     from ..world import World, model_folder
 
-    models = {name: transformers.GPT2LMHeadModel.from_pretrained(model_folder()).eval() for name in ("ce", "emo-mode-1")}
+    models = {
+        name: transformers.GPT2LMHeadModel.from_pretrained(model_folder()).eval() for name in ("ce", "emo-mode-1")
+    }
     with torch.no_grad():
         for weight in models["emo-mode-1"].transformer.ln_f.parameters():
             weight.mul_(1.25)

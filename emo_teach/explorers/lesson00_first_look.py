@@ -56,13 +56,25 @@ class FirstPicture(widget.Picture):
     def build(self):
         bars, curves = self.figure.subplots(1, 2, width_ratios=[1, 1.5])
         self.bars = [self.live(b) for b in bars.bar(range(3), np.zeros(3), 0.6, color=pictures.COLOURS["p"])]
-        bars.set(xticks=range(3), xticklabels=worked.TOKENS, ylim=(0, 0.62), ylabel="probability", title="the model p (Monday is right)")
+        bars.set(
+            xticks=range(3),
+            xticklabels=worked.TOKENS,
+            ylim=(0, 0.62),
+            ylabel="probability",
+            title="the model p (Monday is right)",
+        )
         (ce,) = curves.plot([], [], color=pictures.COLOURS["ce"], lw=2, label="cross-entropy (nats)")
         (emd,) = curves.plot([], [], color=pictures.COLOURS["emd"], lw=2, label="transport cost")
         (dots,) = curves.plot([], [], "o", color=pictures.COLOURS["ink"], ms=6)
         self.ce, self.emd, self.dots = self.live(ce), self.live(emd), self.live(dots)
         self.texts = [self.live(curves.text(0, 0, "", ha="center", va="bottom", fontsize=9.5)) for _ in range(2)]
-        curves.set(xlim=(-0.04, 1.04), ylim=(0, 0.98), xlabel="Tuesday's share of the rest", ylabel="loss", title="which loss notices?")
+        curves.set(
+            xlim=(-0.04, 1.04),
+            ylim=(0, 0.98),
+            xlabel="Tuesday's share of the rest",
+            ylabel="loss",
+            title="which loss notices?",
+        )
         curves.legend(loc="upper right", fontsize=9, ncols=2)
 
     def update(self, data):
@@ -98,6 +110,8 @@ def panel():
             axes.bar(range(3), data.p, 0.6, color=pictures.COLOURS["p"])
             axes.set(xticks=range(3), xticklabels=worked.TOKENS, ylim=(0, 0.62))
             axes.set_title(f"cross-entropy {data.cross_entropy:.2f}\ntransport cost {data.emd:.2f}")
-            said.append(f"Tuesday {data.p[1]:.2f}, banana {data.p[2]:.2f}: cross-entropy {data.cross_entropy:.2f}, transport cost {data.emd:.2f}")
+            said.append(
+                f"Tuesday {data.p[1]:.2f}, banana {data.p[2]:.2f}: cross-entropy {data.cross_entropy:.2f}, transport cost {data.emd:.2f}"
+            )
         figure.axes[0].set_ylabel("probability")
     return figure, "Three models with probability 0.50 on Monday, the right token. " + "; ".join(said) + "."

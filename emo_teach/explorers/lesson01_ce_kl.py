@@ -65,14 +65,27 @@ class CeKlPicture(widget.Picture):
     def build(self):
         bars, stack, curves = self.figure.subplots(1, 3, width_ratios=[1.15, 0.75, 1.4])
         x = np.arange(3)
-        self.tau_bars = [self.live(b) for b in bars.bar(x - 0.2, np.zeros(3), 0.38, color=pictures.COLOURS["tau"], label="label τ")]
-        self.p_bars = [self.live(b) for b in bars.bar(x + 0.2, np.zeros(3), 0.38, color=pictures.COLOURS["p"], label="model p")]
-        bars.set(xticks=x, xticklabels=TOKENS, ylim=(0, 1.18), yticks=np.linspace(0, 1, 6), ylabel="probability", title="label and model")
+        self.tau_bars = [
+            self.live(b) for b in bars.bar(x - 0.2, np.zeros(3), 0.38, color=pictures.COLOURS["tau"], label="label τ")
+        ]
+        self.p_bars = [
+            self.live(b) for b in bars.bar(x + 0.2, np.zeros(3), 0.38, color=pictures.COLOURS["p"], label="model p")
+        ]
+        bars.set(
+            xticks=x,
+            xticklabels=TOKENS,
+            ylim=(0, 1.18),
+            yticks=np.linspace(0, 1, 6),
+            ylabel="probability",
+            title="label and model",
+        )
         bars.legend(loc="upper left", fontsize=9, ncols=2, columnspacing=1, borderaxespad=0.2)  # above the tallest bar
         (h,) = stack.bar([0], [0], 0.5, color=pictures.COLOURS["cost"])
         (k,) = stack.bar([0], [0], 0.5, color=pictures.COLOURS["ce"])
         self.h_bar, self.k_bar = self.live(h), self.live(k)
-        self.h_text, self.k_text, self.ce_text = (self.live(stack.text(0, 0, "", ha="center", va="center", fontsize=9)) for _ in range(3))
+        self.h_text, self.k_text, self.ce_text = (
+            self.live(stack.text(0, 0, "", ha="center", va="center", fontsize=9)) for _ in range(3)
+        )
         stack.set(xlim=(-0.7, 0.7), xticks=[], ylabel="nats", title="H(τ) + KL = CE")
         (ce,) = curves.plot([], [], color=pictures.COLOURS["ce"], lw=2, label="CE(τ, p)")
         (kl,) = curves.plot([], [], color=pictures.COLOURS["ce"], lw=2, ls="--", label="KL(τ‖p)")
@@ -108,7 +121,9 @@ class CeKlPicture(widget.Picture):
         self.dots.set_data([data.p[0]] * 2, [data.kl, data.cross_entropy])
 
     def alt(self, data):
-        tau, p = (", ".join(f"{name} {value:.2f}" for name, value in zip(TOKENS, v, strict=True)) for v in (data.tau, data.p))
+        tau, p = (
+            ", ".join(f"{name} {value:.2f}" for name, value in zip(TOKENS, v, strict=True)) for v in (data.tau, data.p)
+        )
         return (
             f"Label: {tau}. Model: {p}. Entropy of the label {data.entropy:.3f} nats plus KL {data.kl:.3f} nats is the cross-entropy, "
             f"{data.cross_entropy:.3f} nats. As p of Monday moves, both curves keep one shape, the entropy apart."
@@ -136,7 +151,9 @@ def panel():
             best = int(np.argmin(data.ce_curve))
             axes.plot(data.sweep[best], data.ce_curve[best], "o", color=pictures.COLOURS["ink"], ms=5)
             axes.set(title=f"{title}: H(τ) = {data.entropy:.2f}", xlabel="p(Monday)", ylim=(0, 3), xlim=(0, 1))
-            said.append(f"{title}, entropy {data.entropy:.2f} nats, lowest cross-entropy at p(Monday) = {data.sweep[best]:.2f}")
+            said.append(
+                f"{title}, entropy {data.entropy:.2f} nats, lowest cross-entropy at p(Monday) = {data.sweep[best]:.2f}"
+            )
         figure.axes[0].set_ylabel("nats")
         figure.axes[0].legend(fontsize=9, loc="upper right")
     return figure, "Cross-entropy and KL against p(Monday), a constant apart: " + "; ".join(said) + "."

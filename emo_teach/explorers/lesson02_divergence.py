@@ -66,7 +66,15 @@ def _curve(generator, p, sweep):
     growth = np.log10(tail[0] / tail[1]) / 3  # decades of pull per decade of p_t, on the way to 0
     fate = "dies out" if growth < -0.01 else "grows" if growth > 0.01 else "stays"
     rise = f"flat: never above {limit:.3g}" if np.isfinite(limit) else "grows without bound"
-    return Curve(generator.name, value, float(pull[-1]), divergences.one_hot_loss(generator, sweep), pull[:-1], limit, f"{rise}, pull {fate}")
+    return Curve(
+        generator.name,
+        value,
+        float(pull[-1]),
+        divergences.one_hot_loss(generator, sweep),
+        pull[:-1],
+        limit,
+        f"{rise}, pull {fate}",
+    )
 
 
 def compute(first, second, alpha, log10_p, tuesday):
@@ -98,8 +106,17 @@ def _colour(slot, name):
 
 def _label_axes(values, pulls):
     """Scales, limits and titles that the explorer and the panel share."""
-    values.set(xscale="log", xlim=(7e-7, 1), ylim=(0, TOP), xlabel="p(Monday), the target", ylabel="value (KL, JS: nats)")
-    pulls.set(xscale="log", yscale="log", xlim=(7e-7, 1), ylim=(3e-7, 3e6), xlabel="p(Monday), the target", ylabel="|gradient|")
+    values.set(
+        xscale="log", xlim=(7e-7, 1), ylim=(0, TOP), xlabel="p(Monday), the target", ylabel="value (KL, JS: nats)"
+    )
+    pulls.set(
+        xscale="log",
+        yscale="log",
+        xlim=(7e-7, 1),
+        ylim=(3e-7, 3e6),
+        xlabel="p(Monday), the target",
+        ylabel="|gradient|",
+    )
     for axes in (values, pulls):
         axes.set_xticks((1e-6, 1e-4, 1e-2, 1))
         axes.minorticks_off()
@@ -117,13 +134,23 @@ class DivergencePicture(widget.Picture):
         _label_axes(self.values, self.pulls)
         self.values.set_title("value (label: Monday)")
         self.pulls.set_title("pull on Monday's logit")
-        self.now = [self.live(axes.axvline(0.1, color=pictures.COLOURS["faint"], lw=1.5)) for axes in (self.values, self.pulls)]
-        self.value_lines, self.pull_lines = ([self._line(axes, k) for k in range(3)] for axes in (self.values, self.pulls))
-        self.dots, self.pull_dots = (self.live(axes.plot([], [], "o", color=pictures.COLOURS["ink"], ms=5)[0]) for axes in (self.values, self.pulls))
+        self.now = [
+            self.live(axes.axvline(0.1, color=pictures.COLOURS["faint"], lw=1.5)) for axes in (self.values, self.pulls)
+        ]
+        self.value_lines, self.pull_lines = (
+            [self._line(axes, k) for k in range(3)] for axes in (self.values, self.pulls)
+        )
+        self.dots, self.pull_dots = (
+            self.live(axes.plot([], [], "o", color=pictures.COLOURS["ink"], ms=5)[0])
+            for axes in (self.values, self.pulls)
+        )
         self.beyond = self.live(self.values.plot([], [], "^", color=pictures.COLOURS["ink"], ms=7)[0])
         box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 2}
         notes = ((self.values, 0.5, 0.86), (self.pulls, 0.5, 0.06))
-        self.notes = [self.live(axes.text(x, y, "", transform=axes.transAxes, ha="center", fontsize=9, bbox=box)) for axes, x, y in notes]
+        self.notes = [
+            self.live(axes.text(x, y, "", transform=axes.transAxes, ha="center", fontsize=9, bbox=box))
+            for axes, x, y in notes
+        ]
         self._build_strip(strip)
         self._build_table(table)
 
@@ -133,10 +160,23 @@ class DivergencePicture(widget.Picture):
     def _build_strip(self, axes):
         y = np.arange(3)
         axes.barh(y - 0.2, TAU, 0.36, color=pictures.COLOURS["tau"], label="label τ")
-        self.bars = [self.live(bar) for bar in axes.barh(y + 0.2, np.zeros(3), 0.36, color=pictures.COLOURS["p"], label="model p")]
+        self.bars = [
+            self.live(bar)
+            for bar in axes.barh(y + 0.2, np.zeros(3), 0.36, color=pictures.COLOURS["p"], label="model p")
+        ]
         self.shares = [self.live(axes.text(0, k + 0.2, "", va="center", fontsize=8.5)) for k in y]
-        axes.set(yticks=y, yticklabels=TOKENS, xlim=(0, 1.3), xticks=(0, 0.5, 1), ylim=(2.5, -0.5), xlabel="probability")
-        axes.legend(loc="lower left", bbox_to_anchor=(-0.05, 0.95), ncols=2, fontsize=9, borderaxespad=0, columnspacing=1, handlelength=1.2)
+        axes.set(
+            yticks=y, yticklabels=TOKENS, xlim=(0, 1.3), xticks=(0, 0.5, 1), ylim=(2.5, -0.5), xlabel="probability"
+        )
+        axes.legend(
+            loc="lower left",
+            bbox_to_anchor=(-0.05, 0.95),
+            ncols=2,
+            fontsize=9,
+            borderaxespad=0,
+            columnspacing=1,
+            handlelength=1.2,
+        )
 
     def _build_table(self, axes):
         axes.set(xlim=(0, 1), ylim=(0, 5))
@@ -177,7 +217,9 @@ class DivergencePicture(widget.Picture):
     def _update_curve(self, slot, curve, sweep):
         colour, infinite = _colour(slot, curve.name), curve.values is None
         # an infinite divergence is a line at the very top of the values; of its pull nothing can be drawn
-        self.value_lines[slot].set_data(sweep, np.full_like(sweep, TOP - 0.1 - 0.2 * slot) if infinite else curve.values)
+        self.value_lines[slot].set_data(
+            sweep, np.full_like(sweep, TOP - 0.1 - 0.2 * slot) if infinite else curve.values
+        )
         self.pull_lines[slot].set_data([] if infinite else sweep, [] if infinite else curve.pulls)
         pull = "none" if infinite else f"−{curve.pull:.3g}"
         for line in (self.value_lines[slot], self.pull_lines[slot], self.samples[slot]):
@@ -193,7 +235,9 @@ class DivergencePicture(widget.Picture):
         said = []
         for curve in data.curves:
             numbers = (
-                "infinite, no gradient" if curve.pull is None else f"value {curve.value:.4g}, gradient −{curve.pull:.3g}, {curve.verdict} as p falls"
+                "infinite, no gradient"
+                if curve.pull is None
+                else f"value {curve.value:.4g}, gradient −{curve.pull:.3g}, {curve.verdict} as p falls"
             )
             said.append(f"{curve.name}: {numbers}")
         p = ", ".join(f"{name} {value:.3g}" for name, value in zip(TOKENS, data.p, strict=True))
@@ -228,7 +272,9 @@ def panel():
             _label_axes(*axes[:2, column])
             axes[0, column].set_title(title)
             for slot, name in enumerate(names):
-                _panel_curve(axes[:2, column], slot, _curve(divergences.GENERATORS[name], _three(p_t, 0.5), sweep), sweep)
+                _panel_curve(
+                    axes[:2, column], slot, _curve(divergences.GENERATORS[name], _three(p_t, 0.5), sweep), sweep
+                )
             axes[0, column].legend(fontsize=8, loc=("center", "upper right", "upper right", "upper left")[column])
             axes[0, column].set_xlabel("")
         splits = [_panel_strip(axes[2, column], _three(p_t, share)) for column, share in enumerate((1, 0.6, 0.3, 0))]
@@ -254,7 +300,9 @@ def _panel_curve(axes, slot, curve, sweep):
 def _panel_strip(axes, p):
     """One split of the rest as bars; returns the values it has, in words."""
     axes.bar(np.arange(3), p, 0.6, color=pictures.COLOURS["p"])
-    values = [(name, float(divergences.f_divergence(name, TAU, p))) for name in ("KL", "total variation", "Pearson chi2")]
+    values = [
+        (name, float(divergences.f_divergence(name, TAU, p))) for name in ("KL", "total variation", "Pearson chi2")
+    ]
     axes.set_title("\n".join(f"{name}: {value:.3f}" for name, value in values), fontsize=9)
     axes.set(xticks=np.arange(3), xticklabels=["Mon.", "Tue.", "banana"], ylim=(0, 1), ylabel="model p")
     return ", ".join(f"{name} {value:.3f}" for name, value in values)

@@ -60,7 +60,9 @@ def _compare(name, p, tau, cost):
     if name == "0/1":
         return "total variation", float(0.5 * np.abs(p - tau).sum())
     if name == COSTS[0]:
-        ordered = transport.emd(p, tau, costs.ordinal(N, 2)).plan  # under the squared distance only the ordered plan is optimal
+        ordered = transport.emd(
+            p, tau, costs.ordinal(N, 2)
+        ).plan  # under the squared distance only the ordered plan is optimal
         return "plan that keeps the order", float((ordered * cost).sum())
     return "", None
 
@@ -82,7 +84,16 @@ def compute(p_centre, p_width, tau_centre, tau_width, cost, power):
     name = f"|i − j|^{power:g}" if cost == COSTS[0] else cost
     labels = WORDS if cost == COSTS[3] else tuple(map(str, range(N)))
     solved = transport.emd(p, tau, matrix)
-    return Data(p, tau, name, labels, matrix, solved, float(transport.product_bound(p, tau, matrix)), *_compare(cost, p, tau, matrix))
+    return Data(
+        p,
+        tau,
+        name,
+        labels,
+        matrix,
+        solved,
+        float(transport.product_bound(p, tau, matrix)),
+        *_compare(cost, p, tau, matrix),
+    )
 
 
 def _cells(plan):
@@ -92,7 +103,14 @@ def _cells(plan):
 
 def _image(axes, cost):
     # the dearest cell is drawn at two thirds of black, so that green shows on it
-    return axes.imshow(cost, cmap=pictures.COST_MAP, vmin=0, vmax=1.5 * cost.max(), extent=(-0.5, N - 0.5, N - 0.5, -0.5), interpolation="nearest")
+    return axes.imshow(
+        cost,
+        cmap=pictures.COST_MAP,
+        vmin=0,
+        vmax=1.5 * cost.max(),
+        extent=(-0.5, N - 0.5, N - 0.5, -0.5),
+        interpolation="nearest",
+    )
 
 
 def _areas(mass, cell):
@@ -125,7 +143,9 @@ class TransportPicture(widget.Picture):
         self.image = self.live(_image(axes, np.eye(N)))
         (tight,) = axes.plot([], [], "s", ms=0.8 * self.cell, mfc="none", mec=pictures.COLOURS["emd"], mew=1.2)
         self.tight = self.live(tight)
-        self.plan = self.live(axes.scatter([], [], s=[], color=pictures.COLOURS["plan"], edgecolors="white", linewidths=0.8))
+        self.plan = self.live(
+            axes.scatter([], [], s=[], color=pictures.COLOURS["plan"], edgecolors="white", linewidths=0.8)
+        )
         axes.set(xlim=(-0.5, N - 0.5), ylim=(N - 0.5, -0.5))
         axes.set_axis_off()
 
@@ -156,7 +176,10 @@ class TransportPicture(widget.Picture):
             axes.text(0, 9.3 - 0.85 * k, name, fontsize=9.5)
             colour = pictures.COLOURS["emd"] if name == "EMD" else pictures.COLOURS["ink"]
             self.numbers.append(self.live(axes.text(1, 9.3 - 0.85 * k, "", fontsize=9.5, ha="right", color=colour)))
-        self.compared = [self.live(axes.text(x, 9.3 - 0.85 * len(rows), "", fontsize=9.5, ha=side)) for x, side in ((0, "left"), (1, "right"))]
+        self.compared = [
+            self.live(axes.text(x, 9.3 - 0.85 * len(rows), "", fontsize=9.5, ha=side))
+            for x, side in ((0, "left"), (1, "right"))
+        ]
         key = "grey: cost, dark is dear\ngreen: plan, area is mass\nsquares: tight, u + v = cost\nu, v: in units of the\nlargest cost"
         axes.text(0, 0, key, fontsize=9, color=pictures.COLOURS["cost"], va="bottom", linespacing=1.4)
 
@@ -197,14 +220,20 @@ class TransportPicture(widget.Picture):
     def _relabel(self, labels):
         words = labels[0] == WORDS[0]
         self.left.set_yticklabels(labels)
-        self.below.set_xticklabels(labels, rotation=35 if words else 0, ha="right" if words else "center", rotation_mode="anchor")
+        self.below.set_xticklabels(
+            labels, rotation=35 if words else 0, ha="right" if words else "center", rotation_mode="anchor"
+        )
         self.shown = labels
         self.stale()
 
     def alt(self, data):
         solved = data.solved
-        moves = [(mass, i, j) for i, j, mass in zip(*_cells(solved.plan), solved.plan[_cells(solved.plan)], strict=True)]
-        largest = ", ".join(f"{mass:.2f} from {data.labels[i]} to {data.labels[j]}" for mass, i, j in sorted(moves, reverse=True)[:3])
+        moves = [
+            (mass, i, j) for i, j, mass in zip(*_cells(solved.plan), solved.plan[_cells(solved.plan)], strict=True)
+        ]
+        largest = ", ".join(
+            f"{mass:.2f} from {data.labels[i]} to {data.labels[j]}" for mass, i, j in sorted(moves, reverse=True)[:3]
+        )
         p, tau = (", ".join(f"{x:.2f}" for x in values) for values in (data.p, data.tau))
         compared = "" if data.compared_value is None else f" {data.compared}: {data.compared_value:.4f}."
         return (
@@ -232,10 +261,15 @@ def panel():
             _panel_column(*axes[:, column], data)
             rows, columns = _cells(data.solved.plan)
             stay = float(np.diag(data.solved.plan).sum())
-            said.append(f"{data.cost_name}: EMD {data.solved.value:.3f}, {stay:.2f} of the mass stays, {len(rows)} cells")
+            said.append(
+                f"{data.cost_name}: EMD {data.solved.value:.3f}, {stay:.2f} of the mass stays, {len(rows)} cells"
+            )
         axes[0, 0].set_ylabel("label τ")
         axes[1, 0].set_ylabel("model p")
-    return figure, f"One p and one tau over eight classes, and the cheapest plan between them under four costs. {'; '.join(said)}."
+    return (
+        figure,
+        f"One p and one tau over eight classes, and the cheapest plan between them under four costs. {'; '.join(said)}.",
+    )
 
 
 def _panel_column(top, matrix, data):
@@ -244,7 +278,14 @@ def _panel_column(top, matrix, data):
     top.spines[:].set_visible(False)
     _image(matrix, data.cost)
     rows, columns = _cells(data.solved.plan)
-    matrix.scatter(columns, rows, s=_areas(data.solved.plan[rows, columns], 14), color=pictures.COLOURS["plan"], edgecolors="white", linewidths=0.5)
+    matrix.scatter(
+        columns,
+        rows,
+        s=_areas(data.solved.plan[rows, columns], 14),
+        color=pictures.COLOURS["plan"],
+        edgecolors="white",
+        linewidths=0.5,
+    )
     matrix.barh(np.arange(N), -4 * data.p, 0.8, left=-0.7, color=pictures.COLOURS["p"])
     matrix.set(xlim=(-2.2, N - 0.5), xticks=[], yticks=[], aspect="auto")
     if data.labels == WORDS:

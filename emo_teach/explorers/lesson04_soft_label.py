@@ -65,7 +65,9 @@ def _pixels(columns=170, rows=148):
     """Models p at the pixels of the triangle's box, (rows, columns, 3), top row first; beyond a side, the nearest shares (clipped away)."""
     x, y = np.meshgrid((np.arange(columns) + 0.5) / columns, (np.arange(rows)[::-1] + 0.5) / rows * CORNERS[2, 1])
     banana = y / CORNERS[2, 1]
-    p = np.clip(np.stack([1 - x - banana / 2, x - banana / 2, banana], axis=-1), 1e-6, None)  # off the sides: cross-entropy stays finite
+    p = np.clip(
+        np.stack([1 - x - banana / 2, x - banana / 2, banana], axis=-1), 1e-6, None
+    )  # off the sides: cross-entropy stays finite
     return p / p.sum(-1, keepdims=True)
 
 
@@ -179,7 +181,9 @@ def _mark(axes, loss, label=None):
     """The symbol of a loss's minimum (tied corners are joined); returns the line, whose points are to be set."""
     marker, size, colour = MARKS[loss]
     face, edge, style = (colour, "white", "-") if marker == "*" else ("none", colour, "")
-    (line,) = axes.plot([], [], marker, ls=style, lw=3, color=colour, ms=size, mfc=face, mec=edge, mew=1.6, label=label, clip_on=False)
+    (line,) = axes.plot(
+        [], [], marker, ls=style, lw=3, color=colour, ms=size, mfc=face, mec=edge, mew=1.6, label=label, clip_on=False
+    )
     return line
 
 
@@ -199,19 +203,34 @@ class SoftLabelPicture(widget.Picture):
         self.curves = {}
         for row, (name, _, style) in enumerate(SANDWICH):
             height = 0.95 - 0.08 * row
-            curves.plot([0.04, 0.17], [height] * 2, style, color=pictures.COLOURS["emd"], lw=2, transform=curves.transAxes)
+            curves.plot(
+                [0.04, 0.17], [height] * 2, style, color=pictures.COLOURS["emd"], lw=2, transform=curves.transAxes
+            )
             (line,) = curves.plot([], [], style, color=pictures.COLOURS["emd"], lw=2)
             (dot,) = curves.plot([], [], "o", color=pictures.COLOURS["emd"], ms=6, mec="white", clip_on=False)
             value = curves.text(0.2, height, "", fontsize=9.5, va="center", transform=curves.transAxes)
             self.curves[name] = self.live(line), self.live(dot), self.live(value)
-        curves.set(xlim=(0, 1), ylim=(0, 1.3), yticks=np.linspace(0, 1, 6), xlabel="label's mass off Monday (0: one-hot)", ylabel="cost")
+        curves.set(
+            xlim=(0, 1),
+            ylim=(0, 1.3),
+            yticks=np.linspace(0, 1, 6),
+            xlabel="label's mass off Monday (0: one-hot)",
+            ylabel="cost",
+        )
         curves.set_title("exact EMD between its bounds")
         self.image = self.live(_triangle(triangle, np.full((148, 170, 3), 255, np.uint8)))
         self.triangle = triangle
         self.p = self.live(_dot(triangle, "p", "model p"))
         self.tau = self.live(_dot(triangle, "tau", "label τ"))
         self.marks = {loss: self.live(_mark(triangle, loss, f"least {loss}{LATER.get(loss, '')}")) for loss in LOSSES}
-        legend = triangle.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=9, labelspacing=1.1, handlelength=1.4, handletextpad=1.1)
+        legend = triangle.legend(
+            loc="center left",
+            bbox_to_anchor=(1.0, 0.5),
+            fontsize=9,
+            labelspacing=1.1,
+            handlelength=1.4,
+            handletextpad=1.1,
+        )
         for handle in legend.legend_handles:
             handle.set_linestyle("none")  # the star's line is for tied corners only
 
@@ -246,7 +265,11 @@ def _shares(distribution):
 def _where(data):
     """Where each loss is least, in words."""
     corners = " or ".join(TOKENS[int(np.argmax(model))] for model in data.minimisers["product bound"])
-    at_tau = [loss for loss, models in data.minimisers.items() if loss != "product bound" and np.allclose(models, data.tau, atol=1e-9)]
+    at_tau = [
+        loss
+        for loss, models in data.minimisers.items()
+        if loss != "product bound" and np.allclose(models, data.tau, atol=1e-9)
+    ]
     return f"the product bound is least at the corner {corners}; {', '.join(at_tau)} at the label itself."
 
 
@@ -275,11 +298,17 @@ def panel():
 
     Formula: as `compute`. Shape: returns (matplotlib figure, string). Units: as `compute`. Raises nothing. Source: this project.
     """
-    labels = ((0.0, 1.0, "τ: Monday (one-hot)"), (0.4, 1.0, "τ: .6 Monday, .4 Tuesday"), (0.5, 0.0, "τ: .5 Monday, .5 banana"))
+    labels = (
+        (0.0, 1.0, "τ: Monday (one-hot)"),
+        (0.4, 1.0, "τ: .6 Monday, .4 Tuesday"),
+        (0.5, 0.0, "τ: .5 Monday, .5 banana"),
+    )
     figure = pictures.new_figure(8.8, 5.4)
     said = []
     with pictures.rc_context(pictures.STYLE):
-        for row, (softness, share, name) in zip(figure.subplots(3, 5, width_ratios=[1.2, 1, 1, 1, 1]), labels, strict=True):
+        for row, (softness, share, name) in zip(
+            figure.subplots(3, 5, width_ratios=[1.2, 1, 1, 1, 1]), labels, strict=True
+        ):
             for axes, loss in zip(row[1:], LOSSES, strict=True):
                 data = compute(softness, share, 0.5, 0.6, loss)
                 _triangle(axes, _bands(data), 0.24)
@@ -291,7 +320,15 @@ def panel():
             _bars(row[0], data, name)
             marks = [line for axes in row[1:] for line in axes.lines]
             low, value, high = (data.values[key] for key in ("jensen", "exact", "product"))
-            said.append(f"{name}: Jensen bound {low:.3f}, exact EMD {value:.3f}, product bound {high:.3f}; {_where(data)}")
+            said.append(
+                f"{name}: Jensen bound {low:.3f}, exact EMD {value:.3f}, product bound {high:.3f}; {_where(data)}"
+            )
         first = {line.get_label(): line for line in marks}
-        figure.legend(first.values(), first, loc="outside lower center", ncols=6, fontsize=9, handletextpad=0.6, columnspacing=1.4)
-    return figure, f"One model, {_shares(data.p)}, and three labels. In triangles of all models, each loss and its minimum. " + " ".join(said)
+        figure.legend(
+            first.values(), first, loc="outside lower center", ncols=6, fontsize=9, handletextpad=0.6, columnspacing=1.4
+        )
+    return (
+        figure,
+        f"One model, {_shares(data.p)}, and three labels. In triangles of all models, each loss and its minimum. "
+        + " ".join(said),
+    )

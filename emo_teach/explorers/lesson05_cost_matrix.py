@@ -142,14 +142,22 @@ class CostMatrixPicture(widget.Picture):
         cells, outline = _matrix(self.matrix, np.zeros((n, n)))
         self.cells, self.outline = self.live(cells), self.live(outline)
         self.matrix.set_title(f"cost: white 0, black {DARKEST:g}\nframe: to the target; green: plan")
-        self.plan = self.live(self.matrix.scatter(np.zeros(n), np.arange(n), color=pictures.COLOURS["plan"], edgecolor="white", lw=0.8, label="plan"))
+        self.plan = self.live(
+            self.matrix.scatter(
+                np.zeros(n), np.arange(n), color=pictures.COLOURS["plan"], edgecolor="white", lw=0.8, label="plan"
+            )
+        )
         self.p_bars, self.cost_bars = ([self.live(bar) for bar in bars] for bars in _model_bars(model, n))
         self.ce_bars, self.emo_bars = ([self.live(bar) for bar in bars] for bars in _push_bars(pushes, n))
         model.set_title("model p\nand what it adds to EMO")
         pushes.set_title("push on logits, in shares\n ")
         above = {"transform": pushes.transAxes, "fontsize": pictures.STYLE["axes.titlesize"], "va": "bottom"}
         self.headline = self.live(pushes.text(0, 1.02, "", **above))  # the second line of that title
-        self.border = self.live(pushes.plot([-1.2, 1.2], [0, 0], "--", color=pictures.COLOURS["cost"], lw=1.2, label="above: cheaper than EMO")[0])
+        self.border = self.live(
+            pushes.plot(
+                [-1.2, 1.2], [0, 0], "--", color=pictures.COLOURS["cost"], lw=1.2, label="above: cheaper than EMO"
+            )[0]
+        )
         for axes in (model, pushes):
             axes.tick_params(axis="y", labelleft=False, length=0)
             axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.09), fontsize=9)
@@ -200,7 +208,9 @@ def _matrix(axes, cost):
     edges = np.arange(len(cost) + 1) - 0.5
     cells = axes.pcolormesh(edges, edges, cost, cmap=pictures.COST_MAP, vmin=0, vmax=DARKEST)
     axes.invert_yaxis()
-    outline = axes.add_patch(Rectangle((-0.5, -0.5), 1, len(cost), fill=False, edgecolor=pictures.COLOURS["tau"], lw=3, clip_on=False))
+    outline = axes.add_patch(
+        Rectangle((-0.5, -0.5), 1, len(cost), fill=False, edgecolor=pictures.COLOURS["tau"], lw=3, clip_on=False)
+    )
     axes.tick_params(length=0)
     return cells, outline
 
@@ -224,7 +234,13 @@ def _push_bars(axes, n, ce=0, emo=0):
     upper = axes.barh(np.arange(n) - 0.2, ce, 0.36, color=pictures.COLOURS["ce"], label="share of CE's push")
     lower = axes.barh(np.arange(n) + 0.2, emo, 0.36, color=pictures.COLOURS["emd"], label="share of EMO's push")
     axes.axvline(0, color=pictures.COLOURS["ink"], lw=0.8)
-    axes.set(xlim=(-1.2, 1.2), ylim=(n - 0.5, -0.5), xticks=[-1, 0, 1], xticklabels=["← down", "0", "up →"], title="a step moves the logits")
+    axes.set(
+        xlim=(-1.2, 1.2),
+        ylim=(n - 0.5, -0.5),
+        xticks=[-1, 0, 1],
+        xticklabels=["← down", "0", "up →"],
+        title="a step moves the logits",
+    )
     return upper, lower
 
 
@@ -264,7 +280,9 @@ def panel():
             _model_bars(grid[0, k], n, data.p, data.p * data.cost[:, 0])
             grid[0, k].set_title(f"{name}\nCE {values['cross_entropy']:.2f}, EMO {values['emo']:.3f}")
             _push_bars(grid[1, k], n, push(data.ce_gradient), push(data.emo_gradient))
-            grid[1, k].set_title(f"total push\nCE {strength(data.ce_gradient):.2f}, EMO {strength(data.emo_gradient):.3f}")
+            grid[1, k].set_title(
+                f"total push\nCE {strength(data.ce_gradient):.2f}, EMO {strength(data.emo_gradient):.3f}"
+            )
             if k != 2:
                 axes = grid[k // 3, 0]
                 _matrix(axes, data.cost)
@@ -275,5 +293,10 @@ def panel():
             axes.set_yticks(range(n), [""] * n)
             axes.tick_params(axis="y", length=0)
         for k, axes in enumerate(grid[:, 1]):
-            figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left" if k == 0 else "outside lower right", fontsize=9, ncols=2)
+            figure.legend(
+                *axes.get_legend_handles_labels(),
+                loc="outside lower left" if k == 0 else "outside lower right",
+                fontsize=9,
+                ncols=2,
+            )
     return figure, f"Target {data.words[0]}, words from near to far: {', '.join(data.words[1:])}. " + " ".join(said)

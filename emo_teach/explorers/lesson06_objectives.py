@@ -183,7 +183,10 @@ def _said(data):
     for name in PANELS:
         step = data.steps[name]
         lifted = [word for word, s in zip(data.words[1:], step[1:], strict=True) if s > 1e-9]
-        parts.append(f"{name} {data.values[name]:.3g}, target {step[0]:+.2g}" + (f", also up: {', '.join(lifted)}" if lifted else ""))
+        parts.append(
+            f"{name} {data.values[name]:.3g}, target {step[0]:+.2g}"
+            + (f", also up: {', '.join(lifted)}" if lifted else "")
+        )
     return "; ".join(parts) + "."
 
 
@@ -205,7 +208,9 @@ def panel():
             data = compute("Monday", *logits, IN_SHARES)
             rows = np.arange(len(data.words))
             row[0].barh(rows, data.p, 0.62, color=pictures.COLOURS["p"])
-            row[0].set(xlim=(0, 1), yticks=rows, yticklabels=data.words, ylim=(len(rows) - 0.5, -0.5), title=f"{case}\nmodel p")
+            row[0].set(
+                xlim=(0, 1), yticks=rows, yticklabels=data.words, ylim=(len(rows) - 0.5, -0.5), title=f"{case}\nmodel p"
+            )
             row[0].tick_params(axis="y", length=0)
             for axes, name in zip(row[1:], names, strict=True):
                 axes.barh(rows, data.shown[name], 0.62, color=pictures.COLOURS[PANELS[name]])
@@ -214,7 +219,9 @@ def panel():
                 axes.set(xlim=(-REACH, REACH), xticks=[-1, 0, 1], title=f"{name}\npush {_short(push)}")
                 axes.spines["left"].set_visible(False)
                 axes.tick_params(axis="y", length=0)
-            pulls = ", ".join(f"{name} {data.shown[name][0]:.2f} of {_short(np.abs(data.steps[name]).sum() / 2)}" for name in names)
+            pulls = ", ".join(
+                f"{name} {data.shown[name][0]:.2f} of {_short(np.abs(data.steps[name]).sum() / 2)}" for name in names
+            )
             said.append(f"{case}, p of Monday {data.p[0]:.4f}: {pulls}")
         for axes in figure.axes[-5:]:
             axes.set_xticks([-1, 0, 1], ["down", "0", "up"])

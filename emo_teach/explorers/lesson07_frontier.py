@@ -75,7 +75,9 @@ class Frontier(Explorer):
         self.truth = inputs.distributions("truth", truth)
         if self.truth.ndim != 2:
             raise ValueError(f"truth must be (n, V), got shape {self.truth.shape}")
-        inputs.refuse_where("truth", self.truth, self.truth <= 0, "the truth must be above 0 everywhere, or the reverse KL is infinite")
+        inputs.refuse_where(
+            "truth", self.truth, self.truth <= 0, "the truth must be above 0 everywhere, or the reverse KL is infinite"
+        )
         self.log_probs = {name: self._law(name, law) for name, law in named("log_probs", log_probs, MOST).items()}
         self.log_truth, names = np.log(self.truth), tuple(self.log_probs)
         first = next((name for name in names if name in ("ce", "mle")), names[0])
@@ -86,7 +88,9 @@ class Frontier(Explorer):
             widget.Slider("temperature", "temperature T", 1.0, 0.4, 2.5, 0.02),
             widget.Choice("mode", "T is set", BY_HAND, (BY_HAND, MATCHED)),
         )
-        self._path, self._second, self._matched = (lru_cache(maxsize=64)(f) for f in (self._path_of, self._second_of, self._matched_of))
+        self._path, self._second, self._matched = (
+            lru_cache(maxsize=64)(f) for f in (self._path_of, self._second_of, self._matched_of)
+        )
 
     def _law(self, name, law):
         law = log_distributions(f"log_probs[{name!r}]", law)
@@ -105,7 +109,9 @@ class Frontier(Explorer):
 
     def _matched_of(self, first, second):
         try:
-            return oracle.matched_temperature(self.log_probs[first], oracle.mean_entropy(self.log_probs[second]), *RANGE, tolerance=1e-6)
+            return oracle.matched_temperature(
+                self.log_probs[first], oracle.mean_entropy(self.log_probs[second]), *RANGE, tolerance=1e-6
+            )
         except ValueError:  # no temperature in the range gives that entropy
             return None
 
@@ -116,7 +122,12 @@ class Frontier(Explorer):
         x, y = found.T
         area = 0.5 * ((x[:-1] - x[1:]) * (y[:-1] + y[1:])).sum()
         entropy = -np.vdot(np.exp(law), law) / len(law)
-        return {"entropy": float(entropy), "forward_kl": float(forward), "reverse_kl": float(reverse), "area": float(area)}, found
+        return {
+            "entropy": float(entropy),
+            "forward_kl": float(forward),
+            "reverse_kl": float(reverse),
+            "area": float(area),
+        }, found
 
     def compute(self, first, second, temperature, mode):
         """Numbers, curves and path for one setting; ValueError when no temperature gives the second model's entropy and that is asked for."""
@@ -128,7 +139,9 @@ class Frontier(Explorer):
         matched = self._matched(first, second)
         if mode == MATCHED:
             if matched is None:
-                raise ValueError(f"no temperature of {first} from {RANGE[0]:g} to {RANGE[1]:g} gives it the entropy of {second}")
+                raise ValueError(
+                    f"no temperature of {first} from {RANGE[0]:g} to {RANGE[1]:g} gives it the entropy of {second}"
+                )
             temperature = matched
         temperature = inputs.number("temperature", temperature, low=0, open_low=True)
         both = {"first": self._measured(self._at(first, temperature)), "second": self._second(second)}
@@ -153,11 +166,19 @@ def _limits(data):
     points = np.vstack([data.path, *[[[n["forward_kl"], n["reverse_kl"]]] for n in data.numbers.values()]])
     low, high = np.maximum(points.min(0), 1e-4) / 1.15, np.maximum(points.max(0), 2e-4) * 1.15
     step = 0.25 * np.log10(2)  # limits move in steps, so that the axes are seldom drawn anew
-    return [(10 ** (step * np.floor(np.log10(a) / step)), 10 ** (step * np.ceil(np.log10(b) / step))) for a, b in zip(low, high, strict=True)]
+    return [
+        (10 ** (step * np.floor(np.log10(a) / step)), 10 ** (step * np.ceil(np.log10(b) / step)))
+        for a, b in zip(low, high, strict=True)
+    ]
 
 
 def _plane(axes):
-    axes.set(xscale="log", yscale="log", xlabel="forward KL: what the model misses (nats)", ylabel="reverse KL: what it makes up (nats)")
+    axes.set(
+        xscale="log",
+        yscale="log",
+        xlabel="forward KL: what the model misses (nats)",
+        ylabel="reverse KL: what it makes up (nats)",
+    )
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(_ticks())
         axis.set_major_formatter("{x:g}")
@@ -289,14 +310,18 @@ def _panel(shown):
         _plane(plane)
         x, y = _limits(shown[0])
         plane.set(xlim=x, ylim=y, title="lower left is better")
-        plane.plot(*shown[0].path.T, "-", lw=1.5, color=looks[0].colour, label=f"{first}, T from {PATH[0]:g} to {PATH[-1]:g}")
+        plane.plot(
+            *shown[0].path.T, "-", lw=1.5, color=looks[0].colour, label=f"{first}, T from {PATH[0]:g} to {PATH[-1]:g}"
+        )
         for k, place in ENDS:
             plane.annotate(f"T = {PATH[k]:g}", shown[0].path[k], place, **END_TEXT)
         mark = {"mec": "white", "mew": 0.8, "ls": "none"}
         for data, size in zip(shown, (9, 6), strict=False):
             n = data.numbers["first"]
             label = f"{first}, T = {data.temperature:.2f}"
-            plane.plot(n["forward_kl"], n["reverse_kl"], looks[0].marker, color=looks[0].colour, ms=size, label=label, **mark)
+            plane.plot(
+                n["forward_kl"], n["reverse_kl"], looks[0].marker, color=looks[0].colour, ms=size, label=label, **mark
+            )
         n = shown[0].numbers["second"]
         plane.plot(n["forward_kl"], n["reverse_kl"], looks[1].marker, color=looks[1].colour, ms=9, label=second, **mark)
         for axes, data in zip(others, shown, strict=True):
@@ -305,7 +330,10 @@ def _panel(shown):
             for key, look, lw in (("second", looks[1], 3.2), ("first", looks[0], 1.8)):
                 axes.plot(*data.curves[key].T, look.dash, color=look.colour, lw=lw)
             areas = [data.numbers[key]["area"] for key in ("first", "second")]
-            axes.set_title(f"area {areas[0]:.3f}: {first} at T = {data.temperature:.2f}\narea {areas[1]:.3f}: {second}", fontsize=9.5)
+            axes.set_title(
+                f"area {areas[0]:.3f}: {first} at T = {data.temperature:.2f}\narea {areas[1]:.3f}: {second}",
+                fontsize=9.5,
+            )
         figure.legend(*plane.get_legend_handles_labels(), loc="outside lower left", fontsize=9, ncols=4)
     return figure, " ".join(map(_said, shown))
 
@@ -320,5 +348,8 @@ def demo():
     world, models = small_models()
     texts = world.sample(12, 33, seed=0)
     taken = slice(1, None, 2)
-    laws = {name: reading.next_token_log_probs(model, texts)[:, taken].reshape(-1, world.size) for name, model in models.items()}
+    laws = {
+        name: reading.next_token_log_probs(model, texts)[:, taken].reshape(-1, world.size)
+        for name, model in models.items()
+    }
     return Frontier(laws, world.next_word(texts)[:, taken].reshape(-1, world.size))

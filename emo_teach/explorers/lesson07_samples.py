@@ -21,7 +21,12 @@ PROMPTS = (
 IMPROBABLE = 1e-3  # a word that the truth gives less than this after what stands before it is marked
 MOST, WORDS, TEXTS, LENGTH = 4, 10, 2, 12  # models, bars, continuations of each, words of a continuation
 SIGN = "✗"
-NUMBERS = {"entropy": "entropy", "forward_kl": "KL from\ntruth", "reverse_kl": "KL to\ntruth", "improbable": f"on {SIGN}\nwords"}
+NUMBERS = {
+    "entropy": "entropy",
+    "forward_kl": "KL from\ntruth",
+    "reverse_kl": "KL to\ntruth",
+    "improbable": f"on {SIGN}\nwords",
+}
 
 
 @dataclass(frozen=True)
@@ -153,7 +158,9 @@ class Samples(Explorer):
 
     def _marked(self, text, begun):
         before = self.world.next_word(text[:-1])[begun - 1 :]
-        return [(self.world.vocabulary[k], bool(law[k] < IMPROBABLE)) for k, law in zip(text[begun:], before, strict=True)]
+        return [
+            (self.world.vocabulary[k], bool(law[k] < IMPROBABLE)) for k, law in zip(text[begun:], before, strict=True)
+        ]
 
     def draw(self, data):
         """The picture, with the continuations as text below it."""
@@ -178,7 +185,17 @@ def _law_axes(axes, words, names):
     marks = {}
     for k, name in enumerate(names):
         look, place = style(name), rows + 0.8 * ((k + 0.5) / len(names) - 0.5)
-        (marks[name],) = axes.plot(np.zeros(WORDS), place, look.marker, color=look.colour, ms=6, mec="white", mew=0.5, label=name, clip_on=False)
+        (marks[name],) = axes.plot(
+            np.zeros(WORDS),
+            place,
+            look.marker,
+            color=look.colour,
+            ms=6,
+            mec="white",
+            mew=0.5,
+            label=name,
+            clip_on=False,
+        )
     axes.set(xlim=(0, 1), ylim=(WORDS - 0.5, -0.5), xlabel="probability of the next word")
     axes.set_yticks(rows, words)
     axes.tick_params(axis="y", length=0)
@@ -199,18 +216,25 @@ class SamplesPicture(widget.Picture):
     def _begin(self, data):
         """What depends on the models' names, once."""
         bars, marks = _law_axes(self.law, data.words, list(data.laws)[1:])
-        self.bars, self.marks = [self.live(bar) for bar in bars], {name: self.live(line) for name, line in marks.items()}
+        self.bars, self.marks = (
+            [self.live(bar) for bar in bars],
+            {name: self.live(line) for name, line in marks.items()},
+        )
         self.law.set_title(" \n ")
         self.numbers, columns = {}, dict(zip(NUMBERS, (0.52, 0.68, 0.84, 1.0), strict=True))
         for key, label in NUMBERS.items():
             self.table.text(columns[key], 0.98, label, ha="right", va="top", fontsize=9.5)
         for k, name in enumerate(data.laws):
             y, look = 0.78 - 0.15 * k, style(name)
-            self.table.plot([0.02], [y], "s" if name == TRUTH else look.marker, color=look.colour, ms=9, mec="white", mew=0.6)
+            self.table.plot(
+                [0.02], [y], "s" if name == TRUTH else look.marker, color=look.colour, ms=9, mec="white", mew=0.6
+            )
             self.table.text(0.06, y, name, va="center", fontsize=9.5)
             for key, x in columns.items():
                 self.numbers[name, key] = self.live(self.table.text(x, y, "", ha="right", va="center", fontsize=9.5))
-        self.table.text(0, 0.0, f"{SIGN}: the truth gives it less than {IMPROBABLE:g}. Entropy, KL in nats.", fontsize=9)
+        self.table.text(
+            0, 0.0, f"{SIGN}: the truth gives it less than {IMPROBABLE:g}. Entropy, KL in nats.", fontsize=9
+        )
         self.law.set_yticks(range(WORDS), ["m" * 8] * WORDS)  # room for the longest words
         self.figure.draw_without_rendering()
         self.figure.set_layout_engine("none")
@@ -275,11 +299,14 @@ def _page(data):
     rows = []
     for name, texts in data.texts.items():
         said = "<br>".join(
-            " ".join(f'<mark style="{MARK}">{SIGN}{word}</mark>' if odd else html.escape(word) for word, odd in text) for text in texts
+            " ".join(f'<mark style="{MARK}">{SIGN}{word}</mark>' if odd else html.escape(word) for word, odd in text)
+            for text in texts
         )
         label = html.escape("truth itself" if name == TRUTH else name)
         swatch = f'<span style="{SWATCH};background:{style(name).colour}"></span>'
-        rows.append(f'<tr><th scope="row" style="{CELL};white-space:nowrap">{swatch}{label}</th><td style="{CELL}">{said}</td></tr>')
+        rows.append(
+            f'<tr><th scope="row" style="{CELL};white-space:nowrap">{swatch}{label}</th><td style="{CELL}">{said}</td></tr>'
+        )
     caption = f"“{html.escape(data.prompt)} …” goes on, seed {data.seed}, all from the same random numbers:"
     return (
         f'<table style="max-width:900px;line-height:1.5"><caption style="caption-side:top;text-align:left;padding:3px 0">{caption}</caption>'
@@ -313,9 +340,15 @@ def _write(axes, several):
     """The first continuations, one line each, marked words with sign and ground."""
     axes.axis("off")
     lines = [("truth itself", TRUTH, several[0].texts[TRUTH][0])]
-    lines += [(f"{name}, T {data.temperature:g}", name, data.texts[name][0]) for name in list(several[0].laws)[1:] for data in several]
+    lines += [
+        (f"{name}, T {data.temperature:g}", name, data.texts[name][0])
+        for name in list(several[0].laws)[1:]
+        for data in several
+    ]
     axes.set(xlim=(0, 9), ylim=(len(lines), 0))
-    axes.set_title(f"“{several[0].prompt} …” goes on ({SIGN}: the truth gives the word less than {IMPROBABLE:g})", fontsize=9.5)
+    axes.set_title(
+        f"“{several[0].prompt} …” goes on ({SIGN}: the truth gives the word less than {IMPROBABLE:g})", fontsize=9.5
+    )
     for row, (label, name, text) in enumerate(lines):
         axes.plot([0.03], [row + 0.5], "s", color=style(name).colour, ms=5)
         axes.text(0.12, row + 0.5, label, fontsize=8, va="center")

@@ -57,7 +57,10 @@ def _run(name, history):
         if not hasattr(entry, "keys") or "step" not in entry:
             raise ValueError(f"histories[{name!r}][{index}] = {entry!r} is no entry of a history: it has no step")
     rates = [entry["tokens_per_s"] for entry in history if "tokens_per_s" in entry]
-    return Run(*(_points(history, side) for side in SIDES), *((rates[-1], float(np.median(rates))) if rates else (np.nan, np.nan)))
+    return Run(
+        *(_points(history, side) for side in SIDES),
+        *((rates[-1], float(np.median(rates))) if rates else (np.nan, np.nan)),
+    )
 
 
 def _span(values, least=None):
@@ -91,7 +94,18 @@ def _every(points):
 def _line(axes, name, points=()):
     look = style(name)
     xy = np.asarray(points, float).reshape(-1, 2)
-    (line,) = axes.plot(*xy.T, look.dash, markevery=_every(xy), color=look.colour, marker=look.marker, ms=6, mec="white", mew=0.5, lw=1.8, label=name)
+    (line,) = axes.plot(
+        *xy.T,
+        look.dash,
+        markevery=_every(xy),
+        color=look.colour,
+        marker=look.marker,
+        ms=6,
+        mec="white",
+        mew=0.5,
+        lw=1.8,
+        label=name,
+    )
     return line
 
 
@@ -109,8 +123,13 @@ def _axes(figure, share):
 def _legend(strip, labels):
     """The runs' looks under the labels, in the strip above the curves."""
     looks = {name: style(name) for name in labels}
-    handles = [Line2D([], [], ls=s.dash, color=s.colour, marker=s.marker, ms=6, mec="white", mew=0.5, lw=1.8) for s in looks.values()]
-    strip.legend(handles, labels.values(), loc="lower left", ncols=3, fontsize=9, borderaxespad=0, borderpad=0, handlelength=2.6)
+    handles = [
+        Line2D([], [], ls=s.dash, color=s.colour, marker=s.marker, ms=6, mec="white", mew=0.5, lw=1.8)
+        for s in looks.values()
+    ]
+    strip.legend(
+        handles, labels.values(), loc="lower left", ncols=3, fontsize=9, borderaxespad=0, borderpad=0, handlelength=2.6
+    )
 
 
 def _with_rate(name, run):
@@ -151,7 +170,9 @@ class CurvesPicture(widget.Picture):
         run = data.runs[present]
         rate = f", {run.rate:,.0f} tokens/s" if np.isfinite(run.rate) else ""
         step = int(max((points[-1, 0] for points in (run.loss, run.valid_ce) if len(points)), default=0))
-        self.status.set_text(f"{present}: step {step}, loss {_last(run.loss)}, held-out cross-entropy {_last(run.valid_ce)}{rate}")
+        self.status.set_text(
+            f"{present}: step {step}, loss {_last(run.loss)}, held-out cross-entropy {_last(run.valid_ce)}{rate}"
+        )
 
     def _rebuild(self, data, present):
         """Other runs or other ends of the axes: lines that are new or gone, the legend, the limits."""
@@ -162,7 +183,9 @@ class CurvesPicture(widget.Picture):
         for name in data.runs:
             if name not in self.lines:
                 self.lines[name] = {side: self.live(_line(axes, name)) for side, axes in self.sides.items()}
-        _legend(self.strip, {name: name if name == present else _with_rate(name, run) for name, run in data.runs.items()})
+        _legend(
+            self.strip, {name: name if name == present else _with_rate(name, run) for name, run in data.runs.items()}
+        )
         for side, axes in self.sides.items():
             axes.set(xlim=data.steps, ylim=data.spans[side])
 

@@ -80,7 +80,9 @@ def compute(wrong, log10_rest, share):
     cost = np.append(0.0, 1 - unit[1:] @ unit[0])
     place = words.index(wrong)
     p = _models(np.array(10.0**log10_rest), share, place)
-    return Data(words, cost, p, wrong, pulls(p, cost), pulls(_models(10.0**GRID, share, place), cost), float(log10_rest))
+    return Data(
+        words, cost, p, wrong, pulls(p, cost), pulls(_models(10.0**GRID, share, place), cost), float(log10_rest)
+    )
 
 
 class SilencePicture(widget.Picture):
@@ -91,20 +93,43 @@ class SilencePicture(widget.Picture):
     def build(self):
         self.left, self.right = self.figure.subplots(1, 2, width_ratios=(1, 2.3))
         rows = np.arange(len(OTHERS) + 1)
-        self.bars = [self.live(bar) for bar in self.left.barh(rows + 0.18, np.zeros(len(rows)), 0.36, color=pictures.COLOURS["p"], label="model p")]
-        self.costs = [self.live(bar) for bar in self.left.barh(rows - 0.18, np.zeros(len(rows)), 0.36, color=pictures.COLOURS["cost"], label="cost")]
-        self.left.set(xlim=(0, 1.25), ylim=(len(rows) - 0.4, -0.6), yticks=rows, yticklabels=(TARGET, *OTHERS), title="cost to Monday, model p")
+        self.bars = [
+            self.live(bar)
+            for bar in self.left.barh(
+                rows + 0.18, np.zeros(len(rows)), 0.36, color=pictures.COLOURS["p"], label="model p"
+            )
+        ]
+        self.costs = [
+            self.live(bar)
+            for bar in self.left.barh(
+                rows - 0.18, np.zeros(len(rows)), 0.36, color=pictures.COLOURS["cost"], label="cost"
+            )
+        ]
+        self.left.set(
+            xlim=(0, 1.25),
+            ylim=(len(rows) - 0.4, -0.6),
+            yticks=rows,
+            yticklabels=(TARGET, *OTHERS),
+            title="cost to Monday, model p",
+        )
         self.left.tick_params(axis="y", length=0)
         self.left.legend(fontsize=9, loc="upper right")
         self.lines = {}
         for name, (colour, dash, width) in LOOKS.items():
-            self.lines[name] = self.live(self.right.plot(10.0**GRID, np.ones(len(GRID)), ls=dash, lw=width, color=pictures.COLOURS[colour])[0])
+            self.lines[name] = self.live(
+                self.right.plot(10.0**GRID, np.ones(len(GRID)), ls=dash, lw=width, color=pictures.COLOURS[colour])[0]
+            )
         self.mark = self.live(self.right.axvline(0.1, color=pictures.COLOURS["tau"], lw=1.5))
         self.right.set(xscale="log", yscale="log", xlim=(10.0 ** GRID[-1], 10.0 ** GRID[0]), ylim=(FLOOR, CEILING))
-        self.right.set(xlabel="probability left for other words  (surer of the wrong one →)", title="pull on Monday's logit")
+        self.right.set(
+            xlabel="probability left for other words  (surer of the wrong one →)", title="pull on Monday's logit"
+        )
         self.right.set_yticks([1e-6, 1e-4, 1e-2, 1, 1e2, 1e4])
         self.right.minorticks_off()
-        handles = [self.right.plot([], [], ls=dash, lw=width, color=pictures.COLOURS[colour])[0] for colour, dash, width in LOOKS.values()]
+        handles = [
+            self.right.plot([], [], ls=dash, lw=width, color=pictures.COLOURS[colour])[0]
+            for colour, dash, width in LOOKS.values()
+        ]
         self.right.legend(handles, LOOKS, fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
     def update(self, data):
@@ -112,7 +137,11 @@ class SilencePicture(widget.Picture):
             for bar, width in zip(bars, widths, strict=True):
                 bar.set_width(width)
         for name, line in self.lines.items():
-            line.set_ydata(np.clip(data.curves[name], FLOOR, CEILING) if data.p[0] > 0 or "CE" in name else np.full(len(GRID), FLOOR))
+            line.set_ydata(
+                np.clip(data.curves[name], FLOOR, CEILING)
+                if data.p[0] > 0 or "CE" in name
+                else np.full(len(GRID), FLOOR)
+            )
         self.mark.set_xdata([10.0**data.here] * 2)
 
     def alt(self, data):
@@ -139,12 +168,32 @@ def panel():
         for axes, wrong in zip(figure.subplots(1, 3, sharey=True), ("Tuesday", "banana", "table"), strict=True):
             data = compute(wrong, -6.0, 0.5)
             for name, (colour, dash, width) in LOOKS.items():
-                axes.plot(10.0**GRID, np.clip(data.curves[name], FLOOR, CEILING), ls=dash, lw=width, color=pictures.COLOURS[colour], label=name)
-            axes.set(xscale="log", yscale="log", xlim=(10.0 ** GRID[-1], 10.0 ** GRID[0]), ylim=(FLOOR, CEILING), xlabel="left for other words")
+                axes.plot(
+                    10.0**GRID,
+                    np.clip(data.curves[name], FLOOR, CEILING),
+                    ls=dash,
+                    lw=width,
+                    color=pictures.COLOURS[colour],
+                    label=name,
+                )
+            axes.set(
+                xscale="log",
+                yscale="log",
+                xlim=(10.0 ** GRID[-1], 10.0 ** GRID[0]),
+                ylim=(FLOOR, CEILING),
+                xlabel="left for other words",
+            )
             axes.set_title(f"sure of {wrong}, cost {data.cost[data.words.index(wrong)]:.2f}")
             axes.set_xticks([1e-1, 1e-3, 1e-5])
             axes.minorticks_off()
-            said.append(f"sure of {wrong}: " + ", ".join(f"{name} {_short(value)}" for name, value in data.pulls.items()))
+            said.append(
+                f"sure of {wrong}: " + ", ".join(f"{name} {_short(value)}" for name, value in data.pulls.items())
+            )
         figure.axes[0].set_ylabel("pull on Monday's logit")
-        figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(LOOKS), fontsize=9.5)
-    return figure, f"Pull on Monday as a model grows sure of a wrong word. With a millionth left, half of it on Monday: {'; '.join(said)}."
+        figure.legend(
+            *figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(LOOKS), fontsize=9.5
+        )
+    return (
+        figure,
+        f"Pull on Monday as a model grows sure of a wrong word. With a millionth left, half of it on Monday: {'; '.join(said)}.",
+    )

@@ -159,7 +159,14 @@ def _newton(label, now, r):
     held = np.maximum(r * missed, 1e-100)  # an edge more from each node to the first: no step is longer than the costs
     a, b = a + held, b + held
     scale = r / (a * b + a * c + b * c)
-    step = np.stack([np.zeros_like(a), scale * ((b + c) * miss[:, 1] + c * miss[:, 2]), scale * ((a + c) * miss[:, 2] + c * miss[:, 1])], -1)
+    step = np.stack(
+        [
+            np.zeros_like(a),
+            scale * ((b + c) * miss[:, 1] + c * miss[:, 2]),
+            scale * ((a + c) * miss[:, 2] + c * miss[:, 1]),
+        ],
+        -1,
+    )
     return step, 0.5 * (miss * step).sum(-1), missed
 
 
@@ -190,9 +197,21 @@ def mean_loss(loss, p, tau, kind, regularisation, tolerance=EXACT):
     p, (shares, labels) = _models(p), labels_of(kind, tau)
     if loss not in ENTROPIC:
         named = "debiased" if loss == DEBIASED else loss
-        return sum(share * lesson04_soft_label.loss_values(named, p, label) for share, label in zip(shares, labels, strict=True) if share > 0)
-    mean = sum(share * entropic_values(p, label, regularisation, tolerance) for share, label in zip(shares, labels, strict=True) if share > 0)
-    return mean if loss == SINKHORN else mean - 0.5 * own_values(p, regularisation) - 0.5 * shares @ own_values(labels, regularisation)
+        return sum(
+            share * lesson04_soft_label.loss_values(named, p, label)
+            for share, label in zip(shares, labels, strict=True)
+            if share > 0
+        )
+    mean = sum(
+        share * entropic_values(p, label, regularisation, tolerance)
+        for share, label in zip(shares, labels, strict=True)
+        if share > 0
+    )
+    return (
+        mean
+        if loss == SINKHORN
+        else mean - 0.5 * own_values(p, regularisation) - 0.5 * shares @ own_values(labels, regularisation)
+    )
 
 
 def resting_places(loss, tau, kind, regularisation):
@@ -262,7 +281,9 @@ def compute(loss, kind, monday, banana, log10_regularisation):
     """
     monday, banana = inputs.number("monday", monday, low=0, high=1), inputs.number("banana", banana, low=0, high=1)
     regularisation = 10.0 ** round(inputs.number("log10_regularisation", log10_regularisation, low=-2, high=1), 6)
-    tau = np.array([(1 - banana) * monday, (1 - banana) * (1 - monday), banana]).round(12)  # a slider's rounding is no mass
+    tau = np.array([(1 - banana) * monday, (1 - banana) * (1 - monday), banana]).round(
+        12
+    )  # a slider's rounding is no mass
     shares, labels = labels_of(kind, tau)
     models = lattice()
     if loss == CE:
@@ -278,7 +299,9 @@ def compute(loss, kind, monday, banana, log10_regularisation):
 @lru_cache(maxsize=1)
 def _pixels():
     """The map's pixels, top row first, that lie on the triangle or next to it, (ROWS, COLUMNS); for each, three nodes of `lattice()` and weights."""
-    x, y = np.meshgrid((np.arange(COLUMNS) + 0.5) / COLUMNS, (np.arange(ROWS)[::-1] + 0.5) / ROWS)  # banana's share is y
+    x, y = np.meshgrid(
+        (np.arange(COLUMNS) + 0.5) / COLUMNS, (np.arange(ROWS)[::-1] + 0.5) / ROWS
+    )  # banana's share is y
     p = np.stack([1 - x - y / 2, x - y / 2, y], -1)
     near = p.min(-1) > -2 / COLUMNS
     p = np.clip(p[near], 1e-9, None)
@@ -298,7 +321,9 @@ def _node(i, k):
 def _bands(data):
     """The map as an RGBA image: white at the least value, a step darker for each band."""
     near, nodes, weights = _pixels()
-    level = (np.einsum("mk,mk->m", data.values[nodes], weights) - data.least) * (BANDS / max(_most(data) - data.least, 1e-12))
+    level = (np.einsum("mk,mk->m", data.values[nodes], weights) - data.least) * (
+        BANDS / max(_most(data) - data.least, 1e-12)
+    )
     image = np.full((ROWS, COLUMNS, 4), 255, np.uint8)
     image[near, :3] = PALETTE[np.clip(level.astype(int), 0, BANDS - 1)]
     return image
@@ -311,7 +336,9 @@ def _most(data):
 
 def _triangle(axes, margin, below, size):
     """The map clipped to the triangle, its outline, and the corners' words: (image, outline)."""
-    image = axes.imshow(np.full((ROWS, COLUMNS, 4), 255, np.uint8), extent=(0, 1, 0, CORNERS[2, 1]), interpolation="nearest", zorder=0)
+    image = axes.imshow(
+        np.full((ROWS, COLUMNS, 4), 255, np.uint8), extent=(0, 1, 0, CORNERS[2, 1]), interpolation="nearest", zorder=0
+    )
     image.set_clip_path(Polygon(CORNERS, transform=axes.transData))
     outline = axes.add_patch(Polygon(CORNERS, fill=False, edgecolor="#555555", lw=1))
     for (x, y), word, shift in zip(CORNERS, TOKENS, (-below, -below, below + 0.02), strict=True):
@@ -325,7 +352,9 @@ def _marks(axes, scale=1.0):
     """Symbols of truth, mean label and resting place, without points yet; tied resting places are joined."""
     white = {"mec": "white", "clip_on": False}
     (tau,) = axes.plot([], [], "o", ms=14 * scale, color=pictures.COLOURS["tau"], mew=0.8, ls="", **white)
-    (mean,) = axes.plot([], [], "s", ms=18 * scale, mfc="none", mec=pictures.COLOURS["ink"], mew=1.4, ls="", clip_on=False)
+    (mean,) = axes.plot(
+        [], [], "s", ms=18 * scale, mfc="none", mec=pictures.COLOURS["ink"], mew=1.4, ls="", clip_on=False
+    )
     (rest,) = axes.plot([], [], "*", ms=13 * scale, color=pictures.COLOURS["emd"], mew=0.8, ls="-", lw=3, **white)
     for line in (tau, mean, rest):
         line.set_in_layout(False)  # without points it would stand at the figure's corner
@@ -367,8 +396,13 @@ class RestingPicture(widget.Picture):
         box = -0.1, -0.05, 0.6, 0.88  # beside the triangle, the tints' scale
         self.triangle.add_image(image := AxesImage(self.triangle, extent=box, interpolation="nearest"))
         image.set_data(PALETTE[::-1, None])
-        self.triangle.add_patch(Rectangle((box[0], box[2]), box[1] - box[0], box[3] - box[2], fill=False, edgecolor="#555555", lw=0.8))
-        self.ends = [self.live(self.triangle.text(-0.03, y, "", fontsize=9.5, va=va)) for y, va in ((0.88, "top"), (0.6, "bottom"))]
+        self.triangle.add_patch(
+            Rectangle((box[0], box[2]), box[1] - box[0], box[3] - box[2], fill=False, edgecolor="#555555", lw=0.8)
+        )
+        self.ends = [
+            self.live(self.triangle.text(-0.03, y, "", fontsize=9.5, va=va))
+            for y, va in ((0.88, "top"), (0.6, "bottom"))
+        ]
         self.taken = self.live(self.triangle.text(1.14, 0.88, "", fontsize=9.5, va="top", ha="right"))
         self.bars, rows = [], np.arange(3)
         looks = (
@@ -378,8 +412,17 @@ class RestingPicture(widget.Picture):
         )
         for k, look in enumerate(looks):
             for row, bar in enumerate(bars.barh(rows + 0.27 * (k - 1), np.zeros(3), 0.24, **look)):
-                self.bars.append((self.live(bar), self.live(bars.text(0, row + 0.27 * (k - 1), "", fontsize=9.5, va="center"))))
-        bars.set(xlim=(0, 1.16), ylim=(2.55, -0.55), xticks=[0, 0.5, 1], xlabel="probability", yticks=rows, yticklabels=TOKENS)
+                self.bars.append(
+                    (self.live(bar), self.live(bars.text(0, row + 0.27 * (k - 1), "", fontsize=9.5, va="center")))
+                )
+        bars.set(
+            xlim=(0, 1.16),
+            ylim=(2.55, -0.55),
+            xticks=[0, 0.5, 1],
+            xlabel="probability",
+            yticks=rows,
+            yticklabels=TOKENS,
+        )
         bars.tick_params(axis="y", length=0)
         bars.set_title(" \n ")
         self.verdict = self.live(bars.text(0, 1.01, "", transform=bars.transAxes, fontsize=10.5, va="bottom"))
@@ -394,7 +437,9 @@ class RestingPicture(widget.Picture):
         _put(self.marks, data)
         for text, word, value in zip(self.ends, ("most", "least"), (_most(data), data.least), strict=True):
             text.set_text(f"{word} {_short(value)}{'+' if data.loss == CE and word == 'most' else ''}")
-        self.taken.set_text(f"regularisation\n{data.regularisation:.3g}" if data.loss in ENTROPIC else "takes no\nregularisation")
+        self.taken.set_text(
+            f"regularisation\n{data.regularisation:.3g}" if data.loss in ENTROPIC else "takes no\nregularisation"
+        )
         for (bar, text), value in zip(self.bars, np.concatenate([data.tau, data.mean, data.resting[0]]), strict=True):
             bar.set_width(value)
             text.set_text(f"{value:.3f}")
@@ -452,6 +497,10 @@ def panel():
                 axes.set_title(f"{loss}\n{far}", loc="center", fontsize=9.5)
                 said.append(f"{kind}, {loss}: {_shares(data.resting[0])}, {far}")
             line[0].text(-0.4, 0.4, f"labels: {kind}", rotation=90, va="center", ha="center", fontsize=10)
-        _legend(figure, marks, [Patch(facecolor=PALETTE[-1] / 255, edgecolor="#555555", label="darker: more mean loss")])
-    start = f"Truth {_shares(data.tau)}, regularisation 0.1. Triangles of all models, white where the mean loss is least."
+        _legend(
+            figure, marks, [Patch(facecolor=PALETTE[-1] / 255, edgecolor="#555555", label="darker: more mean loss")]
+        )
+    start = (
+        f"Truth {_shares(data.tau)}, regularisation 0.1. Triangles of all models, white where the mean loss is least."
+    )
     return figure, f"{start} It is least at: {'; '.join(said)}."

@@ -71,7 +71,9 @@ class Picture:
         with rc_context(STYLE):
             shown = [artist for artist in self._live if artist.get_visible()]
             if self._background is None:
-                for artist in shown:  # animated ones are left out by themselves, except images, whose soft edges would be drawn twice
+                for artist in (
+                    shown
+                ):  # animated ones are left out by themselves, except images, whose soft edges would be drawn twice
                     artist.set_visible(False)
                 canvas.draw()
                 self.figure.set_layout_engine("none")  # the layout of the first drawing stays, so that nothing jumps
@@ -132,7 +134,9 @@ class Choice:
 
     def check(self, value):
         """ValueError when `value` is none of the options."""
-        if not isinstance(value, Hashable) or value not in self.options:  # an array would answer for each of its entries
+        if (
+            not isinstance(value, Hashable) or value not in self.options
+        ):  # an array would answer for each of its entries
             raise ValueError(f"{self.name} = {value!r} is none of {', '.join(map(str, self.options))}")
 
 
@@ -152,7 +156,9 @@ def _slider_widgets(control, value):
 def _choice_widgets(control, value):
     from ipywidgets import Dropdown, HBox, Layout
 
-    menu = Dropdown(options=list(control.options), value=value, description=control.label, style=LABEL, layout=Layout(width="434px"))
+    menu = Dropdown(
+        options=list(control.options), value=value, description=control.label, style=LABEL, layout=Layout(width="434px")
+    )
     return menu, HBox([menu])
 
 
@@ -211,5 +217,7 @@ def explorer(compute, draw, controls):
     def widget(**settings):
         return tie(compute, draw, controls, settings)
 
-    widget.__doc__ = f"The widget. Settings, by name: {', '.join(f'{c.name} ({c.label}) = {c.value!r}' for c in controls)}."
+    widget.__doc__ = (
+        f"The widget. Settings, by name: {', '.join(f'{c.name} ({c.label}) = {c.value!r}' for c in controls)}."
+    )
     return widget

@@ -24,7 +24,9 @@ def generators():
             axes.axhline(0, color=pictures.COLOURS["faint"], lw=1, zorder=0)
             for name, style in zip(names, ("-", "--", ":")[: len(names)], strict=True):
                 colour = colours.get(name, pictures.COLOURS["divergence"])
-                broad = {"lw": 6, "alpha": 0.35, "ls": "-"} if name == "squared Hellinger" else {"lw": 2, "ls": style}  # it hides under JS
+                broad = (
+                    {"lw": 6, "alpha": 0.35, "ls": "-"} if name == "squared Hellinger" else {"lw": 2, "ls": style}
+                )  # it hides under JS
                 axes.plot(u, divergences.GENERATORS[name].f(u), color=colour, label=name, **broad)
             axes.plot([1], [0], "o", color=pictures.COLOURS["ink"], ms=5)
             axes.set(title=title, xlim=(0, 4), ylim=(-1.6, 3), xlabel="u = τ / p")
@@ -54,7 +56,12 @@ def two_bumps(tau, chosen):
         for axes in panels[:, 0]:
             axes.set_ylabel("probability")
         panels[0, 0].legend(fontsize=9, loc="upper right")
-    return figure, "A label with a larger bump at 12 and a smaller one at 28, and the one-bump model closest to it. " + "; ".join(said) + "."
+    return (
+        figure,
+        "A label with a larger bump at 12 and a smaller one at 28, and the one-bump model closest to it. "
+        + "; ".join(said)
+        + ".",
+    )
 
 
 def wrong_labels(x, is_one, fits, truth):
@@ -63,7 +70,12 @@ def wrong_labels(x, is_one, fits, truth):
     Formula: D10, losses of soft two-class models. Shape: x and is_one (m,), pairs of numbers; returns (figure, alt text). Units: none.
     Raises KeyError for a loss without a look of its own. Source: this project.
     """
-    looks = {"KL": ("ce", "-"), "Pearson chi2": ("divergence", "--"), "squared Hellinger": ("divergence", ":"), "total variation": ("accuracy", "-")}
+    looks = {
+        "KL": ("ce", "-"),
+        "Pearson chi2": ("divergence", "--"),
+        "squared Hellinger": ("divergence", ":"),
+        "total variation": ("accuracy", "-"),
+    }
     figure = pictures.new_figure(8.6, 3.4)
     at = np.linspace(-3.2, 9, 600)
 
@@ -73,8 +85,18 @@ def wrong_labels(x, is_one, fits, truth):
     with pictures.rc_context(pictures.STYLE):
         axes = figure.subplots()
         wrong = (x > 4) & ~is_one
-        axes.plot(x[~wrong], is_one[~wrong] + 0.0, "|", color=pictures.COLOURS["cost"], ms=11, label="texts, rightly labelled")
-        axes.plot(x[wrong], is_one[wrong] + 0.0, "x", color=pictures.COLOURS["emd"], ms=8, mew=2, label="texts, wrongly labelled")
+        axes.plot(
+            x[~wrong], is_one[~wrong] + 0.0, "|", color=pictures.COLOURS["cost"], ms=11, label="texts, rightly labelled"
+        )
+        axes.plot(
+            x[wrong],
+            is_one[wrong] + 0.0,
+            "x",
+            color=pictures.COLOURS["emd"],
+            ms=8,
+            mew=2,
+            label="texts, wrongly labelled",
+        )
         axes.plot(at, curve(*truth), color=pictures.COLOURS["tau"], lw=6, alpha=0.6, label="the best possible model")
         for k, (name, fit) in enumerate(fits.items()):
             colour, style = looks.get(name, ("family", ("-", "--", ":")[k % 3]))
@@ -83,4 +105,7 @@ def wrong_labels(x, is_one, fits, truth):
         axes.legend(fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5))
     said = "; ".join(f"{name} {middle:.1f} with steepness {steep:.2f}" for name, (steep, middle) in fits.items())
     best = f"best possible {truth[1]:.1f} with steepness {truth[0]:g}"
-    return figure, f"Sigmoids fitted under several losses with {wrong.sum()} wrong labels far right. Boundary: {said}; {best}."
+    return (
+        figure,
+        f"Sigmoids fitted under several losses with {wrong.sum()} wrong labels far right. Boundary: {said}; {best}.",
+    )

@@ -21,11 +21,21 @@ def moved_plans(p, tau, cost, plans, tokens):
                 moves.append(f"{plan[i, j]:.2g} from {tokens[i]} to {tokens[j]} at {cost[i, j]:.2g}")
                 _band(axes, i, j, plan[i, j], cost[i, j])
             for column, masses, colour, side in ((0, p, "p", "right"), (1, tau, "tau", "left")):
-                axes.scatter([column] * len(masses), -np.arange(len(masses)), s=900 * masses + 4, color=pictures.COLOURS[colour], zorder=3)
+                axes.scatter(
+                    [column] * len(masses),
+                    -np.arange(len(masses)),
+                    s=900 * masses + 4,
+                    color=pictures.COLOURS[colour],
+                    zorder=3,
+                )
                 for i, (token, mass) in enumerate(zip(tokens, masses, strict=True)):
-                    axes.text(column + (-0.14, 0.14)[column], -i, f"{token}\n{mass:.1f}", ha=side, va="center", fontsize=9.5)
+                    axes.text(
+                        column + (-0.14, 0.14)[column], -i, f"{token}\n{mass:.1f}", ha=side, va="center", fontsize=9.5
+                    )
             axes.text(0, 0.62, "model p", ha="center", color=pictures.COLOURS["p"], fontsize=10)
-            axes.text(1, 0.62, "label τ", ha="center", color="#9A6A00", fontsize=10)  # tau's orange, darkened to be read as text
+            axes.text(
+                1, 0.62, "label τ", ha="center", color="#9A6A00", fontsize=10
+            )  # tau's orange, darkened to be read as text
             total = (plan * cost).sum()
             axes.set_title(f"{title}: {total:.2f}")
             axes.set(xlim=(-0.5, 1.5), ylim=(0.5 - len(p), 0.8))
@@ -37,7 +47,14 @@ def moved_plans(p, tau, cost, plans, tokens):
 def _band(axes, i, j, mass, cost):
     """One move: grey where it is free, else green with `mass × cost` beside its start."""
     free = cost == 0
-    axes.plot([0, 1], [-i, -j], color=pictures.COLOURS["faint" if free else "plan"], lw=26 * mass, solid_capstyle="butt", zorder=1 if free else 2)
+    axes.plot(
+        [0, 1],
+        [-i, -j],
+        color=pictures.COLOURS["faint" if free else "plan"],
+        lw=26 * mass,
+        solid_capstyle="butt",
+        zorder=1 if free else 2,
+    )
     if not free:
         place = 0.36  # where along the band the label sits: past the fork, before the next pile
         axes.text(

@@ -30,7 +30,10 @@ def word_costs(groups):
     blocks = [(name, cost[a:b, a:b]) for name, a, b in zip(groups, edges[:-1], edges[1:], strict=True)]
     within = ", ".join(f"{name} {block[np.triu_indices(len(block), 1)].mean():.2f}" for name, block in blocks)
     across = np.concatenate([cost[a:b, b:].ravel() for a, b in zip(edges[:-1], edges[1:], strict=True)]).mean()
-    return figure, f"Cosine costs among {len(words)} words in groups. Mean cost within each group: {within}; across groups {across:.2f}."
+    return (
+        figure,
+        f"Cosine costs among {len(words)} words in groups. Mean cost within each group: {within}; across groups {across:.2f}.",
+    )
 
 
 def sandwich(p, tau, embedding, tokens):
@@ -67,8 +70,17 @@ def _disc(axes, unit, means, tokens):
     axes.plot(*np.transpose(means), color=pictures.COLOURS["emd"], lw=2)
     for mean, name, offset in zip(means, ("p", "tau"), ((-24, 7), (-27, -10)), strict=True):
         axes.plot(*mean, "o", color=pictures.COLOURS[name], ms=9)
-        axes.annotate({"p": "$m_p$", "tau": r"$m_\tau$"}[name], mean, xytext=offset, textcoords="offset points", fontsize=12)
-    axes.set(xlim=(-0.05, 1.3), ylim=(-0.08, 1.15), aspect="equal", xticks=[0, 1], yticks=[0, 1], title="mean directions lie inside the circle")
+        axes.annotate(
+            {"p": "$m_p$", "tau": r"$m_\tau$"}[name], mean, xytext=offset, textcoords="offset points", fontsize=12
+        )
+    axes.set(
+        xlim=(-0.05, 1.3),
+        ylim=(-0.08, 1.15),
+        aspect="equal",
+        xticks=[0, 1],
+        yticks=[0, 1],
+        title="mean directions lie inside the circle",
+    )
 
 
 def _slices(axes, slices, exact):
@@ -76,11 +88,24 @@ def _slices(axes, slices, exact):
     left = 0.0
     for k, (width, name, colour) in enumerate(zip(slices, names, ("emd", "p", "tau"), strict=True)):
         axes.barh([0], [width], left=left, height=0.5, color=pictures.COLOURS[colour], edgecolor="white")
-        axes.text(left + width / 2, (0.33, -0.33)[k == 1], f"{name}\n{width:.3f}", ha="center", va=("bottom", "top")[k == 1], fontsize=9)
+        axes.text(
+            left + width / 2,
+            (0.33, -0.33)[k == 1],
+            f"{name}\n{width:.3f}",
+            ha="center",
+            va=("bottom", "top")[k == 1],
+            fontsize=9,
+        )
         left += width
     axes.plot([exact, exact], [-0.25, 0.25], color=pictures.COLOURS["ink"], lw=2.5)
     axes.text(exact, 0.33, f"EMD\n{exact:.3f}", ha="center", va="bottom", fontsize=9)
-    axes.set(ylim=(-1, 1), yticks=[], xlim=(-0.012, left * 1.08), xlabel="cost (no unit)", title="the product bound in three slices")
+    axes.set(
+        ylim=(-1, 1),
+        yticks=[],
+        xlim=(-0.012, left * 1.08),
+        xlabel="cost (no unit)",
+        title="the product bound in three slices",
+    )
     axes.spines["left"].set_visible(False)
 
 
@@ -93,17 +118,26 @@ def regularisation_dial(strengths, entropic, divergence, exact, upper, lower):
     figure = pictures.new_figure(7.6, 3.5)
     with pictures.rc_context(pictures.STYLE):
         axes = figure.subplots()
-        ends = ((upper, "--", r"product bound $p^\top C\tau$"), (exact, "-", "exact EMD"), (lower, ":", "½|$m_p$ − $m_τ$|²"))
+        ends = (
+            (upper, "--", r"product bound $p^\top C\tau$"),
+            (exact, "-", "exact EMD"),
+            (lower, ":", "½|$m_p$ − $m_τ$|²"),
+        )
         for value, style, name in ends:
             axes.axhline(value, color=pictures.COLOURS["emd"], ls=style, lw=1.5)
             axes.text(strengths[-1] * 1.25, value, f"{name}\n{value:.3f}", va="center", fontsize=9)
         axes.plot(strengths, entropic, "o-", color=pictures.COLOURS["ink"], lw=1.5)
         axes.plot(strengths, divergence, "s-", color=pictures.COLOURS["ink"], lw=1.5)
         middle = len(strengths) // 2
-        curves = ((r"entropic transport $\mathcal{C}_\varepsilon$", entropic, -14), (r"Sinkhorn divergence $S_\varepsilon$", divergence, 8))
+        curves = (
+            (r"entropic transport $\mathcal{C}_\varepsilon$", entropic, -14),
+            (r"Sinkhorn divergence $S_\varepsilon$", divergence, 8),
+        )
         for name, curve, up in curves:
             axes.annotate(name, (strengths[middle], curve[middle]), xytext=(12, up), textcoords="offset points")
-        axes.set(xscale="log", xlim=(strengths[0] * 0.9, strengths[-1] * 1.1), xlabel="regularisation ε, in units of cost")
+        axes.set(
+            xscale="log", xlim=(strengths[0] * 0.9, strengths[-1] * 1.1), xlabel="regularisation ε, in units of cost"
+        )
         axes.set(ylim=(0, upper * 1.15), ylabel="cost")
     return figure, (
         f"From regularisation {strengths[0]:.2f} to {strengths[-1]:.0f}, entropic transport rises from {entropic[0]:.3f} to {entropic[-1]:.3f}, "
@@ -132,11 +166,15 @@ def shrinking_costs(words, rulers, runs):
         top.axes[0].set_xlabel(f"white 0, black {darkest:.2f}")
         for axes, (title, histories) in zip(bottom.subplots(1, len(runs), sharey=True), runs.items(), strict=True):
             for history, style, name in zip(histories, ("-", "--"), ("frozen", "trained"), strict=True):
-                axes.plot(history[:, 1], style, color=pictures.COLOURS["accuracy"], lw=2, label=f"accuracy, cost {name}")
+                axes.plot(
+                    history[:, 1], style, color=pictures.COLOURS["accuracy"], lw=2, label=f"accuracy, cost {name}"
+                )
                 axes.plot(history[:, 0], style, color=pictures.COLOURS["emd"], lw=2, label=f"loss, cost {name}")
             axes.set(ylim=(-0.02, 1), xlim=(0, len(history) - 1), xlabel="step", title=title)
             (a, b), (c, d) = (history[-1] for history in histories)
-            said.append(f"{title}: with frozen cost loss {a:.2f} and accuracy {b:.2f} at the end, with trained cost {abs(c):.2f} and {d:.2f}")
+            said.append(
+                f"{title}: with frozen cost loss {a:.2f} and accuracy {b:.2f} at the end, with trained cost {abs(c):.2f} and {d:.2f}"
+            )
         bottom.axes[0].set_ylabel("loss, share right")
         bottom.axes[0].legend(fontsize=9, loc="upper right")
     return figure, f"The dearest pair among {', '.join(words)} costs {'; '.join(said)}."

@@ -33,10 +33,19 @@ def rivals(p_t, values, pulls):
             left.plot(p_t, values[name], label=name, **look)
             right.plot(p_t, pulls[name] / pulls["ce"], **look)
         left.set(xscale="log", ylim=(0, 5), xlabel="p(target)", ylabel="value", title="value")
-        right.set(xscale="log", ylim=(-0.03, 1.15), xlabel="p(target)", ylabel="share of cross-entropy's pull", title="pull on the target's logit")
+        right.set(
+            xscale="log",
+            ylim=(-0.03, 1.15),
+            xlabel="p(target)",
+            ylabel="share of cross-entropy's pull",
+            title="pull on the target's logit",
+        )
         right.legend(*left.get_legend_handles_labels(), fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5))
     said = ", ".join(f"{name} {values[name][0]:.2f} and {pulls[name][0] / pulls['ce'][0]:.2g}" for name in values)
-    return figure, f"Value, and pull as a share of cross-entropy's, of nine objectives against p(target). At p(target) = {p_t[0]:.0e}: {said}."
+    return (
+        figure,
+        f"Value, and pull as a share of cross-entropy's, of nine objectives against p(target). At p(target) = {p_t[0]:.0e}: {said}.",
+    )
 
 
 def rest_points(tau, ends, corner):
@@ -63,7 +72,10 @@ def rest_points(tau, ends, corner):
         axes.axis("off")
         axes.legend(fontsize=9.5, loc="center left", bbox_to_anchor=(1.02, 0.5), labelspacing=0.8)
     said = "; ".join(f"{name} at {_shares(p)}" for name, p in ends.items())
-    return figure, f"True shares {_shares(tau)}. Coming to rest: {said}. EMO alone goes to the corner {worked.TOKENS[corner]}."
+    return (
+        figure,
+        f"True shares {_shares(tau)}. Coming to rest: {said}. EMO alone goes to the corner {worked.TOKENS[corner]}.",
+    )
 
 
 def _shares(p):

@@ -6,7 +6,12 @@ from .. import pictures
 from ..pictures import style
 from ..studies.summary import NAMES, by_seed, mean_and_error
 
-LONG = {"forward_kl": "forward KL, nats", "reverse_kl": "reverse KL, nats", "emd_classes": "EMD, true classes", "entropy": "entropy, nats"}
+LONG = {
+    "forward_kl": "forward KL, nats",
+    "reverse_kl": "reverse KL, nats",
+    "emd_classes": "EMD, true classes",
+    "entropy": "entropy, nats",
+}
 
 
 def head_cosines(heads, classes):
@@ -23,9 +28,18 @@ def head_cosines(heads, classes):
             cosine = unit @ unit.T
             for pairs, label, colour in ((above & ~same, "other words", "cost"), (same, "near-synonyms", "tau")):
                 values = cosine[pairs]
-                axes.hist(values, bins, weights=np.full(values.size, 1 / values.size), color=pictures.COLOURS[colour], alpha=0.8, label=label)
+                axes.hist(
+                    values,
+                    bins,
+                    weights=np.full(values.size, 1 / values.size),
+                    color=pictures.COLOURS[colour],
+                    alpha=0.8,
+                    label=label,
+                )
             axes.set(title=name, xlabel="cosine of two rows of the head")
-            said.append(f"{name}: mean cosine {cosine[same].mean():.2f} among near-synonyms, {cosine[above & ~same].mean():.2f} among other words")
+            said.append(
+                f"{name}: mean cosine {cosine[same].mean():.2f} among near-synonyms, {cosine[above & ~same].mean():.2f} among other words"
+            )
         figure.axes[0].set_ylabel("share of pairs")
         figure.axes[0].legend(fontsize=9, loc="upper left")
     return figure, f"Histograms of cosines between words' rows of the head. {'; '.join(said)}."
@@ -43,14 +57,29 @@ def against_truth(tracks, entropy):
             for name, entries in tracks.items():
                 look = style(name)
                 steps, values = [entry["step"] for entry in entries], [entry[measure] for entry in entries]
-                axes.plot(steps, values, look.dash, color=look.colour, marker=look.marker, ms=4.5, mec="white", mew=0.4, lw=1.8, label=name)
+                axes.plot(
+                    steps,
+                    values,
+                    look.dash,
+                    color=look.colour,
+                    marker=look.marker,
+                    ms=4.5,
+                    mec="white",
+                    mew=0.4,
+                    lw=1.8,
+                    label=name,
+                )
             axes.set(title=title, xlabel="step")
             if measure == "entropy":
                 axes.axhline(entropy, color=pictures.COLOURS["tau"], lw=2.4, zorder=0)
             else:
                 axes.set_ylim(0, None)
-            said.append(f"{title}: " + ", ".join(f"{name} {entries[-1][measure]:.2f}" for name, entries in tracks.items()))
-        figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(tracks), fontsize=9.5)
+            said.append(
+                f"{title}: " + ", ".join(f"{name} {entries[-1][measure]:.2f}" for name, entries in tracks.items())
+            )
+        figure.legend(
+            *figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(tracks), fontsize=9.5
+        )
     start = next(iter(tracks.values()))[0]
     began = ", ".join(f"{title} {start[measure]:.2f}" for measure, title in LONG.items())
     told = f"At the start: {began}. At the end: {'; '.join(said)}. The truth's entropy is {entropy:.2f}."
@@ -77,7 +106,9 @@ def study(rows, metrics):
         for metric, axes in zip(metrics, grid[0], strict=True):
             axes.set_title(NAMES.get(metric, metric))
         handles = [_mark(grid[0, 0], [], [], None, "#222222", hollow) for hollow in (False, True)]
-        figure.legend(handles, ["objective", "CE at the same entropy"], loc="outside lower center", ncols=2, fontsize=9.5)
+        figure.legend(
+            handles, ["objective", "CE at the same entropy"], loc="outside lower center", ncols=2, fontsize=9.5
+        )
     return figure, f"Means over five seeds with standard errors. {' '.join(said)}"
 
 
@@ -106,4 +137,15 @@ def _panel(axes, rows, regime, metric, names):
 
 
 def _mark(axes, x, y, error, colour, hollow):
-    return axes.errorbar(x, y, xerr=error, fmt="o", ms=4.5, color=colour, mfc="white" if hollow else colour, mew=1.1, elinewidth=1.2, capsize=0)
+    return axes.errorbar(
+        x,
+        y,
+        xerr=error,
+        fmt="o",
+        ms=4.5,
+        color=colour,
+        mfc="white" if hollow else colour,
+        mew=1.1,
+        elinewidth=1.2,
+        capsize=0,
+    )

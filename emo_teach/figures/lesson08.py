@@ -13,7 +13,11 @@ GROUPS = {
     "mixed with CE": ("ce + 1 emo", "ce + 10 emo", "emo-mode-1", "ce to emo"),
     "debiased": ("debiased, pretrained cost", "debiased, ppmi cost", "debiased, random cost", "ce + debiased"),
 }
-LONG = {"tv": "total variation from the truth", "pull_hopeless": "pull on a word with p < 0.001", "hopeless": "share of words with p < 0.001"}
+LONG = {
+    "tv": "total variation from the truth",
+    "pull_hopeless": "pull on a word with p < 0.001",
+    "hopeless": "share of words with p < 0.001",
+}
 
 
 def _look(name, place):
@@ -27,7 +31,9 @@ def _look(name, place):
 
 
 def _means(rows, name, metric):
-    rows = [row for row in rows if row["objective"] == name and (metric != "pull_hopeless" or row["hopeless"] > 0)]  # else there is nothing to pull
+    rows = [
+        row for row in rows if row["objective"] == name and (metric != "pull_hopeless" or row["hopeless"] > 0)
+    ]  # else there is nothing to pull
     steps = sorted({row["step"] for row in rows})
     found = [mean_and_error([row[metric] for row in rows if row["step"] == step]) for step in steps]
     return steps, *np.transpose(found)
@@ -41,11 +47,24 @@ def growth(rows, metric, scale="linear"):
     """
     figure, said = pictures.new_figure(9.4, 5.9), []
     with pictures.rc_context(pictures.STYLE):
-        for axes, (title, names) in zip(figure.subplots(2, 2, sharex=True, sharey=True).flat, GROUPS.items(), strict=True):
+        for axes, (title, names) in zip(
+            figure.subplots(2, 2, sharex=True, sharey=True).flat, GROUPS.items(), strict=True
+        ):
             for place, name in enumerate(("ce", *names), start=-1):
-                look = {"color": pictures.COLOURS["ce"], "ls": "-", "marker": ""} if name == "ce" else _look(name, place)
+                look = (
+                    {"color": pictures.COLOURS["ce"], "ls": "-", "marker": ""} if name == "ce" else _look(name, place)
+                )
                 steps, mean, error = _means(rows, name, metric)
-                axes.errorbar(np.add(steps, 25), mean, error, ms=3.5, lw=1.7, capsize=0, label=name.upper() if name == "ce" else name, **look)
+                axes.errorbar(
+                    np.add(steps, 25),
+                    mean,
+                    error,
+                    ms=3.5,
+                    lw=1.7,
+                    capsize=0,
+                    label=name.upper() if name == "ce" else name,
+                    **look,
+                )
                 said.append(f"{name} {mean[-1]:.2g}")
             axes.set(title=title, xscale="log", yscale=scale)
             axes.set_xticks([25, 50, 125, 425, 1525], ["0", "25", "100", "400", "1500"])
@@ -56,7 +75,10 @@ def growth(rows, metric, scale="linear"):
         for axes in figure.axes[2:]:
             axes.set_xlabel("step")
         figure.supylabel(LONG[metric], fontsize=10)
-    return figure, f"{LONG[metric]}, while models learn from random weights. At the end: {', '.join(dict.fromkeys(said))}."
+    return (
+        figure,
+        f"{LONG[metric]}, while models learn from random weights. At the end: {', '.join(dict.fromkeys(said))}.",
+    )
 
 
 def dose(rows, metrics=("tv", "forward_kl", "reverse_kl", "entropy")):
@@ -71,15 +93,23 @@ def dose(rows, metrics=("tv", "forward_kl", "reverse_kl", "entropy")):
     figure, said = pictures.new_figure(9.4, 2.9), []
     with pictures.rc_context(pictures.STYLE):
         for axes, metric in zip(figure.subplots(1, len(metrics)), metrics, strict=True):
-            found = [mean_and_error([row[metric] for row in last if row["objective"] == f"ce + {w:g} emo"]) for w in weights]
+            found = [
+                mean_and_error([row[metric] for row in last if row["objective"] == f"ce + {w:g} emo"]) for w in weights
+            ]
             plain = np.mean([row[metric] for row in last if row["objective"] == "ce"])
             axes.axhline(plain, color=pictures.COLOURS["ce"], lw=1.6, label="CE alone")
-            axes.errorbar(weights, *np.transpose(found), fmt="o-", color=pictures.COLOURS["emd"], ms=4, lw=1.6, label="CE + λ EMO")
+            axes.errorbar(
+                weights, *np.transpose(found), fmt="o-", color=pictures.COLOURS["emd"], ms=4, lw=1.6, label="CE + λ EMO"
+            )
             axes.set(xscale="log", title=NAMES.get(metric, metric), xlabel="λ", ylim=(0, None))
             axes.set_xticks([0.1, 1, 10], ["0.1", "1", "10"])
             axes.minorticks_off()
             said.append(
-                f"{NAMES.get(metric, metric)}: CE {plain:.2f}; " + ", ".join(f"λ {w:g} {m:.2f}" for w, (m, _) in zip(weights, found, strict=True))
+                f"{NAMES.get(metric, metric)}: CE {plain:.2f}; "
+                + ", ".join(f"λ {w:g} {m:.2f}" for w, (m, _) in zip(weights, found, strict=True))
             )
         figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=9.5)
-    return figure, f"Distances from the truth after 1500 steps from random weights, against the weight of EMO. {'. '.join(said)}."
+    return (
+        figure,
+        f"Distances from the truth after 1500 steps from random weights, against the weight of EMO. {'. '.join(said)}.",
+    )

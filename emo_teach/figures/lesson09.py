@@ -8,8 +8,14 @@ from ..studies import lesson09_questions
 from ..studies.summary import NAMES, interval, mean_and_error
 
 VARIED = {
-    "words in a class": ([lesson09_questions.Cell(synonyms=k) for k in lesson09_questions.SYNONYMS], lesson09_questions.SYNONYMS),
-    "texts of domain B": ([lesson09_questions.Cell(texts=k) for k in lesson09_questions.TEXTS], lesson09_questions.TEXTS),
+    "words in a class": (
+        [lesson09_questions.Cell(synonyms=k) for k in lesson09_questions.SYNONYMS],
+        lesson09_questions.SYNONYMS,
+    ),
+    "texts of domain B": (
+        [lesson09_questions.Cell(texts=k) for k in lesson09_questions.TEXTS],
+        lesson09_questions.TEXTS,
+    ),
     "layers × width": (
         [lesson09_questions.Cell(layers=a, width=b) for a, b in lesson09_questions.SIZES],
         [f"{a}×{b}" for a, b in lesson09_questions.SIZES],
@@ -29,7 +35,12 @@ SOFT = {  # loss: (colour, line, marker)
     "sinkhorn-divergence": (pictures.COLOURS["plan"], "-", "D"),
     "debiased": (WINE, "-", "<"),
 }
-SOFT_NAMES = {"tv": "TV from the truth", "emd_cosine": "EMD, cosine cost", "entropy": "entropy, nats", "on_medoid": "probability of the medoid"}
+SOFT_NAMES = {
+    "tv": "TV from the truth",
+    "emd_cosine": "EMD, cosine cost",
+    "entropy": "entropy, nats",
+    "on_medoid": "probability of the medoid",
+}
 PLACES = {
     "on_target": "the word\nthat came",
     "on_synonyms": "its true\nsynonyms",
@@ -51,12 +62,23 @@ def varied(rows, metric="emd_classes"):
             places = np.arange(len(cells))
             for name, (label, colour, line, marker) in LOOKS.items():
                 found = [mean_and_error(lesson09_questions.by_seed(rows, cell, name, metric)) for cell in cells]
-                above.errorbar(places, *np.transpose(found), color=colour, ls=line, marker=marker, ms=4.5, lw=1.7, label=label)
+                above.errorbar(
+                    places, *np.transpose(found), color=colour, ls=line, marker=marker, ms=4.5, lw=1.7, label=label
+                )
                 said.append(f"{title}, {label}: " + ", ".join(f"{mean:.2g}" for mean, _ in found))
             for shift, name in ((-0.06, "emo-mode-1"), (0.06, "emo-mode-1 shuffled")):
                 found = [interval(column) for column in lesson09_questions.gains(rows, cells, metric, name).T]
                 _, colour, line, marker = LOOKS[name]
-                below.errorbar(places + shift, *np.transpose(found), color=colour, ls=line, marker=marker, ms=4.5, lw=1.7, capsize=3)
+                below.errorbar(
+                    places + shift,
+                    *np.transpose(found),
+                    color=colour,
+                    ls=line,
+                    marker=marker,
+                    ms=4.5,
+                    lw=1.7,
+                    capsize=3,
+                )
             above.set_title(title)
             below.axhline(0, color=pictures.COLOURS["ce"], lw=1)
             below.set_xticks(places, ticks)
@@ -86,10 +108,22 @@ def mass(rows, cell):
             found = [interval(first[place] - second[place]) for place in PLACES]
             label, colour, _, marker = LOOKS[name]
             axes.errorbar(
-                np.arange(len(PLACES)) + shift, *np.transpose(found), color=colour, ls="", marker=marker, ms=6, capsize=4, lw=1.7, label=label
+                np.arange(len(PLACES)) + shift,
+                *np.transpose(found),
+                color=colour,
+                ls="",
+                marker=marker,
+                ms=6,
+                capsize=4,
+                lw=1.7,
+                label=label,
             )
             said.append(
-                f"{label}: " + ", ".join(f"{text.replace(chr(10), ' ')} {m:+.3f}" for text, (m, _) in zip(PLACES.values(), found, strict=True))
+                f"{label}: "
+                + ", ".join(
+                    f"{text.replace(chr(10), ' ')} {m:+.3f}"
+                    for text, (m, _) in zip(PLACES.values(), found, strict=True)
+                )
             )
         axes.axhline(0, color=pictures.COLOURS["ce"], lw=1)
         axes.set_xticks(range(len(PLACES)), PLACES.values())
@@ -114,12 +148,16 @@ def soft_training(rows, metrics=tuple(SOFT_NAMES)):
                 for name, (colour, dash, marker) in SOFT.items():
                     some = [row for row in rows if (row["labels"], row["objective"]) == (kind, name)]
                     found = [mean_and_error([row[metric] for row in some if row["step"] == step]) for step in steps]
-                    axes.errorbar(steps, *np.transpose(found), color=colour, ls=dash, marker=marker, ms=3.8, lw=1.6, label=name)
+                    axes.errorbar(
+                        steps, *np.transpose(found), color=colour, ls=dash, marker=marker, ms=3.8, lw=1.6, label=name
+                    )
                     said.append(f"{kind}, {SOFT_NAMES[metric]}, {name} {found[-1][0]:.2g}")
             line[0].set_ylabel(f"{kind} labels")
         for metric, above, below in zip(metrics, *grid, strict=True):
             above.set_title(SOFT_NAMES[metric])
             above.set_ylim(0, None)
             below.set_xlabel("step")
-        figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(SOFT), fontsize=9.5)
+        figure.legend(
+            *grid[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(SOFT), fontsize=9.5
+        )
     return figure, f"Measures against the truth while training with soft labels. At the end: {'; '.join(said)}."

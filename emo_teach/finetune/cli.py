@@ -74,7 +74,10 @@ def _leave(result, arguments):
     """Say what was measured, once; and let processes go together."""
     together = torch.distributed.is_available() and torch.distributed.is_initialized()
     if not together or torch.distributed.get_rank() == 0:
-        for name, words in (("valid_loss", f"held-out {arguments.objective}"), ("valid_ce", "held-out cross-entropy (nats per token)")):
+        for name, words in (
+            ("valid_loss", f"held-out {arguments.objective}"),
+            ("valid_ce", "held-out cross-entropy (nats per token)"),
+        ):
             _, values = result.column(name)
             print(f"{words}: {values[0]:.4f} -> {values[-1]:.4f}")
         print(f"model, tokenizer and history: {arguments.out}")

@@ -23,14 +23,20 @@ def blocks(name, tokens, block):
             raise ValueError(f"{name} has {ids.size} tokens, fewer than one block of {block}")
         ids = ids[: ids.size // block * block].reshape(-1, block)
     if ids.ndim != 2 or ids.shape[1] < 2 or ids.shape[0] == 0:
-        raise ValueError(f"{name} must be a stream of tokens or blocks of at least 2, (n, block), got shape {ids.shape}")
+        raise ValueError(
+            f"{name} must be a stream of tokens or blocks of at least 2, (n, block), got shape {ids.shape}"
+        )
     if ids.min() < 0:
-        raise ValueError(f"{name} holds {ids.min()}: a token's id is not negative (labels to leave out go into a second array)")
+        raise ValueError(
+            f"{name} holds {ids.min()}: a token's id is not negative (labels to leave out go into a second array)"
+        )
     labels = ids.copy() if labels is None else _integers(f"{name}'s labels", labels).copy()
     if labels.shape != ids.shape:
         raise ValueError(f"{name}: ids {ids.shape} and labels {labels.shape} disagree")
     if ((labels < 0) & (labels != IGNORED)).any():
-        raise ValueError(f"{name}'s labels hold {labels[(labels < 0) & (labels != IGNORED)][0]}: neither a token nor {IGNORED}")
+        raise ValueError(
+            f"{name}'s labels hold {labels[(labels < 0) & (labels != IGNORED)][0]}: neither a token nor {IGNORED}"
+        )
     labels[:, 0] = IGNORED
     if (labels == IGNORED).all():
         raise ValueError(f"{name}: every label is {IGNORED}, so that nothing is left to predict")

@@ -35,7 +35,11 @@ def check(out):
         raise ValueError(f"out = {out} holds other files and no run: choose a new folder")
     near = next((place for place in (out, *out.absolute().parents) if place.exists()), Path("/"))
     if not near.is_dir() or not os.access(near, os.W_OK | os.X_OK):
-        raise ValueError(f"out = {out} cannot be written: no right to write to {near}" if near.is_dir() else f"out = {out}: {near} is a file")
+        raise ValueError(
+            f"out = {out} cannot be written: no right to write to {near}"
+            if near.is_dir()
+            else f"out = {out}: {near} is a file"
+        )
     return out
 
 
@@ -66,7 +70,9 @@ def begin(out, settings, resume=True):
 def _same(out, old, new):
     for key in {**old, **new}:
         if old.get(key) != new.get(key):
-            raise ValueError(f"out = {out} holds another run: there {key} is {old.get(key)!r}, here {new.get(key)!r}. Choose a new folder")
+            raise ValueError(
+                f"out = {out} holds another run: there {key} is {old.get(key)!r}, here {new.get(key)!r}. Choose a new folder"
+            )
 
 
 def last_checkpoint(out):
@@ -74,7 +80,9 @@ def last_checkpoint(out):
 
     Formula: none. Shape: a path, returns a `Path` or None. Units: none. Raises nothing. Source: this project.
     """
-    return max((Path(out) / CHECKPOINTS).glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]), default=None)
+    return max(
+        (Path(out) / CHECKPOINTS).glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]), default=None
+    )
 
 
 def publish(out, name):

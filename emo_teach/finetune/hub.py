@@ -7,7 +7,15 @@ from pathlib import Path
 
 ANSWER = 10  # seconds that the hub has for its first answer
 GPT2 = "openai-community/gpt2"
-GPT2_FILES = ["config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt"]
+GPT2_FILES = [
+    "config.json",
+    "generation_config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.json",
+    "merges.txt",
+]
 WIKITEXT, CONFIG = "Salesforce/wikitext", "wikitext-2-raw-v1"
 
 
@@ -43,13 +51,17 @@ def fetch(repository, kind, files, needed):
     import huggingface_hub
 
     asked = {"repo_type": kind, "allow_patterns": files}
-    if found := _complete(lambda: huggingface_hub.snapshot_download(repository, local_files_only=True, **asked), needed):
+    if found := _complete(
+        lambda: huggingface_hub.snapshot_download(repository, local_files_only=True, **asked), needed
+    ):
         return found
     if huggingface_hub.constants.HF_HUB_OFFLINE:
         raise ValueError(f"{repository} is not in the cache, and HF_HUB_OFFLINE keeps the hub switched off")
     _knock(f"{huggingface_hub.constants.ENDPOINT}/api/{kind}s/{repository}", repository)
     try:
-        found = _complete(lambda: huggingface_hub.snapshot_download(repository, etag_timeout=ANSWER, **asked), needed, quietly=False)
+        found = _complete(
+            lambda: huggingface_hub.snapshot_download(repository, etag_timeout=ANSWER, **asked), needed, quietly=False
+        )
     except Exception as err:  # a dozen classes of what can go wrong on the way
         raise ValueError(f"{repository} could not be fetched from the hub ({first_line(err)})") from err
     if not found:
@@ -82,7 +94,9 @@ def _knock(url, repository):
 
     def ask():
         try:
-            with urllib.request.urlopen(urllib.request.Request(url, headers={"User-Agent": "emo_teach"}), timeout=ANSWER) as answer:
+            with urllib.request.urlopen(
+                urllib.request.Request(url, headers={"User-Agent": "emo_teach"}), timeout=ANSWER
+            ) as answer:
                 answer.read(1)
             outcome.append(None)
         except urllib.error.HTTPError as err:

@@ -54,7 +54,9 @@ class WithObjective(nn.Module):
         if self.head == "logits":
             return objective(outputs, labels, reduction=reduction)
         layer = self.model.get_output_embeddings()
-        return fused_loss(outputs, layer.weight, labels, objective, bias=getattr(layer, "bias", None), reduction=reduction)
+        return fused_loss(
+            outputs, layer.weight, labels, objective, bias=getattr(layer, "bias", None), reduction=reduction
+        )
 
 
 def _run(model, head, input_ids, attention_mask=None):
@@ -71,9 +73,13 @@ def _check_causal(model, head):
     if not isinstance(model, PreTrainedModel):
         raise ValueError(f"model must be a causal language model of transformers, got {kind}")
     if getattr(model.config, "is_encoder_decoder", False):
-        raise ValueError(f"model is an encoder and a decoder ({kind}); a causal language model is needed, such as GPT2LMHeadModel")
+        raise ValueError(
+            f"model is an encoder and a decoder ({kind}); a causal language model is needed, such as GPT2LMHeadModel"
+        )
     if not isinstance(model.get_output_embeddings(), nn.Linear):
-        raise ValueError(f"model has no language-model head ({kind}); a causal language model is needed, such as GPT2LMHeadModel")
+        raise ValueError(
+            f"model has no language-model head ({kind}); a causal language model is needed, such as GPT2LMHeadModel"
+        )
     training = model.training
     try:
         with torch.no_grad():
@@ -89,8 +95,15 @@ def _try_out(model, kind, head):
     logits = _run(model, "logits", probe).float()
     size = float(logits.abs().max())
     if float((logits[0, 0] - logits[1, 0]).abs().max()) > UNMOVED * size:
-        raise ValueError(f"model is not causal ({kind}): its prediction at a position depends on the token that comes next")
+        raise ValueError(
+            f"model is not causal ({kind}): its prediction at a position depends on the token that comes next"
+        )
     if head == "fused":
         hidden = _run(model, "fused", probe)
-        if hidden.shape[-1] != layer.weight.shape[1] or float((layer(hidden).float() - logits).abs().max()) > SAME * size:
-            raise ValueError(f'the logits of {kind} are more than a product with its head (scaled or capped): use head = "logits"')
+        if (
+            hidden.shape[-1] != layer.weight.shape[1]
+            or float((layer(hidden).float() - logits).abs().max()) > SAME * size
+        ):
+            raise ValueError(
+                f'the logits of {kind} are more than a product with its head (scaled or capped): use head = "logits"'
+            )

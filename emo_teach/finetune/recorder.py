@@ -22,11 +22,16 @@ def evaluate(wrapper, ids, labels, batch_size=32, precision="fp32"):
     sums, training = torch.zeros(2, dtype=torch.float64), wrapper.training
     wrapper.eval()
     try:
-        with torch.no_grad(), torch.autocast(device.type, dtype=TYPES.get(precision, torch.bfloat16), enabled=precision in TYPES):
+        with (
+            torch.no_grad(),
+            torch.autocast(device.type, dtype=TYPES.get(precision, torch.bfloat16), enabled=precision in TYPES),
+        ):
             for start in range(0, len(ids), batch_size):
                 wanted = labels[start : start + batch_size].to(device)
                 outputs = wrapper.outputs(ids[start : start + batch_size].to(device))
-                sums += torch.stack([wrapper.loss(outputs, wanted, goal, "sum").double().cpu() for goal in (None, plain)])
+                sums += torch.stack(
+                    [wrapper.loss(outputs, wanted, goal, "sum").double().cpu() for goal in (None, plain)]
+                )
     finally:
         wrapper.train(training)
     return dict(zip(("valid_loss", "valid_ce"), (sums / count).tolist(), strict=True))
@@ -39,7 +44,9 @@ class Recorder(transformers.TrainerCallback):
     The time of either is no part of tokens per second.
     """
 
-    def __init__(self, tokens_per_step, history=(), report=None, validate=None, valid_every=None, publish=None, progress=False):
+    def __init__(
+        self, tokens_per_step, history=(), report=None, validate=None, valid_every=None, publish=None, progress=False
+    ):
         self.history, self.report, self.validate, self.valid_every = list(history), report, validate, valid_every
         self.tokens_per_step, self.publish, self.progress, self.bar = tokens_per_step, publish, progress, None
         self.step, self.clock = 0, 0.0  # from where tokens per second are counted

@@ -79,7 +79,9 @@ def _steps(steps, epochs, blocks, batch_size):
 def _check_weights(model):
     for name, parameter in getattr(model, "named_parameters", list)():
         if parameter.dtype != torch.float32:
-            raise ValueError(f"model's {name} is {parameter.dtype}: float32 weights are trained, model.float(); `precision` sets what products use")
+            raise ValueError(
+                f"model's {name} is {parameter.dtype}: float32 weights are trained, model.float(); `precision` sets what products use"
+            )
 
 
 def finetune(
@@ -119,7 +121,13 @@ def finetune(
     torch's, numpy's and Python's global random state are set to `seed`.
     Raises ValueError for arguments that make no sense, before anything is written. Source: this project, on transformers' Trainer.
     """
-    _positive(batch_size=batch_size, accumulation=accumulation, log_every=log_every, save_every=save_every, valid_every=valid_every)
+    _positive(
+        batch_size=batch_size,
+        accumulation=accumulation,
+        log_every=log_every,
+        save_every=save_every,
+        valid_every=valid_every,
+    )
     block, precision = inputs.count("block", block, low=2), check_precision(precision)
     seed, lr = inputs.count("seed", seed, low=0), inputs.number("lr", lr, low=0)
     if save_every and out is None:
@@ -133,8 +141,26 @@ def finetune(
     for name, pair in (("tokens_train", (ids, labels)), *([("tokens_valid", held)] if held else [])):
         data.check_model_fits(name, *pair, model)
     steps = _steps(steps, epochs, len(ids), batch_size)
-    args = arguments(Path(out or "nowhere") / folder.UNFINISHED, steps, batch_size, accumulation, lr, seed, precision, save_every, log_every)
-    settings = {"objective": objective, "options": options or {}, "steps": steps, "batch_size": batch_size, "block": block, "lr": lr, "seed": seed}
+    args = arguments(
+        Path(out or "nowhere") / folder.UNFINISHED,
+        steps,
+        batch_size,
+        accumulation,
+        lr,
+        seed,
+        precision,
+        save_every,
+        log_every,
+    )
+    settings = {
+        "objective": objective,
+        "options": options or {},
+        "steps": steps,
+        "batch_size": batch_size,
+        "block": block,
+        "lr": lr,
+        "seed": seed,
+    }
     settings |= {"accumulation": accumulation, "precision": precision, "head": head, "processes": args.world_size}
     run = _Run(out, args, wrapper, (ids, labels), held, settings, tokenizer)
     recorder = Recorder(
@@ -154,10 +180,18 @@ class _Run:
     def __init__(self, out, args, wrapper, trained, held, settings, tokenizer):
         self.out, self.args, self.wrapper, self.trained, self.tokenizer = out, args, wrapper, trained, tokenizer
         self.settings = settings
-        if out is not None:  # what decides the weights is part of the settings: a run never goes on from another model or with another text
+        if (
+            out is not None
+        ):  # what decides the weights is part of the settings: a run never goes on from another model or with another text
             cost = wrapper.objective.cost
-            self.settings |= {"model": folder.fingerprint(*wrapper.model.state_dict().values()), "train": folder.fingerprint(*trained)}
-            self.settings |= {"valid": held and folder.fingerprint(*held), "cost": cost and folder.fingerprint(cost.unit)}
+            self.settings |= {
+                "model": folder.fingerprint(*wrapper.model.state_dict().values()),
+                "train": folder.fingerprint(*trained),
+            }
+            self.settings |= {
+                "valid": held and folder.fingerprint(*held),
+                "cost": cost and folder.fingerprint(cost.unit),
+            }
 
     def __call__(self, recorder, resume):
         model, checkpoint = self.wrapper.model, None
@@ -167,7 +201,15 @@ class _Run:
                 return Result(folder.read_json(Path(self.out) / folder.HISTORY), model.eval())
             checkpoint = folder.last_checkpoint(self.out)
             recorder.history = folder.read_json(checkpoint / folder.HISTORY) if checkpoint else []
-        train(self.wrapper, *self.trained, self.args, self.settings["seed"], self.settings["batch_size"], recorder, checkpoint)
+        train(
+            self.wrapper,
+            *self.trained,
+            self.args,
+            self.settings["seed"],
+            self.settings["batch_size"],
+            recorder,
+            checkpoint,
+        )
         if self.out is not None:
             self._in_turn(lambda: folder.finish(self.out, model, self.tokenizer, recorder.history), first_only=True)
         self._meet()

@@ -8,9 +8,18 @@ from . import hub
 
 UNKNOWN = 0.05  # a tokenizer that leaves more of a text unknown than this is not made for it
 HELD_OUT = 0.1  # the last part of a text file is kept for validation
-TOKENIZERS = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt")  # without any, transformers makes an empty one
+TOKENIZERS = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "spiece.model",
+    "vocab.json",
+    "vocab.txt",
+)  # without any, transformers makes an empty one
 _PIECE = 1_000_000  # characters that are tokenized at a time, up to the end of a line
-WORLD_TEXTS = {"train": (4096, 1), "valid": (256, 2)}  # how many texts of domain B, and the seed that they are drawn with
+WORLD_TEXTS = {
+    "train": (4096, 1),
+    "valid": (256, 2),
+}  # how many texts of domain B, and the seed that they are drawn with
 
 
 def model_folder(name):
@@ -47,11 +56,15 @@ def load(path):
 
     settings = {"local_files_only": True, "trust_remote_code": False}
     try:
-        model, found = transformers.AutoModelForCausalLM.from_pretrained(path, use_safetensors=True, output_loading_info=True, **settings)
+        model, found = transformers.AutoModelForCausalLM.from_pretrained(
+            path, use_safetensors=True, output_loading_info=True, **settings
+        )
     except Exception as err:  # damaged files raise whatever their reader raises
         raise ValueError(f"model = {path}: cannot be loaded ({hub.first_line(err)})") from err
     if missing := sorted(found["missing_keys"]):
-        raise ValueError(f"model = {path}: its weights lack {missing[0]} and {len(missing) - 1} more that a {type(model).__name__} has")
+        raise ValueError(
+            f"model = {path}: its weights lack {missing[0]} and {len(missing) - 1} more that a {type(model).__name__} has"
+        )
     try:
         return model.float(), transformers.AutoTokenizer.from_pretrained(path, **settings)
     except Exception as err:
@@ -98,7 +111,9 @@ def tokens(name, tokenizer, block):
         cut = len(stream) - max(int(HELD_OUT * len(stream)), block)
         pair = [stream[: max(cut, 0)], stream[max(cut, 0) :]]
     if min(map(len, pair)) < block:
-        raise ValueError(f"text = {name} is too short: {sum(map(len, pair))} tokens, but a block to train on and one to hold out take {2 * block}")
+        raise ValueError(
+            f"text = {name} is too short: {sum(map(len, pair))} tokens, but a block to train on and one to hold out take {2 * block}"
+        )
     return pair
 
 
@@ -121,7 +136,9 @@ def _encode(name, text, tokenizer):
         visible = np.array([not c.isspace() for c in piece])
         known, seen = known + int((fresh & visible).sum()), seen + int(visible.sum())
     if seen and 1 - known / seen > UNKNOWN:
-        raise ValueError(f"text = {name}: the model's tokenizer does not know {1 - known / seen:.0%} of it (at most {UNKNOWN:.0%} may be unknown)")
+        raise ValueError(
+            f"text = {name}: the model's tokenizer does not know {1 - known / seen:.0%} of it (at most {UNKNOWN:.0%} may be unknown)"
+        )
     return np.concatenate(ids)
 
 

@@ -21,7 +21,9 @@ class ObjectiveTrainer(transformers.Trainer):
 
     def __init__(self, wrapper, ids, labels, args, order, recorder):
         self._order = order
-        super().__init__(wrapper, args, data_collator=_as_it_is, train_dataset=Blocks(ids, labels), callbacks=[recorder])
+        super().__init__(
+            wrapper, args, data_collator=_as_it_is, train_dataset=Blocks(ids, labels), callbacks=[recorder]
+        )
         self.remove_callback(transformers.trainer_callback.PrinterCallback)  # it would print every log
         self._recorder = recorder
 
@@ -66,7 +68,9 @@ def arguments(output_dir, steps, batch_size, accumulation, lr, seed, precision, 
         seed=seed,
         bf16=precision == "bf16",
         fp16=precision == "fp16",
-        use_cpu=not (torch.cuda.is_available() or torch.backends.mps.is_available()),  # bfloat16 on a CPU is to be asked for
+        use_cpu=not (
+            torch.cuda.is_available() or torch.backends.mps.is_available()
+        ),  # bfloat16 on a CPU is to be asked for
         average_tokens_across_devices=True,
         logging_nan_inf_filter=False,
         logging_steps=log_every,
@@ -80,10 +84,14 @@ def arguments(output_dir, steps, batch_size, accumulation, lr, seed, precision, 
         ddp_find_unused_parameters=False,
         ddp_broadcast_buffers=False,  # the cost embedding never changes: no need to send it round at every step
     )
-    made._n_gpu = min(made.n_gpu, 1)  # several GPUs are for `accelerate launch`; in one process the Trainer would split batches by DataParallel
+    made._n_gpu = min(
+        made.n_gpu, 1
+    )  # several GPUs are for `accelerate launch`; in one process the Trainer would split batches by DataParallel
     parts = accumulation * made.world_size
     if batch_size % parts:
-        raise ValueError(f"batch_size = {batch_size} must be a multiple of {parts}: {made.world_size} processes times accumulation = {accumulation}")
+        raise ValueError(
+            f"batch_size = {batch_size} must be a multiple of {parts}: {made.world_size} processes times accumulation = {accumulation}"
+        )
     made.per_device_train_batch_size = batch_size // parts
     return made
 
@@ -94,4 +102,6 @@ def train(wrapper, ids, labels, args, seed, batch_size, recorder, checkpoint=Non
     Formula: none. Shape: ids, labels (n, block). Units: none. Raises what torch and transformers raise. Source: transformers.Trainer.
     """
     order = Order(len(ids), args.max_steps * batch_size, seed)
-    ObjectiveTrainer(wrapper, ids, labels, args, order, recorder).train(resume_from_checkpoint=checkpoint and str(checkpoint))
+    ObjectiveTrainer(wrapper, ids, labels, args, order, recorder).train(
+        resume_from_checkpoint=checkpoint and str(checkpoint)
+    )

@@ -34,7 +34,9 @@ class CostEmbedding(torch.nn.Module):
     def check_vocabulary(self, size):
         """ValueError unless the logits have as many tokens as the embedding."""
         if size != self.size:
-            raise ValueError(f"logits have {size} tokens, but the cost embedding has {self.size}: a padded vocabulary needs padded logits cut off")
+            raise ValueError(
+                f"logits have {size} tokens, but the cost embedding has {self.size}: a padded vocabulary needs padded logits cut off"
+            )
 
     @property
     def whole(self):
@@ -61,7 +63,9 @@ class CostEmbedding(torch.nn.Module):
         Raises IndexError for a target out of range. Source: this project.
         """
         distinct, where = targets.unique(return_inverse=True)
-        if 8 * distinct.numel() > 7 * targets.numel():  # few repeats: columns of their own are cheaper than copying them out
+        if (
+            8 * distinct.numel() > 7 * targets.numel()
+        ):  # few repeats: columns of their own are cheaper than copying them out
             distinct, where = targets, None
         towards = self.unit[distinct].T if self.whole else self.vectors(dtype, distinct).T
         scale = -self.scale[distinct].to(dtype) if self.whole else None
@@ -96,15 +100,26 @@ def _multiplies_int8():
     if not hasattr(torch, "_int_mm") or not getattr(torch.cpu, "_is_vnni_supported", lambda: False)():
         return False
     most = torch.full((32, 768), 127, dtype=torch.int8)
-    return bool((torch._int_mm(most, -most.T) == -768 * 127**2).all() and (torch._int_mm(most, most.T) == 768 * 127**2).all())
+    return bool(
+        (torch._int_mm(most, -most.T) == -768 * 127**2).all() and (torch._int_mm(most, most.T) == 768 * 127**2).all()
+    )
 
 
 def _unit_rows(embedding, dtype):
     """The embedding's rows divided by their lengths, computed in float32 at least, kept in `dtype` (None: as computed), and a scale or None."""
     if dtype not in (None, torch.int8, torch.float16, torch.bfloat16, torch.float32, torch.float64):
         raise ValueError(f"dtype = {dtype!r} is neither a floating-point type of torch nor torch.int8")
-    if not isinstance(embedding, torch.Tensor) or not embedding.is_floating_point() or embedding.ndim != 2 or 0 in embedding.shape:
-        kind = f"{tuple(embedding.shape)} of {embedding.dtype}" if isinstance(embedding, torch.Tensor) else type(embedding).__name__
+    if (
+        not isinstance(embedding, torch.Tensor)
+        or not embedding.is_floating_point()
+        or embedding.ndim != 2
+        or 0 in embedding.shape
+    ):
+        kind = (
+            f"{tuple(embedding.shape)} of {embedding.dtype}"
+            if isinstance(embedding, torch.Tensor)
+            else type(embedding).__name__
+        )
         raise ValueError(f"embedding must be a floating-point tensor of shape (V, d), got {kind}")
     if embedding.requires_grad:
         raise ValueError(
@@ -114,7 +129,9 @@ def _unit_rows(embedding, dtype):
     kind = torch.promote_types(embedding.dtype, torch.float32)
     unit = torch.empty(embedding.shape, dtype=dtype or kind, device=embedding.device)
     scale = torch.empty(len(unit), dtype=torch.float32, device=embedding.device) if dtype == torch.int8 else None
-    for start in range(0, len(unit), _BLOCK):  # a block at a time: a head of 50,000 tokens is copied once, not three times
+    for start in range(
+        0, len(unit), _BLOCK
+    ):  # a block at a time: a head of 50,000 tokens is copied once, not three times
         rows = embedding.detach()[start : start + _BLOCK].to(kind)
         largest = rows.abs().amax(dim=1, keepdim=True)
         bad = ~torch.isfinite(largest) | (largest == 0)

@@ -16,7 +16,9 @@ from .terms import Terms, working_type
 # head's gradient less often; where the costs are kept too, half as many rows take the same memory.
 CHUNK, CUDA_CHUNK = 384, 1024
 BLOCK = 512
-FEW = 2**21  # numbers (8 MiB) in which chunking saves no memory worth its calls: a small vocabulary is done with at once
+FEW = (
+    2**21
+)  # numbers (8 MiB) in which chunking saves no memory worth its calls: a small vocabulary is done with at once
 
 
 def fused_loss(hidden, weight, labels, objective, bias=None, ignore_index=-100, reduction="mean", chunk=None):
@@ -53,9 +55,13 @@ def _check(hidden, weight, labels, objective, bias, reduction, chunk):
         raise ValueError(f"objective must be made by `objective(name, ...)`, got {type(objective).__name__}")
     for name, value in [("weight", weight)] + [("bias", bias)] * (bias is not None):
         if not isinstance(value, torch.Tensor) or not value.is_floating_point():
-            raise ValueError(f"{name} must be a floating-point tensor, got {getattr(value, 'dtype', type(value).__name__)}")
+            raise ValueError(
+                f"{name} must be a floating-point tensor, got {getattr(value, 'dtype', type(value).__name__)}"
+            )
     if weight.ndim != 2 or weight.shape[1] != hidden.shape[-1]:
-        raise ValueError(f"weight {tuple(weight.shape)} must be (V, {hidden.shape[-1]}), as hidden has {hidden.shape[-1]} features")
+        raise ValueError(
+            f"weight {tuple(weight.shape)} must be (V, {hidden.shape[-1]}), as hidden has {hidden.shape[-1]} features"
+        )
     if bias is not None and tuple(bias.shape) != (weight.shape[0],):
         raise ValueError(f"bias {tuple(bias.shape)} must be ({weight.shape[0]},)")
     if chunk is not None and (isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1):
@@ -80,11 +86,18 @@ class _Fused(torch.autograd.Function):
     @staticmethod
     def forward(ctx, rows, weight, bias, labels, objective, scale, chunk, needs):
         device = rows.device.type
-        product = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else torch.promote_types(rows.dtype, weight.dtype)
+        product = (
+            torch.get_autocast_dtype(device)
+            if torch.is_autocast_enabled(device)
+            else torch.promote_types(rows.dtype, weight.dtype)
+        )
         wanted = [needs and flag for flag in ctx.needs_input_grad[:3]]
         with torch.autocast(device, enabled=False):  # from here on every type is chosen by hand
             head = _Head(weight.to(product), bias, wanted, len(labels), chunk, _keeps_costs(objective))
-            losses = [head.step(rows[i : i + chunk].to(product), labels[i : i + chunk], i, objective, scale) for i in range(0, len(labels), chunk)]
+            losses = [
+                head.step(rows[i : i + chunk].to(product), labels[i : i + chunk], i, objective, scale)
+                for i in range(0, len(labels), chunk)
+            ]
         ctx.grads = [g if g is None else g.to(x.dtype) for g, x in zip(head.grads, (rows, weight, bias), strict=True)]
         return (torch.cat(losses).sum() if losses else torch.zeros((), dtype=head.kind, device=rows.device)) * scale
 
@@ -92,7 +105,9 @@ class _Fused(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad_output):
         if ctx.grads is None:
-            raise RuntimeError("a second backward through one fused loss: its gradients were computed once and handed over; compute the loss again")
+            raise RuntimeError(
+                "a second backward through one fused loss: its gradients were computed once and handed over; compute the loss again"
+            )
         grads, ctx.grads = ctx.grads, None
         if grad_output.is_cuda or grad_output != 1:  # asking a GPU would make it wait
             grads = [g if g is None else g.mul_(grad_output.to(g.dtype)) for g in grads]
@@ -107,10 +122,15 @@ class _Head:
         size, width = weight.shape
         self.kind = working_type(weight.dtype)
         self.block = size if weight.is_cuda else BLOCK
-        self.buffers = [torch.empty(size * min(chunk, count), dtype=self.kind, device=weight.device) for _ in range(1 + with_costs)]
+        self.buffers = [
+            torch.empty(size * min(chunk, count), dtype=self.kind, device=weight.device) for _ in range(1 + with_costs)
+        ]
         make = torch.empty if count else torch.zeros  # the first chunk writes, later ones add
         shapes = ((count, width), (size, width), (size,))
-        self.grads = [make(shape, dtype=self.kind, device=weight.device) if flag else None for shape, flag in zip(shapes, wanted, strict=True)]
+        self.grads = [
+            make(shape, dtype=self.kind, device=weight.device) if flag else None
+            for shape, flag in zip(shapes, wanted, strict=True)
+        ]
 
     def blocks(self):
         """Slices of the vocabulary that are worked on at a time."""
@@ -178,7 +198,9 @@ class _Chunk:
     def _emo(self, buffer=None):
         """A9 by a row of costs per token, kept for the gradient in the buffer; where there is none they are computed again, block by block."""
         if buffer is None:
-            self.costs = self.cost.pieces(self.labels, self.z.dtype)  # the target's cost does not matter: its weight is 0
+            self.costs = self.cost.pieces(
+                self.labels, self.z.dtype
+            )  # the target's cost does not matter: its weight is 0
         else:
             self.costs = self.cost.rows(self.labels, self.z.dtype, out=buffer).__getitem__
         return sum((self.z[block] * self.costs(block)).sum(0) for block in self.blocks) * self.shrink
@@ -213,7 +235,10 @@ class _Chunk:
         if "emo" in self.parts:
             factor = torch.addcmul(factor, self.costs(block), slope["emo"] * self.shrink)
         if "debiased" in self.parts:
-            factor = self.cost.vectors(self.z.dtype, block) @ (self.away * (slope["debiased"] * self.shrink).unsqueeze(1)).T + factor
+            factor = (
+                self.cost.vectors(self.z.dtype, block) @ (self.away * (slope["debiased"] * self.shrink).unsqueeze(1)).T
+                + factor
+            )
         return factor
 
 

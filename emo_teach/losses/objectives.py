@@ -81,7 +81,11 @@ _DEFINITIONS = {
     "overconfidence": ((), {"gamma": (0.1, _below_one)}, _overconfidence),
     "tailr": ((), {"gamma": (1e-7, _share), "floor": (0.2, _share)}, _tailr),
     "mixce": ((), {"eta": (0.5, _share)}, lambda t, eta: (eta + (1 - eta) * t.p_target.detach()) * t.ce),
-    "smoothing": (("uniform",), {"epsilon": (0.1, _share)}, lambda t, epsilon: (1 - epsilon) * t.ce + epsilon * t.uniform),
+    "smoothing": (
+        ("uniform",),
+        {"epsilon": (0.1, _share)},
+        lambda t, epsilon: (1 - epsilon) * t.ce + epsilon * t.uniform,
+    ),
     "emo": (("emo",), {}, lambda t: t.emo),
     "emo-mode-1": (("emo",), {"detach_target": (False, _flag), "clip": (None, _cut)}, _mode_1),
     "emo-mode-2": (("emo",), {"detach_target": (False, _flag)}, _mode_2),
@@ -132,11 +136,15 @@ def check_batch(logits, labels, reduction, name="logits"):
     Formula: none. Shape: as said. Units: none. Raises ValueError naming the argument. Source: this project.
     """
     if not isinstance(logits, torch.Tensor) or not logits.is_floating_point():
-        raise ValueError(f"{name} must be a floating-point tensor, got {getattr(logits, 'dtype', type(logits).__name__)}")
+        raise ValueError(
+            f"{name} must be a floating-point tensor, got {getattr(logits, 'dtype', type(logits).__name__)}"
+        )
     if not isinstance(labels, torch.Tensor) or labels.is_floating_point() or labels.dtype == torch.bool:
         raise ValueError(f"labels must be a tensor of integers, got {getattr(labels, 'dtype', type(labels).__name__)}")
     if logits.ndim < 1 or logits.shape[:-1] != labels.shape or logits.shape[-1] == 0:
-        raise ValueError(f"{name} {tuple(logits.shape)} and labels {tuple(labels.shape)} disagree: expected (..., V) and (...)")
+        raise ValueError(
+            f"{name} {tuple(logits.shape)} and labels {tuple(labels.shape)} disagree: expected (..., V) and (...)"
+        )
     if reduction not in REDUCTIONS:
         raise ValueError(f"reduction = {reduction!r} is not one of {', '.join(REDUCTIONS)}")
 
@@ -148,7 +156,9 @@ def check_labels(labels, size):
     """
     bad = (labels < 0) | (labels >= size)
     if bad.any():
-        raise ValueError(f"labels hold {int(labels[bad][0])}, which is neither a token of 0..{size - 1} nor the ignore_index")
+        raise ValueError(
+            f"labels hold {int(labels[bad][0])}, which is neither a token of 0..{size - 1} nor the ignore_index"
+        )
 
 
 def objective(name, cost=None, averaged=False, **options):
@@ -171,7 +181,9 @@ def objective(name, cost=None, averaged=False, **options):
     needs, known, line = _DEFINITIONS[name]
     for option in options:
         if option not in known:
-            raise ValueError(f"{option!r} is no option of {name!r}; {'there are ' + ', '.join(known) if known else 'it has none'}")
+            raise ValueError(
+                f"{option!r} is no option of {name!r}; {'there are ' + ', '.join(known) if known else 'it has none'}"
+            )
     chosen = {option: check(option, options.get(option, default)) for option, (default, check) in known.items()}
     if {"emo", "debiased"} & set(needs) and not isinstance(cost, CostEmbedding):
         raise ValueError(f"cost must be a CostEmbedding for {name!r}, got {type(cost).__name__}")

@@ -47,7 +47,9 @@ def soft_objective(name, cost=None, regularisation=0.1, tolerance=1e-6):
 
 def _batch(logits, labels, cost):
     if logits.ndim != 2 or logits.shape != labels.shape:
-        raise ValueError(f"logits {tuple(logits.shape)} and labels {tuple(labels.shape)} must have the same shape (N, V)")
+        raise ValueError(
+            f"logits {tuple(logits.shape)} and labels {tuple(labels.shape)} must have the same shape (N, V)"
+        )
     if cost is not None and len(cost) != logits.shape[1]:
         raise ValueError(f"logits have {logits.shape[1]} tokens, but the cost has {len(cost)}")
     labels = labels.detach()
@@ -86,7 +88,13 @@ def _divergence(p, labels, cost, regularisation, tolerance):
     return _linear(p, f - own_p, (labels * (g - own_labels)).sum(-1))
 
 
-_LINES = {"bound": _bound, "emd": _emd, "sinkhorn": _sinkhorn, "sinkhorn-divergence": _divergence, "debiased": _debiased}
+_LINES = {
+    "bound": _bound,
+    "emd": _emd,
+    "sinkhorn": _sinkhorn,
+    "sinkhorn-divergence": _divergence,
+    "debiased": _debiased,
+}
 
 
 def _kernel(cost, regularisation):
@@ -107,7 +115,9 @@ def potentials(p, labels, cost, regularisation, tolerance=1e-6):
     kernel, u, v = _kernel(cost, regularisation), None, torch.ones_like(labels)
     for _ in range(MOST):
         reach = (v * labels) @ kernel.T
-        if u is not None and (p * (u * reach - 1)).abs().max() <= tolerance:  # the columns' masses are met, and the rows'
+        if (
+            u is not None and (p * (u * reach - 1)).abs().max() <= tolerance
+        ):  # the columns' masses are met, and the rows'
             return -regularisation * reach.log(), regularisation * v.log()
         u = 1 / reach
         v = 1 / ((u * p) @ kernel)

@@ -55,7 +55,9 @@ def token_terms(logits, labels, needs=(), cost=None, averaged=False):
     total = w_rest + w_target
     z_target, top = z.gather(-1, index).squeeze(-1), top.squeeze(-1)
     certain = z_target.detach() == top  # the target is the most likely token: its logarithm is that of a number near 1
-    ce = torch.where(certain, torch.log1p(w_rest / torch.where(certain, w_target, 1.0)), torch.log(total) + (top - z_target))
+    ce = torch.where(
+        certain, torch.log1p(w_rest / torch.where(certain, w_target, 1.0)), torch.log(total) + (top - z_target)
+    )
     rest = w_rest / total
     found = {}
     if "uniform" in needs:

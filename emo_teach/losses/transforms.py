@@ -20,5 +20,9 @@ def transformed(logits, rows, kind):
     most = rows.amax(-1)
     left = ((most.unsqueeze(-1) - rows) * logits.softmax(-1)).sum(-1) / most
     left = left.clamp(min=torch.finfo(left.dtype).tiny)
-    psi = {"log": lambda y: -torch.log(y), "odds": lambda y: (1 - y) / y, "atanh": lambda y: 0.5 * torch.log((2 - y) / y)}
+    psi = {
+        "log": lambda y: -torch.log(y),
+        "odds": lambda y: (1 - y) / y,
+        "atanh": lambda y: 0.5 * torch.log((2 - y) / y),
+    }
     return most * psi[kind](left)

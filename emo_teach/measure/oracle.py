@@ -154,7 +154,9 @@ def oracle_perplexity(log_truth):
     if log_truth.size == 0:
         raise ValueError(f"log_truth is empty (shape {log_truth.shape})")
     bad = np.isnan(log_truth) | (log_truth > 0)
-    inputs.refuse_where("log_truth", np.atleast_1d(log_truth), np.atleast_1d(bad), "log-probabilities must not be NaN or above 0")
+    inputs.refuse_where(
+        "log_truth", np.atleast_1d(log_truth), np.atleast_1d(bad), "log-probabilities must not be NaN or above 0"
+    )
     with np.errstate(over="ignore"):
         return float(np.exp(-log_truth.mean()))
 
@@ -178,7 +180,9 @@ def split_kl(log_p, truth, classes, reverse=False):
     between = _expected_gap(np.exp(first_sums), first_sums, other_sums)
     inside = 0.0
     for k, group in enumerate(groups):
-        own, rest = (_given(log[..., group], total[..., k, None]) for log, total in ((first, first_sums), (other, other_sums)))
+        own, rest = (
+            _given(log[..., group], total[..., k, None]) for log, total in ((first, first_sums), (other, other_sums))
+        )
         inside = inside + _expected_gap(np.exp(first[..., group]), own, rest)
     return between, inside
 

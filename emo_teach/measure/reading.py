@@ -35,7 +35,9 @@ def _blocks(model, ids, batch, name="ids", extra=0, least=1):
     ids = integers(name, ids, ndim=2, size=model.get_input_embeddings().weight.shape[0])
     longest = getattr(model.config, "max_position_embeddings", None)
     if longest is not None and ids.shape[1] + extra > longest:
-        raise ValueError(f"{name} {ids.shape}{f' and {extra} more tokens' if extra else ''}: the model has only {longest} positions")
+        raise ValueError(
+            f"{name} {ids.shape}{f' and {extra} more tokens' if extra else ''}: the model has only {longest} positions"
+        )
     if ids.shape[1] < least:
         raise ValueError(f"{name} {ids.shape}: at least {least} tokens per row are needed")
     device = next(model.parameters()).device
@@ -53,7 +55,9 @@ def next_token_log_probs(model, ids, batch=BATCH, temperature=1.0):
     temperature = inputs.number("temperature", temperature, low=0, open_low=True)
     blocks = _blocks(model, ids, batch)
     with _evaluating(model):
-        parts = [(model(input_ids=block).logits.double() / temperature).log_softmax(-1).cpu().numpy() for _, block in blocks]
+        parts = [
+            (model(input_ids=block).logits.double() / temperature).log_softmax(-1).cpu().numpy() for _, block in blocks
+        ]
     return np.concatenate(parts)
 
 
@@ -86,7 +90,9 @@ def emo(log_probs, targets, unit):
         raise ValueError(f"unit has {len(unit)} rows, but the distributions have {log_probs.shape[-1]} entries")
     targets = integers("targets", targets, size=len(unit))
     if targets.shape != log_probs.shape[:-1]:
-        raise ValueError(f"targets {targets.shape} and log_probs {log_probs.shape} disagree: expected (...) and (..., V)")
+        raise ValueError(
+            f"targets {targets.shape} and log_probs {log_probs.shape} disagree: expected (...) and (..., V)"
+        )
     return float((1.0 - ((np.exp(log_probs) @ unit) * unit[targets]).sum(-1)).mean())
 
 
@@ -120,7 +126,10 @@ def sample(model, prompts, length, temperature=1.0, seed=0, top_p=None, greedy=F
     uniform = torch.rand(sum(len(block) for _, block in blocks), length, generator=generator, dtype=torch.float64)
     pick = (lambda logits, u: logits.argmax(-1)) if greedy else (lambda logits, u: _draw(logits, u, temperature, top_p))
     with _evaluating(model):
-        parts = [_continue(model, block, uniform[start : start + len(block)].to(block.device), pick) for start, block in blocks]
+        parts = [
+            _continue(model, block, uniform[start : start + len(block)].to(block.device), pick)
+            for start, block in blocks
+        ]
     return np.concatenate(parts)
 
 

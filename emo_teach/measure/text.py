@@ -97,7 +97,11 @@ def self_bleu(sequences, n=4, size=500, seed=0):
     matches = np.stack([_matches_without_self(rows, k) for k in range(1, n + 1)], axis=1)
     lengths = Counter(map(len, rows))
     reference = {h: h if times > 1 else _closest(h, lengths.keys() - {h}) for h, times in lengths.items()}
-    return float(np.mean([_score(len(row), reference[len(row)], found, n) for row, found in zip(rows, matches.tolist(), strict=True)]))
+    return float(
+        np.mean(
+            [_score(len(row), reference[len(row)], found, n) for row, found in zip(rows, matches.tolist(), strict=True)]
+        )
+    )
 
 
 def _matches_without_self(rows, k):

@@ -36,7 +36,9 @@ def redraw(name, folder, out):
     draw = {
         "objectives": {"table": lambda rows: figures.study(rows, ("forward_kl", "reverse_kl", "emd_classes", "mauve"))},
         "scratch": {"growth": lambda rows: figures.growth(rows, "tv"), "dose": figures.dose},
-        "questions": {metric: lambda rows, metric=metric: figures.varied(rows, metric) for metric in ("emd_classes", "forward_kl")},
+        "questions": {
+            metric: lambda rows, metric=metric: figures.varied(rows, metric) for metric in ("emd_classes", "forward_kl")
+        },
         "soft_labels": {"training": figures.soft_training},
     }
     load(name)

@@ -15,7 +15,15 @@ BATCH, STEPS = 16, 300
 SEEDS = range(5)
 DEV_SEED, TEST_SEED, SAMPLES_SEED = 10_000, 20_000, 30_000  # far from the training texts' seeds
 RATES = (5e-5, 2e-4, 8e-4, 3.2e-3)
-FINE_RATES = (5e-5, 1e-4, 2e-4, 4e-4, 8e-4, 1.6e-3, 3.2e-3)  # for objectives without a setting: nearly as many trials, over the same range
+FINE_RATES = (
+    5e-5,
+    1e-4,
+    2e-4,
+    4e-4,
+    8e-4,
+    1.6e-3,
+    3.2e-3,
+)  # for objectives without a setting: nearly as many trials, over the same range
 
 
 @dataclass(frozen=True)
@@ -96,7 +104,11 @@ def _trained(work, regime, seed, name, rate, setting):
 
 def _tuning_jobs(rows):
     settings = [(name, rate, setting) for name in OBJECTIVES for rate, setting in trials(name)]
-    return [{"regime": regime, "objective": name, "lr": rate, "setting": setting} for regime in REGIMES for name, rate, setting in settings]
+    return [
+        {"regime": regime, "objective": name, "lr": rate, "setting": setting}
+        for regime in REGIMES
+        for name, rate, setting in settings
+    ]
 
 
 def _tune(job, work):
@@ -126,7 +138,14 @@ def _main_jobs(rows):
     jobs = []
     for (regime, name), row in chosen.items():
         plain = chosen[regime, "ce"]
-        job = {"regime": regime, "cell": name, "lr": row["lr"], "setting": row["setting"], "ce_lr": plain["lr"], "rows": 1 + (name != "ce")}
+        job = {
+            "regime": regime,
+            "cell": name,
+            "lr": row["lr"],
+            "setting": row["setting"],
+            "ce_lr": plain["lr"],
+            "rows": 1 + (name != "ce"),
+        }
         jobs += [job | {"seed": seed} for seed in SEEDS]
     plain = {"cell": UNTOUCHED, "lr": 0.0, "setting": "", "rows": 1}
     return jobs + [plain | {"regime": regime, "seed": seed} for regime in REGIMES for seed in SEEDS]
@@ -147,7 +166,9 @@ def _compare(job, work):
     if name not in ("ce", UNTOUCHED):
         plain = _trained(work, job["regime"], job["seed"], "ce", job["ce_lr"], "")
         temperature = oracle.matched_temperature(judge.log_probs(plain), rows[0]["entropy"], low=1e-3)
-        rows.append(common | {"objective": MATCHED + name, "temperature": temperature} | judge.measure(plain, temperature))
+        rows.append(
+            common | {"objective": MATCHED + name, "temperature": temperature} | judge.measure(plain, temperature)
+        )
     return rows
 
 
@@ -196,7 +217,13 @@ class _Judge:
         from ..measure import mauve, oracle, reading, text
 
         count = 512
-        said = reading.sample(model, np.zeros((count, 1), dtype=np.int64), BLOCK - 1, temperature=temperature, seed=SAMPLES_SEED + self.seed)
+        said = reading.sample(
+            model,
+            np.zeros((count, 1), dtype=np.int64),
+            BLOCK - 1,
+            temperature=temperature,
+            seed=SAMPLES_SEED + self.seed,
+        )
         law = self.world.next_word(said)[:, :-1]
         truth = self.world.sample(count, BLOCK, seed=SAMPLES_SEED + self.seed)
         features = [reading.features(self.reader, texts) for texts in (said, truth)]

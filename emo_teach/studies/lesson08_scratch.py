@@ -68,7 +68,11 @@ def make_loss(name, world, seed=0):
     from ..losses import transforms
 
     kind, weight, table = OBJECTIVES[name]
-    cost = None if table is None else losses.CostEmbedding(torch.tensor(embedding(table, world, seed), dtype=torch.float32))
+    cost = (
+        None
+        if table is None
+        else losses.CostEmbedding(torch.tensor(embedding(table, world, seed), dtype=torch.float32))
+    )
     if kind in transforms.TRANSFORMS:
         return lambda z, t, s: transforms.transformed(z, cost.rows(t).T, kind)
     if kind == "schedule":
@@ -132,7 +136,10 @@ class Judge:
         labels = torch.from_numpy(self.texts[:, 1:].copy()).flatten()
         hopeless = logits.log_softmax(-1).gather(1, labels[:, None])[:, 0] < math.log(1e-3)
         found = {"hopeless": float(hopeless.double().mean())}
-        for suffix, function in (("", loss), ("_ce", lambda z, t, s: torch.nn.functional.cross_entropy(z, t, reduction="none"))):
+        for suffix, function in (
+            ("", loss),
+            ("_ce", lambda z, t, s: torch.nn.functional.cross_entropy(z, t, reduction="none")),
+        ):
             z = logits.clone().requires_grad_()
             slope = torch.autograd.grad(function(z, labels, progress).sum(), z)[0].double()
             pull = -slope.gather(1, labels[:, None])[:, 0]
@@ -167,7 +174,11 @@ def best(rows):
 
 def _main_jobs(rows):
     rates = best(rows["scratch_tuning"])
-    return [{"objective": name, "lr": rates[name], "seed": seed, "rows": len(WATCHED)} for name in OBJECTIVES for seed in SEEDS]
+    return [
+        {"objective": name, "lr": rates[name], "seed": seed, "rows": len(WATCHED)}
+        for name in OBJECTIVES
+        for seed in SEEDS
+    ]
 
 
 def _run(job, work):
@@ -196,6 +207,8 @@ def run_job(job, until=None):
 
 
 STAGES = (
-    Stage("tuning", "scratch_tuning", ("objective", "lr", "tv", "perplexity"), ("objective", "lr"), _tuning_jobs, _tune),
+    Stage(
+        "tuning", "scratch_tuning", ("objective", "lr", "tv", "perplexity"), ("objective", "lr"), _tuning_jobs, _tune
+    ),
     Stage("scratch", "scratch", ("objective", "seed", "lr", "step", *METRICS), ("objective", "seed"), _main_jobs, _run),
 )

@@ -48,7 +48,11 @@ class Cell:
 
 SYNONYMS, TEXTS, SIZES = (1, 2, 3, 4), (40, 128, 400, 1280, 4096), ((1, 12), (1, 32), (2, 64), (3, 96))
 CELLS = tuple(
-    dict.fromkeys([Cell(synonyms=count) for count in SYNONYMS] + [Cell(texts=count) for count in TEXTS] + [Cell(layers=a, width=b) for a, b in SIZES])
+    dict.fromkeys(
+        [Cell(synonyms=count) for count in SYNONYMS]
+        + [Cell(texts=count) for count in TEXTS]
+        + [Cell(layers=a, width=b) for a, b in SIZES]
+    )
 )
 OBJECTIVES = {"ce": {}, "emo-mode-1": {"detach_target": True}, "emo-mode-1 shuffled": {"detach_target": True}}
 MATCHED = "ce matched to "
@@ -65,7 +69,11 @@ METRICS = (
 
 def _pretraining_jobs(rows):
     starting = dict.fromkeys((cell.synonyms, cell.layers, cell.width) for cell in CELLS)
-    return [{"synonyms": synonyms, "layers": layers, "width": width, "seed": seed} for synonyms, layers, width in starting for seed in SEEDS]
+    return [
+        {"synonyms": synonyms, "layers": layers, "width": width, "seed": seed}
+        for synonyms, layers, width in starting
+        for seed in SEEDS
+    ]
 
 
 def _pretrain(job, work):
@@ -94,7 +102,9 @@ def _trained(work, job, seed, name, rate, steps):
 
 def _tuning_jobs(rows):
     trials = [(name, rate, steps) for name in OBJECTIVES for rate in RATES for steps in STEPS]
-    return [asdict(cell) | {"objective": name, "lr": rate, "steps": steps} for cell in CELLS for name, rate, steps in trials]
+    return [
+        asdict(cell) | {"objective": name, "lr": rate, "steps": steps} for cell in CELLS for name, rate, steps in trials
+    ]
 
 
 def _tune(job, work):
@@ -176,7 +186,9 @@ class Judge:
         self.texts = self.world.sample(count, BLOCK, seed=TEST_SEED)
         self.truth = self.world.next_word(self.texts)[:, :-1]
         units = {"on_near": starts.head(start), "on_shuffled": starts.head(start, seed)}
-        self.near = {name: neighbours(costs.unit_rows(unit.double().numpy()), self.world.classes) for name, unit in units.items()}
+        self.near = {
+            name: neighbours(costs.unit_rows(unit.double().numpy()), self.world.classes) for name, unit in units.items()
+        }
 
     def log_probs(self, model, temperature=1.0):
         """Log-probabilities (n, L, V) of all but the first word."""
@@ -220,6 +232,20 @@ def _compare(job, work):
 
 STAGES = (
     Stage("pretraining", "", (), (), _pretraining_jobs, _pretrain),
-    Stage("tuning", "questions_tuning", (*KEY, "objective", "lr", "steps", "perplexity"), (*KEY, "objective", "lr", "steps"), _tuning_jobs, _tune),
-    Stage("questions", "questions", (*KEY, "objective", "seed", "lr", "steps", "temperature", *METRICS), (*KEY, "seed"), _main_jobs, _compare),
+    Stage(
+        "tuning",
+        "questions_tuning",
+        (*KEY, "objective", "lr", "steps", "perplexity"),
+        (*KEY, "objective", "lr", "steps"),
+        _tuning_jobs,
+        _tune,
+    ),
+    Stage(
+        "questions",
+        "questions",
+        (*KEY, "objective", "seed", "lr", "steps", "temperature", *METRICS),
+        (*KEY, "seed"),
+        _main_jobs,
+        _compare,
+    ),
 )

@@ -50,7 +50,9 @@ def make_labels(kind, world, texts):
     Formula: "teacher" the true law after each prefix; "synonyms" the row of `smoothing` of the word that came.
     Shape: texts (n, L), returns (n, L - 1, V). Units: probabilities. Raises KeyError for another kind. Source: this project.
     """
-    return {"teacher": lambda: world.next_word(texts)[:, :-1], "synonyms": lambda: smoothing(world)[texts[:, 1:]]}[kind]()
+    return {"teacher": lambda: world.next_word(texts)[:, :-1], "synonyms": lambda: smoothing(world)[texts[:, 1:]]}[
+        kind
+    ]()
 
 
 def train(name, kind, start, world, rate, seed, steps=STEPS, watch=None):
@@ -156,7 +158,9 @@ def _run(job, work):
 
     def watch(step, model):
         model.eval()
-        rows.append({key: job[key] for key in ("labels", "objective", "seed", "lr")} | {"step": step} | judge.measure(model))
+        rows.append(
+            {key: job[key] for key in ("labels", "objective", "seed", "lr")} | {"step": step} | judge.measure(model)
+        )
         model.train()
 
     train(job["objective"], job["labels"], start, world, job["lr"], job["seed"], watch=watch)
@@ -165,6 +169,20 @@ def _run(job, work):
 
 STAGES = (
     Stage("pretraining", "", (), (), _pretraining_jobs, _pretrain),
-    Stage("tuning", "soft_labels_tuning", ("labels", "objective", "lr", "tv"), ("labels", "objective", "lr"), _tuning_jobs, _tune),
-    Stage("soft labels", "soft_labels", ("labels", "objective", "seed", "lr", "step", *METRICS), ("labels", "objective", "seed"), _main_jobs, _run),
+    Stage(
+        "tuning",
+        "soft_labels_tuning",
+        ("labels", "objective", "lr", "tv"),
+        ("labels", "objective", "lr"),
+        _tuning_jobs,
+        _tune,
+    ),
+    Stage(
+        "soft labels",
+        "soft_labels",
+        ("labels", "objective", "seed", "lr", "step", *METRICS),
+        ("labels", "objective", "seed"),
+        _main_jobs,
+        _run,
+    ),
 )

@@ -139,7 +139,9 @@ def _run_stage(stage, jobs, table, work, workers, out):
     begun = time.monotonic()
     if not jobs:
         return
-    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn"), initializer=_end_with_parent) as pool:
+    with ProcessPoolExecutor(
+        min(workers, len(jobs)), mp_context=get_context("spawn"), initializer=_end_with_parent
+    ) as pool:
         with _one_thread():
             futures = [pool.submit(stage.run, job, work) for job in jobs]
         try:
@@ -148,11 +150,20 @@ def _run_stage(stage, jobs, table, work, workers, out):
                 if table:
                     table.add(rows)
                 left = (time.monotonic() - begun) / count * (len(jobs) - count)
-                print(f"\r{stage.name}: {count}/{len(jobs)} jobs, about {left / 60:.1f} min left  ", end="", file=out, flush=True)
+                print(
+                    f"\r{stage.name}: {count}/{len(jobs)} jobs, about {left / 60:.1f} min left  ",
+                    end="",
+                    file=out,
+                    flush=True,
+                )
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    print(f"\r{stage.name}: {len(jobs)} jobs in {(time.monotonic() - begun) / 60:.1f} min" + " " * 20, file=out, flush=True)
+    print(
+        f"\r{stage.name}: {len(jobs)} jobs in {(time.monotonic() - begun) / 60:.1f} min" + " " * 20,
+        file=out,
+        flush=True,
+    )
 
 
 def _end_with_parent():

@@ -54,4 +54,6 @@ def head(model, shuffle=None):
     import torch
 
     rows = model.get_output_embeddings().weight.detach().clone()
-    return rows if shuffle is None else rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(shuffle))]
+    return (
+        rows if shuffle is None else rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(shuffle))]
+    )

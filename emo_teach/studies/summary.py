@@ -9,7 +9,17 @@ from .. import inputs
 BEST = {  # which way a metric is better; those that are neither, such as the entropy, are not in here
     "perplexity": -1, "forward_kl": -1, "reverse_kl": -1, "tv": -1, "js": -1, "emd_classes": -1, "emd_cosine": -1, "mauve": 1, "emo": -1,
 }  # fmt: skip
-T_95 = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36, 9: 2.31, 10: 2.26}  # n: Student's t for n - 1 degrees of freedom
+T_95 = {
+    2: 12.71,
+    3: 4.30,
+    4: 3.18,
+    5: 2.78,
+    6: 2.57,
+    7: 2.45,
+    8: 2.36,
+    9: 2.31,
+    10: 2.26,
+}  # n: Student's t for n - 1 degrees of freedom
 NAMES = {
     "perplexity": "perplexity", "forward_kl": "forward KL", "reverse_kl": "reverse KL", "tv": "TV", "js": "JS", "emd_classes": "EMD, true classes",
     "emd_cosine": "EMD, cosine", "mauve": "MAUVE", "entropy": "entropy", "oracle_perplexity": "oracle perplexity", "emo": "EMO",
@@ -64,7 +74,9 @@ def seeds_of(rows, wanted, metric):
     """
     found = {row["seed"]: row[metric] for row in rows if all(row[name] == value for name, value in wanted.items())}
     if not found:
-        raise ValueError(f"no row of the table has {' and '.join(f'{name} {value!r}' for name, value in wanted.items())}")
+        raise ValueError(
+            f"no row of the table has {' and '.join(f'{name} {value!r}' for name, value in wanted.items())}"
+        )
     return np.array([found[seed] for seed in sorted(found)])
 
 
@@ -79,7 +91,9 @@ def verdict(rows, regime, metric, first, second):
         raise ValueError(f"metric = {metric!r} is none of {', '.join(BEST)}: more is not better or worse")
     a, b = (by_seed(rows, regime, name, metric) for name in (first, second))
     if len(a) != len(b) or len(a) not in T_95:
-        raise ValueError(f"{first} has {len(a)} seeds and {second} {len(b)}: they must be the same, and {min(T_95)} to {max(T_95)}")
+        raise ValueError(
+            f"{first} has {len(a)} seeds and {second} {len(b)}: they must be the same, and {min(T_95)} to {max(T_95)}"
+        )
     (mean, error), (_, half) = mean_and_error(a - b), interval(a - b)
     if abs(mean) <= half:
         return "cannot tell", mean, error
@@ -108,9 +122,14 @@ class Table:
         names = dict.fromkeys(row["objective"] for row in rows if row["regime"] == regime)
         plain = [name for name in names if not name.startswith("ce matched")]
         self.names = [each for name in plain for each in (name, f"ce matched to {name}") if each in names]
-        self.cells = {name: [mean_and_error(by_seed(rows, regime, name, metric)) for metric in self.metrics] for name in self.names}
+        self.cells = {
+            name: [mean_and_error(by_seed(rows, regime, name, metric)) for metric in self.metrics]
+            for name in self.names
+        }
         errors = np.median([[error for _, error in cells] for cells in self.cells.values()], axis=0)
-        self.digits = [max(0, int(np.ceil(-np.log10(error)))) for error in errors]  # up to the first that the seeds leave uncertain
+        self.digits = [
+            max(0, int(np.ceil(-np.log10(error)))) for error in errors
+        ]  # up to the first that the seeds leave uncertain
 
     def best(self, column):
         """Names of the best in a column and of those that cannot be told from it; nothing where no side is better."""
@@ -118,7 +137,11 @@ class Table:
         if metric not in BEST:
             return ()
         first = max(self.names, key=lambda name: BEST[metric] * self.cells[name][column][0])
-        return [name for name in self.names if name == first or verdict(self.rows, self.regime, metric, name, first)[0] == "cannot tell"]
+        return [
+            name
+            for name in self.names
+            if name == first or verdict(self.rows, self.regime, metric, name, first)[0] == "cannot tell"
+        ]
 
     def _text(self, name, column):
         mean, error = self.cells[name][column]
@@ -146,8 +169,13 @@ class Table:
         caption = f"<caption style='text-align:left;font-weight:bold'>{regime}</caption>"
         table = f"<table style='font-size:12px'>{caption}<thead><tr><th scope='col'></th>{heads}</tr></thead><tbody>{body}</tbody></table>"
         # wider than a narrow window: it scrolls in a region of its own, which the keyboard reaches too
-        return f"<div role='region' aria-label='Objectives, {regime}' tabindex='0' style='overflow-x:auto'>{table}</div>"
+        return (
+            f"<div role='region' aria-label='Objectives, {regime}' tabindex='0' style='overflow-x:auto'>{table}</div>"
+        )
 
     def __repr__(self):
         lines = [f"{self.regime}: {', '.join(self.metrics)}"]
-        return "\n".join(lines + [f"{name:36}" + "  ".join(self._text(name, k) for k in range(len(self.metrics))) for name in self.names])
+        return "\n".join(
+            lines
+            + [f"{name:36}" + "  ".join(self._text(name, k) for k in range(len(self.metrics))) for name in self.names]
+        )

@@ -24,7 +24,9 @@ register(
         code=(transport.emd, costs.zero_one, divergences.total_variation),
         reference="sum of positive parts",
         instances=lambda: instances.token_cases(per_pair=1),
-        ours=lambda c: np.array([transport.emd(c.p, c.tau, costs.zero_one(c.p.size)).value, divergences.total_variation(c.p, c.tau)]),
+        ours=lambda c: np.array(
+            [transport.emd(c.p, c.tau, costs.zero_one(c.p.size)).value, divergences.total_variation(c.p, c.tau)]
+        ),
         independent=lambda c: np.full(2, _positive_part(c)),
         wrong=lambda c: np.full(2, np.abs(c.p - c.tau).sum()),
         mistake="forgets the half: counts the mass that leaves and the mass that arrives",
@@ -52,7 +54,9 @@ register(
         code=(transport.emd_1d, transport.emd, costs.ordinal),
         reference="LP by HiGHS",
         instances=_small_pairs,
-        ours=lambda c: np.array([transport.emd_1d(c.p, c.tau), transport.emd(c.p, c.tau, costs.ordinal(c.p.size)).value]),
+        ours=lambda c: np.array(
+            [transport.emd_1d(c.p, c.tau), transport.emd(c.p, c.tau, costs.ordinal(c.p.size)).value]
+        ),
         independent=lambda c: np.full(2, references.linear_program(c.p, c.tau, _rank_cost(c.p.size, 1))[0]),
         wrong=lambda c: np.full(2, abs((np.cumsum(c.p) - np.cumsum(c.tau)).sum())),
         mistake="lets surpluses to the left and to the right cancel (difference of the means)",
@@ -71,7 +75,9 @@ register(
         reference="LP by HiGHS",
         instances=_small_pairs,
         ours=lambda c: np.array([transport.emd_1d(c.p, c.tau, k) for k in POWERS]),
-        independent=lambda c: np.array([references.linear_program(c.p, c.tau, _rank_cost(c.p.size, k))[0] for k in POWERS]),
+        independent=lambda c: np.array(
+            [references.linear_program(c.p, c.tau, _rank_cost(c.p.size, k))[0] for k in POWERS]
+        ),
         wrong=lambda c: np.array([(np.abs(np.cumsum(c.p) - np.cumsum(c.tau)) ** k).sum() for k in POWERS]),
         mistake="raises the differences of the cumulative sums to the power k",
         tolerance=1e-9,
@@ -100,9 +106,13 @@ register(
         reference="crossed trips in Python",
         instances=lambda: [(n, power) for n in (2, 5, 8) for power in (1.0, 1.5, 2.0, 3.0)],
         ours=lambda c: _uncrossed(*c),
-        independent=lambda c: np.array([float(abs(i - m)) ** c[1] + float(abs(k - j)) ** c[1] for i, k, j, m in _rectangles(c[0])]),
+        independent=lambda c: np.array(
+            [float(abs(i - m)) ** c[1] + float(abs(k - j)) ** c[1] for i, k, j, m in _rectangles(c[0])]
+        ),
         wrong=lambda c: _uncrossed(c[0], 0.5),
-        wrong_independent=lambda c: np.array([abs(i - m) ** 0.5 + abs(k - j) ** 0.5 for i, k, j, m in _rectangles(c[0])]),
+        wrong_independent=lambda c: np.array(
+            [abs(i - m) ** 0.5 + abs(k - j) ** 0.5 for i, k, j, m in _rectangles(c[0])]
+        ),
         mistake="makes the same claim of k = 0.5, which is concave",
         tolerance=1e-12,
         why="two powers per trip",
@@ -150,7 +160,8 @@ register(
         instances=_left_behind,
         ours=lambda c: _monotone_margin(c, 0.5),
         independent=lambda c: (
-            (references.monotone_plan(*c) * _rank_cost(c[0].size, 0.5)).sum() - references.linear_program(*c, _rank_cost(c[0].size, 0.5))[0]
+            (references.monotone_plan(*c) * _rank_cost(c[0].size, 0.5)).sum()
+            - references.linear_program(*c, _rank_cost(c[0].size, 0.5))[0]
         ),
         wrong=lambda c: _monotone_margin(c, 1.5),
         mistake="makes the same claim of k = 1.5",

@@ -26,7 +26,9 @@ LESSON_OF = {
     }.items()
     for label in labels.split()
 }
-TORCH_LABELS = frozenset({"A1", "A2", "A7", "A9", "D1", "D7", "D9", "D10", "D11", "D14", "D17"})  # with rows in the modules torch_*
+TORCH_LABELS = frozenset(
+    {"A1", "A2", "A7", "A9", "D1", "D7", "D9", "D10", "D11", "D14", "D17"}
+)  # with rows in the modules torch_*
 TORCH_LESSONS = frozenset({"06", "08", "09"})  # which show those rows
 ROWS = []
 

@@ -139,7 +139,9 @@ register(
         independent=lambda c: np.array([sum(_spread_terms(c)), *_spread_terms(c)[:2]]),
         wrong=lambda c: np.array(
             [
-                transport.jensen_bound(c.p, c.tau, c.embedding) + 1 - np.linalg.norm(transport.mean_direction(c.p, c.embedding)),
+                transport.jensen_bound(c.p, c.tau, c.embedding)
+                + 1
+                - np.linalg.norm(transport.mean_direction(c.p, c.embedding)),
                 transport.jensen_bound(c.p, c.tau, c.embedding),
                 0.5 * (1 - np.linalg.norm(transport.mean_direction(c.p, c.embedding))),
             ]

@@ -70,7 +70,9 @@ register(
         kind="identity",
         code=(divergences.cross_entropy,),
         reference="60-digit exponentials",
-        instances=lambda: [c for c in instances.logit_cases(lambda: instances.cost_cases(per_pair=1)) if c[0].size <= 13],
+        instances=lambda: [
+            c for c in instances.logit_cases(lambda: instances.cost_cases(per_pair=1)) if c[0].size <= 13
+        ],
         ours=lambda c: divergences.cross_entropy(c[1].tau, references.softmax(c[0])),
         independent=lambda c: exact.logit_cross_entropy(c[1].tau, c[0]),
         wrong=lambda c: c[0].max() - c[1].tau @ c[0],
@@ -95,9 +97,13 @@ register(
         code=(divergences.entropy, divergences.kl, divergences.cross_entropy),
         reference="60-digit sums",
         instances=_pairs,
-        ours=lambda c: np.array([divergences.entropy(c[0]), divergences.kl(*c), divergences.entropy(c[0]) + divergences.kl(*c)]),
+        ours=lambda c: np.array(
+            [divergences.entropy(c[0]), divergences.kl(*c), divergences.entropy(c[0]) + divergences.kl(*c)]
+        ),
         independent=lambda c: _kl_parts(*c),
-        wrong=lambda c: np.array([divergences.entropy(c[1]), divergences.kl(*c), divergences.entropy(c[1]) + divergences.kl(*c)]),
+        wrong=lambda c: np.array(
+            [divergences.entropy(c[1]), divergences.kl(*c), divergences.entropy(c[1]) + divergences.kl(*c)]
+        ),
         mistake="takes the model's entropy for the label's",
         tolerance=1e-12,
         why=ROUNDING,
@@ -113,7 +119,12 @@ def _gradients(c):
     def ce(z):
         return -(case.tau * np.log(references.softmax(z))).sum()
 
-    return np.array([references.complex_step(ce, logits), references.complex_step(lambda z: ce(z) + (mass * np.log(mass)).sum(), logits)])
+    return np.array(
+        [
+            references.complex_step(ce, logits),
+            references.complex_step(lambda z: ce(z) + (mass * np.log(mass)).sum(), logits),
+        ]
+    )
 
 
 register(

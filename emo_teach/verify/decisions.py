@@ -166,7 +166,11 @@ register(
 
 
 def _at_the_truth():
-    return [c for c in instances.token_cases(large=False) if c.name.startswith(("random 3", "random 5", "random 8", "random 13"))]
+    return [
+        c
+        for c in instances.token_cases(large=False)
+        if c.name.startswith(("random 3", "random 5", "random 8", "random 13"))
+    ]
 
 
 def _push(c):

@@ -29,7 +29,9 @@ register(
         code=(transport.emo, transport.one_hot_emd, costs.cosine),
         reference="LP by HiGHS",
         instances=lambda: instances.token_cases(large=False),
-        ours=lambda c: np.array([transport.emo(c.p, c.embedding, c.target), transport.one_hot_emd(c.p, costs.cosine(c.embedding), c.target)]),
+        ours=lambda c: np.array(
+            [transport.emo(c.p, c.embedding, c.target), transport.one_hot_emd(c.p, costs.cosine(c.embedding), c.target)]
+        ),
         independent=lambda c: np.full(2, references.linear_program(c.p, c.label, c.cost)[0]),
         wrong=lambda c: np.full(2, _normalised(c.p, c.embedding, c.target)),
         mistake="divides the mean m_p by its length (D5)",
@@ -59,7 +61,10 @@ register(
         instances=lambda: list(instances.logit_cases()),
         ours=_gradient,
         independent=_emd_gradient,
-        wrong=lambda c: references.softmax(c[0]) * (c[1].cost[:, c[1].target] + references.softmax(c[0]) @ c[1].cost[:, c[1].target]),
+        wrong=lambda c: (
+            references.softmax(c[0])
+            * (c[1].cost[:, c[1].target] + references.softmax(c[0]) @ c[1].cost[:, c[1].target])
+        ),
         mistake="adds the baseline L instead of taking it away",
         tolerance=1e-12,
         why=ROUNDING,
@@ -87,7 +92,9 @@ register(
         reference="enumeration of actions",
         instances=lambda: list(instances.logit_cases()),
         ours=_gradient,
-        independent=lambda c: _policy(*_policy_parts(c), 0.37, lambda i: one_hot(c[0].size, i) - references.softmax(c[0])),
+        independent=lambda c: _policy(
+            *_policy_parts(c), 0.37, lambda i: one_hot(c[0].size, i) - references.softmax(c[0])
+        ),
         wrong=lambda c: _policy(*_policy_parts(c), 0.37, lambda i: one_hot(c[0].size, i)),
         mistake="takes grad log p_i for the one-hot vector, without its -p",
         tolerance=1e-12,
@@ -157,7 +164,9 @@ register(
         code=(transport.one_hot_logit_gradient,),
         reference="statistics.pstdev",
         instances=lambda: [c for c in instances.token_cases() if c.p.size > 1],
-        ours=lambda c: np.linalg.norm(transport.one_hot_logit_gradient(np.full(c.p.size, 1 / c.p.size), c.cost, c.target)),
+        ours=lambda c: np.linalg.norm(
+            transport.one_hot_logit_gradient(np.full(c.p.size, 1 / c.p.size), c.cost, c.target)
+        ),
         independent=lambda c: statistics.pstdev(c.cost[:, c.target].tolist()) / math.sqrt(c.p.size),
         wrong=lambda c: np.std(c.cost[:, c.target], ddof=1) / math.sqrt(c.p.size),
         mistake="divides by V - 1 in the standard deviation",
@@ -171,7 +180,12 @@ def _spread_of_cost(c):
     """Standard deviation of the cost under p, and half its range."""
     p, column = references.softmax(c[0]).tolist(), c[1].cost[:, c[1].target].tolist()
     mean = math.fsum(a * b for a, b in zip(p, column, strict=True))
-    return np.array([math.sqrt(math.fsum(a * (b - mean) ** 2 for a, b in zip(p, column, strict=True))), (max(column) - min(column)) / 2])
+    return np.array(
+        [
+            math.sqrt(math.fsum(a * (b - mean) ** 2 for a, b in zip(p, column, strict=True))),
+            (max(column) - min(column)) / 2,
+        ]
+    )
 
 
 register(
@@ -218,7 +232,9 @@ register(
         instances=_half_way,
         ours=lambda c: transport.emo(*c) - _normalised(*c),
         independent=lambda c: _by_coordinates(*c),
-        wrong=lambda c: transport.emo(one_hot(c[0].size, 1), c[1], c[2]) - _normalised(one_hot(c[0].size, 1), c[1], c[2]),
+        wrong=lambda c: (
+            transport.emo(one_hot(c[0].size, 1), c[1], c[2]) - _normalised(one_hot(c[0].size, 1), c[1], c[2])
+        ),
         mistake="makes the same claim of a one-hot p, whose mean has length 1",
         tolerance=1e-12,
         why=ROUNDING,

@@ -22,7 +22,9 @@ SINKHORN = "Sinkhorn meets the marginals to 1e-11, and costs are at most 2"
 def _cases():
     """(p, tau, cost, regularisation): small ones, with zeros and corners, since Sinkhorn is slow where the regularisation is small."""
     rng = np.random.default_rng(instances.SEED)
-    chosen = [(p, tau) for name, p, tau in instances.pairs(large=False) if p.size <= 10 and not name.startswith("spiky")]
+    chosen = [
+        (p, tau) for name, p, tau in instances.pairs(large=False) if p.size <= 10 and not name.startswith("spiky")
+    ]
     for p, tau in chosen:
         for eps in (0.2, 1.0, 30.0):
             yield p, tau, costs.cosine(rng.normal(size=(p.size, 3))), eps
@@ -69,7 +71,13 @@ def _by_one_root(c):
 
     def slope(x):
         (a, b), (d, e) = plan(x)
-        return cost[0, 0] - cost[0, 1] - cost[1, 0] + cost[1, 1] + eps * (math.log(a) + math.log(e) - math.log(b) - math.log(d))
+        return (
+            cost[0, 0]
+            - cost[0, 1]
+            - cost[1, 0]
+            + cost[1, 1]
+            + eps * (math.log(a) + math.log(e) - math.log(b) - math.log(d))
+        )
 
     low, high = max(0.0, p[0] + tau[0] - 1), min(p[0], tau[0])
     width = high - low
@@ -106,7 +114,9 @@ register(
         reference="LP, entropies, fractions",
         instances=_cases,
         ours=lambda c: np.full(2, _entropic(c)),
-        independent=lambda c: np.array([references.linear_program(*c[:3])[0] + c[3] * _least_entropy(c), exact.bilinear(c[0], c[2], c[1])]),
+        independent=lambda c: np.array(
+            [references.linear_program(*c[:3])[0] + c[3] * _least_entropy(c), exact.bilinear(c[0], c[2], c[1])]
+        ),
         wrong=lambda c: np.full(2, _uniform_reference(c)),
         mistake="pays for straying from the uniform plan, not from the product",
         tolerance=1e-9,
@@ -124,7 +134,9 @@ register(
         reference="LP, fractions",
         instances=_cases,
         ours=lambda c: np.full(2, _entropic(c)),
-        independent=lambda c: np.array([references.linear_program(*c[:3])[0], exact.bilinear(c[0], c[2], c[1]) - _reach(c)]),
+        independent=lambda c: np.array(
+            [references.linear_program(*c[:3])[0], exact.bilinear(c[0], c[2], c[1]) - _reach(c)]
+        ),
         sense=">=",
         wrong=lambda c: np.full(2, _entropy_only(c)),
         mistake="regularises by the entropy of the plan alone, which is negative",
@@ -167,9 +179,14 @@ register(
         code=(transport.sinkhorn_divergence,),
         reference="LP, entropies",
         instances=_cases,
-        ours=lambda c: (transport.sinkhorn_divergence(*c) - references.linear_program(*c[:3])[0]) * np.array([1.0, -1.0]),
+        ours=lambda c: (
+            (transport.sinkhorn_divergence(*c) - references.linear_program(*c[:3])[0]) * np.array([1.0, -1.0])
+        ),
         independent=lambda c: c[3] * np.array([_least_entropy(c), (exact.entropy(c[0]) + exact.entropy(c[1])) / 2]),
-        wrong=lambda c: (_entropic(c) - 2 * transport.entropic(c[0], c[0], *c[2:])[0] - references.linear_program(*c[:3])[0]) * np.array([1.0, -1.0]),
+        wrong=lambda c: (
+            (_entropic(c) - 2 * transport.entropic(c[0], c[0], *c[2:])[0] - references.linear_program(*c[:3])[0])
+            * np.array([1.0, -1.0])
+        ),
         mistake="takes out the whole of twice p's own term",
         tolerance=1e-9,
         why=SINKHORN,

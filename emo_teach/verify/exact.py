@@ -122,7 +122,12 @@ def cosine(embedding):
     rows = [decimals(row) for row in embedding]
     with localcontext(_WIDE):
         lengths = [sum(x * x for x in row).sqrt() for row in rows]
-        return np.array([[float(1 - _dot(a, b) / (m * n)) for b, n in zip(rows, lengths, strict=True)] for a, m in zip(rows, lengths, strict=True)])
+        return np.array(
+            [
+                [float(1 - _dot(a, b) / (m * n)) for b, n in zip(rows, lengths, strict=True)]
+                for a, m in zip(rows, lengths, strict=True)
+            ]
+        )
 
 
 def chord(embedding):
@@ -133,7 +138,9 @@ def chord(embedding):
     rows = [decimals(row) for row in embedding]
     with localcontext(_WIDE):
         unit = [[x / sum(y * y for y in row).sqrt() for x in row] for row in rows]
-        return np.array([[float(sum((x - y) ** 2 for x, y in zip(a, b, strict=True)).sqrt()) for b in unit] for a in unit])
+        return np.array(
+            [[float(sum((x - y) ** 2 for x, y in zip(a, b, strict=True)).sqrt()) for b in unit] for a in unit]
+        )
 
 
 def _dot(a, b):
@@ -147,7 +154,13 @@ def bilinear(p, cost, tau):
     Source: the definition.
     """
     a, b = [Fraction(float(x)) for x in p], [Fraction(float(x)) for x in tau]
-    return float(sum(x * sum(Fraction(float(c)) * y for c, y in zip(row, b, strict=True) if y) for x, row in zip(a, cost, strict=True) if x))
+    return float(
+        sum(
+            x * sum(Fraction(float(c)) * y for c, y in zip(row, b, strict=True) if y)
+            for x, row in zip(a, cost, strict=True)
+            if x
+        )
+    )
 
 
 def squared_distance(p, tau, points):
@@ -157,7 +170,9 @@ def squared_distance(p, tau, points):
     Raises nothing. Source: the definition.
     """
     weights = [Fraction(float(a)) - Fraction(float(b)) for a, b in zip(p, tau, strict=True)]
-    means = (sum(w * Fraction(float(x)) for w, x in zip(weights, column, strict=True)) for column in np.asarray(points).T)
+    means = (
+        sum(w * Fraction(float(x)) for w, x in zip(weights, column, strict=True)) for column in np.asarray(points).T
+    )
     return float(sum(m * m for m in means))
 
 

@@ -74,8 +74,12 @@ register(
         code=(transport.emd_many, transport.emd),
         reference="LP by HiGHS",
         instances=_batches,
-        ours=lambda c: np.stack([transport.emd_many(*c).value, [transport.emd(*problem).value for problem in zip(*c, strict=True)]]),
-        independent=lambda c: np.stack([[references.linear_program(*problem)[0] for problem in zip(*c, strict=True)]] * 2),
+        ours=lambda c: np.stack(
+            [transport.emd_many(*c).value, [transport.emd(*problem).value for problem in zip(*c, strict=True)]]
+        ),
+        independent=lambda c: np.stack(
+            [[references.linear_program(*problem)[0] for problem in zip(*c, strict=True)]] * 2
+        ),
         wrong=lambda c: np.stack([transport.emd_many(c[0], c[1], c[2][0]).value] * 2),
         mistake="gives every problem the first one's cost",
         tolerance=1e-9,
@@ -180,7 +184,11 @@ register(
         reference="elimination in fractions",
         instances=lambda: (1, 2, 3, 5, 8),
         ours=lambda n: float(np.linalg.matrix_rank(references.marginal_constraints(n))),
-        independent=lambda n: float(exact.rank([[int(c // n == r) if r < n else int(c % n == r - n) for c in range(n * n)] for r in range(2 * n)])),
+        independent=lambda n: float(
+            exact.rank(
+                [[int(c // n == r) if r < n else int(c % n == r - n) for c in range(n * n)] for r in range(2 * n)]
+            )
+        ),
         wrong=lambda n: float(2 * n),
         mistake="takes all 2n constraints for independent",
         tolerance=0.0,

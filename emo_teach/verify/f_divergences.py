@@ -88,7 +88,12 @@ register(
         code=(divergences.one_hot_loss, divergences.f_divergence),
         reference="60-digit full sum",
         instances=_one_hot_instances,
-        ours=lambda c: np.array([divergences.one_hot_loss(c[0][0], c[1][c[2]]), divergences.f_divergence(c[0][0], one_hot(c[1].size, c[2]), c[1])]),
+        ours=lambda c: np.array(
+            [
+                divergences.one_hot_loss(c[0][0], c[1][c[2]]),
+                divergences.f_divergence(c[0][0], one_hot(c[1].size, c[2]), c[1]),
+            ]
+        ),
         independent=lambda c: np.full(2, exact.f_divergence(c[0][1], one_hot(c[1].size, c[2]), c[1])),
         wrong=lambda c: np.full(2, c[0][0].perspective(np.float64(1), np.float64(c[1][c[2]]))),
         mistake="forgets f(0), what the wrong tokens cost",

@@ -24,9 +24,13 @@ register(
         code=(costs.chord, costs.angle),
         reference="60 digits, element by element",
         instances=_small,
-        ours=lambda c: np.stack([costs.chord(c.embedding), costs.chord(c.embedding) ** 2 / 2, 2 * np.sin(costs.angle(c.embedding) / 2)]),
+        ours=lambda c: np.stack(
+            [costs.chord(c.embedding), costs.chord(c.embedding) ** 2 / 2, 2 * np.sin(costs.angle(c.embedding) / 2)]
+        ),
         independent=lambda c: np.stack([exact.chord(c.embedding), exact.cosine(c.embedding), exact.chord(c.embedding)]),
-        wrong=lambda c: np.stack([np.sqrt(costs.cosine(c.embedding)), costs.cosine(c.embedding), np.sqrt(costs.cosine(c.embedding))]),
+        wrong=lambda c: np.stack(
+            [np.sqrt(costs.cosine(c.embedding)), costs.cosine(c.embedding), np.sqrt(costs.cosine(c.embedding))]
+        ),
         mistake="takes the root of 1 - cos without the factor 2",
         tolerance=1e-12,
         why="differences of unit vectors, exact to 1e-16 even between equal directions",
@@ -49,7 +53,9 @@ register(
         code=(costs.metric_report, costs.chord, costs.angle),
         reference="the axiom: no excess",
         instances=lambda: instances.token_cases(large=False),
-        ours=lambda c: np.array([costs.metric_report(d(c.embedding)).triangle_excess for d in (costs.chord, costs.angle)]),
+        ours=lambda c: np.array(
+            [costs.metric_report(d(c.embedding)).triangle_excess for d in (costs.chord, costs.angle)]
+        ),
         independent=lambda c: np.array([0.0, 0.0]),
         wrong=lambda c: np.full(2, costs.metric_report(costs.cosine(c.embedding)).triangle_excess),
         mistake="makes the same claim of 1 - cos",
@@ -163,7 +169,9 @@ register(
         reference="Lipschitz dual as an LP",
         instances=_fan_problems,
         ours=lambda c: _no_w1(costs.cosine(c[0]), c[1], c[2]),
-        independent=lambda c: _lp_value(c[1], c[2], exact.cosine(c[0])) - references.lipschitz_dual(c[1], c[2], exact.cosine(c[0])),
+        independent=lambda c: (
+            _lp_value(c[1], c[2], exact.cosine(c[0])) - references.lipschitz_dual(c[1], c[2], exact.cosine(c[0]))
+        ),
         wrong=lambda c: _no_w1(costs.chord(c[0]), c[1], c[2]),
         mistake="makes the same claim under the chord, a metric",
         tolerance=1e-9,
@@ -214,9 +222,14 @@ register(
         kind="identity",
         code=(transport.emd,),
         reference="Lipschitz dual as an LP",
-        instances=lambda: [next(_fan_problems())] + [(c.embedding, c.p, c.tau) for c in instances.token_cases(large=False) if 1 < c.p.size <= 7],
+        instances=lambda: (
+            [next(_fan_problems())]
+            + [(c.embedding, c.p, c.tau) for c in instances.token_cases(large=False) if 1 < c.p.size <= 7]
+        ),
         ours=lambda c: np.array([_emd_value(c[1], c[2], d(c[0])) for d in (costs.chord, costs.angle)]),
-        independent=lambda c: np.array([references.lipschitz_dual(c[1], c[2], d(c[0])) for d in (costs.chord, costs.angle)]),
+        independent=lambda c: np.array(
+            [references.lipschitz_dual(c[1], c[2], d(c[0])) for d in (costs.chord, costs.angle)]
+        ),
         wrong=lambda c: np.full(2, _emd_value(c[1], c[2], costs.cosine(c[0]))),
         wrong_independent=lambda c: np.full(2, references.lipschitz_dual(c[1], c[2], costs.cosine(c[0]))),
         mistake="makes the same claim under 1 - cos, which is no metric",

@@ -19,7 +19,9 @@ register(
         code=(transport.one_hot_emd, transport.emd),
         reference="LP by HiGHS",
         instances=instances.cost_cases,
-        ours=lambda c: np.array([transport.one_hot_emd(c.p, c.cost, c.target), transport.emd(c.p, c.label, c.cost).value]),
+        ours=lambda c: np.array(
+            [transport.one_hot_emd(c.p, c.cost, c.target), transport.emd(c.p, c.label, c.cost).value]
+        ),
         independent=lambda c: np.full(2, references.linear_program(c.p, c.label, c.cost)[0]),
         wrong=lambda c: np.full(2, transport.one_hot_emd(c.p, c.cost.T, c.target)),
         mistake="reads the target's row of the cost, not its column",
@@ -63,7 +65,10 @@ register(
         reference="sum in exact fractions",
         instances=instances.cost_cases,
         ours=lambda c: np.array(
-            [transport.product_bound(c.p, c.tau, c.cost), sum(t * transport.one_hot_emd(c.p, c.cost, k) for k, t in enumerate(c.tau))]
+            [
+                transport.product_bound(c.p, c.tau, c.cost),
+                sum(t * transport.one_hot_emd(c.p, c.cost, k) for k, t in enumerate(c.tau)),
+            ]
         ),
         independent=lambda c: np.full(2, exact.bilinear(c.p, c.cost, c.tau)),
         wrong=lambda c: np.full(2, transport.product_bound(c.tau, c.p, c.cost)),
@@ -155,7 +160,9 @@ register(
         reference="LP over the simplex",
         instances=instances.cost_cases,
         ours=lambda c: transport.product_bound(one_hot(c.p.size, transport.medoid(c.tau, c.cost)), c.tau, c.cost),
-        independent=lambda c: references.simplex_minimum([exact.bilinear(row, c.cost, c.tau) for row in np.eye(c.p.size)]),
+        independent=lambda c: references.simplex_minimum(
+            [exact.bilinear(row, c.cost, c.tau) for row in np.eye(c.p.size)]
+        ),
         wrong=lambda c: transport.product_bound(one_hot(c.p.size, _medoid_of_support(c)), c.tau, c.cost),
         mistake="searches the label's support only, not the whole vocabulary",
         tolerance=1e-9,
@@ -210,7 +217,9 @@ register(
         reference="sums in exact fractions",
         instances=_improper,
         ours=lambda c: _advantage(transport.product_bound(_rivals(c), c.tau, c.cost)),
-        independent=lambda c: exact.bilinear(c.tau, c.cost, c.tau) - min(exact.bilinear(q, c.cost, c.tau) for q in np.eye(c.tau.size)),
+        independent=lambda c: (
+            exact.bilinear(c.tau, c.cost, c.tau) - min(exact.bilinear(q, c.cost, c.tau) for q in np.eye(c.tau.size))
+        ),
         wrong=lambda c: _advantage(divergences.cross_entropy(c.tau, _rivals(c))),
         mistake="makes the same claim of cross-entropy, which is proper",
         tolerance=1e-12,

@@ -11,7 +11,10 @@ from .instances import one_hot
 CLOSED = {
     "KL": (lambda x: -np.log(x), lambda x: -1.0),
     "total variation": (lambda x: 1 - x, lambda x: -x),
-    "Jensen-Shannon": (lambda x: np.log(2) + (x * np.log(x) - (1 + x) * np.log(1 + x)) / 2, lambda x: x * np.log(x / (1 + x)) / 2),
+    "Jensen-Shannon": (
+        lambda x: np.log(2) + (x * np.log(x) - (1 + x) * np.log(1 + x)) / 2,
+        lambda x: x * np.log(x / (1 + x)) / 2,
+    ),
     "squared Hellinger": (lambda x: 1 - np.sqrt(x), lambda x: -np.sqrt(x) / 2),
     "Pearson chi2": (lambda x: 1 / x - 1, lambda x: -1 / x),
 }
@@ -20,7 +23,9 @@ CLOSED = {
 def _our_loss(c):
     name, logits = c
     p = references.softmax(logits)
-    return np.concatenate([[divergences.one_hot_loss(name, p[0])], divergences.logit_gradient(name, one_hot(p.size, 0), p)])
+    return np.concatenate(
+        [[divergences.one_hot_loss(name, p[0])], divergences.logit_gradient(name, one_hot(p.size, 0), p)]
+    )
 
 
 def _by_hand(c, divide=False):
@@ -82,7 +87,12 @@ register(
 )
 
 
-POWERS = {"KL": 1.0, "squared Hellinger": 2.0, "Pearson chi2": 0.5, "total variation": np.inf}  # the claim: p proportional to tau ** power
+POWERS = {
+    "KL": 1.0,
+    "squared Hellinger": 2.0,
+    "Pearson chi2": 0.5,
+    "total variation": np.inf,
+}  # the claim: p proportional to tau ** power
 
 
 def _tilted(tau, power):
@@ -104,7 +114,11 @@ def _rivals(tau):
     """(k, n): tau to many powers, small steps from these towards each token, the corners, and random models."""
     rng = np.random.default_rng(instances.SEED + tau.size)
     tilted = np.stack([_tilted(tau, power) for power in (*np.arange(0.1, 4, 0.1), 10, 50, np.inf)])
-    near = [(1 - step) * _tilted(tau, power) + step * np.eye(tau.size) for power in (0.5, 1, 2, np.inf) for step in (1e-4, 1e-2)]
+    near = [
+        (1 - step) * _tilted(tau, power) + step * np.eye(tau.size)
+        for power in (0.5, 1, 2, np.inf)
+        for step in (1e-4, 1e-2)
+    ]
     return np.concatenate([tilted, *near, rng.dirichlet(np.ones(tau.size), 200)])
 
 
@@ -134,7 +148,12 @@ register(
 
 def _improper():
     """(name, tau, rival that does better than tau)."""
-    for name, power in (("total variation", np.inf), ("squared Hellinger", 2.0), ("Pearson chi2", 0.5), ("Jensen-Shannon", 1.5)):
+    for name, power in (
+        ("total variation", np.inf),
+        ("squared Hellinger", 2.0),
+        ("Pearson chi2", 0.5),
+        ("Jensen-Shannon", 1.5),
+    ):
         tau = np.array([0.6, 0.3, 0.1])
         yield name, tau, _tilted(tau, power)
 
@@ -158,7 +177,9 @@ register(
         instances=_improper,
         ours=lambda c: _better(_mean_loss, *c),
         independent=lambda c: _better(_exact_mean_loss, *c),
-        wrong=lambda c: _better(_mean_loss, "KL", c[1], 0.999 * c[2] + 0.001 / 3),  # off the corner, where KL is infinite
+        wrong=lambda c: _better(
+            _mean_loss, "KL", c[1], 0.999 * c[2] + 0.001 / 3
+        ),  # off the corner, where KL is infinite
         mistake="makes the same claim of KL, which is proper",
         tolerance=1e-12,
         why="float64 sums of three terms",

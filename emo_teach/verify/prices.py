@@ -19,7 +19,10 @@ def _unique_duals():
     rng = np.random.default_rng(instances.SEED)
     problems = [(worked.P, worked.TAU, worked.COST)]
     for n in (2, 3, 3, 5, 5, 8):
-        problems += [(instances.spread(rng, n, 3.0), instances.spread(rng, n, 3.0), rng.uniform(0, 2, size=(n, n))) for _ in range(2)]
+        problems += [
+            (instances.spread(rng, n, 3.0), instances.spread(rng, n, 3.0), rng.uniform(0, 2, size=(n, n)))
+            for _ in range(2)
+        ]
     for problem in problems:
         least = _basic(*problem)
         if least > 4e-3:
@@ -30,7 +33,9 @@ def _slopes(c):
     """Central differences of the distance as mass goes from token 0 to each other one."""
     p, tau, cost, step = c
     away = step * (np.eye(p.size)[1:] - np.eye(p.size)[0])
-    return np.array([references.linear_program(p + d, tau, cost)[0] - references.linear_program(p - d, tau, cost)[0] for d in away]) / (2 * step)
+    return np.array(
+        [references.linear_program(p + d, tau, cost)[0] - references.linear_program(p - d, tau, cost)[0] for d in away]
+    ) / (2 * step)
 
 
 def _price_differences(c):

@@ -26,7 +26,19 @@ def table(outcomes):
     for o in outcomes:
         bar = f">= {o.row.threshold:g}" if o.row.kind == "witness" else f"{o.row.tolerance:.0e}"
         verdict, mutant = ("ok" if o.passed else "FAILS"), ("rejected" if o.mutant_rejected else "SURVIVES")
-        lines.append((o.row.label, o.row.name, o.row.kind, o.row.reference, str(o.instances), _figure_text(o), bar, verdict, mutant))
+        lines.append(
+            (
+                o.row.label,
+                o.row.name,
+                o.row.kind,
+                o.row.reference,
+                str(o.instances),
+                _figure_text(o),
+                bar,
+                verdict,
+                mutant,
+            )
+        )
     widths = [max(len(line[k]) for line in lines) for k in range(len(head))]
     text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
     text += [f"{o.row.label} {o.row.name}: {o.trouble}" for o in outcomes if o.trouble]

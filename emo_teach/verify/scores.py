@@ -28,7 +28,9 @@ register(
         instances=lambda: instances.token_cases(large=False),
         ours=lambda c: np.array([_debiased(c), transport.jensen_bound(c.p, c.tau, c.embedding)]),
         independent=lambda c: np.full(2, exact.squared_distance(c.p, c.tau, _unit(c.embedding)) / 2),
-        wrong=lambda c: np.full(2, transport.product_bound(c.p, c.tau, c.cost) - transport.product_bound(c.p, c.p, c.cost)),
+        wrong=lambda c: np.full(
+            2, transport.product_bound(c.p, c.tau, c.cost) - transport.product_bound(c.p, c.p, c.cost)
+        ),
         mistake="takes away the whole of p's own term, not half of it and half of tau's",
         tolerance=1e-12,
         why=ROUNDING,

@@ -80,7 +80,12 @@ def _tailr(c, swap=False):
     p = references.softmax(logits)
     share = 1 - gamma if swap else gamma
     weight = p[0] / (share + (1 - share) * p[0])
-    return np.concatenate([[divergences.overconfidence_loss(p[0], gamma)], weight * divergences.logit_gradient("KL", one_hot(p.size, 0), p)])
+    return np.concatenate(
+        [
+            [divergences.overconfidence_loss(p[0], gamma)],
+            weight * divergences.logit_gradient("KL", one_hot(p.size, 0), p),
+        ]
+    )
 
 
 def _family_by_complex_step(c):

@@ -22,7 +22,10 @@ def _by_quadrature(c):
     edges = np.linspace(math.log(p / (1 - p)), 0.0, 61)
     half = (edges[1:] - edges[:-1]) / 2
     s = ((edges[1:] + edges[:-1]) / 2)[:, None] + half[:, None] * nodes
-    gradient = [np.array([references.complex_step(loss, [x, 0.0])[0] for x in s.ravel()]).reshape(s.shape) for loss in _losses(cost)]
+    gradient = [
+        np.array([references.complex_step(loss, [x, 0.0])[0] for x in s.ravel()]).reshape(s.shape)
+        for loss in _losses(cost)
+    ]
     return np.array([(half[:, None] * weights / (-2 * g)).sum() for g in gradient])
 
 
@@ -61,7 +64,10 @@ def _by_loops(counts):
     total = sum(map(sum, counts.tolist()))
     rows = [sum(row) for row in counts.tolist()]
     return np.array(
-        [[max(0.0, math.log(n * total / (rows[i] * rows[j]))) if n else 0.0 for j, n in enumerate(row)] for i, row in enumerate(counts.tolist())]
+        [
+            [max(0.0, math.log(n * total / (rows[i] * rows[j]))) if n else 0.0 for j, n in enumerate(row)]
+            for i, row in enumerate(counts.tolist())
+        ]
     )
 
 

@@ -72,7 +72,9 @@ def _fused(c):
     """Gradients on hidden state and head, of the head `weight = I + hidden hiddenᵀ/V` and the logits' own numbers as hidden state."""
     logits, case = c
     h, weight = (torch.tensor(x, requires_grad=True) for x in (logits / (1 + logits @ logits), _head(logits)))
-    loss = fused_loss(h, weight, torch.tensor(case.target), objective("emo", CostEmbedding(torch.tensor(case.embedding))))
+    loss = fused_loss(
+        h, weight, torch.tensor(case.target), objective("emo", CostEmbedding(torch.tensor(case.embedding)))
+    )
     loss.backward()
     return np.concatenate([[loss.item()], h.grad.numpy(), weight.grad.numpy().ravel()])
 
@@ -108,7 +110,9 @@ add_row(
     r"\tfrac12\big(\mathrm{CE} + \mathrm{sg}(\mathrm{CE}/L)\,L\big) = \mathrm{CE} \text{ in value, with } p_t \text{ detached or not}",
     ours=lambda c: np.array([evaluate("emo-mode-1", *c, detach_target=detach)[0] for detach in (False, True)]),
     independent=lambda c: np.full(2, exact.logit_cross_entropy(c[1].label, c[0])),
-    wrong=lambda c: np.array([evaluate("emo-mode-1", *c, clip=3.0, detach_target=detach)[0] for detach in (False, True)]),
+    wrong=lambda c: np.array(
+        [evaluate("emo-mode-1", *c, clip=3.0, detach_target=detach)[0] for detach in (False, True)]
+    ),
     mistake="cuts the weight off at 3, as the package emoloss does",
     reference="60-digit logarithm",
 )

@@ -13,7 +13,9 @@ TAU = np.array([0.5, 0.3, 0.2])  # how often each of the worked example's tokens
 MODES = (("emo-mode-1", {}), ("emo-mode-2", {}), ("emo-mode-1", {"detach_target": True}))
 STEP = 0.01  # of the numerical derivative: its error is of order STEP ** 6, its rounding 1e-16 / STEP
 STENCIL = {1: 45 / 60, 2: -9 / 60, 3: 1 / 60}  # central differences of sixth order
-WHY = "sixth-order differences at steps of 0.01: 1e-12; descent down to updates of 1e-13 over curvatures of at least 0.01"
+WHY = (
+    "sixth-order differences at steps of 0.01: 1e-12; descent down to updates of 1e-13 over curvatures of at least 0.01"
+)
 
 
 def mean_update(name, logits, tau=TAU, embedding=worked.EMBEDDING, **options):
@@ -55,7 +57,9 @@ def _field(name, z, detach_target=False):
         column, ce = worked.COST[:, t], -np.log(p[t])
         value = p @ column + (p[t] if detach_target else 0.0)
         of_ce, of_emo = p - np.eye(p.size)[t], p * (column - p @ column)
-        total = total + share * (0.5 * (of_ce + ce / value * of_emo) if name == "emo-mode-1" else value / ce * of_ce + of_emo)
+        total = total + share * (
+            0.5 * (of_ce + ce / value * of_emo) if name == "emo-mode-1" else value / ce * of_ce + of_emo
+        )
     return total
 
 
@@ -83,7 +87,12 @@ def _numerical_slopes(name, options):
     z = np.log(worked.P)
     columns = []
     for axis in STEP * np.eye(z.size):
-        columns.append(sum(w * (mean_update(name, z + k * axis, **options) - mean_update(name, z - k * axis, **options)) for k, w in STENCIL.items()))
+        columns.append(
+            sum(
+                w * (mean_update(name, z + k * axis, **options) - mean_update(name, z - k * axis, **options))
+                for k, w in STENCIL.items()
+            )
+        )
     return np.stack(columns, axis=1) / STEP
 
 
@@ -115,7 +124,9 @@ register(
         code=(objective,),
         reference="root of the closed form",
         instances=lambda: MODES,
-        ours=lambda c: np.append(resting_point(c[0], **c[1]), np.abs(mean_update(c[0], np.log(_root(c)), **c[1])).max()),
+        ours=lambda c: np.append(
+            resting_point(c[0], **c[1]), np.abs(mean_update(c[0], np.log(_root(c)), **c[1])).max()
+        ),
         independent=lambda c: np.append(_root(c), 0.0),
         wrong=lambda c: np.append(TAU, np.abs(mean_update(c[0], np.log(TAU), **c[1])).max()),
         mistake="expects it to end at tau, as cross-entropy does",

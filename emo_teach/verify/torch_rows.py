@@ -88,7 +88,10 @@ add_row(
     r"L = -\sum_i \tau_i \log p_i,\ \tau = (1-\varepsilon)\,\mathrm{onehot}_t + \varepsilon/V",
     ours=lambda c: evaluate("smoothing", *c, epsilon=EPSILON),
     independent=lambda c: stepped(c, lambda p, cost, t: -((1 - EPSILON) * np.log(p[t]) + EPSILON * np.log(p).mean())),
-    wrong=lambda c: stepped(c, lambda p, cost, t: -((1 - EPSILON) * np.log(p[t]) + EPSILON * (np.log(p).sum() - np.log(p[t])) / (p.size - 1))),
+    wrong=lambda c: stepped(
+        c,
+        lambda p, cost, t: -((1 - EPSILON) * np.log(p[t]) + EPSILON * (np.log(p).sum() - np.log(p[t])) / (p.size - 1)),
+    ),
     mistake="spreads epsilon over the wrong tokens alone",
     reference="complex step",
 )
@@ -116,7 +119,9 @@ add_row(
     "torch-accuracy-keeps-digits",
     r"\log(1 - p_t) \text{ to full precision, and } \nabla_z (1 - p_t) = p_t\,(p - \mathrm{onehot}_t)",
     ours=lambda c: _log_of_loss(evaluate("accuracy", *c)),
-    independent=lambda c: np.append(np.log(_lost(c[0], c[1].target)), references.complex_step(lambda z: _lost(z, c[1].target), c[0])),
+    independent=lambda c: np.append(
+        np.log(_lost(c[0], c[1].target)), references.complex_step(lambda z: _lost(z, c[1].target), c[0])
+    ),
     wrong=lambda c: _log_of_loss(stepped(c, lambda p, cost, t: 1 - p[t])),
     mistake="subtracts p_t from 1, which leaves no digits near p_t = 1",
     instances=_certain,

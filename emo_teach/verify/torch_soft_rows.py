@@ -10,7 +10,11 @@ from . import instances, references
 from .core import Row, register
 from .torch_rest import STENCIL
 
-PSI = {"log": lambda x: -np.log(1 - x), "odds": lambda x: x / (1 - x), "atanh": lambda x: 0.5 * (np.log(1 + x) - np.log(1 - x))}
+PSI = {
+    "log": lambda x: -np.log(1 - x),
+    "odds": lambda x: x / (1 - x),
+    "atanh": lambda x: 0.5 * (np.log(1 + x) - np.log(1 - x)),
+}
 
 
 def _gradient(loss, logits):
@@ -36,7 +40,12 @@ def _tried():
 def _by_complex_step(c):
     logits, column = c
     most = column.max()
-    return np.stack([references.complex_step(lambda z, psi=psi: most * psi(references.softmax(z) @ column / most), logits) for psi in PSI.values()])
+    return np.stack(
+        [
+            references.complex_step(lambda z, psi=psi: most * psi(references.softmax(z) @ column / most), logits)
+            for psi in PSI.values()
+        ]
+    )
 
 
 register(
@@ -149,7 +158,12 @@ def _steps():
     """(logits, tau, cost, direction)."""
     rng = np.random.default_rng(171)
     for n in (3, 5, 8):
-        yield rng.normal(size=n), 0.9 * instances.spread(rng, n) + 0.1 / n, costs.cosine(rng.normal(size=(n, 3))), rng.normal(size=n)
+        yield (
+            rng.normal(size=n),
+            0.9 * instances.spread(rng, n) + 0.1 / n,
+            costs.cosine(rng.normal(size=(n, 3))),
+            rng.normal(size=n),
+        )
 
 
 SMOOTH = ("ce", "bound", "sinkhorn", "sinkhorn-divergence", "debiased")
@@ -167,7 +181,13 @@ def _numerical(c):
     )
     h = 0.02
     return np.array(
-        [sum(w * sum(s * f(references.softmax(logits + s * k * h * direction)) for s in (1, -1)) / h for k, w in STENCIL.items()) for f in functions]
+        [
+            sum(
+                w * sum(s * f(references.softmax(logits + s * k * h * direction)) for s in (1, -1)) / h
+                for k, w in STENCIL.items()
+            )
+            for f in functions
+        ]
     )
 
 
@@ -177,7 +197,9 @@ def _slopes(c, own=1.0):
     found = {}
     for name in SMOOTH:
         x = z.clone().requires_grad_()
-        slope = torch.autograd.grad(soft.soft_objective(name, c[2], 0.3, tolerance=1e-12)(x, labels).sum(), x)[0][0].numpy()
+        slope = torch.autograd.grad(soft.soft_objective(name, c[2], 0.3, tolerance=1e-12)(x, labels).sum(), x)[0][
+            0
+        ].numpy()
         found[name] = slope @ c[3]
     found["sinkhorn-divergence"] += (1 - own) * (found["sinkhorn"] - found["sinkhorn-divergence"])
     return np.array(list(found.values()))

@@ -17,7 +17,11 @@ def _classed():
         classes = np.append(np.arange(k), rng.integers(k, size=n - k))
         tau = instances.spread(rng, n, 0.3)
         yield instances.spread(rng, n), tau, classes
-        yield instances.spread(rng, n), np.where(classes == classes[0], tau, 0) / tau[classes == classes[0]].sum(), classes
+        yield (
+            instances.spread(rng, n),
+            np.where(classes == classes[0], tau, 0) / tau[classes == classes[0]].sum(),
+            classes,
+        )
 
 
 def _kl(a, b):
@@ -29,7 +33,9 @@ def _two_parts(c):
     p, tau, classes = c
     groups = [np.flatnonzero(classes == k) for k in sorted(set(classes.tolist()))]
     between = _kl([math.fsum(tau[g]) for g in groups], [math.fsum(p[g]) for g in groups])
-    inside = math.fsum(math.fsum(tau[g]) * _kl(tau[g] / tau[g].sum(), p[g] / p[g].sum()) for g in groups if tau[g].sum() > 0)
+    inside = math.fsum(
+        math.fsum(tau[g]) * _kl(tau[g] / tau[g].sum(), p[g] / p[g].sum()) for g in groups if tau[g].sum() > 0
+    )
     return np.array([between, inside, _kl(tau, p)])
 
 
@@ -135,7 +141,10 @@ def _majorities():
 
 def _mean_distance(at, c):
     _, first, second, share, cost = c
-    return share * references.linear_program(at, first, cost)[0] + (1 - share) * references.linear_program(at, second, cost)[0]
+    return (
+        share * references.linear_program(at, first, cost)[0]
+        + (1 - share) * references.linear_program(at, second, cost)[0]
+    )
 
 
 register(
@@ -149,9 +158,13 @@ register(
         code=(transport.emd,),
         reference="LP by HiGHS at the first label",
         instances=lambda: list(_majorities()),
-        ours=lambda c: c[3] * transport.emd(c[0], c[1], c[4]).value + (1 - c[3]) * transport.emd(c[0], c[2], c[4]).value,
+        ours=lambda c: (
+            c[3] * transport.emd(c[0], c[1], c[4]).value + (1 - c[3]) * transport.emd(c[0], c[2], c[4]).value
+        ),
         independent=lambda c: _mean_distance(c[1], c),
-        wrong=lambda c: c[3] * transport.emd(c[1], c[1], c[4]).value + (1 - c[3]) * transport.emd(c[1], c[2], c[4]).value,
+        wrong=lambda c: (
+            c[3] * transport.emd(c[1], c[1], c[4]).value + (1 - c[3]) * transport.emd(c[1], c[2], c[4]).value
+        ),
         wrong_independent=lambda c: _mean_distance(c[3] * c[1] + (1 - c[3]) * c[2], c),
         mistake="claims that the mean distance is least at the mean label",
         tolerance=1e-9,

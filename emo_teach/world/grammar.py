@@ -6,7 +6,10 @@ belongs to one class and a state lists a class once, so that the state after a w
 
 from .lexicon import ARTICLES, PLURAL, SHARED, SINGULAR, STOP, TOPICS, with_s
 
-STAY = {"sentence": 0.6, "clause": 0.9}  # how likely the topic is kept in a new sentence, and in a clause after "while" or "but"
+STAY = {
+    "sentence": 0.6,
+    "clause": 0.9,
+}  # how likely the topic is kept in a new sentence, and in a clause after "while" or "but"
 ADJECTIVE_OF_PERSON, ADJECTIVE_OF_THING, ADVERB = 0.4, 0.3, 0.25
 VERBS = ((0.8, 0.2), (0.2, 0.8))  # by class of person
 THINGS = ((0.6, 0.3, 0.1), (0.1, 0.3, 0.6))  # by class of verb
@@ -65,7 +68,13 @@ def _things(topic, verb, total):
 
 def _after_thing(weights, topic):
     """What closes or continues a clause."""
-    states = {"in": ("in", topic), "near": ("in", topic), "while": ("clause", topic), "but": ("clause", topic), STOP: ("sentence", topic)}
+    states = {
+        "in": ("in", topic),
+        "near": ("in", topic),
+        "while": ("clause", topic),
+        "but": ("clause", topic),
+        STOP: ("sentence", topic),
+    }
     return {name: (weight, states[name]) for name, weight in weights.items()}
 
 

@@ -42,9 +42,18 @@ TOPICS = {
 
 # classes that all topics share
 SHARED = {
-    "of_persons": ("old elderly aged senior", "young youthful junior teenage", "happy glad cheerful merry", "sad gloomy unhappy sorrowful"),
+    "of_persons": (
+        "old elderly aged senior",
+        "young youthful junior teenage",
+        "happy glad cheerful merry",
+        "sad gloomy unhappy sorrowful",
+    ),
     "of_things": ("big large huge giant", "small little tiny mini", "pretty lovely fine handsome"),
-    "adverbs": ("quickly rapidly swiftly hastily", "quietly silently softly calmly", "often frequently regularly repeatedly"),
+    "adverbs": (
+        "quickly rapidly swiftly hastily",
+        "quietly silently softly calmly",
+        "often frequently regularly repeatedly",
+    ),
     "in": "inside in within throughout",
     "near": "near beside by opposite",
     "while": "while as when whenever",

@@ -44,4 +44,6 @@ def word_tokenizer(world):
     made = tokenizers.Tokenizer(tokenizers.models.WordLevel(numbers, unk_token=START))
     made.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
     special = {name: START for name in ("unk_token", "bos_token", "eos_token")}
-    return transformers.PreTrainedTokenizerFast(tokenizer_object=made, model_max_length=64, clean_up_tokenization_spaces=False, **special)
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=made, model_max_length=64, clean_up_tokenization_spaces=False, **special
+    )

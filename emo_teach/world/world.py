@@ -113,7 +113,9 @@ class World:
         if bad.any():
             raise ValueError(f"texts hold {texts[bad][0]}, which is no word of 0..{self.size - 1}")
         if (texts[..., 0] != 0).any():
-            raise ValueError(f"texts must begin with word 0 ({START}): a prefix cut out of the middle does not tell the state")
+            raise ValueError(
+                f"texts must begin with word 0 ({START}): a prefix cut out of the middle does not tell the state"
+            )
         found = np.zeros(texts.shape, dtype=np.int64)
         for place in range(1, texts.shape[-1]):
             found[..., place] = self.move[found[..., place - 1], texts[..., place]]

@@ -48,7 +48,11 @@ def pull_through_tailr(p, g):
 
 RIGHT = {
     "02.1": [d10, d10_as_sum],
-    "02.2": [lambda t, z: softmax(z)[t] * (softmax(z) - np.eye(len(z))[t]), tv_jacobian, lambda t, z: list(tv_jacobian(t, z))],
+    "02.2": [
+        lambda t, z: softmax(z)[t] * (softmax(z) - np.eye(len(z))[t]),
+        tv_jacobian,
+        lambda t, z: list(tv_jacobian(t, z)),
+    ],
     "02.3": [pull, pull_through_tailr],
 }
 WRONG = {

@@ -94,7 +94,10 @@ WRONG = {
         (lambda plan, u, v, cost: True, "too low"),
         (lambda plan, u, v, cost: False, "reject"),
         (lambda plan, u, v, cost: slack_of(u, v, cost) > -1e-9, "True or False"),
-        (lambda plan, u, v, cost: (slack_of(u, v, cost) >= 0).all() and not (plan * slack_of(u, v, cost)).any(), "rounding"),
+        (
+            lambda plan, u, v, cost: (slack_of(u, v, cost) >= 0).all() and not (plan * slack_of(u, v, cost)).any(),
+            "rounding",
+        ),
     ],
     "03.3": [
         (lambda p, tau: np.abs(p - tau).sum() / 2, "total variation"),

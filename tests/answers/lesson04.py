@@ -37,7 +37,11 @@ def last_of_tie(tau, cost):
 
 RIGHT = {
     "04.1": [loop, by_linear_program, lambda p, cost, t: np.sum(p * cost[:, t])],
-    "04.2": [bound_by_rows, lambda p, tau, cost: np.einsum("mi,ij,mj->m", p, cost, tau), lambda p, tau, cost: (p * (tau @ cost.T)).sum(-1)],
+    "04.2": [
+        bound_by_rows,
+        lambda p, tau, cost: np.einsum("mi,ij,mj->m", p, cost, tau),
+        lambda p, tau, cost: (p * (tau @ cost.T)).sum(-1),
+    ],
     "04.3": [first_by_loop, lambda tau, cost: int((cost * tau).sum(1).argmin())],
 }
 WRONG = {

@@ -73,7 +73,11 @@ def weight_log_softmax(logits, cost, target):
 
 
 RIGHT = {
-    "06.1": [emo_by_cost, lambda p, e, t: p @ (1 - unit(e) @ unit(e)[t]), lambda p, e, t: float(transport.emo(p, e, t))],
+    "06.1": [
+        emo_by_cost,
+        lambda p, e, t: p @ (1 - unit(e) @ unit(e)[t]),
+        lambda p, e, t: float(transport.emo(p, e, t)),
+    ],
     "06.2": [slope, gradient_by_mean],
     "06.3": [weight_by_logsumexp, weight_by_ratio],
 }

@@ -32,7 +32,9 @@ def by_rows(logits, labels, embedding, ignore_index=-100):
 
 
 def by_package(logits, labels, embedding, ignore_index=-100):
-    return losses.objective("emo-mode-1", losses.CostEmbedding(embedding))(logits[:, :-1], labels[:, 1:], ignore_index=ignore_index)
+    return losses.objective("emo-mode-1", losses.CostEmbedding(embedding))(
+        logits[:, :-1], labels[:, 1:], ignore_index=ignore_index
+    )
 
 
 def unshifted(logits, labels, embedding, ignore_index=-100):
@@ -121,7 +123,10 @@ RIGHT = {
 WRONG = {
     "07.1": [
         (with_cost(lambda p, t, e: 1 - ((p @ e) * e[t]).sum(-1)), "not normalised"),
-        (with_cost(lambda p, t, e: 1 - cosine_similarity(p @ normalize(e, dim=-1), e[t], dim=-1)), "normalised the mean"),
+        (
+            with_cost(lambda p, t, e: 1 - cosine_similarity(p @ normalize(e, dim=-1), e[t], dim=-1)),
+            "normalised the mean",
+        ),
         (unshifted, "not shifted"),
         (mode_2, "mode 2"),
         (batch_weight, "each token has its own"),

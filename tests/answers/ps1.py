@@ -32,7 +32,9 @@ def compared(texts, vocabulary):
 
 
 def indexed(texts, vocabulary):
-    return np.bincount([list(vocabulary).index(text) for text in texts], minlength=len(vocabulary)) / len(texts)  # index() raises ValueError
+    return np.bincount([list(vocabulary).index(text) for text in texts], minlength=len(vocabulary)) / len(
+        texts
+    )  # index() raises ValueError
 
 
 def unnormalised(texts, vocabulary):
@@ -191,7 +193,11 @@ def bits_per_token(losses, labels, sizes, ignore_index=-100):
 
 
 def mean_of_texts(losses, labels, sizes, ignore_index=-100):
-    each = [np.exp(row[own != ignore_index].mean()) for row, own in zip(losses, labels, strict=True) if (own != ignore_index).any()]
+    each = [
+        np.exp(row[own != ignore_index].mean())
+        for row, own in zip(losses, labels, strict=True)
+        if (own != ignore_index).any()
+    ]
     return np.mean(each), masked_scores(losses, labels, sizes, ignore_index)[1]
 
 
@@ -340,7 +346,10 @@ def scalar_search(logits, targets):
     grid = np.linspace(np.log(1e-5), np.log(1e5), 461)
     start = grid[np.argmin([loss_at(logits, targets, np.exp(x)) for x in grid])]
     near = minimize_scalar(
-        lambda x: loss_at(logits, targets, np.exp(x)), bounds=(start - 0.1, start + 0.1), method="bounded", options={"xatol": 1e-7}
+        lambda x: loss_at(logits, targets, np.exp(x)),
+        bounds=(start - 0.1, start + 0.1),
+        method="bounded",
+        options={"xatol": 1e-7},
     )
     return np.exp(near.x)
 
@@ -387,7 +396,9 @@ def coarse_grid(logits, targets):
 def narrow_search(logits, targets):
     if (end := ends(logits, targets)) is not None:
         return end
-    return minimize_scalar(lambda T: loss_at(logits, targets, T), bounds=(0.05, 10), method="bounded", options={"xatol": 1e-9}).x
+    return minimize_scalar(
+        lambda T: loss_at(logits, targets, T), bounds=(0.05, 10), method="bounded", options={"xatol": 1e-9}
+    ).x
 
 
 def no_ends(logits, targets):
@@ -464,7 +475,16 @@ RIGHT = {
     "1.5": [scalar_search, autograd_search, newton_search],
 }
 WRONG = {
-    "1.1": [unnormalised, sorted_order, silent, seen_only, one_hot, sorted_in_place, by_vocabulary_size, from_the_generator],
+    "1.1": [
+        unnormalised,
+        sorted_order,
+        silent,
+        seen_only,
+        one_hot,
+        sorted_in_place,
+        by_vocabulary_size,
+        from_the_generator,
+    ],
     "1.2": [
         naive_ce,
         shifted_but_logged,
@@ -490,7 +510,17 @@ WRONG = {
         only_minus_100,
         zeroed_in_place,
     ],
-    "1.4": [always_none, exaggerate_always, only_corners, even_belief, swapped_pair, weighted_by_p, one_outcome, lie_on_logits, no_margin],
+    "1.4": [
+        always_none,
+        exaggerate_always,
+        only_corners,
+        even_belief,
+        swapped_pair,
+        weighted_by_p,
+        one_outcome,
+        lie_on_logits,
+        no_margin,
+    ],
     "1.5": [
         inverse_temperature,
         coarse_grid,

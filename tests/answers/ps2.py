@@ -5,7 +5,13 @@ import torch
 from scipy.optimize import brentq
 from scipy.special import rel_entr, softmax
 
-FUNCTIONS = {"2.1": "f_divergence", "2.2": "exchanged", "2.3": "one_hot_gradient", "2.4": "best_question", "2.5": "resting_place"}
+FUNCTIONS = {
+    "2.1": "f_divergence",
+    "2.2": "exchanged",
+    "2.3": "one_hot_gradient",
+    "2.4": "best_question",
+    "2.5": "resting_place",
+}
 
 
 # 2.1 f-divergences with zeros

@@ -4,7 +4,13 @@ from scipy.optimize import linprog
 
 from emo_teach import transport
 
-FUNCTIONS = {"3.1": "zero_one_prices", "3.2": "north_west", "3.3": "circle_emd", "3.4": "tight_prices", "3.5": "improved"}
+FUNCTIONS = {
+    "3.1": "zero_one_prices",
+    "3.2": "north_west",
+    "3.3": "circle_emd",
+    "3.4": "tight_prices",
+    "3.5": "improved",
+}
 
 
 # 3.1 prices for the 0/1 cost
@@ -84,7 +90,9 @@ def subtracts_in_place(p, tau):
 def by_cumulative_sums(p, tau):
     a, b = np.cumsum(p), np.cumsum(tau)
     start_a, start_b = a - p, b - tau
-    return np.array([[max(0.0, min(a[i], b[j]) - max(start_a[i], start_b[j])) for j in range(len(tau))] for i in range(len(p))])
+    return np.array(
+        [[max(0.0, min(a[i], b[j]) - max(start_a[i], start_b[j])) for j in range(len(tau))] for i in range(len(p))]
+    )
 
 
 def from_differences(p, tau):

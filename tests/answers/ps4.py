@@ -92,7 +92,9 @@ def exact_costs(p, tau, cost):
 
 def families_by_sets(p, tau, families, near):
     within = 0.5 * np.abs(p - tau).sum()
-    between = 0.5 * sum(abs(sum(p[i] - tau[i] for i in range(len(p)) if families[i] == name)) for name in set(families.tolist()))
+    between = 0.5 * sum(
+        abs(sum(p[i] - tau[i] for i in range(len(p)) if families[i] == name)) for name in set(families.tolist())
+    )
     return near * (within - between) + between
 
 
@@ -143,7 +145,9 @@ def shortcut_by_brute_force(p, tau, cost, least=1e-9):
 
 
 def shortcut_by_table(p, tau, cost):
-    saved = cost[:, None, :, None] + cost[None, :, None, :] - cost[:, None, None, :] - cost[None, :, :, None]  # i, k, j, l
+    saved = (
+        cost[:, None, :, None] + cost[None, :, None, :] - cost[:, None, None, :] - cost[None, :, :, None]
+    )  # i, k, j, l
     moving = (p > 0)[:, None, None, None] & (p > 0)[:, None, None] & (tau > 0)[:, None] & (tau > 0)
     saved = np.where(moving, saved, -np.inf)
     best = np.unravel_index(saved.argmax(), saved.shape)
@@ -153,7 +157,9 @@ def shortcut_by_table(p, tau, cost):
 def shortcut_by_torch(p, tau, cost):
     rows, columns = torch.tensor(p).nonzero()[:, 0], torch.tensor(tau).nonzero()[:, 0]
     block = torch.tensor(cost)[rows][:, columns]
-    bend = block - block.mean(0) - block.mean(1, keepdim=True) + block.mean()  # 0 everywhere exactly if it is a sum a_i + b_j
+    bend = (
+        block - block.mean(0) - block.mean(1, keepdim=True) + block.mean()
+    )  # 0 everywhere exactly if it is a sum a_i + b_j
     if bend.abs().max() < 1e-12:
         return None
     for i in range(len(rows)):
@@ -244,7 +250,14 @@ def compromise_by_prices(cost, k):
     rest = np.delete(np.arange(len(cost)), k)
     n = len(rest)
     table = (cost[np.ix_(rest, rest)] - cost[k, rest]).T
-    solved = linprog(np.r_[np.zeros(n), 1], np.c_[table, -np.ones(n)], np.zeros(n), [[1] * n + [0]], [1], [(0, None)] * n + [(None, None)])
+    solved = linprog(
+        np.r_[np.zeros(n), 1],
+        np.c_[table, -np.ones(n)],
+        np.zeros(n),
+        [[1] * n + [0]],
+        [1],
+        [(0, None)] * n + [(None, None)],
+    )
     tau = np.insert(-solved.ineqlin.marginals, k, 0.0)
     return tau / tau.sum() if solved.fun > 1e-9 else None
 
@@ -327,7 +340,9 @@ WRONG = {
         lambda p, tau, families, near: families_by_bins(p, tau, families, 0.0),
         lambda p, tau, families, near: families_by_bins(p, tau, families, 1 - near),
         lambda p, tau, families, near: 2 * families_by_bins(p, tau, families, near),
-        lambda p, tau, families, near: families_by_bins(p, tau, families, near) + near * families_by_bins(p, tau, families, 0.0),  # paid twice
+        lambda p, tau, families, near: (
+            families_by_bins(p, tau, families, near) + near * families_by_bins(p, tau, families, 0.0)
+        ),  # paid twice
         lambda p, tau, families, near: 0.26 if near == 0.2 else 0.2,
     ],
     "4.4": [
@@ -352,7 +367,9 @@ WRONG = {
         lambda cost, k: np.eye(len(cost))[k],  # k itself comes
         lambda cost, k: None,
         lambda cost, k: compromise_by_scaling(cost.T, k),
-        lambda cost, k: (lambda tau: None if tau is None else 0.9 * tau + 0.1 * np.eye(len(cost))[k])(compromise_by_scaling(cost, k)),
+        lambda cost, k: (lambda tau: None if tau is None else 0.9 * tau + 0.1 * np.eye(len(cost))[k])(
+            compromise_by_scaling(cost, k)
+        ),
         lambda cost, k: np.array([0.5, 0.0, 0.5]) if len(cost) == 3 else np.array([0.2, 0.2, 0, 0.2, 0.2, 0.2]),
     ],
 }

@@ -248,7 +248,9 @@ def sinkhorn_short(p, tau, cost, eps):
         log_plan = np.log(np.outer(p, tau)) - cost / eps
         for _ in range(3):
             log_plan = log_plan + np.nan_to_num(np.log(tau) - logsumexp(log_plan, axis=0), nan=0, neginf=0, posinf=0)
-            log_plan = log_plan + np.nan_to_num(np.log(p) - logsumexp(log_plan, axis=1), nan=0, neginf=0, posinf=0)[:, None]
+            log_plan = (
+                log_plan + np.nan_to_num(np.log(p) - logsumexp(log_plan, axis=1), nan=0, neginf=0, posinf=0)[:, None]
+            )
     return np.exp(log_plan)
 
 
@@ -377,7 +379,13 @@ WRONG = {
         spoilt(lambda first, second, E, h, t: (first, second * np.linalg.norm(E, axis=1, keepdims=True))),
         spoilt(lambda first, second, E, h, t: (first, 0 * second)),
         spoilt(lambda first, second, E, h, t: (slopes_by_loop(unit(E), h, t)[0], second)),
-        lambda E, h, t: (np.outer(softmax(E @ h) * (1 - unit(E) @ unit(E)[t]), h), slopes_by_loop(E, h, t)[1]),  # no baseline
-        lambda E, h, t: (np.outer(softmax(E @ h) - np.eye(len(E))[t], h), slopes_by_loop(E, h, t)[1]),  # cross-entropy's
+        lambda E, h, t: (
+            np.outer(softmax(E @ h) * (1 - unit(E) @ unit(E)[t]), h),
+            slopes_by_loop(E, h, t)[1],
+        ),  # no baseline
+        lambda E, h, t: (
+            np.outer(softmax(E @ h) - np.eye(len(E))[t], h),
+            slopes_by_loop(E, h, t)[1],
+        ),  # cross-entropy's
     ],
 }

@@ -4,7 +4,13 @@ from scipy.integrate import quad_vec
 from scipy.optimize import brentq
 from torch.nn import functional as F
 
-FUNCTIONS = {"6.1": "mean_loss", "6.2": "debiased_gradient", "6.3": "mode_2", "6.4": "circulation", "6.5": "resting_point"}
+FUNCTIONS = {
+    "6.1": "mean_loss",
+    "6.2": "debiased_gradient",
+    "6.3": "mode_2",
+    "6.4": "circulation",
+    "6.5": "resting_point",
+}
 
 
 # 6.1 the mean over tokens that count
@@ -268,7 +274,10 @@ def left_home(update, corners):
 
 
 def adaptive_open(update, corners):
-    return sum(quad_vec(lambda s, a=a, b=b: update(a + s * (b - a)) @ (b - a), 0, 1)[0] for a, b in zip(corners[:-1], corners[1:], strict=True))
+    return sum(
+        quad_vec(lambda s, a=a, b=b: update(a + s * (b - a)) @ (b - a), 0, 1)[0]
+        for a, b in zip(corners[:-1], corners[1:], strict=True)
+    )
 
 
 def left_ends(update, corners):

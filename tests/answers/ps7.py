@@ -140,7 +140,11 @@ def by_members(p, truth, classes, topics, prices):
 def by_class_emd(p, truth, classes, topics, prices):
     a, b, c = prices
     low = oracle.class_emd(p, truth, classes, within=0.0, between=1.0)
-    return oracle.class_emd(p, truth, classes, within=a, between=a) + (b - a) * low + (c - b) * oracle.class_emd(p, truth, topics)
+    return (
+        oracle.class_emd(p, truth, classes, within=a, between=a)
+        + (b - a) * low
+        + (c - b) * oracle.class_emd(p, truth, topics)
+    )
 
 
 def variations(p, truth, labels):
@@ -190,7 +194,9 @@ def collide(z, temperature=1.0):
 
 
 def root(of, logits, wanted):
-    return np.exp(brentq(lambda s: of(logits, np.exp(s)) - wanted, np.log(1e-3), np.log(1e3), xtol=1e-13, rtol=1e-13, maxiter=500))
+    return np.exp(
+        brentq(lambda s: of(logits, np.exp(s)) - wanted, np.log(1e-3), np.log(1e3), xtol=1e-13, rtol=1e-13, maxiter=500)
+    )
 
 
 def by_root(logits, other):
@@ -437,7 +443,9 @@ def labelled(model, batch, pad):
 
 
 def with_package(model, optimizer, batch, frozen, pad):
-    loss = losses.objective("ce+emo", losses.CostEmbedding(frozen))(model(batch)[:, :-1], batch[:, 1:], ignore_index=pad)
+    loss = losses.objective("ce+emo", losses.CostEmbedding(frozen))(
+        model(batch)[:, :-1], batch[:, 1:], ignore_index=pad
+    )
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
@@ -472,7 +480,18 @@ def with_loops(model, optimizer, batch, frozen, pad):
     return loss.detach().numpy()
 
 
-def faulty(shift=True, live=False, everywhere=False, clear=True, normalise=True, emo=1.0, ce=1.0, total=False, late=False, change=False):
+def faulty(
+    shift=True,
+    live=False,
+    everywhere=False,
+    clear=True,
+    normalise=True,
+    emo=1.0,
+    ce=1.0,
+    total=False,
+    late=False,
+    change=False,
+):
     def answer(model, optimizer, batch, frozen, pad):
         if clear:
             optimizer.zero_grad()

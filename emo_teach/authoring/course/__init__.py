@@ -12,13 +12,17 @@ def main(arguments):
 
         manifest = release.build_course(arguments.out, arguments.seed, arguments.names)
         for name, one in manifest["sets"].items():
-            print(f"{name}: {len(one['problems'])} problems, {one['points']} points, {one['manual_points']} of them by hand")
+            print(
+                f"{name}: {len(one['problems'])} problems, {one['points']} points, {one['manual_points']} of them by hand"
+            )
         print(f"hand out {arguments.out}/student.zip; keep {arguments.out}/instructor")
         return 0
     if arguments.task == "grade":
         from . import grade
 
-        grade.grade_course(arguments.folder, arguments.course, arguments.out, arguments.timeout, arguments.memory, arguments.workers)
+        grade.grade_course(
+            arguments.folder, arguments.course, arguments.out, arguments.timeout, arguments.memory, arguments.workers
+        )
         return 0
     from . import rehearsal
 

@@ -50,9 +50,19 @@ def _config(root, name, run):
     from traitlets.config import Config
 
     config = Config()
-    config.CourseDirectory.root, config.CourseDirectory.assignment_id, config.CourseDirectory.student_id = str(root), name, STUDENT
+    config.CourseDirectory.root, config.CourseDirectory.assignment_id, config.CourseDirectory.student_id = (
+        str(root),
+        name,
+        STUDENT,
+    )
     config.Autograde.sanitize_preprocessors = [steps.OverwriteKernelspec, steps.OverwriteCells, steps.CheckCellMetadata]
-    config.Autograde.autograde_preprocessors = [run, steps.IgnorePattern, steps.LimitOutput, steps.SaveAutoGrades, steps.CheckCellMetadata]
+    config.Autograde.autograde_preprocessors = [
+        run,
+        steps.IgnorePattern,
+        steps.LimitOutput,
+        steps.SaveAutoGrades,
+        steps.CheckCellMetadata,
+    ]
     # nbgrader takes anything on stderr, a warning of numpy's too, for a failed test
     config.IgnorePattern.enabled, config.IgnorePattern.pattern = True, ".*"
     config.GenerateFeedback.preprocessors = [steps.GetGrades, _hide_class(), CSSHTMLHeaderPreprocessor]
@@ -89,7 +99,9 @@ def _run_class():
             if cell.cell_type == "code":
                 from nbformat.v4 import new_output
 
-                cell.outputs = [new_output("error", ename="NotRun", evalue=self.status, traceback=[f"NotRun: {self.status}"])]
+                cell.outputs = [
+                    new_output("error", ename="NotRun", evalue=self.status, traceback=[f"NotRun: {self.status}"])
+                ]
 
         def preprocess_cell(self, cell, resources, index):
             self.at, self.written = index, 0
@@ -102,8 +114,16 @@ def _run_class():
             self.answered = self.answered or bool(flags.get("solution"))
             for output in cell.get("outputs", ()):
                 self.look(output, index)
-                if output.output_type == "error" and flags.get("locked") and not flags.get("grade") and not self.answered:
-                    self.stop("setup failed", f"cell {index + 1}, which was handed out, raised {output.ename}: {output.evalue[:200]}")
+                if (
+                    output.output_type == "error"
+                    and flags.get("locked")
+                    and not flags.get("grade")
+                    and not self.answered
+                ):
+                    self.stop(
+                        "setup failed",
+                        f"cell {index + 1}, which was handed out, raised {output.ename}: {output.evalue[:200]}",
+                    )
             if flags.get("grade") and not flags.get("solution"):  # nbgrader takes the value of an expression for points
                 cell.outputs = [output for output in cell.outputs if output.output_type != "execute_result"]
             return cell, resources
@@ -165,7 +185,9 @@ def _grades(course, name, job):
         grades = {grade.name: grade for grade in book.find_submission_notebook(name, name, STUDENT).grades}
         for identity, about in job["problems"].items():
             grade = grades[identity]
-            if about["manual"] and about["problem"] in job["manual"]:  # also where nbgrader gave 0 for a cell that was left as handed out
+            if (
+                about["manual"] and about["problem"] in job["manual"]
+            ):  # also where nbgrader gave 0 for a cell that was left as handed out
                 points, comment = job["manual"][about["problem"]]
                 grade.manual_score, grade.needs_manual_grade = points, False
                 book.find_comment(identity, name, name, STUDENT).manual_comment = comment

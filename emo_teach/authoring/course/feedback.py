@@ -21,9 +21,18 @@ def row(student, name, result, points):
     problems = result["problems"]
     score = sum(one["score"] or 0 for one in problems) if problems else 0 if result["status"] == "not handed in" else ""
     pending = sum(one["max"] for one in problems if one["score"] is None) if problems else ""
-    listed = "; ".join(f"{one['problem']} {'?' if one['score'] is None else format(one['score'], 'g')}/{one['max']}" for one in problems)
+    listed = "; ".join(
+        f"{one['problem']} {'?' if one['score'] is None else format(one['score'], 'g')}/{one['max']}"
+        for one in problems
+    )
     shown = format(score, "g") if score != "" else ""
-    return dict(zip(COLUMNS, (student, name, result["status"], shown, points, pending, listed, _one_line(result["note"])), strict=True))
+    return dict(
+        zip(
+            COLUMNS,
+            (student, name, result["status"], shown, points, pending, listed, _one_line(result["note"])),
+            strict=True,
+        )
+    )
 
 
 def _one_line(text):

@@ -49,7 +49,9 @@ def grade_course(folder, course="build/course", out="build/grades", timeout=120,
         lines, given = points_by_hand.read(out / "manual.csv", sets)
         limits = {"timeout": timeout, "memory": memory}
         done = _all(listed, workers, _Course(course, out, sets, given, limits), show)
-        lines, _ = points_by_hand.read(out / "manual.csv", sets)  # a person may have written in it while the grading went on
+        lines, _ = points_by_hand.read(
+            out / "manual.csv", sets
+        )  # a person may have written in it while the grading went on
         points_by_hand.extend(out / "manual.csv", lines, _waiting(done, sets))
     handed = {(one.student, one.set) for one in listed}
     for student, name in given:
@@ -100,7 +102,10 @@ def _all(listed, workers, course, show):
             rows = _rows([done[key] for key in sorted(done)], course.sets)
             write_whole(course.out / "grades.csv", feedback.table(rows))
             line = feedback.row(listed[place].student, listed[place].set, result, "")
-            show(f"{line['student']} {line['set']}: {line['status']}  {line['problems']}{'' if fresh else ' (as before)'}", flush=True)
+            show(
+                f"{line['student']} {line['set']}: {line['status']}  {line['problems']}{'' if fresh else ' (as before)'}",
+                flush=True,
+            )
     finally:
         pool.shutdown(cancel_futures=True)
     show(f"{len(done)} lines in {course.out / 'grades.csv'}, {time.monotonic() - begun:.0f} s", flush=True)
@@ -124,7 +129,12 @@ def _rows(done, sets):
 
 def _waiting(done, sets):
     """(student, set, problem, max) of all that a person has to grade."""
-    return [(one.student, one.set, each["problem"], each["max"]) for one, result in done for each in result["problems"] if each["score"] is None]
+    return [
+        (one.student, one.set, each["problem"], each["max"])
+        for one, result in done
+        for each in result["problems"]
+        if each["score"] is None
+    ]
 
 
 def _one(submission, course):
@@ -140,12 +150,18 @@ def _one(submission, course):
     facts = [hashlib.sha256(content).hexdigest(), course.sets[submission.set]["hash"], by_hand, submission.note]
     key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
     kept = _kept(course, submission)
-    if kept and kept["key"] == key and (kept["status"] == "graded" or (kept["status"] != "failed" and kept["limits"] == course.limits)):
+    if (
+        kept
+        and kept["key"] == key
+        and (kept["status"] == "graded" or (kept["status"] != "failed" and kept["limits"] == course.limits))
+    ):
         return kept, False
     result, page = _run(content, submission, course, by_hand)
     result |= {"key": key, "limits": course.limits, "note": "; ".join(filter(None, (submission.note, result["note"])))}
     _write_feedback(course, submission, page or feedback.page(submission.set, result))
-    write_whole(_place(course, "results", submission, "json"), json.dumps(result, indent=1))  # last: with it the submission is done
+    write_whole(
+        _place(course, "results", submission, "json"), json.dumps(result, indent=1)
+    )  # last: with it the submission is done
     return result, True
 
 
@@ -175,7 +191,12 @@ def _run(content, submission, course, by_hand):
     instructor = course.folder / "instructor"
     shutil.copyfile(instructor / "gradebook.db", root / "gradebook.db")
     (root / "submission").write_bytes(content)
-    job = {"root": str(root), "notebook": str(root / "submission"), "release": str(instructor / "release" / name / f"{name}.ipynb"), "set": name}
+    job = {
+        "root": str(root),
+        "notebook": str(root / "submission"),
+        "release": str(instructor / "release" / name / f"{name}.ipynb"),
+        "set": name,
+    }
     job |= {"problems": course.sets[name]["problems"], "manual": by_hand} | course.limits
     (root / "job.json").write_text(json.dumps(job), encoding="utf-8")
     try:
@@ -206,12 +227,24 @@ def _left_in(root, outcome):
     """What a submission's process left in its scratch folder; what it did not leave is said."""
     path, page = root / "result.json", root / "feedback.html"
     if outcome["ended"] == "time":
-        return {"status": "time limit", "note": "stopped from outside: its cells could not be interrupted", "problems": []}, None
+        return {
+            "status": "time limit",
+            "note": "stopped from outside: its cells could not be interrupted",
+            "problems": [],
+        }, None
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        tail = (root / "log.txt").read_text(encoding="utf-8", errors="replace").strip()[-200:] if (root / "log.txt").is_file() else ""
-        return {"status": "failed", "note": f"grading it ended without a result ({outcome['ended']}): {tail}", "problems": []}, None
+        tail = (
+            (root / "log.txt").read_text(encoding="utf-8", errors="replace").strip()[-200:]
+            if (root / "log.txt").is_file()
+            else ""
+        )
+        return {
+            "status": "failed",
+            "note": f"grading it ended without a result ({outcome['ended']}): {tail}",
+            "problems": [],
+        }, None
     if outcome["left"]:
         result["note"] = "; ".join(filter(None, (result["note"], f"{outcome['left']} processes left behind, killed")))
     return result, page.read_text(encoding="utf-8") if page.is_file() else None

@@ -18,8 +18,16 @@ from pathlib import Path
 LENGTH, NAMES = 12, 2
 IGNORED = re.compile(r"""[\s\\'"`*]""")
 KNOWN = frozenset(keyword.kwlist) | frozenset(dir(builtins))
-REGION = re.compile(r"^[ \t]*### BEGIN (SOLUTION|HIDDEN TESTS)[ \t]*\n(.*?)^[ \t]*### END \1[ \t]*$", re.MULTILINE | re.DOTALL)
-MARKERS = ("BEGINSOLUTION", "ENDSOLUTION", "BEGINHIDDENTESTS", "ENDHIDDENTESTS", "Rubric.")  # normalised; none may come through
+REGION = re.compile(
+    r"^[ \t]*### BEGIN (SOLUTION|HIDDEN TESTS)[ \t]*\n(.*?)^[ \t]*### END \1[ \t]*$", re.MULTILINE | re.DOTALL
+)
+MARKERS = (
+    "BEGINSOLUTION",
+    "ENDSOLUTION",
+    "BEGINHIDDENTESTS",
+    "ENDHIDDENTESTS",
+    "Rubric.",
+)  # normalised; none may come through
 
 
 @dataclass(frozen=True)
@@ -67,7 +75,9 @@ def secrets(notebook, name):
     for cell in notebook.cells:
         regions = REGION.findall(cell.source)
         if cell.source.count("### BEGIN ") != len(regions) or cell.source.count("### END ") != len(regions):
-            raise ValueError(f"{name}: a region is not closed, or its marker is misspelt, in the cell that begins {cell.source[:60]!r}")
+            raise ValueError(
+                f"{name}: a region is not closed, or its marker is misspelt, in the cell that begins {cell.source[:60]!r}"
+            )
         whose = f"{name}, {' '.join(cell.metadata.get('tags', []))}"
         for kind, text in regions:
             for line in text.splitlines():

@@ -21,7 +21,9 @@ def read(path, sets):
         return [], {}
     reader = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline=""))
     if tuple(reader.fieldnames or ()) != COLUMNS:
-        raise ValueError(f"{path.name} must have the columns {', '.join(COLUMNS)}, it has {', '.join(map(str, reader.fieldnames or ()))}")
+        raise ValueError(
+            f"{path.name} must have the columns {', '.join(COLUMNS)}, it has {', '.join(map(str, reader.fieldnames or ()))}"
+        )
     lines = list(reader)
     for number, line in enumerate(lines, start=2):
         where, key = f"{path.name}, line {number}", (line["student"], line["set"], line["problem"])
@@ -38,7 +40,9 @@ def read(path, sets):
 
 def _points(where, line, sets):
     most = [
-        one["points"] for one in sets.get(line["set"], {"problems": {}})["problems"].values() if one["manual"] and one["problem"] == line["problem"]
+        one["points"]
+        for one in sets.get(line["set"], {"problems": {}})["problems"].values()
+        if one["manual"] and one["problem"] == line["problem"]
     ]
     if not most:
         raise ValueError(f"{where}: {line['set']} has no problem {line['problem']!r} that is graded by hand")

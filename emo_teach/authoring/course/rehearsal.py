@@ -43,12 +43,37 @@ def main():
         print(leak)
     print(f"{len(found)} of {looked_for} lines of solutions and hidden tests in the student edition")
     wrong = [outcome.stdout for outcome in outcomes if outcome.returncode]
-    print(*wrong, f"right and wrong answers: {'FAILED' if wrong else 'as they should be'} ({time.monotonic() - begun:.0f} s)", sep="\n")
+    print(
+        *wrong,
+        f"right and wrong answers: {'FAILED' if wrong else 'as they should be'} ({time.monotonic() - begun:.0f} s)",
+        sep="\n",
+    )
     return 1 if found or wrong else 0
 
 
 def _answers(names):
     """The batteries of some sets, in a process with one thread; what it says, errors included, is in `stdout`."""
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--no-header", "-m", "", "-k", " or ".join(names), str(BATTERIES)]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "-q",
+        "--no-header",
+        "-m",
+        "",
+        "-k",
+        " or ".join(names),
+        str(BATTERIES),
+    ]
     one_thread = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, cwd=build.ROOT, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=one_thread)
+    return subprocess.run(
+        command,
+        cwd=build.ROOT,
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=one_thread,
+    )

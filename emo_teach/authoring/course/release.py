@@ -18,7 +18,19 @@ from . import leaks, source
 
 MANIFEST = "instructor/manifest.json"  # by which a later build knows that a folder is one of ours
 MADE_BY = "emo_teach course build"
-FOR_STUDENTS = ["jupyterlab", "ipykernel", "ipywidgets", "matplotlib", "numpy", "scipy", "pot", "safetensors", "torch", "transformers", "accelerate"]
+FOR_STUDENTS = [
+    "jupyterlab",
+    "ipykernel",
+    "ipywidgets",
+    "matplotlib",
+    "numpy",
+    "scipy",
+    "pot",
+    "safetensors",
+    "torch",
+    "transformers",
+    "accelerate",
+]
 README = """\
 # Problem sets
 
@@ -57,7 +69,11 @@ def build_course(out, seed=0, names=(), check=True):
     beside = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
     try:
         manifest = _make(beside, seed, chosen)
-        found = leaks.search(beside / "student", {name: source.read(path, seed) for name, path in chosen.items()}) if check else []
+        found = (
+            leaks.search(beside / "student", {name: source.read(path, seed) for name, path in chosen.items()})
+            if check
+            else []
+        )
         if found:
             raise ValueError("the student edition would give answers away: " + "; ".join(map(str, found[:5])))
         _into_place(beside, out)
@@ -84,7 +100,10 @@ def refuse_foreign(folder, marker, made_by):
     if not os.path.lexists(folder) or (folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir())):
         return
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        if json.loads((folder / marker).read_text(encoding="utf-8")).get("made_by") == made_by and not folder.is_symlink():
+        if (
+            json.loads((folder / marker).read_text(encoding="utf-8")).get("made_by") == made_by
+            and not folder.is_symlink()
+        ):
             return
     raise ValueError(f"{folder} was not made by {made_by}: name a new folder, or move that one away")
 
@@ -192,9 +211,17 @@ def _described(notebook):
         marks, found = cell.metadata.get("nbgrader", {}), source.labels(cell)
         if marks.get("grade"):
             manual = marks["solution"]
-            problems[marks["grade_id"]] = {"problem": found["proof" if manual else "tests"], "points": marks["points"], "manual": manual}
+            problems[marks["grade_id"]] = {
+                "problem": found["proof" if manual else "tests"],
+                "points": marks["points"],
+                "manual": manual,
+            }
     points = sum(one["points"] for one in problems.values())
-    return {"points": points, "manual_points": sum(one["points"] for one in problems.values() if one["manual"]), "problems": problems}
+    return {
+        "points": points,
+        "manual_points": sum(one["points"] for one in problems.values() if one["manual"]),
+        "problems": problems,
+    }
 
 
 def _student_folder(student, instructor, sets):
@@ -203,14 +230,19 @@ def _student_folder(student, instructor, sets):
     for name in sets:
         shutil.copyfile(instructor / "release" / name / f"{name}.ipynb", student / f"{name}.ipynb")
     for folder, leave in (("data", ()), ("emo_teach", ("authoring", "data"))):
-        shutil.copytree(build.ROOT / folder, student / folder, ignore=shutil.ignore_patterns("__pycache__", ".*", *leave))
+        shutil.copytree(
+            build.ROOT / folder, student / folder, ignore=shutil.ignore_patterns("__pycache__", ".*", *leave)
+        )
     shutil.copyfile(build.ROOT / "LICENSE", student / "LICENSE")
     pins = {}
     for line in (build.ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines():
         if match := re.match(r"([A-Za-z0-9_.-]+)==", line):
             pins[match[1].lower()] = line.strip()
     (student / "requirements.txt").write_text("\n".join(pins[name] for name in FOR_STUDENTS) + "\n", encoding="utf-8")
-    rows = [f"| `{name}.ipynb` | {len(one['problems'])} | {one['points']} | {one['manual_points']} |" for name, one in sets.items()]
+    rows = [
+        f"| `{name}.ipynb` | {len(one['problems'])} | {one['points']} | {one['manual_points']} |"
+        for name, one in sets.items()
+    ]
     (student / "README.md").write_text(README.format(rows="\n".join(rows), first=next(iter(sets))), encoding="utf-8")
 
 

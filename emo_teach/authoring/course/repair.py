@@ -25,11 +25,15 @@ def parse(content):
     Raises Refused where there is no notebook in it. Source: the nbformat schema, https://nbformat.readthedocs.io.
     """
     if len(content) > MOST:
-        raise Refused("not a notebook", f"the file has {len(content) >> 20} MiB: clear its outputs and hand it in again")
+        raise Refused(
+            "not a notebook", f"the file has {len(content) >> 20} MiB: clear its outputs and hand it in again"
+        )
     try:
         document = json.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as err:
-        raise Refused("not a notebook", f"broken JSON ({str(err)[:120]}): download it again with Save, then hand it in again") from None
+        raise Refused(
+            "not a notebook", f"broken JSON ({str(err)[:120]}): download it again with Save, then hand it in again"
+        ) from None
     if isinstance(document, dict) and isinstance(document.get("worksheets"), list):  # nbformat 3, before 2015
         sheets = document["worksheets"]
         document = {"cells": [cell for sheet in sheets if isinstance(sheet, dict) for cell in sheet.get("cells") or ()]}
@@ -118,7 +122,9 @@ def _bare(cell):
     cell = cell if isinstance(cell, dict) else {}
     kind, text = cell.get("cell_type"), cell.get("source", cell.get("input", ""))
     text = "".join(map(str, text)) if isinstance(text, list) else str(text)
-    text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # halves of an emoji are joined, or replaced
+    text = text.encode("utf-16", "surrogatepass").decode(
+        "utf-16", "replace"
+    )  # halves of an emoji are joined, or replaced
     made = {"cell_type": kind if kind in ("code", "raw") else "markdown", "metadata": {}, "source": text}
     if made["cell_type"] == "markdown" and isinstance(cell.get("attachments"), dict):
         made["attachments"] = cell["attachments"]
@@ -167,4 +173,9 @@ def _notebook(cells, release):
         cell.pop("attachments", None) if cell["cell_type"] != "markdown" else None
         if cell["cell_type"] == "code":
             cell |= {"outputs": [], "execution_count": None}
-    return {"cells": cells, "metadata": {"kernelspec": release["metadata"]["kernelspec"]}, "nbformat": 4, "nbformat_minor": 5}
+    return {
+        "cells": cells,
+        "metadata": {"kernelspec": release["metadata"]["kernelspec"]},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }

@@ -66,13 +66,17 @@ def _students(folder):
                 )
             students.append(path)
         elif path.suffix in (".ipynb", ".zip", ".gz", ".tar", ".7z") or path.is_symlink():
-            raise ValueError(f"{path.name} stands in no student's folder: {folder} holds one folder for each student, unpacked")
+            raise ValueError(
+                f"{path.name} stands in no student's folder: {folder} holds one folder for each student, unpacked"
+            )
     if not students:
         raise ValueError(f"{folder} holds no student's folder")
     same = {}
     for path in students:
         if (other := same.setdefault(path.name.casefold(), path.name)) != path.name:
-            raise ValueError(f"students' folders {other!r} and {path.name!r} differ in case alone: some file systems cannot tell them apart")
+            raise ValueError(
+                f"students' folders {other!r} and {path.name!r} differ in case alone: some file systems cannot tell them apart"
+            )
     return students
 
 
@@ -80,9 +84,13 @@ def _missing(folder, name):
     """No notebook of a set: a file that may have been meant as one is no 0 but a question."""
     others = [path.name for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(SKIPPED)]
     others = [other for other in others if not other.endswith(".ipynb")]
-    meant = [other for other in others if ".ipynb" in other.lower() or other.lower().endswith((".zip", ".rar", ".7z", ".gz"))]
+    meant = [
+        other for other in others if ".ipynb" in other.lower() or other.lower().endswith((".zip", ".rar", ".7z", ".gz"))
+    ]
     if meant:
-        note = f"no notebook for this set in the folder, but {', '.join(meant)}: unpack it, or give it the ending .ipynb"
+        note = (
+            f"no notebook for this set in the folder, but {', '.join(meant)}: unpack it, or give it the ending .ipynb"
+        )
         return Submission(folder.name, name, None, "unknown file", note)
     return Submission(folder.name, name, None, "not handed in", "no notebook for this set in the folder")
 
@@ -95,11 +103,17 @@ def _of_student(folder, sets):
         if any(part.startswith(SKIPPED) for part in inside.parts):
             continue
         if any(each.is_symlink() for each in (path, *path.parents[: len(inside.parts) - 1])) or not path.is_file():
-            group.append(Submission(folder.name, "", None, "unknown notebook", f"{inside} is a link or no ordinary file: not followed"))
+            group.append(
+                Submission(
+                    folder.name, "", None, "unknown notebook", f"{inside} is a link or no ordinary file: not followed"
+                )
+            )
         elif name := _set_of(path, sets):
             by_set.setdefault(name, []).append(path)
         else:
-            group.append(Submission(folder.name, "", None, "unknown notebook", f"{inside} belongs to no set: {', '.join(sets)}"))
+            group.append(
+                Submission(folder.name, "", None, "unknown notebook", f"{inside} belongs to no set: {', '.join(sets)}")
+            )
     return group + [_one_of(folder, name, paths) for name, paths in by_set.items()]
 
 

@@ -32,11 +32,19 @@ def environment(root):
     """
     root = Path(root)
     kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    places = {"HOME": "home", "TMPDIR": "tmp", "IPYTHONDIR": "home/ipython", "MPLCONFIGDIR": "home/mpl", "JUPYTER_RUNTIME_DIR": "home/runtime"}
+    places = {
+        "HOME": "home",
+        "TMPDIR": "tmp",
+        "IPYTHONDIR": "home/ipython",
+        "MPLCONFIGDIR": "home/mpl",
+        "JUPYTER_RUNTIME_DIR": "home/runtime",
+    }
     for place in places.values():
         (root / place).mkdir(parents=True, exist_ok=True)
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    return kept | {name: str(root / place) for name, place in places.items()} | threads | {"PYTHONDONTWRITEBYTECODE": "1"}
+    return (
+        kept | {name: str(root / place) for name, place in places.items()} | threads | {"PYTHONDONTWRITEBYTECODE": "1"}
+    )
 
 
 def keep(job_path):
@@ -57,11 +65,20 @@ def keep(job_path):
     with open(Path(job["root"]) / "log.txt", "wb") as log:
         command = [sys.executable, "-m", "emo_teach.authoring.course.autograde", job_path]
         child = subprocess.Popen(
-            command, env=environment(job["root"]), cwd=job["root"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=limits
+            command,
+            env=environment(job["root"]),
+            cwd=job["root"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            preexec_fn=limits,
         )
         ended = _wait(child, time.monotonic() + job["timeout"] + GRACE)
     left = kill_descendants()
-    return {"ended": ended, "left": left if (ended, child.returncode) == ("ok", 0) else 0}  # else it is nbgrader's own kernel that was left
+    return {
+        "ended": ended,
+        "left": left if (ended, child.returncode) == ("ok", 0) else 0,
+    }  # else it is nbgrader's own kernel that was left
 
 
 def _wait(child, deadline):

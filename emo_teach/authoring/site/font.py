@@ -17,7 +17,9 @@ def subset(characters):
     from fontTools import subset as fonttools
 
     path = Path(importlib.util.find_spec("ziamath").submodule_search_locations[0]) / "fonts" / "STIXTwoMath-Regular.ttf"
-    options = fonttools.Options(flavor="woff", layout_features="*", name_IDs="*", notdef_outline=True, drop_tables=["DSIG"])
+    options = fonttools.Options(
+        flavor="woff", layout_features="*", name_IDs="*", notdef_outline=True, drop_tables=["DSIG"]
+    )
     font = fonttools.load_font(path, options)
     missing = sorted(set(map(ord, characters)) - set(font.getBestCmap()) - SILENT)
     if missing:

@@ -32,7 +32,9 @@ def _adapted(math):
     from bs4 import BeautifulSoup
 
     soup = BeautifulSoup(math.replace(VARIANT, ""), "html.parser")
-    for prime in soup.find_all("mo", string=re.compile("[′″]")):  # fonts draw it raised already: as an exponent it is tiny and far off
+    for prime in soup.find_all(
+        "mo", string=re.compile("[′″]")
+    ):  # fonts draw it raised already: as an exponent it is tiny and far off
         script, base = prime.parent, prime.parent.contents[0]
         prime.attrs |= {"lspace": "0", "rspace": "0"}
         if script.name == "msup":
@@ -40,7 +42,9 @@ def _adapted(math):
         elif script.name == "msubsup":
             script.name = "msub"
             base.wrap(soup.new_tag("mrow")).append(prime.extract())
-    for bracket in soup.select("msup > mo[minsize]:first-child, msubsup > mo[minsize]:first-child"):  # it would not grow
+    for bracket in soup.select(
+        "msup > mo[minsize]:first-child, msubsup > mo[minsize]:first-child"
+    ):  # it would not grow
         height = 0.25 + float(bracket["minsize"].removesuffix("em")) / 2  # of a bracket centred on the axis
         script = bracket.parent
         script.insert_before(bracket.extract())
@@ -89,7 +93,9 @@ def _pieces(math):
 
     pieces = [""]
     for child in list(BeautifulSoup(math, "html.parser").math.contents):
-        broken = child.name == "mo" and child.get_text() in BREAKS and "lspace" not in child.attrs  # a sign has no space, and no break
+        broken = (
+            child.name == "mo" and child.get_text() in BREAKS and "lspace" not in child.attrs
+        )  # a sign has no space, and no break
         if broken:
             child["form"] = "infix"
         pieces[-1] += str(child)

@@ -49,7 +49,9 @@ def build_site(out):
 
     from . import font, mathml
 
-    notebooks = {path.stem: nbformat.read(build.LESSONS / f"{path.stem}.ipynb", as_version=4) for path in build.sources()}
+    notebooks = {
+        path.stem: nbformat.read(build.LESSONS / f"{path.stem}.ipynb", as_version=4) for path in build.sources()
+    }
     out = Path(out)
     with whole_folder(out, MARKER, MADE_BY) as folder:
         titles = {name: _title(notebook) for name, notebook in notebooks.items()}
@@ -107,7 +109,9 @@ def _neighbours(here, titles):
     for step, word, rel in ((-1, "Previous", "prev"), (1, "Next", "next")):
         if 0 <= place + step < len(order):
             other = order[place + step]
-            links.append(f'<a rel="{rel}" href="{other}.html">{word}: {html.escape(_plain(titles.get(other, "Contents")))}</a>')
+            links.append(
+                f'<a rel="{rel}" href="{other}.html">{word}: {html.escape(_plain(titles.get(other, "Contents")))}</a>'
+            )
     return "\n".join(links)
 
 
@@ -137,7 +141,9 @@ def _markdown(text):
     from nbconvert.filters.markdown_mistune import MarkdownWithMath
 
     page = MarkdownWithMath(renderer=_renderer()).render(text)
-    return re.sub(r"\(?<math>(?:(?!</math>).)*</math>[,.;:!?)]+", r'<span class="kept">\g<0></span>', page)  # no line begins with a comma
+    return re.sub(
+        r"\(?<math>(?:(?!</math>).)*</math>[,.;:!?)]+", r'<span class="kept">\g<0></span>', page
+    )  # no line begins with a comma
 
 
 def _lesson(notebook):
@@ -147,7 +153,12 @@ def _lesson(notebook):
 
     kept = nbformat.from_dict(notebook)
     kept.cells = [cell for cell in kept.cells if "bootstrap" not in cell.metadata.get("tags", ())]
-    exporter = HTMLExporter(template_name="basic", exclude_input_prompt=True, exclude_output_prompt=True, filters={"markdown2html": _markdown})
+    exporter = HTMLExporter(
+        template_name="basic",
+        exclude_input_prompt=True,
+        exclude_output_prompt=True,
+        filters={"markdown2html": _markdown},
+    )
     return _finish(exporter.from_notebook_node(kept)[0])
 
 
