@@ -218,8 +218,7 @@ COMMANDS = {
 def main(argv=None):
     """Run one command and return its exit status: 0 well, 1 something failed, 2 the request makes no sense.
 
-    Formula: none. Shape: a list of strings (by default the command line's), returns an integer. Units: none.
-    Raises SystemExit from argparse for an unknown command or option. Source: this project.
+    Raises SystemExit from argparse for an unknown command or option.
     """
     parser = argparse.ArgumentParser(
         prog="python -m emo_teach", description="Optimal-transport losses, formula by formula."

@@ -13,8 +13,7 @@ _PACKAGE = Path(__file__).resolve().parent
 def write_whole(path, content):
     """Write a file so that readers, and whoever comes after a crash, find the old one or the new one, never a part.
 
-    Formula: none. Shape: a path, and a string (written as UTF-8) or bytes; returns None. Units: none.
-    Raises OSError when the folder cannot be written; the old file is then left. Source: POSIX rename, which is done or not done.
+    Raises OSError when the folder cannot be written; the old file is then left.
     """
     path = Path(path)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
@@ -33,7 +32,7 @@ def write_whole(path, content):
 def refuse_foreign(folder, marker, made_by):
     """Raise ValueError unless a folder is missing, empty, or holds a JSON file `marker` that says it was made by `made_by`.
 
-    Formula: none. Shape: a path and two strings, returns None. Units: none. Raises ValueError. Source: this project.
+    Raises ValueError.
     """
     folder = Path(folder)
     if not os.path.lexists(folder) or (folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir())):
@@ -51,8 +50,7 @@ def refuse_foreign(folder, marker, made_by):
 def whole_folder(out, marker, made_by):
     """A new folder to fill, which takes the place of `out` at the end; when the filling fails, `out` stays as it was.
 
-    Formula: none. Shape: a path and two strings as in `refuse_foreign`, yields a path. Units: none. Raises as `refuse_foreign`, OSError when
-    the folder cannot be written. Source: POSIX rename.
+    Raises as `refuse_foreign`, OSError when the folder cannot be written.
     """
     refuse_foreign(out, marker, made_by)
     out = Path(out)
@@ -86,9 +84,7 @@ def data_path(name):
     """Return the path of one data file, wherever this copy of emo_teach keeps them.
 
     A wheel ships the files as `emo_teach/data/`; a clone or an editable install has them in the top-level `data/`.
-    Formula: none. Shape: `name` is the file's path inside `data/`, with `/` between folders. Returns a `pathlib.Path`. Units: none.
-    Raises ValueError when there is no such file; the message lists the files there are.
-    Source: data/README.md says what each file holds.
+    Returns a `pathlib.Path`. Raises ValueError when there is no such file; the message lists the files there are.
 
     >>> data_path("words.csv").name
     'words.csv'

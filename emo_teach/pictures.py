@@ -77,8 +77,7 @@ OTHER = Style(COLOURS["cost"], "--", "d")  # the shuffled controls, and whatever
 def style(name):
     """The look of an objective, the same in every picture: that of the longest known name with which the label begins.
 
-    Formula: none. Shape: a label such as "ce" or "emo-mode-1, seed 2"; returns `Style`. Units: none.
-    Raises nothing: a label that is not known, or says "shuffled", is grey. Source: this project.
+    Raises nothing: a label that is not known, or says "shuffled", is grey.
 
     >>> style("emo-mode-1, seed 2") == style("emo-mode-1"), style("emo-mode-1 shuffled").colour == style("emo-mode-1").colour
     (True, False)
@@ -91,8 +90,8 @@ def style(name):
 def new_figure(width=7.6, height=3.4):
     """A white figure in the lessons' style, `width` x `height` inches, with no global state behind it.
 
-    Formula: none. Shape: returns a matplotlib `Figure`. Units: inches of `DENSITY` pixels.
-    Raises matplotlib's ValueError for negative or infinite sizes. Source: this project.
+    Returns a matplotlib `Figure`. Units: inches of `DENSITY` pixels. Raises matplotlib's ValueError for negative or
+    infinite sizes.
     """
     with rc_context(STYLE):
         figure = Figure(figsize=(width, height), dpi=DENSITY, layout="constrained")
@@ -108,7 +107,7 @@ def as_image(png, alt, width):
 def as_html(figure, alt):
     """The figure as one HTML `<img>` at print density; alt text is required and may not be blank.
 
-    Formula: none. Shape: returns a string. Units: none. Raises ValueError when `alt` is no text or blank. Source: this project.
+    Raises ValueError when `alt` is no text or blank.
     """
     if not isinstance(alt, str) or not alt.strip():
         raise ValueError("alt is empty: say in words what the picture shows")
@@ -125,10 +124,7 @@ def as_html(figure, alt):
 
 
 def show(figure, alt):
-    """Display a matplotlib figure in a notebook with its alt text (and close it, if pyplot made it).
-
-    Formula: none. Shape: returns None. Units: none. Raises as `as_html`. Source: this project.
-    """
+    """Display a matplotlib figure in a notebook with its alt text (and close it, if pyplot made it)."""
     from IPython.display import HTML, display
 
     display(HTML(as_html(figure, alt)))

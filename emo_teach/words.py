@@ -48,9 +48,7 @@ class Words:
     def index(self, word):
         """Return the row of a word, an integer in [0, n).
 
-        Formula: none. Shape: a string, returns an integer. Units: none.
         Raises ValueError, with close matches if there are any, when the word is not there.
-        Source: the order of data/words.csv.
 
         >>> load_words().index("Monday")
         0
@@ -62,9 +60,8 @@ class Words:
     def rows(self, words):
         """Return the embeddings of k words as a new (k, d) array, in their order.
 
-        Formula: none. Shape: k strings, returns (k, d). Units: none; the rows are not normalised.
-        Raises ValueError for an unknown word, and for a string or anything else where a list of words belongs.
-        Source: the rows of data/words.safetensors.
+        Returns (k, d). Raises ValueError for an unknown word, and for a string or anything else where a list of words
+        belongs.
         """
         if isinstance(words, str):
             raise ValueError(f"words must be a list of words, got the string {words!r}: did you mean [{words!r}]?")
@@ -77,9 +74,7 @@ class Words:
     def category(self, name):
         """Return the words of a category as a tuple of strings.
 
-        Formula: none. Shape: a string, returns a tuple. Units: none.
-        Raises ValueError, with close matches if there are any, when there is no such category.
-        Source: data/word_list.txt.
+        Returns a tuple. Raises ValueError, with close matches if there are any, when there is no such category.
 
         >>> load_words().category("days")[:2]
         ('Monday', 'Tuesday')
@@ -91,10 +86,8 @@ class Words:
     def nearest(self, word, k=5):
         """Return the k other words whose embeddings have the largest cosine with that of `word`.
 
-        Formula: `cos = <e_i, e_j> / (|e_i| |e_j|)`, of which A8 makes a cost. Shape: a list of k pairs
-        (word, cosine), nearest first. Units: none, in [-1, 1].
-        Raises ValueError for an unknown word or a `k` outside 1, ..., n - 1.
-        Source: the rows of data/words.safetensors.
+        Formula: `cos = <e_i, e_j> / (|e_i| |e_j|)`, of which A8 makes a cost. Raises ValueError for an unknown word or
+        a `k` outside 1, ..., n - 1.
         """
         here = self.index(word)
         if inputs.count("k", k) >= len(self.words):
@@ -131,9 +124,8 @@ def _grouped(pairs):
 def load_words():
     """Return the words of data/, read once and then shared.
 
-    Formula: none. Shape: `Words` with `embedding` (n, d) float64, read-only. Units: none.
-    Raises ValueError when a file is absent, or when the files disagree about the number of words.
-    Source: SmolLM2-135M-Instruct, arXiv 2502.02737, dequantised; see data/README.md.
+    Raises ValueError when a file is absent, or when the files disagree about the number of words. Source:
+    SmolLM2-135M-Instruct, arXiv 2502.02737, dequantised; see data/README.md.
 
     >>> load_words().rows(["Monday", "Tuesday", "banana"]).shape
     (3, 576)

@@ -114,8 +114,8 @@ LINES = MappingProxyType(
 def table(upto):
     """Print the worked example's numbers of all lessons up to `upto` ("01" ... "09"), computed anew.
 
-    Formula: those of the lines' labels. Shape: returns None. Units: nats for A1 to A3 and Jensen-Shannon, else none.
-    Raises ValueError for an unknown lesson. Source: https://spaces.ac.cn/archives/9797; the functions that the lines call.
+    Raises ValueError for an unknown lesson. Source: https://spaces.ac.cn/archives/9797; the functions that the lines
+    call.
     """
     if not isinstance(upto, str) or upto not in LINES:
         raise ValueError(f"upto = {upto!r} must be one of {', '.join(LINES)}")

@@ -24,7 +24,7 @@ ROW = re.compile(r"^(\| \[[^]]+\]\(notebooks/(\w+)\.ipynb\))", re.MULTILINE)
 def check_address(slug, ref):
     """Raise ValueError unless `slug` is empty or "owner/name" as GitHub writes it, and `ref` is a branch, tag or commit without a slash.
 
-    Formula: none. Shape: two strings, returns None. Units: none. Raises ValueError naming the argument. Source: GitHub's and git's rules for names.
+    Raises ValueError naming the argument.
     """
     if not isinstance(slug, str) or (slug and not SLUG.fullmatch(slug)):
         raise ValueError(f'repo = {slug!r} must be "owner/name" as in an address of GitHub (or "" for not published)')
@@ -35,10 +35,7 @@ def check_address(slug, ref):
 
 
 def badge(name, slug, ref):
-    """The badge of one lesson in Markdown; "" while there is no slug.
-
-    Formula: none. Shape: strings. Units: none. Raises nothing. Source: Colab's badge and addresses.
-    """
+    """The badge of one lesson in Markdown; "" while there is no slug."""
     return (
         f"[![{LABEL}]({IMAGE})](https://colab.research.google.com/github/{slug}/blob/{ref}/notebooks/{name}.ipynb)"
         if slug
@@ -48,8 +45,6 @@ def badge(name, slug, ref):
 
 def with_badge(text, mark):
     """A lesson's first cell with the badge `mark` below its title in place of any earlier one; with no badge where `mark` is "".
-
-    Formula: none. Shape: strings. Units: none. Raises nothing. Source: this project.
 
     >>> with_badge("# Why?\\n\\nText", "[b]")
     '# Why?\\n\\n[b]\\n\\nText'
@@ -63,8 +58,8 @@ def rewrite(slug, ref):
     """Write the address everywhere: pyproject.toml, README.md and all lessons; returns the paths that changed.
 
     All texts are made before the first is written, each file is written whole, and when one cannot be written those before it are put back.
-    Formula: none. Shape: two strings, returns a list of paths. Units: none. Raises ValueError as `check_address` and for a file that is not
-    as expected, OSError for one that cannot be written. Source: this project.
+    Raises ValueError as `check_address` and for a file that is not as expected, OSError for one that cannot be
+    written.
     """
     check_address(slug, ref)
     wanted = {
@@ -138,10 +133,7 @@ def _written(notebook):
 
 
 def main(slug, ref):
-    """Rewrite every badge and say what changed; returns the exit status.
-
-    Formula: none. Shape: two strings, returns 0. Units: none. Raises as `rewrite`. Source: this project.
-    """
+    """Rewrite every badge and say what changed; returns the exit status."""
     changed = rewrite(slug, ref)
     for path in changed:
         print(path.relative_to(build.ROOT))

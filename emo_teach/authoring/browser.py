@@ -81,7 +81,7 @@ class Lab:
 def lab(folder, dark=False):
     """Serve `folder` by JupyterLab on the loopback address, with settings of its own; yields a `Lab`.
 
-    Formula: none. Shape: a folder and a bool. Units: none. Raises TimeoutError when no server is up within a minute. Source: JupyterLab's options.
+    Raises TimeoutError when no server is up within a minute.
     """
     with tempfile.TemporaryDirectory() as name:
         home, port = Path(name), _free_port()
@@ -126,7 +126,7 @@ def lab(folder, dark=False):
 def tab(width=1280, height=900):
     """One tab of a headless Chromium.
 
-    Formula: none. Shape: yields a Playwright page. Units: CSS pixels. Raises FileNotFoundError without a Chromium. Source: Playwright.
+    Raises FileNotFoundError without a Chromium.
     """
     from playwright.sync_api import sync_playwright
 
@@ -144,8 +144,7 @@ def tab(width=1280, height=900):
 def open_notebook(page, server, name):
     """Open a notebook and wait for its kernel.
 
-    Formula: none. Shape: a page, a `Lab`, a file's name; returns None. Units: none.
-    Raises TimeoutError (Python's or Playwright's) when page or kernel do not come. Source: JupyterLab's REST interface.
+    Raises TimeoutError (Python's or Playwright's) when page or kernel do not come.
     """
     for kernel in server.api("kernels"):
         request = urllib.request.Request(f"{server.root}/api/kernels/{kernel['id']}?token={TOKEN}", method="DELETE")
@@ -158,7 +157,7 @@ def open_notebook(page, server, name):
 def contents(page):
     """The open notebook's present state, as a dictionary in nbformat's shape.
 
-    Formula: none. Shape: a page, returns a dictionary. Units: none. Raises Playwright's Error when no notebook is open. Source: JupyterLab.
+    Raises Playwright's Error when no notebook is open.
     """
     return page.evaluate("() => window.jupyterapp.shell.currentWidget.content.model.toJSON()")
 
@@ -166,7 +165,7 @@ def contents(page):
 def run_all(page, seconds=480):
     """Run all cells and wait until the last code cell has run; returns the notebook's state.
 
-    Formula: none. Shape: a page, returns a dictionary. Units: seconds. Raises Playwright's TimeoutError after `seconds`. Source: JupyterLab.
+    Raises Playwright's TimeoutError after `seconds`.
     """
     page.evaluate(
         "() => { window.ran = false; window.jupyterapp.commands.execute('notebook:run-all-cells').then(() => { window.ran = true; }); }"
@@ -178,7 +177,7 @@ def run_all(page, seconds=480):
 def errors(notebook):
     """Error outputs of a notebook's state, as readable lines.
 
-    Formula: none. Shape: a dictionary, returns a list of strings. Units: none. Raises KeyError when it is no notebook. Source: nbformat.
+    Raises KeyError when it is no notebook.
     """
     outputs = [(i, o) for i, cell in enumerate(notebook["cells"]) for o in cell.get("outputs", ())]
     return [f"cell {i}: {o['ename']}: {o['evalue']}" for i, o in outputs if o["output_type"] == "error"]

@@ -33,35 +33,28 @@ if importlib.util.find_spec("emo_teach") is None:
 def address():
     """Slug and ref under which pyproject.toml says that the lessons are published (an empty slug means: not published yet).
 
-    Formula: none. Shape: returns two strings. Units: none. Raises KeyError when pyproject.toml lacks slug or ref. Source: pyproject.toml.
+    Raises KeyError when pyproject.toml lacks slug or ref.
     """
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["emo_teach"]
     return settings["slug"], settings["ref"]
 
 
 def bootstrap_cell(slug=None, ref=None):
-    """The text of the bootstrap cell for a slug and ref, by default those of pyproject.toml.
-
-    Formula: none. Shape: two strings, returns a string. Units: none. Raises as `address`. Source: pyproject.toml.
-    """
+    """The text of the bootstrap cell for a slug and ref, by default those of pyproject.toml."""
     if slug is None:
         slug, ref = address()
     return BOOTSTRAP.format(home=f"git+https://github.com/{slug}@{ref}" if slug else "")
 
 
 def sources():
-    """Paths of all lesson sources, in order.
-
-    Formula: none. Shape: returns a list of paths. Units: none. Raises nothing. Source: notebooks/src/.
-    """
+    """Paths of all lesson sources, in order."""
     return sorted(SOURCES.glob("*.py"))
 
 
 def read_source(path):
     """The lesson's text as an unexecuted notebook with deterministic cell ids.
 
-    Formula: none. Shape: a path, returns an nbformat notebook. Units: none. Raises FileNotFoundError for a path without a file.
-    Source: jupytext's py:percent format.
+    Raises FileNotFoundError for a path without a file.
     """
     import jupytext
 
@@ -88,8 +81,8 @@ def read_source(path):
 def execute(notebook, timeout=300):
     """Run all cells in a fresh kernel, in the notebooks' folder; an error in a cell is raised. Returns the notebook.
 
-    Formula: none. Shape: a notebook, returns it. Units: `timeout` in seconds, per cell.
-    Raises nbclient's CellExecutionError for a cell that fails, CellTimeoutError for one that takes too long. Source: nbclient.
+    Units: `timeout` in seconds, per cell. Raises nbclient's CellExecutionError for a cell that fails, CellTimeoutError
+    for one that takes too long.
     """
     from nbclient import NotebookClient
 
@@ -100,10 +93,7 @@ def execute(notebook, timeout=300):
 
 
 def strip(notebook):
-    """Leave out what cannot be shown without a kernel or would change from run to run. Returns the notebook.
-
-    Formula: none. Shape: a notebook, returns it. Units: none. Raises nothing. Source: this project.
-    """
+    """Leave out what cannot be shown without a kernel or would change from run to run. Returns the notebook."""
     notebook.metadata = METADATA
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
@@ -131,8 +121,7 @@ def _joined(outputs):
 def build(path):
     """Build one lesson from its source; returns the seconds that its execution took.
 
-    Formula: none. Shape: a path, returns a float. Units: seconds. Raises as `read_source` and `execute`; the old notebook is then left.
-    Source: this project.
+    Raises as `read_source` and `execute`; the old notebook is then left.
     """
     import nbformat
 
@@ -147,7 +136,7 @@ def build(path):
 def main(names):
     """Build the named lessons (all when none is named) and print what each took; returns the exit status.
 
-    Formula: none. Shape: a list of names, returns 0, or 2 for an unknown name. Units: none. Raises as `build`. Source: this project.
+    Returns 0, or 2 for an unknown name.
     """
     known = {path.stem: path for path in sources()}
     unknown = [name for name in names if name not in known]

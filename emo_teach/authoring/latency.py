@@ -85,8 +85,7 @@ def _press(page, cell, key):
 def measure(page, server, name):
     """(our times, usual times, picture's width in CSS pixels) for one explorer; times in ms, the first move of each left out.
 
-    Formula: none. Shape: two lists of `MOVES` floats, and a float. Units: milliseconds, CSS pixels.
-    Raises RuntimeError when a cell fails, Playwright's Error when a picture does not come or does not change. Source: this project.
+    Raises RuntimeError when a cell fails, Playwright's Error when a picture does not come or does not change.
     """
     browser.open_notebook(page, server, f"{name}.ipynb")
     problems = browser.errors(browser.run_all(page))
@@ -113,8 +112,7 @@ def _quantiles(times):
 def main(names):
     """Print one line per explorer; returns the exit status.
 
-    Formula: median and ninetieth percentile. Shape: a list of names (none: all), returns 0, or 2 for an unknown name. Units: milliseconds.
-    Raises as `measure`. Source: this project.
+    Formula: median and ninetieth percentile. Returns 0, or 2 for an unknown name.
     """
     import nbformat
 

@@ -28,8 +28,8 @@ def _explorer(page):
 def photograph(page, server, name, out, suffix):
     """Open one lesson, write its first screen and (after running it) its explorer; returns the paths.
 
-    Formula: none. Shape: returns a list of one or two paths. Units: none.
-    Raises RuntimeError when a cell fails, Playwright's TimeoutError when the explorer does not come. Source: this project.
+    Returns a list of one or two paths. Raises RuntimeError when a cell fails, Playwright's TimeoutError when the
+    explorer does not come.
     """
     browser.open_notebook(page, server, f"{name}.ipynb")
     page.evaluate(HIDE_SIDEBAR)
@@ -48,8 +48,7 @@ def photograph(page, server, name, out, suffix):
 def main(argv):
     """Photograph all lessons, or the README's picture only; returns the exit status.
 
-    Formula: none. Shape: a list of strings, returns 0. Units: CSS pixels. Raises SystemExit from argparse; else as `photograph`.
-    Source: this project.
+    Raises SystemExit from argparse; else as `photograph`.
     """
     ask = argparse.ArgumentParser(prog="python -m emo_teach.authoring.screenshots", description=__doc__.splitlines()[0])
     ask.add_argument("out", type=Path, help="folder for the pictures")

@@ -12,8 +12,7 @@ STEPS, BATCH, BLOCK, RATE, SEED = 4000, 32, 33, 3e-3, 0
 def make(out, steps=STEPS):
     """Pretrain and write model and tokenizer into a folder, whole or not at all.
 
-    Formula: cross-entropy, A1. Shape: a path that does not exist yet or holds an earlier model. Units: none.
-    Raises OSError where nothing can be written. Source: this project.
+    Formula: cross-entropy, A1. Raises OSError where nothing can be written.
     """
     from .. import finetune
     from ..world import World, small_gpt2, word_tokenizer
@@ -53,7 +52,7 @@ def _report(entry):
 def main(argv=None):
     """The command.
 
-    Formula: none. Shape: arguments as strings, returns the exit status. Units: none. Raises what `make` raises. Source: this project.
+    Returns the exit status. Raises what `make` raises.
     """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", required=True)

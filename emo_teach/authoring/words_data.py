@@ -36,9 +36,8 @@ def _entries(text, source):
 def parse_word_list(text):
     """Return each word of a word list with its categories, both in the order in which they first appear.
 
-    Formula: none. Shape: `text` holds lines `category: word word ...`; returns a dict, word -> tuple of categories. Units: none.
-    Raises ValueError, naming the line, for a malformed line, a word that is not plain letters, or a word that stands
-    twice in one category. Source: the format of data/word_list.txt.
+    Returns a dict, word -> tuple of categories. Raises ValueError, naming the line, for a malformed line, a word that
+    is not plain letters, or a word that stands twice in one category.
 
     >>> parse_word_list("fruit: apple orange\\ncolours: orange")
     {'apple': ('fruit',), 'orange': ('fruit', 'colours')}
@@ -57,11 +56,9 @@ def parse_word_list(text):
 def parse_relation_list(text, words):
     """Return the pairs of a relation list, in its order.
 
-    Formula: none. Shape: `text` holds lines `kind: first/other/other ...`, `words` is any container of the words allowed; returns a
-    list of (kind, first, other). Units: none.
-    Raises ValueError, naming the line, for an unknown kind, a word outside `words`, a word paired with itself, a pair
-    that stands twice under one kind, or a case pair that differs in more than its case.
-    Source: the format of data/relation_list.txt.
+    Returns a list of (kind, first, other). Raises ValueError, naming the line, for an unknown kind, a word outside
+    `words`, a word paired with itself, a pair that stands twice under one kind, or a case pair that differs in more
+    than its case.
 
     >>> parse_relation_list("inflection: run/runs/ran", ["run", "runs", "ran"])
     [('inflection', 'run', 'runs'), ('inflection', 'run', 'ran')]
@@ -97,9 +94,7 @@ def _group_pairs(group, kind, words, where):
 def token_ids(words, vocabulary):
     """Return the token of each word with a space in front of it.
 
-    Formula: none. Shape: `words` k strings, `vocabulary` V strings; returns a list of k integers in [0, V). Units: none.
-    Raises ValueError listing all words that are not a single token.
-    Source: GPT-2's byte-level vocabulary, which writes a space as the letter of `SPACE`.
+    Returns a list of k integers in [0, V). Raises ValueError listing all words that are not a single token.
 
     >>> token_ids(["day"], ["day", SPACE + "day"])
     [1]
@@ -114,10 +109,9 @@ def token_ids(words, vocabulary):
 def read_gguf(path, words):
     """Read the tokens and the embedding rows of some words from a GGUF file.
 
-    Formula: none. Shape: `words` k strings; returns (k token ids, embedding (k, d) float32). Units: none; the rows are dequantised.
-    Raises ValueError when the file is absent or is not GGUF, has no `token_embd.weight`, has an output head of its own
-    (`output.weight`: the rows would not be the head's), or lacks a word.
-    Source: the GGUF format as the `gguf` package reads it.
+    Returns (k token ids, embedding (k, d) float32). Raises ValueError when the file is absent or is not GGUF, has no
+    `token_embd.weight`, has an output head of its own (`output.weight`: the rows would not be the head's), or lacks a
+    word.
     """
     import gguf
 
@@ -160,9 +154,8 @@ def _text(given, name):
 def build(gguf_path, out, word_list=None, relation_list=None):
     """Write words.safetensors, words.csv and relations.csv into a folder; on an error nothing is written.
 
-    Formula: none. Shape: writes `embedding` (n, d) float16 and n rows `word,token_id,categories` in the order of the word list; the
-    lists are texts, by default those of data/. Returns a dict, file name -> size in bytes. Units: none.
-    Raises ValueError for whatever is wrong with the lists or the GGUF file, embeddings beyond float16 included. Source: data/README.md.
+    Returns a dict, file name -> size in bytes. Raises ValueError for whatever is wrong with the lists or the GGUF
+    file, embeddings beyond float16 included.
     """
     from safetensors.numpy import save
 
@@ -185,8 +178,7 @@ def build(gguf_path, out, word_list=None, relation_list=None):
 def main(argv=None):
     """Run the build from the command line.
 
-    Formula: none. Shape: a list of strings (by default the command line's), returns None. Units: bytes.
-    Raises SystemExit from argparse; else as `build`. Source: this project.
+    Raises SystemExit from argparse; else as `build`.
     """
     parser = argparse.ArgumentParser("python -m emo_teach.authoring.words_data", description=__doc__.splitlines()[0])
     parser.add_argument("--gguf", required=True, help="the GGUF file with the weights")

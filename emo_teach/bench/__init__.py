@@ -18,8 +18,8 @@ PARTS = ("loss", "step", "emd")
 def main(only=None, quick=False, csv=None, plot=None):
     """Measure, print the tables, and write the files asked for; returns the exit status.
 
-    Formula: none. Shape: `only` is None or one of `PARTS`, `csv` and `plot` are paths or None; returns 0. Units: seconds and MiB in what is printed.
-    Raises ValueError, before anything is measured, for a file that cannot be written and for the loss part without torch. Source: this project.
+    Raises ValueError, before anything is measured, for a file that cannot be written and for the loss part without
+    torch.
     """
     csv, plot = report.writable("--csv", csv), report.writable("--plot", plot, report.PICTURES)
     if only != "emd" and importlib.util.find_spec("torch") is None:

@@ -29,7 +29,7 @@ class Solved:
 def problem(n, seed):
     """A problem without zeros: two distributions from Dirichlet(1) and the cosine cost of random vectors.
 
-    Formula: A4, A8. Shape: returns p (n,), tau (n,), cost (n, n). Units: none. Raises ValueError from numpy for a negative n. Source: this project.
+    Formula: A4, A8. Returns p (n,), tau (n,), cost (n, n). Raises ValueError from numpy for a negative n.
     """
     rng = np.random.default_rng(seed)
     p, tau = rng.dirichlet(np.ones(n), 2)
@@ -39,7 +39,7 @@ def problem(n, seed):
 def measure(plan):
     """Both solvers on the same fresh problems, in turn; the general program only up to `plan.most_points`.
 
-    Formula: A4. Shape: a `Plan`, returns a list of `Solved`. Units: seconds. Raises as the solvers. Source: this project.
+    Formula: A4. Returns a list of `Solved`. Raises as the solvers.
     """
     found = []
     for n in plan.points:

@@ -14,9 +14,9 @@ MIB = 2**20
 def fresh_process(name, case):
     """Peak extra memory of a method in a new process; a string that says why when the process did not live to tell.
 
-    Formula: most memory in use after the inputs are made, less what was in use then; what the method keeps (cost embedding, gradients) is counted.
-    Shape: a method's name and a `Case`; returns MiB as a float, None where the system does not tell, or a string. Units: MiB.
-    Raises OSError when no process can be started. Source: VmHWM of the Linux kernel, ru_maxrss elsewhere, torch.cuda.max_memory_allocated on CUDA.
+    Formula: most memory in use after the inputs are made, less what was in use then; what the method keeps (cost
+    embedding, gradients) is counted. Returns MiB as a float, None where the system does not tell, or a string. Raises
+    OSError when no process can be started.
     """
     command = [sys.executable, "-m", __name__, name, *map(str, case)]
     ended = subprocess.run(command, capture_output=True, text=True)
@@ -38,8 +38,7 @@ def _why(ended):
 def peak(name, case):
     """Peak extra memory of one step in this process, which must be a fresh one; None where the system does not tell.
 
-    Formula: as `fresh_process`. Shape: a method's name and a `Case`, returns a float or None. Units: MiB. Raises what the method raises.
-    Source: as `fresh_process`.
+    Returns a float or None. Raises what the method raises.
     """
     from . import methods
 
@@ -64,8 +63,8 @@ def _step(name, case, device):
 def in_use(device):
     """Bytes in use now, from which the peak is counted.
 
-    Formula: none. Shape: a torch device, returns an integer, or None where the system does not tell. Units: bytes. Raises OSError where the kernel's
-    report cannot be read. Source: as `fresh_process`.
+    Returns an integer, or None where the system does not tell. Raises OSError where the kernel's report cannot be
+    read.
     """
     if device.type == "cuda":
         import torch
@@ -78,8 +77,8 @@ def in_use(device):
 def most(device):
     """Most bytes ever in use.
 
-    Formula: none. Shape: a torch device, returns an integer, or None where the system does not tell. Units: bytes. Raises OSError where the kernel's
-    report cannot be read. Source: as `fresh_process`.
+    Returns an integer, or None where the system does not tell. Raises OSError where the kernel's report cannot be
+    read.
     """
     if device.type == "cuda":
         import torch

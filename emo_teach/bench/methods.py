@@ -17,7 +17,7 @@ ROUNDED = "EMO fused, int8 cost"
 def device():
     """The device that is measured: CUDA where there is one.
 
-    Formula: none. Shape: returns a torch device. Units: none. Raises nothing. Source: this project.
+    Returns a torch device.
     """
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
@@ -25,7 +25,7 @@ def device():
 def head(case, device, seed=0):
     """The language model's head, a leaf (V, d) that wants its gradient; logits of `batch` then have variance 1, as in a model at its start.
 
-    Formula: Gaussian entries over sqrt(d). Shape: a `Case`, returns (V, d) float32. Units: none. Raises nothing. Source: this project.
+    Formula: Gaussian entries over sqrt(d). Returns (V, d) float32.
     """
     generator = torch.Generator(device).manual_seed(seed)
     weight = torch.empty(case.V, case.d, device=device).normal_(generator=generator)
@@ -37,7 +37,7 @@ def head(case, device, seed=0):
 def batch(case, device, seed):
     """Hidden states and labels of one batch; "Zipf" draws token k with probability proportional to 1/(k + 1), "uniform" every token alike.
 
-    Formula: as said. Shape: a `Case`, returns (N, d) float32 and (N,) integers. Units: none. Raises nothing. Source: Zipf's law with exponent 1.
+    Returns (N, d) float32 and (N,) integers.
     """
     rng = np.random.default_rng(seed)
     weights = 1.0 / np.arange(1, case.V + 1) if case.targets == "Zipf" else np.ones(case.V)
@@ -100,7 +100,7 @@ METHODS = {
 def available():
     """Names of the methods that can run here, and the package's version (None when it is not installed).
 
-    Formula: none. Shape: returns (list of names, string or None). Units: none. Raises nothing. Source: installed metadata.
+    Returns (list of names, string or None).
     """
     try:
         version = importlib.metadata.version(PACKAGE)
@@ -112,8 +112,7 @@ def available():
 def ready(name, weight):
     """A function that takes a batch and returns the step to be timed: loss, then gradients of the hidden states and of the head.
 
-    Formula: none. Shape: returns batch -> (() -> loss). Units: none. Raises KeyError for an unknown name; ImportError when `emo` is not there.
-    Source: this project.
+    Returns batch -> (() -> loss). Raises KeyError for an unknown name; ImportError when `emo` is not there.
     """
     loss = METHODS[name](weight)
 
@@ -134,8 +133,7 @@ def ready(name, weight):
 def rounding(case):
     """How far rounding the cost to int8 moves the loss of one batch, and its gradient on the hidden states, relative to their size.
 
-    Formula: |a - b| / |b| with b in float32, Euclidean norms. Shape: a `Case`, returns two floats. Units: none. Raises what the methods raise.
-    Source: this project.
+    Formula: |a - b| / |b| with b in float32, Euclidean norms. Returns two floats. Raises what the methods raise.
     """
     where = device()
     weight, (hidden, labels) = head(case, where), batch(case, where, seed=1)
@@ -151,11 +149,10 @@ def rounding(case):
 def products(name, case, distinct):
     """Products of N x V x d that the method's formulas need, `distinct` being the mean number of different targets in a batch.
 
-    Formula: logits and the gradients of hidden states and head are 3; a row of costs per distinct target adds U/N; the package averages the embedding
-    under the one-hot label (1), under the model (1), and takes the latter's gradient (1). With an int8 cost the products of costs are of int8, and
-    on a CPU with fast ones they are taken twice; they count once here, as if they were float32's.
-    Shape: returns a number. Units: 2 N V d operations each.
-    Raises KeyError for an unknown name. Source: counted from the code of both.
+    Formula: logits and the gradients of hidden states and head are 3; a row of costs per distinct target adds U/N; the
+    package averages the embedding under the one-hot label (1), under the model (1), and takes the latter's gradient
+    (1). With an int8 cost the products of costs are of int8, and on a CPU with fast ones they are taken twice; they
+    count once here, as if they were float32's. Returns a number. Raises KeyError for an unknown name.
     """
     rows = 3 + distinct / case.N
     return {"CE plain": 3, "CE fused": 3, "EMO plain": rows, "EMO fused": rows, ROUNDED: rows, PACKAGE: 6}[name]

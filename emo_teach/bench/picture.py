@@ -28,8 +28,7 @@ def _style(method):
 def draw(measured, form):
     """The picture as the bytes of a file; its alt text is stored in the file's description.
 
-    Formula: none. Shape: a `Measured` and "png" or "svg", returns bytes. Units: on the axes. Raises ValueError from matplotlib for another form.
-    Source: this project.
+    Returns bytes. Raises ValueError from matplotlib for another form.
     """
     heights = [4.0] * bool(measured.losses) + [4.6] * bool(measured.growth or measured.transport)
     figure = pictures.new_figure(11.5 if measured.losses else 6.5, sum(heights))
@@ -111,10 +110,7 @@ def _finish(axes, title, label, sizes):
 
 
 def alt(measured):
-    """What the picture shows, in words, with its numbers.
-
-    Formula: none. Shape: a `Measured`, returns a string. Units: said in it. Raises nothing. Source: this project.
-    """
+    """What the picture shows, in words, with its numbers."""
     said = []
     for case in dict.fromkeys(row.case for row in measured.losses):
         each = [

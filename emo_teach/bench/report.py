@@ -24,9 +24,8 @@ class Measured:
 def writable(option, path, endings=()):
     """The path, absolute, once it is clear that a file can be written there; None stays None.
 
-    Formula: none. Shape: a path or None, returns a `Path` or None. Units: none.
-    Raises ValueError naming the option for a folder that is not there or takes no files, for something that is no plain file, and for an ending that
-    is not allowed. Source: this project.
+    Returns a `Path` or None. Raises ValueError naming the option for a folder that is not there or takes no files, for
+    something that is no plain file, and for an ending that is not allowed.
     """
     if path is None:
         return None
@@ -45,7 +44,7 @@ def writable(option, path, endings=()):
 def csv_text(measured):
     """Every measurement as CSV: the table, growth (no peaks), exact transport (N = 1 problem, V = its points; no d).
 
-    Formula: none. Shape: a `Measured`, returns text with a header line. Units: seconds, MiB. Raises nothing. Source: this project.
+    Returns text with a header line.
     """
     seen = {(row.method, row.case) for row in measured.losses}
     grown = {(row.method, row.case): row for rows in measured.growth.values() for row in rows}
@@ -76,7 +75,7 @@ def _cell(value):
 def aligned(header, lines):
     """A table of words as text, numbers to the right.
 
-    Formula: none. Shape: k words and a list of rows of k words, returns text. Units: none. Raises nothing. Source: this project.
+    Returns text.
     """
     widths = [max(map(len, column)) for column in zip(header, *lines, strict=True)]
     texts = [lines and all(line[k][:1].isdigit() or line[k] in ("", "-") for line in lines) for k in range(len(header))]
@@ -95,7 +94,7 @@ def _shown(value, form):
 def loss_table(rows):
     """The table of losses; "limit" is what the counted products alone would take, in seconds and relative to plain cross-entropy's.
 
-    Formula: limit ratio = products / 3. Shape: a list of `Row`, returns text. Units: in the header. Raises nothing. Source: this project.
+    Formula: limit ratio = products / 3. Returns text.
     """
     header = [
         "method",
@@ -128,7 +127,7 @@ def loss_table(rows):
 def comparisons(rows):
     """Lines that set fused EMO beside plain and fused cross-entropy and the package, and say how peaks grow with N.
 
-    Formula: ratios of the table's numbers. Shape: a list of `Row`, returns a list of strings. Units: none. Raises nothing. Source: this project.
+    Formula: ratios of the table's numbers.
     """
     lines = ["", "fused EMO against the others (time, peak memory):"]
     for case in dict.fromkeys(row.case for row in rows):
@@ -163,7 +162,7 @@ def _peak_growth(rows):
 def growth_table(axes):
     """Times along each axis, with the exponent of the power law that fits them.
 
-    Formula: `exponent`. Shape: axis -> list of `Row`, returns text. Units: seconds. Raises nothing. Source: this project.
+    Formula: `exponent`. Returns text.
     """
     blocks = []
     for axis, rows in axes.items():
@@ -182,7 +181,7 @@ def growth_table(axes):
 def transport_table(solved):
     """Exact transport: both solvers' times, their ratio, how far their values differ, and fitted exponents.
 
-    Formula: A4. Shape: a list of `Solved`, returns text. Units: seconds. Raises nothing. Source: this project.
+    Formula: A4. Returns text.
     """
     by = {(s.solver, s.n): s for s in solved}
     lines = []
@@ -204,7 +203,7 @@ def transport_table(solved):
 def transport_fits(solved):
     """(solver, exponent, least n, largest n) for each solver measured at two sizes or more.
 
-    Formula: `exponent`. Shape: a list of `Solved`, returns a list of tuples. Units: none. Raises nothing. Source: this project.
+    Formula: `exponent`. Returns a list of tuples.
     """
     found = []
     for name in dict.fromkeys(s.solver for s in solved):

@@ -71,8 +71,8 @@ class Row:
 def with_ratios(rows, reference="CE plain"):
     """The rows of one case, with their ratios to the reference's row filled in.
 
-    Formula: seconds / seconds of the reference, and the same for peaks. Shape: a list of `Row`, returns one; ratios stay None without a reference.
-    Units: none. Raises nothing. Source: this project.
+    Formula: seconds / seconds of the reference, and the same for peaks. Returns one; ratios stay None without a
+    reference.
     """
     base = next((row for row in rows if row.method == reference), None)
     if base is None:
@@ -90,8 +90,8 @@ def _ratio(a, b):
 def exponent(sizes, values):
     """Exponent k of the power law `value ~ size ** k` that fits best.
 
-    Formula: least squares of log value on log size. Shape: two sequences of k > 1 positive numbers, returns a float. Units: none.
-    Raises numpy's LinAlgError or TypeError for fewer than 2 points or lengths that disagree. Source: this project.
+    Formula: least squares of log value on log size. Raises numpy's LinAlgError or TypeError for fewer than 2 points or
+    lengths that disagree.
 
     >>> round(exponent([1, 2, 4], [3, 12, 48]), 9)
     2.0

@@ -88,8 +88,8 @@ def _prepare(size, names, device):
 def peak(size, name):
     """Peak extra memory of two steps in this process, which must be a fresh one: the second has the optimizer's state beside the gradients.
 
-    Formula: most memory in use, less what was in use when the model had been made. Shape: a `Size` and a method's name; returns a float, or None
-    where the system does not tell. Units: MiB. Raises what the method raises. Source: as `memory.fresh_process`.
+    Formula: most memory in use, less what was in use when the model had been made. Returns a float, or None where the
+    system does not tell. Raises what the method raises.
     """
     from . import methods
 
@@ -109,8 +109,8 @@ def peak(size, name):
 def measure(sizes=SIZES, repeats=5):
     """Seconds and peak memory of a training step by model and method.
 
-    Formula: medians of interleaved steps, a fresh batch each. Shape: returns {model: {method: (seconds, MiB or None)}}. Units: seconds, MiB.
-    Raises RuntimeError when a process that measures memory fails, and what the methods raise. Source: this project.
+    Formula: medians of interleaved steps, a fresh batch each. Returns {model: {method: (seconds, MiB or None)}}.
+    Raises RuntimeError when a process that measures memory fails, and what the methods raise.
     """
     from . import methods
     from .timing import clock, interleaved
@@ -136,8 +136,7 @@ def _fresh(size, name):
 def table(found):
     """The measurements as lines of text, with ratios to cross-entropy on logits.
 
-    Formula: none; memory is told where the base takes `LEAST` MiB. Shape: what `measure` returns, gives a string. Units: milliseconds, MiB.
-    Raises nothing. Source: this project.
+    Memory is told where the base takes `LEAST` MiB.
     """
     lines = [f"{'training step of':<18} {'method':<22} {'ms':>9} {'ratio':>6} {'peak MiB':>9} {'ratio':>6}"]
     for model, rows in found.items():

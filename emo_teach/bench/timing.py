@@ -13,10 +13,7 @@ WARM_UP = 64  # tokens of the round that is not counted; on CUDA it is a whole b
 
 
 def machine(plan):
-    """One line that says on what it is measured.
-
-    Formula: none. Shape: returns a string. Units: none. Raises nothing. Source: torch, and the kernel's name for the processor.
-    """
+    """One line that says on what it is measured."""
     device = methods.device()
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
     threads = torch.get_num_threads()
@@ -39,7 +36,7 @@ def _processor():
 def clock(device):
     """A function that returns the seconds which a call takes: CUDA's events on CUDA, else the wall.
 
-    Formula: none. Shape: a torch device, returns (() -> anything) -> float. Units: seconds. Raises what the call raises. Source: torch.cuda.Event.
+    Returns (() -> anything) -> float. Raises what the call raises.
     """
     if device.type != "cuda":
 
@@ -65,8 +62,7 @@ def clock(device):
 def interleaved(prepared, batch, repeats, clock):
     """Median seconds of each method over `repeats` rounds; every round draws one batch, and starts with another method. Round 0 warms up.
 
-    Formula: median. Shape: `prepared` maps a name to batch -> (() -> anything), `batch` a round to a batch; returns name -> float. Units: seconds.
-    Raises what the methods raise. Source: this project.
+    Formula: median. Returns name -> float. Raises what the methods raise.
     """
     seconds = {name: [] for name in prepared}
     names = list(prepared)
@@ -89,8 +85,8 @@ def _probe(side, device):
 def measure(case, names, plan, version=None, peaks=None):
     """The rows of one case: median times, counted limits and, where given, peaks (name -> MiB or None).
 
-    Formula: limit = products * 2 N V d / speed of the probe. Shape: returns a list of `Row`, one per name. Units: seconds, MiB.
-    Raises what the methods raise. Source: this project.
+    Formula: limit = products * 2 N V d / speed of the probe. Returns a list of `Row`, one per name. Raises what the
+    methods raise.
     """
     device, distinct = methods.device(), []
     weight = methods.head(case, device)
@@ -118,8 +114,7 @@ def measure(case, names, plan, version=None, peaks=None):
 def table(plan, say):
     """Rows of all cases, time and peak memory, and lines on what had to be left out.
 
-    Formula: none. Shape: returns (list of `Row`, list of strings). Units: seconds, MiB. Raises what the methods raise, save for want of memory.
-    Source: this project.
+    Returns (list of `Row`, list of strings). Raises what the methods raise, save for want of memory.
     """
     names, version = methods.available()
     notes = (
@@ -150,7 +145,7 @@ def table(plan, say):
 def growth(plan, say):
     """Axis -> rows of its cases, times alone; a case that lies on several axes is measured once.
 
-    Formula: none. Shape: returns a dictionary of lists of `Row`. Units: seconds. Raises what the methods raise. Source: this project.
+    Returns a dictionary of lists of `Row`. Raises what the methods raise.
     """
     names, version = methods.available()
     names.remove(methods.ROUNDED)  # it grows as its float32 twin

@@ -44,8 +44,8 @@ class Result:
 def exercise(name, label):
     """Register a checker under the exercise's number. Use as a decorator; a number is given once only.
 
-    Formula: none. Shape: strings such as "03.2" and "A4"; returns a decorator, which returns the checker as it was. Units: none.
-    Raises ValueError, from the decorator, when the number is taken. Source: this project.
+    Returns a decorator, which returns the checker as it was. Raises ValueError, from the decorator, when the number is
+    taken.
     """
 
     def register(checker):
@@ -65,11 +65,9 @@ def _load():
 def run(name, answer, seed=0):
     """Check an answer on random inputs and say what is likely wrong with it.
 
-    Formula: that of the exercise. Shape: `answer` is what the exercise asks for, as a rule a function; returns a `Result`.
-    Units: those of the exercise.
-    Raises ValueError for an unknown exercise or a seed that is not an integer of at least 0. An answer that fails, raises or changes its
-    input gives a `Result` with status "failed"; one that raises NotImplementedError gives "not attempted".
-    Source: this project.
+    Returns a `Result`. Raises ValueError for an unknown exercise or a seed that is not an integer of at least 0. An
+    answer that fails, raises or changes its input gives a `Result` with status "failed"; one that raises
+    NotImplementedError gives "not attempted".
     """
     _load()
     if not isinstance(name, str) or name not in EXERCISES:
@@ -89,9 +87,8 @@ def run(name, answer, seed=0):
 def ask(answer, *args):
     """Call an answer on copies of the arguments; complain when it changes one of them or returns nothing.
 
-    Formula: none. Shape: returns what the answer returns. Units: those of the exercise.
-    Raises `Wrong` for an answer that is no function, returns None or changes an array in place; what the answer itself raises passes through.
-    Source: this project.
+    Returns what the answer returns. Raises `Wrong` for an answer that is no function, returns None or changes an array
+    in place; what the answer itself raises passes through.
     """
     if not callable(answer):
         raise Wrong(f"expected a function, got {type(answer).__name__}")
@@ -108,8 +105,7 @@ def ask(answer, *args):
 def as_array(value, shape, what="the result"):
     """The value as a float array of the expected shape, or a complaint.
 
-    Formula: none. Shape: returns float64 of the given `shape`. Units: those of the value.
-    Raises `Wrong` when the value is not made of numbers or has another shape. Source: this project.
+    Returns float64 of the given `shape`. Raises `Wrong` when the value is not made of numbers or has another shape.
     """
     try:
         array = inputs.as_floats(what, value)
@@ -123,8 +119,8 @@ def as_array(value, shape, what="the result"):
 def close(value, right, tolerance=1e-8):
     """True when value equals right within an absolute and relative tolerance; infinities must match.
 
-    Formula: `|value - right| <= tolerance (1 + |right|)`, elementwise. Shape: any, and the same for both; returns a bool. Units: those of the values.
-    Raises numpy's ValueError or TypeError for what is no number. Source: numpy's `allclose`.
+    Formula: `|value - right| <= tolerance (1 + |right|)`, elementwise. Raises numpy's ValueError or TypeError for what
+    is no number.
     """
     value, right = np.asarray(value, float), np.asarray(right, float)
     return value.shape == right.shape and bool(np.allclose(value, right, rtol=tolerance, atol=tolerance))
@@ -135,8 +131,7 @@ def compare(value, right, mistakes, otherwise, tolerance=1e-8):
 
     `mistakes` is a list of (value that the mistake gives, what to say).
 
-    Formula: that of `close`. Shape: `value` like `right`; returns None. Units: those of the values.
-    Raises `Wrong` when the value is not right, has another shape or is not made of numbers. Source: this project.
+    Raises `Wrong` when the value is not right, has another shape or is not made of numbers.
     """
     value = as_array(value, np.shape(right))
     if close(value, right, tolerance):

@@ -11,7 +11,7 @@ from . import widget
 def named(argument, given, most):
     """A dictionary of 1 to `most` things by name, none called "truth"; returns it as a plain dict.
 
-    Formula: none. Shape: a mapping. Units: none. Raises ValueError for anything else. Source: this project.
+    Raises ValueError for anything else.
     """
     if not isinstance(given, Mapping) or not all(isinstance(name, str) and name.strip() for name in given):
         raise ValueError(f"{argument} must be a dictionary, name -> value, got {type(given).__name__}")
@@ -47,7 +47,7 @@ class Explorer:
 def log_softmax(logits):
     """Logarithms of probabilities, along the last axis.
 
-    Formula: `z - log sum exp z`. Shape: (..., V), returns the same. Units: nats. Raises nothing. Source: this project.
+    Formula: `z - log sum exp z`.
     """
     shifted = logits - logits.max(-1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
@@ -56,8 +56,8 @@ def log_softmax(logits):
 def small_models():
     """The committed small GPT-2 and a copy whose logits are sharper by a quarter: two models to try the explorers with.
 
-    Formula: the last layer norm scaled by 1.25 is a temperature of 0.8. Shape: returns (world, dictionary of two transformers models).
-    Units: none. Raises ValueError where the data is missing. Source: data/README.md.
+    Formula: the last layer norm scaled by 1.25 is a temperature of 0.8. Returns (world, dictionary of two transformers
+    models). Raises ValueError where the data is missing.
     """
     import torch
     import transformers

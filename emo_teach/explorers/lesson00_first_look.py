@@ -31,9 +31,8 @@ def _models(share):
 def compute(tuesday):
     """Model and losses when `tuesday` of the half that is not on Monday lies on Tuesday, the rest on banana.
 
-    Formula: A1 for cross-entropy, A5 for the transport cost. Shape: a number in [0, 1]; returns `Data`, p (3,), curves (21,).
-    Units: cross-entropy in nats, the transport cost in those of the cosine cost (none).
-    Raises ValueError for a share outside [0, 1]. Source: https://spaces.ac.cn/archives/9797; the worked example.
+    Formula: A1 for cross-entropy, A5 for the transport cost. Returns `Data`, p (3,), curves (21,). Raises ValueError
+    for a share outside [0, 1]. Source: https://spaces.ac.cn/archives/9797; the worked example.
     """
     curves = [f(_models(SWEEP)) for f in (_cross_entropy, _emd)]
     p = _models(tuesday)
@@ -101,7 +100,7 @@ explorer = widget.explorer(compute, draw, CONTROLS)
 def panel():
     """Static small multiples for three shares: (figure, alt text).
 
-    Formula: as `compute`. Shape: returns (matplotlib figure, string). Units: as `compute`. Raises nothing. Source: this project.
+    Returns (matplotlib figure, string).
     """
     figure, said = pictures.new_figure(7.6, 2.4), []
     with pictures.rc_context(pictures.STYLE):

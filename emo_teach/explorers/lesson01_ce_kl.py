@@ -39,8 +39,8 @@ def _three(first, share):
 def compute(tau_monday, tau_tuesday, p_monday, p_tuesday):
     """Label, model, entropy, KL and CE for one setting of the sliders; all values in nats.
 
-    Formula: A2 and A3, `CE(tau, p) = H(tau) + KL(tau||p)`. Shape: four numbers in [0, 1]; returns `Data`, tau and p (3,), curves (98,).
-    Units: nats. Raises ValueError for numbers that make tau or p no distribution. Source: https://spaces.ac.cn/archives/9797.
+    Formula: A2 and A3, `CE(tau, p) = H(tau) + KL(tau||p)`. Returns `Data`, tau and p (3,), curves (98,). Raises
+    ValueError for numbers that make tau or p no distribution. Source: https://spaces.ac.cn/archives/9797.
     """
     tau, p = _three(tau_monday, tau_tuesday), _three(p_monday, p_tuesday)
     sweep = np.linspace(0.01, 0.98, 98)
@@ -137,7 +137,7 @@ explorer = widget.explorer(compute, draw, CONTROLS)
 def panel():
     """Static small multiples for three labels (hard, smoothed, soft): (figure, alt text).
 
-    Formula: as `compute`. Shape: returns (matplotlib figure, string). Units: as `compute`. Raises nothing. Source: this project.
+    Returns (matplotlib figure, string).
     """
     labels = ((1.0, 0.5, "hard label"), (0.9, 0.5, "smoothed label"), (0.6, 0.9, "soft label"))
     figure = pictures.new_figure(8.4, 2.7)

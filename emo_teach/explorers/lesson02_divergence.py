@@ -80,10 +80,10 @@ def _curve(generator, p, sweep):
 def compute(first, second, alpha, log10_p, tuesday):
     """Values and pulls of three divergences for the label Monday, and how far the values move with Tuesday's share (not at all).
 
-    Formula: D10, `p_t f(1/p_t) + (1 - p_t) f(0)` and its slope on the target's logit, for two generators and Cressie-Read's of order alpha.
-    Shape: two names of `NAMES`, three numbers; returns `Data`, p (3,), curves (80,). Units: nats for KL, reverse KL and JS, else none.
-    Raises ValueError for an unknown name, a p that is no distribution or gives Monday nothing, and an alpha that is not finite.
-    Source: https://spaces.ac.cn/archives/9797; D10 in this project's `appendix_derivations`.
+    Formula: D10, `p_t f(1/p_t) + (1 - p_t) f(0)` and its slope on the target's logit, for two generators and
+    Cressie-Read's of order alpha. Returns `Data`, p (3,), curves (80,). Raises ValueError for an unknown name, a p
+    that is no distribution or gives Monday nothing, and an alpha that is not finite. Source:
+    https://spaces.ac.cn/archives/9797; D10 in this project's `appendix_derivations`.
     """
     for key, name in (("first", first), ("second", second)):
         if name not in divergences.GENERATORS:
@@ -262,7 +262,7 @@ GROUPS = (
 def panel():
     """Static small multiples: value, pull, and one p_t with four splits of the rest: (figure, alt text).
 
-    Formula: as `compute`. Shape: returns (matplotlib figure, string). Units: as `compute`. Raises nothing. Source: this project.
+    Returns (matplotlib figure, string).
     """
     figure = pictures.new_figure(8.6, 5.6)
     sweep, p_t = 10.0**GRID, 0.1

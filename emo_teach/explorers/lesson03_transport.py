@@ -70,10 +70,9 @@ def _compare(name, p, tau, cost):
 def compute(p_centre, p_width, tau_centre, tau_width, cost, power):
     """The exact plan and potentials for one setting; values in the cost's unit.
 
-    Formula: A4 with D6's potentials, A6, and D8 for what is compared. Shape: five numbers and one of `COSTS`; returns `Data`, p and tau (8,),
-    cost and plan (8, 8). Units: those of the cost; centres and widths in classes.
-    Raises ValueError for an unknown cost, a width that is not above 0, a negative power of |i − j|.
-    Source: https://spaces.ac.cn/archives/9797; lesson 03.
+    Formula: A4 with D6's potentials, A6, and D8 for what is compared. Returns `Data`, p and tau (8,), cost and plan
+    (8, 8). Raises ValueError for an unknown cost, a width that is not above 0, a negative power of |i − j|. Source:
+    https://spaces.ac.cn/archives/9797; lesson 03.
     """
     if cost not in COSTS:
         raise ValueError(f"cost = {cost!r} must be one of {', '.join(COSTS)}")
@@ -250,7 +249,7 @@ explorer = widget.explorer(compute, draw, CONTROLS)
 def panel():
     """Static small multiples: the same two histograms under four costs: (figure, alt text).
 
-    Formula: as `compute`. Shape: returns (matplotlib figure, string). Units: as `compute`. Raises nothing. Source: this project.
+    Returns (matplotlib figure, string).
     """
     figure = pictures.new_figure(8.6, 3.2)
     said = []

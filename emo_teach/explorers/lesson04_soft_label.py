@@ -81,7 +81,7 @@ def _lattice(steps=40):
 def dual_vertices():
     """Every vertex (u, v) of the worked example's dual, `u_i + v_j <= cost_ij` with u_0 = 0.
 
-    Formula: D6, the EMD is the largest `p @ u + tau @ v` among them. Shape: returns (k, 6). Units: the cost's. Raises nothing. Source: this project.
+    Formula: D6, the EMD is the largest `p @ u + tau @ v` among them. Returns (k, 6).
     """
     found = []
     for basis in combinations(np.ndindex(3, 3), 5):
@@ -99,10 +99,9 @@ def dual_vertices():
 def loss_values(loss, p, tau):
     """One of `LOSSES` at models p (..., 3) for labels tau (..., 3), broadcast.
 
-    Formula: A2, A6, D9, or A4 by D6: the largest `p @ u + tau @ v` among the dual's vertices. Shape: returns (...).
-    Units: nats for cross-entropy, else those of the cosine cost (none).
-    Raises ValueError for an unknown loss and, but for the exact EMD, for bad probabilities.
-    Source: https://spaces.ac.cn/archives/9797; the worked example's cost.
+    Formula: A2, A6, D9, or A4 by D6: the largest `p @ u + tau @ v` among the dual's vertices. Returns (...). Raises
+    ValueError for an unknown loss and, but for the exact EMD, for bad probabilities. Source:
+    https://spaces.ac.cn/archives/9797; the worked example's cost.
     """
     if loss == "cross-entropy":
         return divergences.cross_entropy(tau, p)
@@ -128,10 +127,9 @@ def _minimiser(loss, tau):
 def compute(softness, tau_tuesday, p_monday, p_tuesday, loss):
     """The sandwich along the label's softness, and the chosen loss over all models; values in the cost's unit (none), cross-entropy in nats.
 
-    Formula: D3, `½ |m_p - m_tau|² <= EMD(p, tau) <= p' C tau`, with A4 and A6; A2 and D9 as further losses.
-    Shape: four numbers in [0, 1], one of `LOSSES`; returns `Data`, tau and p (3,), curves (41,), map (148, 170). Units: as said.
-    Raises ValueError for an unknown loss and for numbers that make p or tau no distribution.
-    Source: https://spaces.ac.cn/archives/9797; the worked example.
+    Formula: D3, `½ |m_p - m_tau|² <= EMD(p, tau) <= p' C tau`, with A4 and A6; A2 and D9 as further losses. Returns
+    `Data`, tau and p (3,), curves (41,), map (148, 170). Raises ValueError for an unknown loss and for numbers that
+    make p or tau no distribution. Source: https://spaces.ac.cn/archives/9797; the worked example.
     """
     tau, p = _three(1 - softness, tau_tuesday), _three(p_monday, p_tuesday)
     labels = _three(1 - SOFTNESS, tau_tuesday)
@@ -296,7 +294,7 @@ def _bars(axes, data, name):
 def panel():
     """Static small multiples: three labels, and for each the sandwich and the four losses over all models: (figure, alt text).
 
-    Formula: as `compute`. Shape: returns (matplotlib figure, string). Units: as `compute`. Raises nothing. Source: this project.
+    Returns (matplotlib figure, string).
     """
     labels = (
         (0.0, 1.0, "τ: Monday (one-hot)"),

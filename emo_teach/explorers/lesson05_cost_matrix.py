@@ -83,10 +83,10 @@ def _model(nearness, seed, temperature, near, far):
 def compute(example, temperature, near, far, power, weight):
     """Cost, model, plan, values and gradients for one setting; costs have no unit, cross-entropy is in nats.
 
-    Formula: A8 to a power, blended with A7's cost; A1; EMO by A5 and EMD by A4; gradients `p - onehot` and D1, `p_j (c_jt - L)`.
-    Shape: one of `EXAMPLES`, five numbers; returns `Data`, cost and plan (n, n), p and gradients (n,). Units: cross-entropy in nats, all else none.
-    Raises ValueError for an unknown example, a weight outside [0, 1], and numbers that make p no distribution or the cost infinite.
-    Source: Ren et al., EMO (arXiv 2310.04691); data/README.md for the words.
+    Formula: A8 to a power, blended with A7's cost; A1; EMO by A5 and EMD by A4; gradients `p - onehot` and D1, `p_j
+    (c_jt - L)`. Returns `Data`, cost and plan (n, n), p and gradients (n,). Raises ValueError for an unknown example,
+    a weight outside [0, 1], and numbers that make p no distribution or the cost infinite. Source: Ren et al., EMO
+    (arXiv 2310.04691); data/README.md for the words.
     """
     if example not in EXAMPLES:
         raise ValueError(f"example = {example!r} must be one of {', '.join(EXAMPLES)}")
@@ -113,7 +113,7 @@ def compute(example, temperature, near, far, power, weight):
 def strength(gradient):
     """How much is pulled up in all, which is as much as is pushed down: half the sum of a logit gradient's sizes.
 
-    Formula: `½ sum_j |g_j|`. Shape: (n,), returns a float. Units: those of the gradient. Raises nothing. Source: this project.
+    Formula: `½ sum_j |g_j|`.
     """
     return float(np.abs(gradient).sum() / 2)
 
@@ -121,7 +121,7 @@ def strength(gradient):
 def push(gradient):
     """Each word's share of a descent step on the logits, (n,): the shares pulled up sum to 1, those pushed down to -1.
 
-    Formula: `-g_j / (½ sum_i |g_i|)`, and 0 for a gradient of 0. Shape: (n,), returns (n,). Units: none. Raises nothing. Source: this project.
+    Formula: `-g_j / (½ sum_i |g_i|)`, and 0 for a gradient of 0. Returns (n,).
     """
     total = strength(gradient)
     return -gradient / total if total > 0 else np.zeros_like(gradient)
@@ -266,7 +266,7 @@ explorer = widget.explorer(compute, draw, CONTROLS)
 def panel():
     """Static small multiples: one mistake near, far, and near under the 0/1 cost, with the model and the two pushes: (figure, alt text).
 
-    Formula: as `compute`. Shape: returns (matplotlib figure, string). Units: as `compute`. Raises nothing. Source: this project.
+    Returns (matplotlib figure, string).
     """
     example = CONTROLS[0].value
     cases = (("near mistake", 0.3, 0.0, 1.0), ("far mistake", 0.0, 0.3, 1.0), ("near, 0/1 cost", 0.3, 0.0, 0.0))

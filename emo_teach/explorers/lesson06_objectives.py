@@ -58,10 +58,10 @@ class Data:
 def gradients(logits, unit):
     """Value and logit gradient of every objective in `PANELS` for one token whose target is index 0.
 
-    Formula: A1; A7; archives/9526 and TaiLr, weights on cross-entropy; A9 with D1; D7 and mode 2, whose ratio is a constant of the gradient;
-    D9, `B = ½|m_p - ê_t|²` with `dB/dz_j = p_j <ê_j - m_p, m_p - ê_t>`. Shape: logits (n,), unit vectors (n, d); returns a dictionary,
-    name -> (number, (n,)). Units: nats for cross-entropy and its weighted relatives, else none. Raises nothing of its own.
-    Source: https://spaces.ac.cn/archives/9797 and 9526; arXiv 2310.04691, 2302.13344; D9 in this project's `appendix_derivations`.
+    Formula: A1; A7; archives/9526 and TaiLr, weights on cross-entropy; A9 with D1; D7 and mode 2, whose ratio is a
+    constant of the gradient; D9, `B = ½|m_p - ê_t|²` with `dB/dz_j = p_j <ê_j - m_p, m_p - ê_t>`. Returns a
+    dictionary, name -> (number, (n,)). Source: https://spaces.ac.cn/archives/9797 and 9526; arXiv 2310.04691,
+    2302.13344; D9 in this project's `appendix_derivations`.
     """
     p, ce = softmax(logits), -log_softmax(logits)[0]
     off, p_t = p[1:].sum(), p[0]
@@ -95,9 +95,7 @@ def _shares(step):
 def compute(target, z_target, z_near, z_far, bars):
     """Every objective's value and the step -gradient on the logits, for real words; costs have no unit, cross-entropy is in nats.
 
-    Formula: that of `gradients`. The words between the nearest and the farthest have logit 0. Shape: one of `GROUPS`, three numbers, one of the
-    two kinds of bars; returns `Data`. Units: as `gradients`. Raises ValueError for a target or a kind of bars that is not there.
-    Source: as `gradients`; data/README.md for the words.
+    Returns `Data`. Raises ValueError for a target or a kind of bars that is not there.
     """
     if target not in GROUPS:
         raise ValueError(f"target = {target!r} must be one of {', '.join(GROUPS)}")
@@ -197,7 +195,7 @@ explorer = widget.explorer(compute, draw, CONTROLS)
 def panel():
     """Static small multiples: an unsure model, a near mistake and a far one, and five objectives' steps: (figure, alt text).
 
-    Formula: as `compute`. Shape: returns (matplotlib figure, string). Units: as `compute`. Raises nothing. Source: this project.
+    Returns (matplotlib figure, string).
     """
     cases = (("near mistake", 0.0, 3.0, 0.0), ("far mistake", 0.0, 0.0, 3.0), ("far, and sure of it", -6.0, 0.0, 3.0))
     names = ("CE", "1 − p(target)", "EMO", "mode 1", "debiased EMO")

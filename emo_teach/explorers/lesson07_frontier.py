@@ -45,9 +45,9 @@ class Data:
 def frontiers(log_p, truth, points=POINTS):
     """The divergence frontier of exact laws: averages over contexts, from r = truth to r = p.
 
-    Formula: means over contexts of `(KL(truth||r), KL(p||r))` with `r = w p + (1 - w) truth` for equally spaced w from 1e-6 to 1 - 1e-6.
-    Shape: log_p and truth (n, V), truth above 0; returns (points, 2). Units: nats.
-    Raises ValueError for fewer than two points. Source: Pillutla et al., MAUVE (arXiv 2102.01454), section 2; joint laws: this project.
+    Formula: means over contexts of `(KL(truth||r), KL(p||r))` with `r = w p + (1 - w) truth` for equally spaced w from
+    1e-6 to 1 - 1e-6. Returns (points, 2). Raises ValueError for fewer than two points. Source: Pillutla et al., MAUVE
+    (arXiv 2102.01454), section 2; joint laws: this project.
     """
     p, log_truth = np.exp(log_p), np.log(truth)
     own = (p * np.where(p > 0, log_p, 0.0)).sum(), (truth * log_truth).sum()
@@ -341,7 +341,7 @@ def _panel(shown):
 def demo():
     """The explorer over some contexts of the committed small model and a sharper copy of it, for tests and measurements.
 
-    Formula: none. Shape: returns `Frontier`, 192 contexts. Units: none. Raises ValueError where the data is missing. Source: data/README.md.
+    Returns `Frontier`, 192 contexts. Raises ValueError where the data is missing.
     """
     from ..measure import reading
 

@@ -49,7 +49,7 @@ class Data:
 def numbers(log_p, truth):
     """A law's entropy, its divergences from the truth and to it, and its mass on words that the truth finds improbable.
 
-    Formula: A3. Shape: log_p and truth (V,), truth above 0; returns a dict. Units: nats, and a probability. Raises nothing. Source: A3 of the theory.
+    Formula: A3. Returns a dict.
     """
     p, log_truth = np.exp(log_p), np.log(truth)
     return {
@@ -63,7 +63,7 @@ def numbers(log_p, truth):
 def uniforms(seed, count, length):
     """The numbers in [0, 1) from which `measure.reading.sample` draws its words: the truth's continuations are drawn from them too.
 
-    Formula: none. Shape: returns (count, length). Units: none. Raises nothing. Source: this project.
+    Returns (count, length).
     """
     import torch
 
@@ -73,8 +73,7 @@ def uniforms(seed, count, length):
 def continue_world(world, ids, uniform):
     """Continuations drawn from the world's own law.
 
-    Formula: inverse distribution function, word by word. Shape: ids (L,), uniform (n, length); returns (n, L + length). Units: none.
-    Raises ValueError as `World.states`. Source: this project.
+    Formula: inverse distribution function, word by word. Returns (n, L + length). Raises ValueError as `World.states`.
     """
     state = np.repeat(world.states(ids)[-1], len(uniform))
     texts = np.empty((len(uniform), len(ids) + uniform.shape[1]), dtype=np.int64)
@@ -363,7 +362,7 @@ def _write(axes, several):
 def demo():
     """The explorer over the committed small model and a sharper copy of it, for tests and measurements.
 
-    Formula: none. Shape: returns `Samples`. Units: none. Raises ValueError where the data is missing. Source: data/README.md.
+    Returns `Samples`. Raises ValueError where the data is missing.
     """
     world, models = small_models()
     return Samples(models, world)

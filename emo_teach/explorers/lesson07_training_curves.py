@@ -75,9 +75,7 @@ def _span(values, least=None):
 def compute(histories, steps=None):
     """Curves and axes for the histories of several runs.
 
-    Formula: none. Shape: dictionary of name -> list of dicts as in `finetune.Result.history`; `steps`: where the axis of steps ends, or None for as
-    far as the runs go; returns `Data`. Units: each objective's own, nats, tokens per second. Losses that are not finite leave a gap.
-    Raises ValueError for a history that is none, or more than 12 runs. Source: this project.
+    Returns `Data`. Raises ValueError for a history that is none, or more than 12 runs.
     """
     runs = {name: _run(name, history) for name, history in named("histories", histories, MOST).items()}
     reached = np.concatenate([points[:, 0] for run in runs.values() for points in (run.loss, run.valid_ce)])
@@ -231,7 +229,7 @@ def _static(data, rates):
 def panel(histories):
     """Static curves of several runs: (figure, alt text); without tokens per second, so that it comes out alike everywhere.
 
-    Formula: none. Shape: as `compute`; returns (matplotlib figure, string). Units: as `compute`. Raises as `compute`. Source: this project.
+    Returns (matplotlib figure, string).
     """
     return _static(compute(histories), rates=False)
 

@@ -42,8 +42,8 @@ class Data:
 def pulls(p, cost):
     """Pull of each loss on the logit of token 0, the target: minus the derivative.
 
-    Formula: CE `1 - p_t`; EMO D1, `p_t L`; its transforms D14, `psi'(L/M) p_t L` with `1 - L/M = sum_i p_i (M - c_i)/M`. Shape: p (..., n), cost (n,)
-    to the target, returns a dictionary, loss -> (...). Units: nats for CE, else the cost's. Raises nothing. Source: this project.
+    Formula: CE `1 - p_t`; EMO D1, `p_t L`; its transforms D14, `psi'(L/M) p_t L` with `1 - L/M = sum_i p_i (M -
+    c_i)/M`. Returns a dictionary, loss -> (...).
     """
     most = cost.max()
     left = p @ (most - cost) / most
@@ -70,8 +70,7 @@ def _models(rest, share, wrong):
 def compute(wrong, log10_rest, share):
     """The pulls on Monday when the model believes in a wrong word, for real words' costs.
 
-    Formula: that of `pulls`. Shape: one of `OTHERS` and two numbers; returns `Data`. Units: as `pulls`. Raises ValueError for another word.
-    Source: data/README.md for the words.
+    Returns `Data`. Raises ValueError for another word.
     """
     if wrong not in OTHERS:
         raise ValueError(f"wrong = {wrong!r} must be one of {', '.join(OTHERS)}")
@@ -161,7 +160,7 @@ explorer = widget.explorer(compute, draw, CONTROLS)
 def panel():
     """Static small multiples: the model believes in a near, a middling and the farthest word: (figure, alt text).
 
-    Formula: as `compute`. Shape: returns (matplotlib figure, string). Units: as `compute`. Raises nothing. Source: this project.
+    Returns (matplotlib figure, string).
     """
     figure, said = pictures.new_figure(9.2, 3.3), []
     with pictures.rc_context(pictures.STYLE):

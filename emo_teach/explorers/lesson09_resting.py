@@ -66,7 +66,7 @@ class Data:
 def lattice():
     """Models p with all entries multiples of 1 / `STEPS`, row by row from banana 0 up.
 
-    Formula: none. Shape: returns (m, 3), m = (STEPS + 1)(STEPS + 2) / 2. Units: none. Raises nothing. Source: this project.
+    Returns (m, 3), m = (STEPS + 1)(STEPS + 2) / 2.
     """
     models = np.array([(STEPS - i - k, i, k) for k in range(STEPS + 1) for i in range(STEPS + 1 - k)]) / STEPS
     models.setflags(write=False)
@@ -76,9 +76,8 @@ def lattice():
 def labels_of(kind, tau):
     """The labels that a model is given when tokens follow the law tau: their shares, and each label.
 
-    Formula: tau itself; or `e_k` with share tau_k; or `(1 - s) e_k + s/n_k` over the `n_k` tokens of k's class, s = `SPREAD`.
-    Shape: tau (3,); returns shares (k,), labels (k, 3). Units: probability. Raises ValueError for another kind or a tau that is no law.
-    Source: D18 in this project's `appendix_derivations`.
+    Formula: tau itself; or `e_k` with share tau_k; or `(1 - s) e_k + s/n_k` over the `n_k` tokens of k's class, s =
+    `SPREAD`. Returns shares (k,), labels (k, 3). Raises ValueError for another kind or a tau that is no law.
     """
     tau = _law("tau", tau)
     if kind not in KINDS:
@@ -100,11 +99,11 @@ def _law(name, values):
 def entropic_values(p, label, regularisation, tolerance=EXACT):
     """Entropic transport from many models to one label: Newton's method on the dual, in the label's potential alone.
 
-    Formula: D12, the maximum over g of `label @ g + p @ f`, `f_i = -r log sum_j label_j exp((g_j - cost_ij)/r)`. It starts at the best potential of
-    the exact distance, and a step that does not go up is cut until it does.
-    Shape: p (m, 3), label (3,), returns (m,), each within about `tolerance`. Units: the cost's.
-    Raises ValueError for bad probabilities and a regularisation below `LEAST`; `transport.SolverError` where it does not converge.
-    Source: Cuturi & Peyré, A smoothed dual approach for variational Wasserstein problems (2016).
+    Formula: D12, the maximum over g of `label @ g + p @ f`, `f_i = -r log sum_j label_j exp((g_j - cost_ij)/r)`. It
+    starts at the best potential of the exact distance, and a step that does not go up is cut until it does. Returns
+    (m,), each within about `tolerance`. Raises ValueError for bad probabilities and a regularisation below `LEAST`;
+    `transport.SolverError` where it does not converge. Source: Cuturi & Peyré, A smoothed dual approach for
+    variational Wasserstein problems (2016).
     """
     p, label, r = _models(p), _law("label", label), inputs.number("regularisation", regularisation, low=LEAST)
     order = np.argsort(-label, kind="stable")  # the likeliest token first: its potential stays, the others move
@@ -173,7 +172,7 @@ def _newton(label, now, r):
 def own_values(p, regularisation):
     """Entropic transport from models to themselves: both sides share one potential, and each turn goes half of the way.
 
-    Formula: D12 with tau = p. Shape: p (m, 3), returns (m,). Units: the cost's. Raises as `entropic_values`. Source: Feydy et al. (2019).
+    Formula: D12 with tau = p. Returns (m,). Source: Feydy et al. (2019).
     """
     p, r = _models(p), inputs.number("regularisation", regularisation, low=LEAST)
     kernel, u = np.exp(-COST / r), np.ones_like(p)
@@ -188,9 +187,9 @@ def own_values(p, regularisation):
 def mean_loss(loss, p, tau, kind, regularisation, tolerance=EXACT):
     """The mean of a loss over the labels that a model is given when tokens follow tau: what training makes small.
 
-    Formula: `sum_k w_k loss(p, label_k)` with A2, A6, A4, D12 or D9 for the loss and `labels_of` for shares and labels.
-    Shape: p (m, 3), tau (3,), returns (m,); `tolerance` as in `entropic_values`. Units: nats for cross-entropy, else the cost's (none).
-    Raises ValueError for an unknown loss or kind and as `entropic_values`. Source: this project.
+    Formula: `sum_k w_k loss(p, label_k)` with A2, A6, A4, D12 or D9 for the loss and `labels_of` for shares and
+    labels. Returns (m,); `tolerance` as in `entropic_values`. Raises ValueError for an unknown loss or kind and as
+    `entropic_values`.
     """
     if loss not in LOSSES:
         raise ValueError(f"loss = {loss!r} must be one of {', '.join(LOSSES)}")
@@ -217,11 +216,10 @@ def mean_loss(loss, p, tau, kind, regularisation, tolerance=EXACT):
 def resting_places(loss, tau, kind, regularisation):
     """The models with the least mean loss: one, or the two ends of a line of them.
 
-    Formula: cross-entropy and the debiased score rest at the mean label, the Sinkhorn divergence of a whole law at that law, a mean that is linear
-    in p at its best corners. The exact EMD's mean breaks only where some `p_i` is 0, `label_kj` or `1 - label_kj`: it is least at a crossing
-    of two such lines. The others are convex, and their least value is found on lattices, each finer than the last.
-    Shape: tau (3,), returns (1, 3) or (2, 3). Units: probability. Raises as `mean_loss`.
-    Source: D2, D9, D12 and D18 in this project's `appendix_derivations`.
+    Formula: cross-entropy and the debiased score rest at the mean label, the Sinkhorn divergence of a whole law at
+    that law, a mean that is linear in p at its best corners. The exact EMD's mean breaks only where some `p_i` is 0,
+    `label_kj` or `1 - label_kj`: it is least at a crossing of two such lines. The others are convex, and their least
+    value is found on lattices, each finer than the last. Returns (1, 3) or (2, 3).
     """
     shares, labels = labels_of(kind, tau)
     mean = shares @ labels
@@ -275,9 +273,8 @@ def _descend(values, starts, reach=6):
 def compute(loss, kind, monday, banana, log10_regularisation):
     """The mean loss over all models of the worked example's three tokens, and the model at which it is least.
 
-    Formula: `mean_loss`, `resting_places`; `apart` is ½ |p - tau|. Shape: one of `LOSSES`, one of `KINDS`, two shares and a number;
-    returns `Data`. Units: nats for cross-entropy, else the cost's (none), which is the regularisation's too: it acts on Sinkhorn's two losses alone.
-    Raises ValueError for an unknown loss or kind, and for numbers off their sliders. Source: this project.
+    Formula: `mean_loss`, `resting_places`; `apart` is ½ |p - tau|. Returns `Data`. Raises ValueError for an unknown
+    loss or kind, and for numbers off their sliders.
     """
     monday, banana = inputs.number("monday", monday, low=0, high=1), inputs.number("banana", banana, low=0, high=1)
     regularisation = 10.0 ** round(inputs.number("log10_regularisation", log10_regularisation, low=-2, high=1), 6)
@@ -482,7 +479,7 @@ explorer = widget.explorer(compute, draw, CONTROLS)
 def panel():
     """Static small multiples: six losses, each with whole laws as labels and with one token at a time: (figure, alt text).
 
-    Formula: as `compute`. Shape: returns (matplotlib figure, string). Units: as `compute`. Raises nothing. Source: this project.
+    Returns (matplotlib figure, string).
     """
     figure, said = pictures.new_figure(9.6, 4.4), []
     with pictures.rc_context(pictures.STYLE):

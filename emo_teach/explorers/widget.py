@@ -165,8 +165,7 @@ def _choice_widgets(control, value):
 def settings_for(controls, given):
     """The controls' starting values with `given` put over them; an unknown name or a value that its control cannot take is refused.
 
-    Formula: none. Shape: a sequence of `Slider` and `Choice`, a dictionary; returns a dictionary, name -> value. Units: those of the controls.
-    Raises ValueError, naming the setting. Source: this project.
+    Returns a dictionary, name -> value. Raises ValueError, naming the setting.
     """
     known = {control.name: control for control in controls}
     for name, value in given.items():
@@ -182,8 +181,7 @@ def tie(compute, draw, controls, given):
     `compute(**settings)` gives data, `draw(data)` a `Picture`, which is then kept and updated. When a combination of settings is refused
     (ValueError), the message stands in place of the picture until it is put right.
 
-    Formula: none. Shape: returns an ipywidgets `VBox`. Units: those of the controls.
-    Raises ValueError for settings refused at the start. Source: this project.
+    Returns an ipywidgets `VBox`. Raises ValueError for settings refused at the start.
     """
     from ipywidgets import HTML, Box, Layout, VBox
 
@@ -210,8 +208,8 @@ def tie(compute, draw, controls, given):
 def explorer(compute, draw, controls):
     """The function that a lesson calls for the widget: `tie` with an explorer's own layers, any control's start given by name.
 
-    Formula: as `compute`. Shape: returns a function of settings that returns an ipywidgets box. Units: as `compute`.
-    Raises nothing itself; the function raises ValueError for an unknown setting or a value that its control cannot take. Source: this project.
+    Returns a function of settings that returns an ipywidgets box. Raises nothing itself; the function raises
+    ValueError for an unknown setting or a value that its control cannot take.
     """
 
     def widget(**settings):

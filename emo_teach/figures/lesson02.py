@@ -8,8 +8,7 @@ from .. import divergences, pictures
 def generators():
     """The seven generators f(u), grouped by what their ends do.
 
-    Formula: D10, the f's of `divergences.GENERATORS`. Shape: returns (figure, alt text). Units: none but nats for the logarithmic ones.
-    Raises nothing. Source: this project.
+    Formula: D10, the f's of `divergences.GENERATORS`. Returns (figure, alt text).
     """
     groups = (
         ("f(0) is infinite", ("reverse KL", "Neyman chi2")),
@@ -39,8 +38,7 @@ def generators():
 def two_bumps(tau, chosen):
     """A label with two bumps and the single bump that each divergence prefers; `chosen` maps a name to (model, centre, width).
 
-    Formula: D10, each divergence at its best single bump. Shape: tau and each model (n,); returns (figure, alt text). Units: probability.
-    Raises nothing of its own. Source: this project.
+    Formula: D10, each divergence at its best single bump. Returns (figure, alt text).
     """
     figure = pictures.new_figure(8.6, 4.0)
     said = []
@@ -67,8 +65,8 @@ def two_bumps(tau, chosen):
 def wrong_labels(x, is_one, fits, truth):
     """A two-class sample with wrong labels far right, and the fitted sigmoids; `fits` maps a loss to (steepness, boundary), as `truth`.
 
-    Formula: D10, losses of soft two-class models. Shape: x and is_one (m,), pairs of numbers; returns (figure, alt text). Units: none.
-    Raises KeyError for a loss without a look of its own. Source: this project.
+    Formula: D10, losses of soft two-class models. Returns (figure, alt text). Raises KeyError for a loss without a
+    look of its own.
     """
     looks = {
         "KL": ("ce", "-"),

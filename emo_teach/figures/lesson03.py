@@ -9,8 +9,7 @@ from .. import pictures, transport
 def moved_plans(p, tau, cost, plans, tokens):
     """Plans as bands from p's piles (left) to tau's holes (right), as thick as the mass they move; `plans` maps a title to a plan (n, n).
 
-    Formula: A4, the cost of each plan. Shape: p and tau (n,), cost and plans (n, n); returns (figure, alt text). Units: those of the cost.
-    Raises nothing of its own. Source: this project.
+    Formula: A4, the cost of each plan. Returns (figure, alt text).
     """
     figure = pictures.new_figure(4.4 * len(plans), 3.3)
     said = []
@@ -72,8 +71,7 @@ def _band(axes, i, j, mass, cost):
 def entropic_plans(p, tau, cost, regularisations):
     """Transport plans from the exact one (regularisation 0) through `regularisations` to the product plan, each with its transport cost.
 
-    Formula: D12. Shape: p and tau (n,), cost (n, n); returns (figure, alt text). Units: those of the cost.
-    Raises as `transport.emd` and `transport.entropic`. Source: this project.
+    Formula: D12. Returns (figure, alt text).
     """
     plans = {"exact": transport.emd(p, tau, cost).plan}
     plans |= {f"ε = {strength:g}": transport.entropic(p, tau, cost, strength)[1] for strength in regularisations}

@@ -8,8 +8,7 @@ from .. import pictures, worked
 def accuracy_staircase(logits, wrong, expected):
     """Lesson 04, A7: the share of wrong arg max answers and its smooth stand-in `1 - p_t` against the target's logit.
 
-    Formula: A7. Shape: three (m,) arrays; returns (figure, alt text). Units: share of answers.
-    Raises nothing of its own. Source: this project.
+    Formula: A7. Returns (figure, alt text).
     """
     figure = pictures.new_figure(7.6, 2.8)
     with pictures.rc_context(pictures.STYLE):
@@ -43,8 +42,7 @@ def accuracy_staircase(logits, wrong, expected):
 def training_paths(tau, cost, paths):
     """Lesson 04, D2: where training on labels drawn from tau leads. `paths`: ("CE", "transport") -> models (steps, 3) along the way.
 
-    Formula: D2. Shape: tau (3,), cost (3, 3); returns (figure, alt text). Units: probability.
-    Raises KeyError when one of the two paths is missing. Source: this project.
+    Formula: D2. Returns (figure, alt text). Raises KeyError when one of the two paths is missing.
     """
     figure = pictures.new_figure(9.0, 3.1)
     with pictures.rc_context(pictures.STYLE):

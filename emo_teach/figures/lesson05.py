@@ -9,8 +9,7 @@ from ..words import load_words
 def word_costs(groups):
     """Cosine cost among real words as a grey image; `groups` maps a name to its words.
 
-    Formula: A8. Shape: returns (figure, alt text). Units: cosine cost, none.
-    Raises ValueError for a word that is not in the data. Source: this project.
+    Formula: A8. Returns (figure, alt text). Raises ValueError for a word that is not in the data.
     """
     words = [word for group in groups.values() for word in group]
     cost = costs.cosine(load_words().rows(words))
@@ -39,8 +38,7 @@ def word_costs(groups):
 def sandwich(p, tau, embedding, tokens):
     """Mean directions inside the quarter disc, and the product bound cut into the three slices of D3 with the exact distance marked.
 
-    Formula: D3. Shape: p and tau (V,), embedding (V, 2); returns (figure, alt text). Units: cosine cost, none.
-    Raises as `transport.mean_direction`. Source: this project.
+    Formula: D3. Returns (figure, alt text).
     """
     unit = costs.unit_rows(embedding)
     means = transport.mean_direction(p, embedding), transport.mean_direction(tau, embedding)
@@ -112,8 +110,7 @@ def _slices(axes, slices, exact):
 def regularisation_dial(strengths, entropic, divergence, exact, upper, lower):
     """Entropic transport and Sinkhorn divergence against the regularisation, between the exact distance and the two bounds they end at.
 
-    Formula: D12. Shape: three (m,) arrays and three numbers; returns (figure, alt text). Units: those of the cost.
-    Raises nothing of its own. Source: this project.
+    Formula: D12. Returns (figure, alt text).
     """
     figure = pictures.new_figure(7.6, 3.5)
     with pictures.rc_context(pictures.STYLE):
@@ -149,8 +146,7 @@ def regularisation_dial(strengths, entropic, divergence, exact, upper, lower):
 def shrinking_costs(words, rulers, runs):
     """Cost matrices at some steps (`rulers`: step -> matrix), and loss and accuracy of `runs`: title -> (frozen, trained) histories (steps, 2).
 
-    Formula: A8, with an embedding that learns (claim C3). Shape: square matrices and histories as said; returns (figure, alt text).
-    Units: cosine cost and share of answers. Raises nothing of its own. Source: this project.
+    Formula: A8, with an embedding that learns (claim C3). Returns (figure, alt text).
     """
     figure = pictures.new_figure(8.4, 5.4)
     top, bottom = figure.subfigures(2, 1, height_ratios=[1, 1.25])

@@ -21,8 +21,8 @@ LOOKS = {
 def rivals(p_t, values, pulls):
     """Each objective's value, and its pull on the target's logit as a share of cross-entropy's, against p_t.
 
-    Formula: A1, A7, A9, D1, D7, D9 and the rivals'. Shape: p_t (m,), two dictionaries, objective -> (m,); returns (figure, alt text).
-    Units: nats or none; shares. Raises KeyError for an objective without a look of its own. Source: this project.
+    Formula: A1, A7, A9, D1, D7, D9 and the rivals'. Returns (figure, alt text). Raises KeyError for an objective
+    without a look of its own.
     """
     figure = pictures.new_figure(9.2, 3.6)
     with pictures.rc_context(pictures.STYLE):
@@ -51,8 +51,7 @@ def rivals(p_t, values, pulls):
 def rest_points(tau, ends, corner):
     """Triangle of all three-token models with tau and the place where each objective comes to rest; `corner` is where EMO alone goes.
 
-    Formula: D2, D9, D11. Shape: tau (3,), `ends`: objective -> model (3,), corner an index; returns (figure, alt text). Units: probability.
-    Raises nothing of its own. Source: this project.
+    Formula: D2, D9, D11. Returns (figure, alt text).
     """
     corners = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, np.sqrt(0.75)]])
     marks = ("s", "^", "v", "P", "X", "D")

@@ -17,8 +17,7 @@ LONG = {
 def head_cosines(heads, classes):
     """Cosines between near-synonyms and between all other words, one panel for each head.
 
-    Formula: A8's cosine. Shape: `heads`: name -> unit vectors (V, d), classes (V,); returns (figure, alt text). Units: none.
-    Raises nothing of its own. Source: this project.
+    Formula: A8's cosine. Returns (figure, alt text).
     """
     figure, said, bins = pictures.new_figure(9.0, 2.9), [], np.linspace(-0.6, 1, 49)
     above = np.triu(np.ones((len(classes),) * 2, dtype=bool), 1)
@@ -48,8 +47,7 @@ def head_cosines(heads, classes):
 def against_truth(tracks, entropy):
     """What a run does to the distance from the truth: one panel for each measure, one curve for each objective, and the truth's own entropy.
 
-    Formula: A3, A4. Shape: `tracks`: objective -> list of dicts with `step` and the measures, a number; returns (figure, alt text).
-    Units: nats, cost. Raises KeyError for an entry that lacks a measure. Source: this project.
+    Formula: A3, A4. Returns (figure, alt text). Raises KeyError for an entry that lacks a measure.
     """
     figure, said = pictures.new_figure(9.4, 3.0), []
     with pictures.rc_context(pictures.STYLE):
@@ -90,8 +88,7 @@ def study(rows, metrics):
     """The long comparison: a row of panels for each regime, a panel for each metric, a line for each objective.
 
     Filled marks are the objectives, hollow ones cross-entropy at the temperature of the same entropy; bars are standard errors over the seeds.
-    Formula: `studies.summary.mean_and_error`. Shape: rows of the table, names of metrics; returns (figure, alt text). Units: the metrics'.
-    Raises ValueError where rows are missing. Source: this project.
+    Formula: `studies.summary.mean_and_error`. Returns (figure, alt text). Raises ValueError where rows are missing.
     """
     regimes = list(dict.fromkeys(row["regime"] for row in rows))
     names = [name for name in dict.fromkeys(row["objective"] for row in rows) if not name.startswith("ce matched")]

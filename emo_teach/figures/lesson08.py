@@ -42,8 +42,8 @@ def _means(rows, name, metric):
 def growth(rows, metric, scale="linear"):
     """A measure of a model while it learns from nothing: a panel for each group of objectives, cross-entropy in all.
 
-    Formula: `studies.summary.mean_and_error` over seeds. Shape: rows of the study's table, a metric; returns (figure, alt text).
-    Units: the metric's. Raises KeyError for a metric without a name here, ValueError where rows are missing. Source: this project.
+    Formula: `studies.summary.mean_and_error` over seeds. Returns (figure, alt text). Raises KeyError for a metric
+    without a name here, ValueError where rows are missing.
     """
     figure, said = pictures.new_figure(9.4, 5.9), []
     with pictures.rc_context(pictures.STYLE):
@@ -84,8 +84,8 @@ def growth(rows, metric, scale="linear"):
 def dose(rows, metrics=("tv", "forward_kl", "reverse_kl", "entropy")):
     """What more and more EMO beside cross-entropy does, at the last step; cross-entropy alone is the line.
 
-    Formula: `studies.summary.mean_and_error` over seeds. Shape: rows of the study's table; returns (figure, alt text). Units: the metrics'.
-    Raises ValueError where rows are missing. Source: this project.
+    Formula: `studies.summary.mean_and_error` over seeds. Returns (figure, alt text). Raises ValueError where rows are
+    missing.
     """
     end = max(row["step"] for row in rows)
     last = [row for row in rows if row["step"] == end]

@@ -52,8 +52,7 @@ PLACES = {
 def varied(rows, metric="emd_classes"):
     """Above, the distance to the truth as one thing is varied; below, EMO's gain over cross-entropy at its entropy, with 95 % intervals.
 
-    Formula: `studies.summary`. Shape: rows of the study `questions`, a metric; returns (figure, alt text). Units: the metric's.
-    Raises ValueError where rows are missing. Source: this project.
+    Formula: `studies.summary`. Returns (figure, alt text). Raises ValueError where rows are missing.
     """
     figure, said = pictures.new_figure(9.4, 5.4), []
     with pictures.rc_context(pictures.STYLE):
@@ -97,8 +96,7 @@ def _shares(rows, cell, name):
 def mass(rows, cell):
     """Where an objective puts probability that cross-entropy at the same entropy does not: differences with 95 % intervals.
 
-    Formula: `studies.summary.interval`. Shape: rows of the study `questions`, a cell; returns (figure, alt text). Units: probability.
-    Raises ValueError where rows are missing. Source: this project.
+    Formula: `studies.summary.interval`. Returns (figure, alt text). Raises ValueError where rows are missing.
     """
     figure, said = pictures.new_figure(7.6, 3.1), []
     with pictures.rc_context(pictures.STYLE):
@@ -136,8 +134,8 @@ def mass(rows, cell):
 def soft_training(rows, metrics=tuple(SOFT_NAMES)):
     """Six losses for soft labels while they train: a row for each kind of label, a panel for each measure.
 
-    Formula: `studies.summary.mean_and_error` over seeds. Shape: rows of the study `soft_labels`; returns (figure, alt text). Units: the metrics'.
-    Raises ValueError where rows are missing. Source: this project.
+    Formula: `studies.summary.mean_and_error` over seeds. Returns (figure, alt text). Raises ValueError where rows are
+    missing.
     """
     kinds, steps = list(dict.fromkeys(row["labels"] for row in rows)), sorted({row["step"] for row in rows})
     figure, said = pictures.new_figure(9.6, 5.2), []

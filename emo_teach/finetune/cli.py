@@ -12,8 +12,7 @@ from .run import PAPER, check_precision, finetune, make_objective
 def main(arguments):
     """Check the request, load model and text, train, and say what came of it; returns the exit status.
 
-    Formula: none. Shape: the namespace of argparse, returns 0. Units: none. Raises ValueError for a request that makes no sense, before anything is
-    written. Source: this project.
+    Raises ValueError for a request that makes no sense, before anything is written.
     """
     _quiet()
     options = dict(map(_option, arguments.option))

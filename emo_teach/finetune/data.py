@@ -11,10 +11,9 @@ IGNORED = -100  # transformers' label of a token that does not count
 def blocks(name, tokens, block):
     """Input ids and labels (n, block) from a stream of tokens, from ready blocks, or from a pair of ready (ids, labels).
 
-    Formula: none; a stream (1-D) is cut, the rest that fills no block is left out. The first label of a block is -100: nothing predicts it, and
-    counting it would spoil means. Shape: tokens (N,), (n, block), or a pair of (n, block); returns two int64 tensors. Units: none.
-    Raises ValueError naming the argument for anything but integers, a negative id, a stream shorter than a block, or a block of one token.
-    Source: this project; -100 is transformers' convention.
+    A stream (1-D) is cut, the rest that fills no block is left out. The first label of a block is -100: nothing
+    predicts it, and counting it would spoil means. Returns two int64 tensors. Raises ValueError naming the argument
+    for anything but integers, a negative id, a stream shorter than a block, or a block of one token.
     """
     ids, labels = tokens if isinstance(tokens, tuple) and len(tokens) == 2 else (tokens, None)
     ids = _integers(name, ids)
@@ -51,10 +50,7 @@ def _integers(name, values):
 
 
 def check_model_fits(name, ids, labels, model):
-    """ValueError when the model has no such token, or not as many positions.
-
-    Formula: none. Shape: ids, labels (n, block). Units: none. Raises as said. Source: this project.
-    """
+    """ValueError when the model has no such token, or not as many positions."""
     size = model.get_input_embeddings().weight.shape[0]
     largest = int(max(ids.max(), labels.max()))
     if largest >= size:

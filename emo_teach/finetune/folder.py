@@ -25,8 +25,7 @@ CHECKPOINTS, UNFINISHED = "checkpoints", "unfinished"
 def check(out):
     """ValueError unless a run could begin or go on in `out`; nothing is made yet.
 
-    Formula: none. Shape: a path, returned as `Path`. Units: none. Raises ValueError for a file, a folder with something else in it, or a place that
-    this process may not write to. Source: this project.
+    Raises ValueError for a file, a folder with something else in it, or a place that this process may not write to.
     """
     out = Path(out)
     if out.exists() and not out.is_dir():
@@ -46,9 +45,8 @@ def check(out):
 def begin(out, settings, resume=True):
     """Make the run's folder, or recognise one that such a run has left; say whether it is finished.
 
-    Formula: none. Shape: a path and a dict that JSON can hold; returns True when there is nothing left to do. Units: none.
-    Raises ValueError as `check`, when the folder holds a run with other settings (naming the first), when it holds any run and `resume` is
-    False, and when the system refuses to write. Source: this project.
+    Returns True when there is nothing left to do. Raises ValueError as `check`, when the folder holds a run with other
+    settings (naming the first), when it holds any run and `resume` is False, and when the system refuses to write.
     """
     out = check(out)
     try:
@@ -78,7 +76,7 @@ def _same(out, old, new):
 def last_checkpoint(out):
     """The newest whole checkpoint of a run, or None.
 
-    Formula: none. Shape: a path, returns a `Path` or None. Units: none. Raises nothing. Source: this project.
+    Returns a `Path` or None.
     """
     return max(
         (Path(out) / CHECKPOINTS).glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]), default=None
@@ -88,7 +86,7 @@ def last_checkpoint(out):
 def publish(out, name):
     """Move a checkpoint that is completely written to where whole ones are, then drop older ones.
 
-    Formula: none. Shape: a path and a folder's name. Units: none. Raises OSError. Source: POSIX rename, which is done or not done.
+    Raises OSError.
     """
     (Path(out) / CHECKPOINTS).mkdir(exist_ok=True)
     _sync(Path(out) / UNFINISHED / name)
@@ -102,7 +100,7 @@ def publish(out, name):
 def save_weights(model, path, tokenizer=None):
     """The model's folder in transformers' layout: weights as safetensors, configuration, and the tokenizer where there is one.
 
-    Formula: none. Shape: none. Units: none. Raises OSError. Source: transformers.
+    Raises OSError.
     """
     with _no_bars():
         model.save_pretrained(path)
@@ -113,7 +111,7 @@ def save_weights(model, path, tokenizer=None):
 def finish(out, model, tokenizer, history):
     """Put the trained model, its tokenizer and the history into the run's folder; the weights come last, then the word "finished".
 
-    Formula: none. Shape: none. Units: none. Raises OSError. Source: transformers' layout of a model's folder.
+    Raises OSError.
     """
     out, written = Path(out), Path(out) / UNFINISHED / "final"
     save_weights(model, written, tokenizer)
@@ -129,7 +127,7 @@ def finish(out, model, tokenizer, history):
 def load_weights(model, path):
     """Fill a model with the weights that `save_pretrained` has put into a folder.
 
-    Formula: none. Shape: none. Units: none. Raises OSError or RuntimeError when they are not that model's. Source: transformers.
+    Raises OSError or RuntimeError when they are not that model's.
     """
     with _no_bars():
         model.load_state_dict(type(model).from_pretrained(path, use_safetensors=True).state_dict())
@@ -152,7 +150,7 @@ def _no_bars():
 def read_json(path):
     """What a JSON file holds.
 
-    Formula: none. Shape: none. Units: none. Raises OSError, or ValueError for a file that is no JSON. Source: the standard library.
+    Raises OSError, or ValueError for a file that is no JSON.
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
@@ -163,7 +161,7 @@ def read_json(path):
 def write_json(path, value):
     """Write a JSON file, whole or not at all.
 
-    Formula: none. Shape: none. Units: none. Raises OSError. Source: POSIX rename.
+    Raises OSError.
     """
     write_whole(path, json.dumps(value, indent=1))
 
@@ -184,7 +182,7 @@ def _sync(path, inside=True):
 def fingerprint(*tensors):
     """A short name of what tensors hold: equal for equal contents.
 
-    Formula: BLAKE2b of types, shapes and bytes. Shape: any; returns 16 hexadecimal digits. Units: none. Raises nothing. Source: RFC 7693.
+    Formula: BLAKE2b of types, shapes and bytes. Returns 16 hexadecimal digits. Source: RFC 7693.
     """
     import torch
 

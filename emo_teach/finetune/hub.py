@@ -22,7 +22,7 @@ WIKITEXT, CONFIG = "Salesforce/wikitext", "wikitext-2-raw-v1"
 def gpt2():
     """Folder of GPT-2 (124M parameters) in the hub's cache.
 
-    Formula: none. Shape: returns a `Path`. Units: none. Raises ValueError as `fetch`. Source: https://huggingface.co/openai-community/gpt2
+    Returns a `Path`. Raises ValueError as `fetch`. Source: https://huggingface.co/openai-community/gpt2.
     """
     return fetch(GPT2, "model", GPT2_FILES, ["config.json", "model.safetensors", "tokenizer.json"])
 
@@ -30,8 +30,8 @@ def gpt2():
 def wikitext2():
     """WikiText-2 (raw) as two texts: to train on, and for validation.
 
-    Formula: none. Shape: returns two strings. Units: none. Raises ValueError as `fetch`, and where pyarrow is missing.
-    Source: https://huggingface.co/datasets/Salesforce/wikitext
+    Raises ValueError as `fetch`, and where pyarrow is missing. Source:
+    https://huggingface.co/datasets/Salesforce/wikitext.
     """
     try:
         import pyarrow.parquet as parquet
@@ -45,8 +45,8 @@ def wikitext2():
 def fetch(repository, kind, files, needed):
     """Folder with a repository's `files`, of which those in `needed` must be there.
 
-    Formula: none. Shape: returns a `Path`. Units: none. Raises ValueError when they are not in the cache and the hub is switched off
-    (HF_HUB_OFFLINE), does not answer within `ANSWER` seconds, or breaks off. Source: huggingface_hub.
+    Returns a `Path`. Raises ValueError when they are not in the cache and the hub is switched off (HF_HUB_OFFLINE),
+    does not answer within `ANSWER` seconds, or breaks off.
     """
     import huggingface_hub
 
@@ -83,7 +83,7 @@ def _complete(get, needed, quietly=True):
 def first_line(err):
     """The first line of an exception's message, or its class where there is none.
 
-    Formula: none. Shape: returns a string of at most 200 characters. Units: none. Raises nothing. Source: this project.
+    Returns a string of at most 200 characters.
     """
     return (str(err).strip().splitlines() or [type(err).__name__])[0][:200]
 

@@ -18,10 +18,11 @@ class WithObjective(nn.Module):
     and a backbone called around it would train every process on its own. The cost embedding is a frozen buffer of this module, so that
     `.to(device)` moves it; it is no part of the model, and `model.save_pretrained` leaves it out.
 
-    Formula: the objective's. `head` is "fused" (hidden states into `fused_loss`, all logits are never held) or "logits" (the model's own logits
-    into the objective: any causal model, more memory). Shape: input_ids, labels (B, T), returns a scalar. Units: the objective's.
-    Raises ValueError for a model that is no causal LM of transformers (encoders look ahead, which is tried out here), for a vocabulary that the
-    cost embedding does not match, and with "fused" for a model whose logits are not just `hidden @ weight.T + bias`. Source: this project.
+    Formula: the objective's. `head` is "fused" (hidden states into `fused_loss`, all logits are never held) or
+    "logits" (the model's own logits into the objective: any causal model, more memory). Returns a scalar. Raises
+    ValueError for a model that is no causal LM of transformers (encoders look ahead, which is tried out here), for a
+    vocabulary that the cost embedding does not match, and with "fused" for a model whose logits are not just `hidden @
+    weight.T + bias`.
     """
 
     accepts_loss_kwargs = True  # transformers' Trainer then passes the number of tokens of the whole step

@@ -13,9 +13,8 @@ TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 def evaluate(wrapper, ids, labels, batch_size=32, precision="fp32"):
     """Held-out loss of a `WithObjective`, and the cross-entropy beside it, over all tokens that count.
 
-    Formula: mean over tokens of the objective, and of -log p_t (A1). Shape: ids, labels (n, block); returns a dict of two numbers,
-    `valid_loss` and `valid_ce`. Units: the objective's, nats. The model is in evaluation mode (no dropout) while this runs.
-    Raises ValueError when labels are out of range. Source: this project.
+    Formula: mean over tokens of the objective, and of -log p_t (A1). Returns a dict of two numbers, `valid_loss` and
+    `valid_ce`. Raises ValueError when labels are out of range.
     """
     device = next(wrapper.parameters()).device
     plain, count = objective("ce"), int((labels[:, 1:] != -100).sum())

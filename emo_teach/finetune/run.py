@@ -40,7 +40,7 @@ class Result:
 def make_objective(name, cost, head, options):
     """The objective by name, its cost the given one or that of a head's weight, held apart from what is trained.
 
-    Formula: A8 for the cost. Shape: head (V, d). Units: none. Raises ValueError as `losses.objective` and `CostEmbedding`. Source: this project.
+    Formula: A8 for the cost. Raises ValueError as `losses.objective` and `CostEmbedding`.
     """
     needs = objective(name, CostEmbedding(torch.eye(2)), **options).needs
     if not {"emo", "debiased"} & set(needs):
@@ -51,7 +51,7 @@ def make_objective(name, cost, head, options):
 def check_precision(precision):
     """A precision's name; None is bf16 where a GPU has it, otherwise fp32.
 
-    Formula: none. Shape: none. Units: none. Raises ValueError for an unknown one, or fp16 without a GPU. Source: this project.
+    Raises ValueError for an unknown one, or fp16 without a GPU.
     """
     if precision is None:
         return "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "fp32"
@@ -112,14 +112,13 @@ def finetune(
 ):
     """Train a causal LM of transformers with an objective: AdamW, no weight decay, a linear schedule; the model itself is changed.
 
-    Formula: the objective's, as a mean over all tokens of a step, whatever number of `accumulation` pieces and processes it is shared between:
-    `batch_size` is that of the whole step. The cost embedding is a frozen copy of the head as it is now, unless `cost` is given.
-    Shape: tokens are integers (N,), cut into blocks, or ready blocks (n, block), or a pair (ids, labels) of those with label -100 where nothing
-    counts; returns a `Result`. Units: the objective's. `on_log` is called with every entry of the history as it comes.
-    With `out`, the run's folder: checkpoints every `save_every` steps, in the end the model (`from_pretrained(out)`), and after a kill the same
-    call goes on from the last whole checkpoint and ends with the same weights; with None nothing is written.
-    torch's, numpy's and Python's global random state are set to `seed`.
-    Raises ValueError for arguments that make no sense, before anything is written. Source: this project, on transformers' Trainer.
+    Formula: the objective's, as a mean over all tokens of a step, whatever number of `accumulation` pieces and
+    processes it is shared between: `batch_size` is that of the whole step. The cost embedding is a frozen copy of the
+    head as it is now, unless `cost` is given. Returns a `Result`. Units: the objective's. `on_log` is called with
+    every entry of the history as it comes. With `out`, the run's folder: checkpoints every `save_every` steps, in the
+    end the model (`from_pretrained(out)`), and after a kill the same call goes on from the last whole checkpoint and
+    ends with the same weights; with None nothing is written. torch's, numpy's and Python's global random state are set
+    to `seed`. Raises ValueError for arguments that make no sense, before anything is written.
     """
     _positive(
         batch_size=batch_size,

@@ -25,8 +25,8 @@ WORLD_TEXTS = {
 def model_folder(name):
     """Folder of a model: "tiny" (this package's small GPT-2), "gpt2" (from the hub or its cache), or a folder that has one.
 
-    Formula: none. Shape: returns a `Path`. Units: none. Raises ValueError for a folder without a configuration or safetensors weights, and when
-    the hub does not answer. Source: transformers' layout of a model's folder.
+    Returns a `Path`. Raises ValueError for a folder without a configuration or safetensors weights, and when the hub
+    does not answer.
     """
     if name == "tiny":
         from .. import world
@@ -49,8 +49,8 @@ def model_folder(name):
 def load(path):
     """A causal LM with float32 weights and its tokenizer, from a folder; no code of the folder's is run.
 
-    Formula: none. Shape: returns (model, tokenizer). Units: none. Raises ValueError for anything that cannot be loaded whole: transformers alone
-    would fill missing weights with random numbers. Source: transformers.
+    Returns (model, tokenizer). Raises ValueError for anything that cannot be loaded whole: transformers alone would
+    fill missing weights with random numbers.
     """
     import transformers
 
@@ -72,10 +72,7 @@ def load(path):
 
 
 def check_text(name):
-    """ValueError unless a text of this name can be had: "world", "wikitext-2", or a file in UTF-8 that holds something.
-
-    Formula: none. Shape: none. Units: none. Raises as said. Source: this project.
-    """
+    """ValueError unless a text of this name can be had: "world", "wikitext-2", or a file in UTF-8 that holds something."""
     if name not in ("world", "wikitext-2"):
         _read(name)
 
@@ -98,9 +95,8 @@ def _read(name):
 def tokens(name, tokenizer, block):
     """Tokens to train on and tokens held out: of a text file its first 90 % and the rest; of the world two samples of domain B.
 
-    Formula: none. Shape: returns two arrays of integers, (N,) or ready blocks (n, block). Units: none.
-    Raises ValueError for a text that is empty, not UTF-8, shorter than a block in either part, or over 5 % unknown to the tokenizer; and when
-    the hub does not answer. Source: this project.
+    Returns two arrays of integers, (N,) or ready blocks (n, block). Raises ValueError for a text that is empty, not
+    UTF-8, shorter than a block in either part, or over 5 % unknown to the tokenizer; and when the hub does not answer.
     """
     if name == "world":
         return _world(tokenizer, block)

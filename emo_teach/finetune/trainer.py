@@ -52,8 +52,8 @@ def _as_it_is(batch):
 def arguments(output_dir, steps, batch_size, accumulation, lr, seed, precision, save_every, log_every):
     """TrainingArguments: AdamW without weight decay or clipping, a linear schedule, and tokens averaged over all processes.
 
-    Formula: none. Gradients are not clipped: AdamW does not see an objective's scale, a fixed clip would. Losses that are not finite are shown
-    as they are. Shape: returns `Arguments`. Units: none. Raises ValueError when the batch cannot be shared out evenly. Source: this project.
+    Gradients are not clipped: AdamW does not see an objective's scale, a fixed clip would. Losses that are not finite
+    are shown as they are. Returns `Arguments`. Raises ValueError when the batch cannot be shared out evenly.
     """
     made = Arguments(
         output_dir=str(output_dir),
@@ -99,7 +99,7 @@ def arguments(output_dir, steps, batch_size, accumulation, lr, seed, precision, 
 def train(wrapper, ids, labels, args, seed, batch_size, recorder, checkpoint=None):
     """Train the wrapper, from a checkpoint's folder where one is given.
 
-    Formula: none. Shape: ids, labels (n, block). Units: none. Raises what torch and transformers raise. Source: transformers.Trainer.
+    Raises what torch and transformers raise.
     """
     order = Order(len(ids), args.max_steps * batch_size, seed)
     ObjectiveTrainer(wrapper, ids, labels, args, order, recorder).train(

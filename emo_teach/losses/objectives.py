@@ -133,7 +133,7 @@ class Objective:
 def check_batch(logits, labels, reduction, name="logits"):
     """ValueError unless logits (..., V) and integer labels (...) fit and the reduction is known.
 
-    Formula: none. Shape: as said. Units: none. Raises ValueError naming the argument. Source: this project.
+    Raises ValueError naming the argument.
     """
     if not isinstance(logits, torch.Tensor) or not logits.is_floating_point():
         raise ValueError(
@@ -152,7 +152,7 @@ def check_batch(logits, labels, reduction, name="logits"):
 def check_labels(labels, size):
     """ValueError for the first label outside 0..size-1.
 
-    Formula: none. Shape: labels (N,). Units: none. Raises ValueError naming the label. Source: this project.
+    Raises ValueError naming the label.
     """
     bad = (labels < 0) | (labels >= size)
     if bad.any():

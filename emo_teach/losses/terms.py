@@ -29,10 +29,7 @@ class Terms:
 
 
 def working_type(dtype):
-    """float64 for float64, float32 for everything else.
-
-    Formula: none. Shape: a torch dtype. Units: none. Raises nothing. Source: this project.
-    """
+    """float64 for float64, float32 for everything else."""
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 

@@ -49,8 +49,8 @@ def next_token_log_probs(model, ids, batch=BATCH, temperature=1.0):
     """Log-probabilities of the next token after every prefix of every row.
 
     Formula: `log softmax(logits / temperature)`, from the model's logits in float64. Position i predicts token i + 1.
-    Shape: ids (n, L) integers, returns (n, L, V) float64. Units: nats.
-    Raises ValueError for ids out of range, more tokens than the model has positions, or a temperature that is not above 0. Source: this project.
+    Returns (n, L, V) float64. Raises ValueError for ids out of range, more tokens than the model has positions, or a
+    temperature that is not above 0.
     """
     temperature = inputs.number("temperature", temperature, low=0, open_low=True)
     blocks = _blocks(model, ids, batch)
@@ -64,8 +64,8 @@ def next_token_log_probs(model, ids, batch=BATCH, temperature=1.0):
 def perplexity(model, ids, batch=BATCH):
     """Perplexity of held-out blocks: the first token of a row is given, all others are predicted.
 
-    Formula: `exp(-mean log p(token | its prefix in the row))`, in float64. Shape: ids (n, L) with L at least 2, returns a float.
-    Units: tokens. Raises ValueError as `next_token_log_probs` and for rows of one token. Source: Jelinek et al. (1977).
+    Formula: `exp(-mean log p(token | its prefix in the row))`, in float64. Raises ValueError as `next_token_log_probs`
+    and for rows of one token. Source: Jelinek et al. (1977).
     """
     blocks, total, count = _blocks(model, ids, batch, least=2), 0.0, 0
     with _evaluating(model):
@@ -80,10 +80,9 @@ def perplexity(model, ids, batch=BATCH):
 def emo(log_probs, targets, unit):
     """Mean EMO cost of next-token laws at the observed tokens.
 
-    Formula: A9, mean over positions of `1 - <m_p, ê_t>` with `m_p = sum_i p_i ê_i`. Shape: log_probs (..., V), targets (...) integers,
-    unit (V, d), one frozen embedding, whose rows are brought to length 1 in float64; returns a float. Units: none (cosine cost).
-    Raises ValueError for bad log-probabilities, targets out of range or sizes that disagree.
-    Source: https://spaces.ac.cn/archives/9797; Ren et al., EMO (arXiv 2310.04691).
+    Formula: A9, mean over positions of `1 - <m_p, ê_t>` with `m_p = sum_i p_i ê_i`. Raises ValueError for bad
+    log-probabilities, targets out of range or sizes that disagree. Source: https://spaces.ac.cn/archives/9797; Ren et
+    al., EMO (arXiv 2310.04691).
     """
     log_probs, unit = log_distributions("log_probs", log_probs), costs.unit_rows(unit)
     if len(unit) != log_probs.shape[-1]:
@@ -99,8 +98,8 @@ def emo(log_probs, targets, unit):
 def entropy(log_probs):
     """Entropy of every next-token law: how undecided the model is.
 
-    Formula: A3's constant, `-sum_i p_i log p_i`, with `0 log 0 = 0`. Shape: log_probs (..., V), returns (...). Units: nats.
-    Raises ValueError for bad log-probabilities. Source: Shannon (1948).
+    Formula: A3's constant, `-sum_i p_i log p_i`, with `0 log 0 = 0`. Returns (...). Raises ValueError for bad
+    log-probabilities. Source: Shannon (1948).
     """
     log_probs = log_distributions("log_probs", log_probs)
     return 0.0 - (np.exp(log_probs) * np.where(log_probs > -np.inf, log_probs, 0.0)).sum(-1)
@@ -109,12 +108,12 @@ def entropy(log_probs):
 def sample(model, prompts, length, temperature=1.0, seed=0, top_p=None, greedy=False, batch=256):
     """Continue prompts by ancestral sampling: each token is drawn from the model's law given all before it.
 
-    Formula: token = inverse CDF of `softmax(logits / temperature)` at a uniform number, the same for every model under one seed (so two models
-    are compared on common random numbers), whatever the batch and device. `top_p` keeps the likeliest tokens that reach that mass;
-    `greedy` takes the likeliest and draws nothing. No token ends a sequence.
-    Shape: prompts (n, k) integers, returns (n, k + length), the prompt first. Units: none.
-    Raises ValueError for ids out of range, more tokens than positions, a temperature not above 0, or a top_p outside (0, 1].
-    Source: top-p: Holtzman et al., The Curious Case of Neural Text Degeneration (ICLR 2020).
+    Formula: token = inverse CDF of `softmax(logits / temperature)` at a uniform number, the same for every model under
+    one seed (so two models are compared on common random numbers), whatever the batch and device. `top_p` keeps the
+    likeliest tokens that reach that mass; `greedy` takes the likeliest and draws nothing. No token ends a sequence.
+    Returns (n, k + length), the prompt first. Raises ValueError for ids out of range, more tokens than positions, a
+    temperature not above 0, or a top_p outside (0, 1]. Source: top-p: Holtzman et al., The Curious Case of Neural Text
+    Degeneration (ICLR 2020).
     """
     import torch
 
@@ -162,9 +161,9 @@ def _draw(logits, u, temperature, top_p):
 def features(model, ids, pooling="mean", batch=BATCH):
     """One vector per row from a model's last hidden layer, for MAUVE: take the same frozen model for all texts compared.
 
-    Formula: the mean over the row's positions, or the last position's state. Shape: ids (n, L), returns (n, d) float64. Units: none.
-    Raises ValueError for ids out of range, more tokens than positions, or a pooling that is neither "mean" nor "last".
-    Source: Pillutla et al., MAUVE (arXiv 2102.01454), who take the last state of GPT-2.
+    Formula: the mean over the row's positions, or the last position's state. Returns (n, d) float64. Raises ValueError
+    for ids out of range, more tokens than positions, or a pooling that is neither "mean" nor "last". Source: Pillutla
+    et al., MAUVE (arXiv 2102.01454), who take the last state of GPT-2.
     """
     if pooling not in ("mean", "last"):
         raise ValueError(f"pooling = {pooling!r} is neither 'mean' nor 'last'")

@@ -14,7 +14,7 @@ MODULES = {
 def load(name):
     """The stages of a study.
 
-    Formula: none. Shape: a name, returns a tuple of `runner.Stage`. Units: none. Raises ValueError for an unknown name. Source: this project.
+    Returns a tuple of `runner.Stage`. Raises ValueError for an unknown name.
     """
     from importlib import import_module
 
@@ -26,8 +26,7 @@ def load(name):
 def redraw(name, folder, out):
     """The lessons' pictures of a study, drawn from its table in a folder: PNG files in another.
 
-    Formula: none. Shape: returns a list of paths. Units: none. Raises ValueError for an unknown name, OSError where there is no table.
-    Source: this project.
+    Raises ValueError for an unknown name, OSError where there is no table.
     """
     from pathlib import Path
 
@@ -53,7 +52,7 @@ def redraw(name, folder, out):
 def table(name):
     """The rows of a study's table in `data/studies/`, numbers as floats.
 
-    Formula: none. Shape: returns a list of dicts. Units: see data/README.md. Raises ValueError where there is no such table. Source: this project.
+    Returns a list of dicts. Raises ValueError where there is no such table.
     """
     from ..files import data_path
 

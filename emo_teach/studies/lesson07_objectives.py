@@ -70,7 +70,7 @@ UNTOUCHED = "untouched"  # the pretrained model as it is
 def trials(name):
     """The settings that an objective is tried with: (learning rate, name of the setting).
 
-    Formula: none. Shape: an objective's name, returns 7 or 8 pairs. Units: none. Raises KeyError for an unknown name. Source: this project.
+    Returns 7 or 8 pairs. Raises KeyError for an unknown name.
     """
     settings = OBJECTIVES[name]
     return [(rate, setting) for setting, _ in settings for rate in (FINE_RATES if len(settings) == 1 else RATES)]
@@ -123,7 +123,7 @@ def _tune(job, work):
 def best(rows):
     """The setting of each objective in each regime with the lowest perplexity on the development texts.
 
-    Formula: none. Shape: rows of the tuning table; returns {(regime, objective): row}. Units: none. Raises nothing. Source: this project.
+    Returns {(regime, objective): row}.
     """
     found = {}
     for row in rows:

@@ -42,7 +42,7 @@ METRICS = (
 def embedding(table, world, seed=0):
     """The vectors that a cost is made of: the pretrained head's, of counts in a corpus of domain A, or random ones.
 
-    Formula: A8 makes a cost of them. Shape: (V, 64). Units: none. Raises KeyError for another name. Source: this project.
+    Formula: A8 makes a cost of them. Raises KeyError for another name.
     """
     import numpy as np
 
@@ -59,8 +59,8 @@ def embedding(table, world, seed=0):
 def make_loss(name, world, seed=0):
     """A function of (logits (N, V), labels (N,), progress in [0, 1]) that gives the losses (N,).
 
-    Formula: `losses.objective`'s, `losses.transforms`', or (1 - s) CE + s EMO for progress s. Shape: as said. Units: the objective's.
-    Raises KeyError for an unknown name. Source: this project.
+    Formula: `losses.objective`'s, `losses.transforms`', or (1 - s) CE + s EMO for progress s. Raises KeyError for an
+    unknown name.
     """
     import torch
 
@@ -164,7 +164,7 @@ def _tune(job, work):
 def best(rows):
     """The learning rate of each objective with the least total variation on the development texts.
 
-    Formula: none. Shape: rows of the tuning table, returns a dictionary of rates. Units: none. Raises nothing. Source: this project.
+    Returns a dictionary of rates.
     """
     found = {}
     for row in sorted(rows, key=lambda row: row["tv"] if row["tv"] == row["tv"] else math.inf):
@@ -188,8 +188,7 @@ def _run(job, work):
 def run_job(job, until=None):
     """One model, measured at every watched step, up to `until` where given: rows of the table.
 
-    Formula: none. Shape: a job of the last stage; returns a list of dicts. Units: see data/README.md. Raises KeyError for an unknown objective.
-    Source: this project.
+    Returns a list of dicts. Raises KeyError for an unknown objective.
     """
     from ..world import World
 

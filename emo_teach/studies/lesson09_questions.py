@@ -119,7 +119,7 @@ def _tune(job, work):
 def best(rows):
     """Learning rate and steps of each objective in each cell with the lowest perplexity on the development texts.
 
-    Formula: none. Shape: rows of the tuning table; returns {(Cell, objective): row}. Units: none. Raises nothing. Source: this project.
+    Returns {(Cell, objective): row}.
     """
     found = {}
     for row in rows:
@@ -143,8 +143,7 @@ def _main_jobs(rows):
 def neighbours(unit, classes, count=NEAR):
     """For each word the nearest ones that are no synonyms of it.
 
-    Formula: A8's cosine. Shape: unit vectors (V, d), classes (V,), returns (V, V) booleans, row t for target t. Units: none. Raises nothing.
-    Source: this project.
+    Formula: A8's cosine. Returns (V, V) booleans, row t for target t.
     """
     import numpy as np
 
@@ -157,8 +156,7 @@ def neighbours(unit, classes, count=NEAR):
 def by_seed(rows, cell, objective, metric):
     """One number per seed, in the order of the seeds.
 
-    Formula: none. Shape: rows of the table, a `Cell`; returns (n,). Units: the metric's. Raises ValueError where there is no such row.
-    Source: this project.
+    Returns (n,). Raises ValueError where there is no such row.
     """
     return summary.seeds_of(rows, asdict(cell) | {"objective": objective}, metric)
 
@@ -166,8 +164,7 @@ def by_seed(rows, cell, objective, metric):
 def gains(rows, cells, metric="emd_classes", name="emo-mode-1", matched=True):
     """How much nearer to the truth an objective is than cross-entropy at its entropy (or plain, without `matched`), seed by seed.
 
-    Formula: CE's metric less the objective's. Shape: m cells, returns (seeds, m). Units: the metric's. Raises ValueError as `by_seed`.
-    Source: this project.
+    Formula: CE's metric less the objective's. Returns (seeds, m). Raises ValueError as `by_seed`.
     """
     import numpy as np
 

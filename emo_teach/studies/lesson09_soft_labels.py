@@ -35,8 +35,8 @@ METRICS = (
 def smoothing(world):
     """What a word becomes as a smoothed label, a row for each word: 1 - SPREAD on itself and SPREAD evenly over its class, itself included.
 
-    Formula: `(1 - s) I + s same / |class|`. Shape: returns (V, V). Units: probabilities. Raises nothing. Source: label smoothing (arXiv 1512.00567),
-    here within classes.
+    Formula: `(1 - s) I + s same / |class|`. Returns (V, V). Source: label smoothing (arXiv 1512.00567), here within
+    classes.
     """
     import numpy as np
 
@@ -47,8 +47,8 @@ def smoothing(world):
 def make_labels(kind, world, texts):
     """Soft labels for all but the first word of texts.
 
-    Formula: "teacher" the true law after each prefix; "synonyms" the row of `smoothing` of the word that came.
-    Shape: texts (n, L), returns (n, L - 1, V). Units: probabilities. Raises KeyError for another kind. Source: this project.
+    Formula: "teacher" the true law after each prefix; "synonyms" the row of `smoothing` of the word that came. Returns
+    (n, L - 1, V). Raises KeyError for another kind.
     """
     return {"teacher": lambda: world.next_word(texts)[:, :-1], "synonyms": lambda: smoothing(world)[texts[:, 1:]]}[
         kind
@@ -58,7 +58,7 @@ def make_labels(kind, world, texts):
 def train(name, kind, start, world, rate, seed, steps=STEPS, watch=None):
     """Fine-tune a model with a loss for soft labels: AdamW, learning rate falling linearly to 0. `watch(step, model)` is called on the way.
 
-    Formula: `losses.soft`. Shape: returns the model, which is changed. Units: none. Raises as `losses.soft`. Source: this project.
+    Formula: `losses.soft`. Returns the model, which is changed.
     """
     import torch
 
@@ -137,7 +137,7 @@ def _tune(job, work):
 def best(rows):
     """The learning rate with the least total variation on the development texts.
 
-    Formula: none. Shape: rows of the tuning table, returns {(labels, objective): rate}. Units: none. Raises nothing. Source: this project.
+    Returns {(labels, objective): rate}.
     """
     return {(row["labels"], row["objective"]): row["lr"] for row in sorted(rows, key=lambda row: -row["tv"])}
 

@@ -8,9 +8,7 @@ import numpy as np
 def distances(log_p, truth, following, classes):
     """Perplexity, entropy, distances to the truth and where probability goes, each a mean over all prefixes.
 
-    Formula: those of `measure.oracle`; in `emd_classes` a synonym costs 0.1 and any other word 1. Shape: log_p and truth (n, L, V), following (n, L)
-    the words that came, classes (V,); returns a dictionary of floats. Units: nats, cost, probability. Raises ValueError as `measure.oracle`.
-    Source: this project.
+    Returns a dictionary of floats. Raises ValueError as `measure.oracle`.
     """
     from ..measure import oracle
 

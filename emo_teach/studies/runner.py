@@ -55,8 +55,8 @@ def _number(text):
 def read(path):
     """The whole lines of a table, numbers as floats; a last line that was cut off is left out.
 
-    Formula: none. Shape: returns a list of dicts. Units: the table's. Raises OSError where the file cannot be read, ValueError for a line with
-    too few or too many columns. Source: this project.
+    Returns a list of dicts. Raises OSError where the file cannot be read, ValueError for a line with too few or too
+    many columns.
     """
     text = Path(path).read_text(encoding="utf-8")
     text = text[: text.rfind("\n") + 1]
@@ -116,9 +116,7 @@ def _sorted_out(stage, jobs, rows):
 def run(stages, folder, work, workers=None, only=None, out=sys.stderr):
     """Do all jobs that are not done, stage by stage, and write their rows as they come.
 
-    Formula: none. Shape: `stages` of `Stage`, folders of the tables and of files between stages, number of processes (the cores'), `only` a filter on
-    jobs (then later stages may fail for want of earlier rows). Units: none. Raises ValueError where a table has other columns, and what a job raises.
-    Source: this project.
+    Raises ValueError where a table has other columns, and what a job raises.
     """
     workers = workers or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
     Path(work).mkdir(parents=True, exist_ok=True)

@@ -7,10 +7,7 @@ SETTINGS = {"steps": 1500, "batch_size": 32, "lr": 3e-3}
 
 
 def folder(work, layers, width, seed, synonyms=3, topics=6):
-    """Where the weights are kept.
-
-    Formula: none. Shape: sizes of the model and knobs of the world; returns a path. Units: none. Raises nothing. Source: this project.
-    """
+    """Where the weights are kept."""
     world = "" if (synonyms, topics) == (3, 6) else f"-{synonyms}x{topics}"
     return Path(work) / f"gpt2-{layers}x{width}{world}-{seed}"
 
@@ -18,7 +15,7 @@ def folder(work, layers, width, seed, synonyms=3, topics=6):
 def pretrain(work, layers, width, seed, synonyms=3, topics=6):
     """Pretrain on fresh texts of domain A, unless it was done; a model that is kept is whole.
 
-    Formula: cross-entropy. Shape: as `folder`. Units: none. Raises nothing of its own. Source: this project.
+    Formula: cross-entropy.
     """
     from .. import finetune
     from ..world import World, small_gpt2
@@ -38,7 +35,7 @@ def pretrain(work, layers, width, seed, synonyms=3, topics=6):
 def load(place):
     """A kept model.
 
-    Formula: none. Shape: a folder, returns a `transformers.GPT2LMHeadModel`. Units: none. Raises OSError where there is none. Source: transformers.
+    Returns a `transformers.GPT2LMHeadModel`. Raises OSError where there is none.
     """
     import transformers
 
@@ -49,7 +46,7 @@ def load(place):
 def head(model, shuffle=None):
     """A frozen copy of a model's head, with its rows in a random order where a seed is given: the control that keeps all but who is near whom.
 
-    Formula: none. Shape: returns a tensor (V, d). Units: none. Raises nothing. Source: this project.
+    Returns a tensor (V, d).
     """
     import torch
 

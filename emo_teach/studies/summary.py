@@ -30,8 +30,8 @@ NAMES = {
 def mean_and_error(values):
     """Mean and its standard error.
 
-    Formula: `s / sqrt(n)` with `s` the standard deviation that divides by n - 1. Shape: (n,) with n at least 2; returns two floats.
-    Units: those of the values. Raises ValueError for fewer than two values, or one that is not finite. Source: Student (1908).
+    Formula: `s / sqrt(n)` with `s` the standard deviation that divides by n - 1. Returns two floats. Raises ValueError
+    for fewer than two values, or one that is not finite. Source: Student (1908).
 
     >>> mean_and_error([1.0, 2.0, 3.0])
     (2.0, 0.5773502691896258)
@@ -45,8 +45,8 @@ def mean_and_error(values):
 def interval(values):
     """Mean and half of its 95 % interval.
 
-    Formula: `t s / sqrt(n)`, t Student's for n - 1 degrees of freedom. Shape: (n,), 2 to 10 values; returns two floats. Units: those of the values.
-    Raises ValueError as `mean_and_error`, and for more than 10 values. Source: Student (1908).
+    Formula: `t s / sqrt(n)`, t Student's for n - 1 degrees of freedom. Returns two floats. Raises ValueError as
+    `mean_and_error`, and for more than 10 values. Source: Student (1908).
 
     >>> [round(x, 3) for x in interval([1.0, 2.0, 3.0])]
     [2.0, 2.483]
@@ -60,8 +60,7 @@ def interval(values):
 def by_seed(rows, regime, objective, metric):
     """One number per seed, in the order of the seeds.
 
-    Formula: none. Shape: rows as `studies.table` gives them; returns (n,). Units: the metric's. Raises ValueError where there is no such row.
-    Source: this project.
+    Returns (n,). Raises ValueError where there is no such row.
     """
     return seeds_of(rows, {"regime": regime, "objective": objective}, metric)
 
@@ -69,8 +68,7 @@ def by_seed(rows, regime, objective, metric):
 def seeds_of(rows, wanted, metric):
     """One number per seed, in the order of the seeds, of the rows whose columns have the values wanted.
 
-    Formula: none. Shape: rows as `studies.table` gives them, a dictionary; returns (n,). Units: the metric's. Raises ValueError where there is no
-    such row. Source: this project.
+    Returns (n,). Raises ValueError where there is no such row.
     """
     found = {row["seed"]: row[metric] for row in rows if all(row[name] == value for name, value in wanted.items())}
     if not found:
@@ -83,9 +81,9 @@ def seeds_of(rows, wanted, metric):
 def verdict(rows, regime, metric, first, second):
     """Is `first` better than `second`? Paired by seed, at 95 %: "better", "worse" or "cannot tell", with the mean difference and its error.
 
-    Formula: the mean of `first - second` over the seeds beside its standard error times Student's t. Shape: names of a regime, a metric and two
-    objectives; returns (word, mean, error). Units: the metric's.
-    Raises ValueError for a metric without a better side, and where seeds differ or there are too few or too many. Source: Student (1908).
+    Formula: the mean of `first - second` over the seeds beside its standard error times Student's t. Returns (word,
+    mean, error). Raises ValueError for a metric without a better side, and where seeds differ or there are too few or
+    too many. Source: Student (1908).
     """
     if metric not in BEST:
         raise ValueError(f"metric = {metric!r} is none of {', '.join(BEST)}: more is not better or worse")
@@ -103,8 +101,7 @@ def verdict(rows, regime, metric, first, second):
 def marks(rows, regimes, metrics, first, second):
     """Verdicts in short, one group per metric, one sign per regime: + better, - worse, ? cannot tell.
 
-    Formula: that of `verdict`. Shape: names; returns a list of strings, one for each metric. Units: none. Raises ValueError as `verdict`.
-    Source: this project.
+    Returns a list of strings, one for each metric. Raises ValueError as `verdict`.
     """
     sign = {"better": "+", "worse": "-", "cannot tell": "?"}
     return [" ".join(sign[verdict(rows, regime, metric, first, second)[0]] for regime in regimes) for metric in metrics]

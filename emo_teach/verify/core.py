@@ -103,8 +103,7 @@ class Outcome:
 def register(row):
     """Add a row to the table and return it; other modules (training objectives) add theirs in this way.
 
-    Formula: none. Shape: a `Row`. Units: none. Raises ValueError when a row of this label and name is there already.
-    Source: this project.
+    Raises ValueError when a row of this label and name is there already.
     """
     if any((row.label, row.name) == (other.label, other.name) for other in ROWS):
         raise ValueError(f"row = {row.label} {row.name!r} is registered already")
@@ -176,8 +175,7 @@ def _verify_row(row):
 def complete():
     """Add the rows of the training objectives where torch is there; returns whether it is.
 
-    Formula: none. Shape: returns a bool. Units: none. Raises nothing. They are left until someone asks for them: torch takes seconds to import.
-    Source: this project.
+    Raises nothing. They are left until someone asks for them: torch takes seconds to import.
     """
     if importlib.util.find_spec("torch") is None:
         return False
@@ -191,10 +189,7 @@ def _asks_for_torch(label, lesson):
 
 
 def left_out(label=None, lesson=None):
-    """A line that says which of the rows asked for cannot be tried for want of torch; "" when there are none.
-
-    Formula: none. Shape: a label and a lesson as for `select`, returns a string. Units: none. Raises nothing. Source: this project.
-    """
+    """A line that says which of the rows asked for cannot be tried for want of torch; "" when there are none."""
     if not _asks_for_torch(label, lesson) or complete():
         return ""
     labels = [known for known in LESSON_OF if known in TORCH_LABELS and label in (None, known)]
@@ -210,8 +205,7 @@ def _check_lesson(lesson):
 def select(label=None, lesson=None):
     """The rows of one label, of one lesson, or of both; all without either. Those of torch objectives are among them where torch is there.
 
-    Formula: none. Shape: returns a list of `Row`. Units: none. Raises ValueError for an unknown label or lesson or when nothing is left.
-    Source: this project.
+    Returns a list of `Row`. Raises ValueError for an unknown label or lesson or when nothing is left.
     """
     _check_lesson(lesson)
     if label is not None and label not in LESSON_OF:
@@ -227,8 +221,8 @@ def select(label=None, lesson=None):
 def verify(rows=None, lesson=None):
     """Try rows (all of them, or one lesson's) and return their outcomes.
 
-    Formula: all. Shape: returns a list of `Outcome`, in the rows' order. Units: none.
-    Raises ValueError for an unknown lesson; a row that raises is an outcome that failed. Source: this project.
+    Returns a list of `Outcome`, in the rows' order. Raises ValueError for an unknown lesson; a row that raises is an
+    outcome that failed.
     """
     _check_lesson(lesson)
     chosen = select(lesson=lesson) if rows is None else [row for row in rows if lesson in (None, row.lesson)]

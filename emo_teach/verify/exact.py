@@ -13,7 +13,7 @@ _WIDE = Context(prec=DIGITS, Emin=-(10**9), Emax=10**9)
 def decimals(values):
     """The exact decimal value of every float in a vector.
 
-    Formula: none. Shape: (n,), returns a list of n. Units: those given. Raises nothing for floats. Source: Python's `decimal`.
+    Returns a list of n. Source: Python's `decimal`.
     """
     return [Decimal(float(v)) for v in values]
 

@@ -29,8 +29,7 @@ class Case:
 def one_hot(n, target):
     """All mass on one entry.
 
-    Formula: `tau_i = 1 if i = target else 0`. Shape: returns (n,). Units: probability.
-    Raises IndexError for a target out of range. Source: none needed.
+    Formula: `tau_i = 1 if i = target else 0`. Returns (n,). Raises IndexError for a target out of range.
     """
     vector = np.zeros(n)
     vector[target] = 1.0
@@ -40,8 +39,7 @@ def one_hot(n, target):
 def spread(rng, n, concentration=1.0):
     """A distribution drawn from the symmetric Dirichlet; small concentrations are spiky, down to exact zeros.
 
-    Formula: Dirichlet(concentration, ..., concentration), drawn again while it underflows. Shape: returns (n,). Units: probability.
-    Raises nothing for n of at least 1. Source: numpy's generator `rng`.
+    Formula: Dirichlet(concentration, ..., concentration), drawn again while it underflows. Returns (n,).
     """
     while True:
         p = rng.dirichlet(np.full(n, concentration))
@@ -56,10 +54,7 @@ def _without(p, places):
 
 
 def pairs(large=True):
-    """Pairs of distributions (name, p, tau): corners, zeros, ties, spikes, equal, disjoint and random ones, n from 1 to 30 (and 200).
-
-    Formula: none. Shape: yields (name, (n,), (n,)). Units: probability. Raises nothing. Source: `SEED`.
-    """
+    """Pairs of distributions (name, p, tau): corners, zeros, ties, spikes, equal, disjoint and random ones, n from 1 to 30 (and 200)."""
     rng = np.random.default_rng(SEED)
     yield "one entry", np.ones(1), np.ones(1)
     yield "two entries", spread(rng, 2), spread(rng, 2)
@@ -119,10 +114,7 @@ def _rotated(kinds, k, per_pair):
 
 
 def token_cases(large=True, per_pair=2):
-    """Cases with an embedding and its cosine cost.
-
-    Formula: none. Shape: yields `Case`. Units: none. Raises nothing. Source: `pairs`, `EMBEDDINGS` and three tokens at 0, 45 and 90 degrees.
-    """
+    """Cases with an embedding and its cosine cost."""
     rng = np.random.default_rng(SEED + 1)
     for k, (name, p, tau) in enumerate(pairs(large)):
         for kind in _rotated(EMBEDDINGS, k, per_pair):
@@ -133,10 +125,7 @@ def token_cases(large=True, per_pair=2):
 
 
 def cost_cases(large=False, per_pair=3):
-    """Cases with costs of every kind, cosine costs among them.
-
-    Formula: none. Shape: yields `Case`. Units: none. Raises nothing. Source: `pairs`, `COSTS` and `token_cases`.
-    """
+    """Cases with costs of every kind, cosine costs among them."""
     rng = np.random.default_rng(SEED + 2)
     for k, (name, p, tau) in enumerate(pairs(large)):
         for kind in _rotated(COSTS, k, per_pair):
@@ -145,20 +134,14 @@ def cost_cases(large=False, per_pair=3):
 
 
 def logit_cases(make=cost_cases):
-    """(logits, case): models given by their logits, from flat to steep, in place of the cases' own p.
-
-    Formula: none. Shape: yields ((n,), `Case`). Units: logits in nats. Raises nothing. Source: `make`, the cases.
-    """
+    """(logits, case): models given by their logits, from flat to steep, in place of the cases' own p."""
     rng = np.random.default_rng(SEED + 3)
     for k, case in enumerate(make()):
         yield rng.normal(size=case.p.size) * (0.0, 1.0, 4.0, 12.0)[k % 4], case
 
 
 def target_logits():
-    """Logits of five tokens of which the first, the target, has from 1e-6 to nearly all of the mass.
-
-    Formula: none. Shape: yields (5,). Units: logits in nats. Raises nothing. Source: `SEED`.
-    """
+    """Logits of five tokens of which the first, the target, has from 1e-6 to nearly all of the mass."""
     rng = np.random.default_rng(SEED)
     for steep in (0.0, 1.0, -1.0, 5.0, 12.0, -14.0):
         yield np.concatenate([[steep], rng.normal(size=4)])

@@ -17,10 +17,7 @@ def _figure_text(outcome):
 
 
 def table(outcomes):
-    """The outcomes as a table of fixed-width text, with a closing line.
-
-    Formula: none. Shape: a list of `Outcome`, returns a string. Units: none. Raises nothing. Source: this project.
-    """
+    """The outcomes as a table of fixed-width text, with a closing line."""
     head = ("label", "name", "kind", "reference", "cases", "figure", "bar", "verdict", "mutant")
     lines = [head]
     for o in outcomes:
@@ -87,8 +84,7 @@ def _cells(outcome):
 def show(lesson):
     """Try one lesson's rows and show their table, with the wrong versions that they reject.
 
-    Formula: those of the lesson. Shape: a lesson such as "03"; returns None. Units: none. Raises ValueError for an unknown lesson.
-    Source: this project.
+    Raises ValueError for an unknown lesson.
     """
     from IPython.display import display
 

@@ -21,8 +21,8 @@ WHY = (
 def mean_update(name, logits, tau=TAU, embedding=worked.EMBEDDING, **options):
     """What an objective asks of the logits on average, when the next token is drawn from `tau`: the mean of its gradients.
 
-    Formula: D11, `E_{t ~ tau} grad_z loss(z, t)`, weights under a stop-gradient held. Shape: logits (V,), tau (V,), embedding (V, d); returns (V,).
-    Units: those of the loss. Raises ValueError for an unknown objective or option. Source: torch's autograd.
+    Formula: D11, `E_{t ~ tau} grad_z loss(z, t)`, weights under a stop-gradient held. Returns (V,). Raises ValueError
+    for an unknown objective or option.
     """
     z = torch.tensor(np.tile(logits, (len(tau), 1)), dtype=torch.float64, requires_grad=True)
     cost = CostEmbedding(torch.tensor(embedding, dtype=torch.float64))
@@ -34,8 +34,8 @@ def mean_update(name, logits, tau=TAU, embedding=worked.EMBEDDING, **options):
 def resting_point(name, tau=TAU, embedding=worked.EMBEDDING, rate=2.0, **options):
     """Where an objective's mean update comes to rest: plain descent from equal logits until nothing moves.
 
-    Formula: D11, `z <- z - rate * mean_update(z)`. Shape: tau (V,), embedding (V, d); returns the distribution softmax(z), (V,). Units: probability.
-    Raises RuntimeError when it does not come to rest within 5,000 steps. Source: this project.
+    Formula: D11, `z <- z - rate * mean_update(z)`. Returns the distribution softmax(z), (V,). Raises RuntimeError when
+    it does not come to rest within 5,000 steps.
 
     >>> resting_point("ce").round(6).tolist()
     [0.5, 0.3, 0.2]

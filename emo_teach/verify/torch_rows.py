@@ -18,8 +18,7 @@ GAMMA, FLOOR, ETA, EPSILON = 0.1, 0.2, 0.3, 0.1
 def evaluate(name, logits, case, averaged=False, **options):
     """An objective's loss of one token and the loss's gradient on the logits, by autograd in float64.
 
-    Formula: the objective's. Shape: logits (V,), a `Case`; returns (1 + V,), the loss first. Units: nats and none.
-    Raises ValueError for an unknown objective or option. Source: torch's autograd.
+    Formula: the objective's. Returns (1 + V,), the loss first. Raises ValueError for an unknown objective or option.
     """
     z = torch.tensor(logits, dtype=torch.float64, requires_grad=True)
     cost = CostEmbedding(torch.tensor(case.embedding, dtype=torch.float64))
@@ -29,10 +28,7 @@ def evaluate(name, logits, case, averaged=False, **options):
 
 
 def cases():
-    """(logits, case), from flat to steep; where all wrong tokens lie the target's way CE/L is 0/0 and no formula to check.
-
-    Formula: none. Shape: yields ((V,), `Case`). Units: logits in nats. Raises nothing. Source: `instances.token_cases`.
-    """
+    """(logits, case), from flat to steep; where all wrong tokens lie the target's way CE/L is 0/0 and no formula to check."""
     for logits, case in instances.logit_cases(lambda: instances.token_cases(large=False, per_pair=1)):
         p, column = references.softmax(logits), case.cost[:, case.target]
         if case.p.size > 1 and p @ column > 1e-3 * (p.sum() - p[case.target]) > 0:
@@ -42,8 +38,7 @@ def cases():
 def stepped(c, function):
     """Value and complex-step gradient of a function of the model, for one of `cases`.
 
-    Formula: `function(p, cost to the target, target)` with p = softmax(z). Shape: returns (1 + V,), the value first. Units: the function's.
-    Raises nothing. Source: `references.complex_step`.
+    Formula: `function(p, cost to the target, target)` with p = softmax(z). Returns (1 + V,), the value first.
     """
     logits, case = c
 
@@ -56,7 +51,7 @@ def stepped(c, function):
 def held(c, weight):
     """A weight at the case's own p: a number that no gradient flows through.
 
-    Formula: `weight(p, cost to the target, target)`. Shape: returns a number. Units: the weight's. Raises nothing. Source: the definition.
+    Formula: `weight(p, cost to the target, target)`. Returns a number.
     """
     return weight(references.softmax(c[0]), c[1].cost[:, c[1].target], c[1].target)
 
@@ -64,7 +59,7 @@ def held(c, weight):
 def add_row(label, name, statement, ours, independent, wrong, mistake, **changes):
     """Register an identity of lesson 06 about a torch objective; `changes` are further fields of `Row`.
 
-    Formula: the statement. Shape: returns the `Row`. Units: none. Raises ValueError where `Row` or `register` does. Source: this project.
+    Formula: the statement. Returns the `Row`. Raises ValueError where `Row` or `register` does.
     """
     fields = {"kind": "identity", "code": (objective,), "reference": "complex step, weight held", "instances": cases}
     fields |= {"tolerance": 1e-11, "why": ROUNDING, "taught": "06", **changes}

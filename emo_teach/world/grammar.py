@@ -21,7 +21,7 @@ AFTER_PLACE = {"while": 0.2, "but": 0.15, STOP: 0.65}
 def word_classes(topics, synonyms):
     """All classes: name -> its words.
 
-    Formula: none. Shape: numbers of topics and of words a class; returns a dict in a fixed order. Units: none. Raises nothing. Source: this project.
+    Returns a dict in a fixed order.
     """
     classes = {word: (word,) for word in (*SINGULAR, *PLURAL, *ARTICLES, STOP)}
     for name, group in SHARED.items():
@@ -86,7 +86,7 @@ def _places(topics, topic):
 def rules(count):
     """What may follow in each state: state -> {class: (weight, next state)}; the weights of a state sum to 1.
 
-    Formula: none. Shape: the number of topics; returns a dict whose first state begins a text. Units: none. Raises nothing. Source: this project.
+    Returns a dict whose first state begins a text.
     """
     topics = list(TOPICS)[:count]
     found = {}

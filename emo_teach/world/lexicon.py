@@ -71,7 +71,7 @@ START = "<|endoftext|>"  # begins a text, and stands for any word that the world
 def with_s(word):
     """The word with its plural or third-person ending.
 
-    Formula: none. Shape: a word, returns a word. Units: none. Raises nothing. Source: English spelling.
+    Returns a word.
 
     >>> [with_s(word) for word in ("cook", "try", "play", "fix", "discuss")]
     ['cooks', 'tries', 'plays', 'fixes', 'discusses']

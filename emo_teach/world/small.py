@@ -7,8 +7,7 @@ from .lexicon import START
 def model_folder():
     """Folder of the small GPT-2 pretrained on domain A, in transformers' layout.
 
-    Formula: none. Shape: returns a `pathlib.Path`. Units: none. Raises ValueError where the data is missing.
-    Source: data/README.md says how it was made.
+    Returns a `pathlib.Path`. Raises ValueError where the data is missing.
     """
     return data_path("tiny/config.json").parent
 
@@ -16,8 +15,8 @@ def model_folder():
 def small_gpt2(vocabulary, layers=2, width=64, seed=0):
     """A GPT-2 with random weights and no dropout, for texts of up to 64 words.
 
-    Formula: none. Shape: sizes of vocabulary, depth and hidden states; returns a `transformers.GPT2LMHeadModel`. Units: none.
-    Raises ValueError for a width that the heads (four, or two below a width of 32) do not divide. Source: transformers.
+    Returns a `transformers.GPT2LMHeadModel`. Raises ValueError for a width that the heads (four, or two below a width
+    of 32) do not divide.
     """
     import torch
     import transformers
@@ -35,7 +34,7 @@ def small_gpt2(vocabulary, layers=2, width=64, seed=0):
 def word_tokenizer(world):
     """A tokenizer with one token per word of the world, in its order; words that it lacks become the start word.
 
-    Formula: none. Shape: returns a `transformers.PreTrainedTokenizerFast`. Units: none. Raises nothing. Source: transformers, tokenizers.
+    Returns a `transformers.PreTrainedTokenizerFast`.
     """
     import tokenizers
     import transformers

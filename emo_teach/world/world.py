@@ -18,11 +18,11 @@ class World:
     vocabulary's size. `noise` is the share of words drawn uniformly from the whole vocabulary. `shift` moves the frequencies of classes and of words
     within a class from domain A (0) to domain B (1), in the logarithm; the grammar stays.
 
-    Formula: the law of the next word in state s is `(1 - noise) g_s + noise / V`, `g_s` the grammar's.
-    After a word that the grammar does not allow there, the state is the one after the class that is most probable in domain A (the first of
-    equals): a noise word takes the place of another.
-    Attributes: `vocabulary` (V words; the first begins every text), `classes` (V,) number of each word's class, `law` (S, V) and `move` (S, V)
-    next state; state 0 begins a text. Raises ValueError for a knob out of its range. Source: this project.
+    Formula: the law of the next word in state s is `(1 - noise) g_s + noise / V`, `g_s` the grammar's. After a word
+    that the grammar does not allow there, the state is the one after the class that is most probable in domain A (the
+    first of equals): a noise word takes the place of another. Attributes: `vocabulary` (V words; the first begins
+    every text), `classes` (V,) number of each word's class, `law` (S, V) and `move` (S, V) next state; state 0 begins
+    a text. Raises ValueError for a knob out of its range.
 
     >>> world = World()
     >>> world.size, world.law.shape
@@ -79,8 +79,8 @@ class World:
     def sample(self, count, length, seed):
         """Texts of the world, each begun anew with the start word.
 
-        Formula: word by word from `law[state]`, by inverse distribution function. Shape: returns (count, length) integers. Units: none.
-        Raises ValueError for a count or length below 1. Source: this project.
+        Formula: word by word from `law[state]`, by inverse distribution function. Returns (count, length) integers.
+        Raises ValueError for a count or length below 1.
 
         >>> world = World()
         >>> print(world.decode(world.sample(1, 20, seed=3)[0]))
@@ -103,8 +103,8 @@ class World:
     def states(self, texts):
         """State after each prefix.
 
-        Formula: `s_0 = 0`, `s_k = move[s_(k-1), word_k]`. Shape: texts (..., L) of word numbers beginning with the start word; returns (..., L).
-        Units: none. Raises ValueError for a text that does not begin so, or a number that is no word. Source: this project.
+        Formula: `s_0 = 0`, `s_k = move[s_(k-1), word_k]`. Returns (..., L). Raises ValueError for a text that does not
+        begin so, or a number that is no word.
         """
         texts = np.asarray(texts)
         if texts.ndim < 1 or texts.shape[-1] == 0 or not np.issubdtype(texts.dtype, np.integer):
@@ -124,15 +124,14 @@ class World:
     def next_word(self, texts):
         """The exact law of the word after each prefix.
 
-        Formula: `law[states(texts)]`. Shape: texts (..., L), returns (..., L, V). Units: probabilities. Raises ValueError as `states` does.
-        Source: this project.
+        Formula: `law[states(texts)]`. Returns (..., L, V). Raises ValueError as `states` does.
         """
         return self.law[self.states(texts)]
 
     def cost(self, within=0.1):
         """A cost between words from the true classes: 0 for the same word, `within` for a synonym, 1 otherwise.
 
-        Formula: as said. Shape: (V, V). Units: none. Raises ValueError unless `within` is in [0, 1]. Source: this project.
+        Raises ValueError unless `within` is in [0, 1].
         """
         inputs.number("within", within, 0, 1)
         cost = np.where(self.classes[:, None] == self.classes[None, :], float(within), 1.0)
@@ -142,8 +141,7 @@ class World:
     def encode(self, text):
         """Word numbers of a text whose words are parted by spaces, the start word put in front.
 
-        Formula: none. Shape: a string of L words, returns (L + 1,). Units: none. Raises ValueError for a word that the world does not have.
-        Source: this project.
+        Returns (L + 1,). Raises ValueError for a word that the world does not have.
         """
         words = text.split()
         for place, word in enumerate(words):
@@ -154,7 +152,7 @@ class World:
     def decode(self, numbers):
         """The text of word numbers, without the start word in front.
 
-        Formula: none. Shape: (L,), returns a string. Units: none. Raises ValueError for a number that is no word. Source: this project.
+        Raises ValueError for a number that is no word.
         """
         numbers = np.asarray(numbers)
         self.states(np.concatenate([[0], numbers]).astype(np.int64))  # checks the numbers

@@ -4,8 +4,7 @@
 def main(arguments):
     """Run `course build`, `course grade` or `course check`; returns the exit status.
 
-    Formula: none. Shape: the parsed command line, returns 0, or 1 where a check fails. Units: none. Raises ValueError as the three do.
-    Source: this project.
+    Returns 0, or 1 where a check fails. Raises ValueError as the three do.
     """
     if arguments.task == "build":
         from . import release

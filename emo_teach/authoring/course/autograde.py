@@ -21,8 +21,8 @@ NO_MEMORY = ("can't allocate memory", "Cannot allocate memory", "failed to map s
 def grade_one(job):
     """Grade one submission; returns its result, a dictionary of plain values, with the feedback as a file `feedback.html` in the scratch folder.
 
-    Formula: none. Shape: a dictionary as `grade` makes it. Units: `timeout` in seconds.
-    Raises repair.Refused for what is no notebook of this set, ValueError where nbgrader fails. Source: nbgrader's Autograde, GenerateFeedback.
+    Units: `timeout` in seconds. Raises repair.Refused for what is no notebook of this set, ValueError where nbgrader
+    fails.
     """
     root, name = Path(job["root"]), job["set"]
     given = json.loads(Path(job["release"]).read_text(encoding="utf-8"))
@@ -168,11 +168,7 @@ def _hide_class():
 
 
 def trimmed(traceback, count):
-    """A traceback without the frames of the cell that was run as number `count`.
-
-    Formula: none. Shape: a list of strings, a frame each, as IPython writes it; returns such a list. Units: none. Raises nothing. Source: this
-    project.
-    """
+    """A traceback without the frames of the cell that was run as number `count`."""
     return [frame for frame in traceback if f"Cell In[{count}]" not in re.sub(r"\x1b\[[0-9;]*m", "", frame)]
 
 
@@ -200,7 +196,7 @@ def _grades(course, name, job):
 def main(path):
     """Grade the job in a JSON file and leave `result.json` beside it.
 
-    Formula: none. Shape: a path, returns 0. Units: none. Raises what nbgrader raises beside ValueError. Source: this project.
+    Raises what nbgrader raises beside ValueError.
     """
     job = json.loads(Path(path).read_text(encoding="utf-8"))
     try:

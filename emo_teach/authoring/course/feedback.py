@@ -14,9 +14,7 @@ PAGE = """<!DOCTYPE html>
 def row(student, name, result, points):
     """A line of the table: what a student got for a set, with a blank score (never a 0) where nothing was graded.
 
-    Formula: none. Shape: two strings, a result as `autograde` gives it, the set's points; returns a dictionary with the keys `COLUMNS`. Units:
-    points.
-    Raises nothing. Source: this project.
+    Returns a dictionary with the keys `COLUMNS`.
     """
     problems = result["problems"]
     score = sum(one["score"] or 0 for one in problems) if problems else 0 if result["status"] == "not handed in" else ""
@@ -44,7 +42,7 @@ def _one_line(text):
 def table(rows):
     """The lines as CSV.
 
-    Formula: none. Shape: dictionaries with the keys `COLUMNS`, returns a string. Units: none. Raises nothing. Source: RFC 4180, with "\\n".
+    Source: RFC 4180, with "\\n".
     """
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
@@ -54,9 +52,6 @@ def table(rows):
 
 
 def page(name, result):
-    """Feedback on a submission that could not be graded: its status and what to do.
-
-    Formula: none. Shape: a string and a result, returns HTML. Units: none. Raises nothing. Source: this project.
-    """
+    """Feedback on a submission that could not be graded: its status and what to do."""
     title = html.escape(name or "Not recognised")
     return PAGE.format(title=title, status=html.escape(result["status"]), note=html.escape(_one_line(result["note"])))

@@ -29,9 +29,8 @@ def grade_course(folder, course="build/course", out="build/grades", timeout=120,
 
     `timeout` is the time of one notebook, of which a cell may take a quarter; `memory` limits the address space of each process. A submission whose
     bytes, whose set and whose points by hand are unchanged keeps its result, unless it ran into a limit that is another now.
-    Formula: none. Shape: paths and integers, returns a list of dictionaries (`feedback.COLUMNS`). Units: seconds, MiB.
-    Raises ValueError for a course, folder, name, limit or `points_by_hand.csv` that makes no sense, and when another grading is at work in `out`.
-    Source: nbgrader 0.9.6.
+    Returns a list of dictionaries (`feedback.COLUMNS`). Raises ValueError for a course, folder, name, limit or
+    `points_by_hand.csv` that makes no sense, and when another grading is at work in `out`.
     """
     release.need_nbgrader()
     workers = workers or os.cpu_count() or 1

@@ -45,8 +45,6 @@ class Leak:
 def normal(line):
     """A line without white space, backslashes, quotes, backticks, asterisks, and the comment sign at its beginning.
 
-    Formula: none. Shape: a string, returns a string. Units: none. Raises nothing. Source: this project.
-
     >>> normal("    x = np.log( p )   # it's in nats")
     'x=np.log(p)#itsinnats'
     """
@@ -55,8 +53,6 @@ def normal(line):
 
 def telling(line):
     """Whether a line says enough to give something away: 12 characters, normalised, and two names that Python does not know.
-
-    Formula: none. Shape: a string, returns a bool. Units: none. Raises nothing. Source: this project.
 
     >>> telling("    return float(sum(x))"), telling("    return float(gap @ plan)")
     (False, True)
@@ -68,8 +64,7 @@ def telling(line):
 def secrets(notebook, name):
     """The telling lines, normalised, of all solutions and hidden tests of a set, each with the text that says whose it is.
 
-    Formula: none. Shape: a notebook as `source.read` gives it, returns a dictionary. Units: none.
-    Raises ValueError for a region that is opened and not closed. Source: this project.
+    Raises ValueError for a region that is opened and not closed.
     """
     found = {}
     for cell in notebook.cells:
@@ -89,7 +84,7 @@ def secrets(notebook, name):
 def texts(folder):
     """(place, text) of every file below a folder and of every member of every zip there; of a notebook, all strings that are in it.
 
-    Formula: none. Shape: a path, yields pairs of strings. Units: none. Raises OSError for a file that cannot be read. Source: this project.
+    Raises OSError for a file that cannot be read.
     """
     for path in sorted(Path(folder).rglob("*")):
         if not path.is_file():
@@ -124,8 +119,8 @@ def _strings(value):
 def search(folder, notebooks):
     """Every leak in a folder (and in the zip of the same name beside it), for sets by name as `source.read` gives them.
 
-    Formula: none. Shape: a path and a dictionary, returns a list of `Leak`. Units: none. Raises ValueError as `secrets`, and when a set has
-    nothing to look for (the search would be void). Source: this project.
+    Returns a list of `Leak`. Raises ValueError as `secrets`, and when a set has nothing to look for (the search would
+    be void).
     """
     folder, wanted = Path(folder), {}
     for name, notebook in notebooks.items():

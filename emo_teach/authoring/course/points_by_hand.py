@@ -12,9 +12,8 @@ COLUMNS = ("student", "set", "problem", "max", "points", "comment")
 def read(path, sets):
     """The lines of the table as they are, and the points that were given: {(student, set): {problem: (points, comment)}}.
 
-    Formula: none. Shape: a path and the manifest's sets, returns a list and a dictionary. Units: points.
-    Raises ValueError for other columns, a line given twice, an unknown problem, or points that are no number from 0 to the most. Source: this
-    project.
+    Returns a list and a dictionary. Raises ValueError for other columns, a line given twice, an unknown problem, or
+    points that are no number from 0 to the most.
     """
     path, given, seen = Path(path), {}, set()
     if not path.exists():
@@ -58,7 +57,7 @@ def _points(where, line, sets):
 def extend(path, lines, waiting):
     """Add lines for what waits for a person, (student, set, problem, max); nothing that is there is changed, and without news nothing is written.
 
-    Formula: none. Shape: a path, the lines as `read` gives them, tuples; returns None. Units: points. Raises OSError. Source: this project.
+    Raises OSError.
     """
     there = {(line["student"], line["set"], line["problem"]) for line in lines}
     new = [dict(zip(COLUMNS, (*one, "", ""), strict=True)) for one in waiting if tuple(one[:3]) not in there]

@@ -17,7 +17,7 @@ BATTERIES = build.ROOT / "tests" / "test_problem_sets.py"
 def leaked():
     """Every leak in a student edition that is built for this check from the sources, and how many lines were looked for.
 
-    Formula: none. Shape: returns a list of `leaks.Leak` and an integer. Units: none. Raises ValueError as `release.build_course`. Source: `leaks`.
+    Returns a list of `leaks.Leak` and an integer. Raises ValueError as `release.build_course`.
     """
     notebooks = {name: source.read(path) for name, path in source.sets().items()}
     with tempfile.TemporaryDirectory() as folder:
@@ -29,7 +29,7 @@ def leaked():
 def main():
     """Run both checks side by side and print what they found; returns 0, or 1 where something is wrong.
 
-    Formula: none. Shape: returns an integer. Units: seconds. Raises ValueError where this is not the repository. Source: this project.
+    Raises ValueError where this is not the repository.
     """
     if not BATTERIES.is_file():
         raise ValueError(f"{BATTERIES} is not there: run this in a copy of the repository")

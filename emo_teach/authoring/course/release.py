@@ -56,9 +56,8 @@ def build_course(out, seed=0, names=(), check=True):
 
     Everything is made beside `out` and renamed into place at the end, so that an interrupted build leaves what was there. A folder that is neither
     empty nor an earlier course is refused.
-    Formula: none. Shape: a path, an integer, names of sets (all when there are none); returns a dictionary. Units: none.
-    Raises ValueError for a seed below 0, an unknown or repeated name, a folder that is not ours, a missing nbgrader, and (unless `check` is False)
-    for a line of a solution or hidden test that the student edition would contain. Source: nbgrader's GenerateAssignment.
+    Raises ValueError for a seed below 0, an unknown or repeated name, a folder that is not ours, a missing nbgrader,
+    and (unless `check` is False) for a line of a solution or hidden test that the student edition would contain.
     """
     need_nbgrader()
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
@@ -85,7 +84,7 @@ def build_course(out, seed=0, names=(), check=True):
 def need_nbgrader():
     """Raise ValueError with the command that installs nbgrader, where it is missing.
 
-    Formula: none. Shape: returns None. Units: none. Raises ValueError. Source: this project.
+    Raises ValueError.
     """
     if importlib.util.find_spec("nbgrader") is None or importlib.util.find_spec("jupytext") is None:
         raise ValueError("building and grading need nbgrader and jupytext: pip install 'emo_teach[course]'")
@@ -94,7 +93,7 @@ def need_nbgrader():
 def refuse_foreign(folder, marker, made_by):
     """Raise ValueError unless a folder is missing, empty, or holds a file `marker` that says `made_by`.
 
-    Formula: none. Shape: paths and a string, returns None. Units: none. Raises ValueError. Source: this project.
+    Raises ValueError.
     """
     folder = Path(folder)
     if not os.path.lexists(folder) or (folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir())):
@@ -111,7 +110,7 @@ def refuse_foreign(folder, marker, made_by):
 def read_manifest(course):
     """The manifest of a built course.
 
-    Formula: none. Shape: a path, returns a dictionary. Units: none. Raises ValueError for a folder without one. Source: this project.
+    Raises ValueError for a folder without one.
     """
     path = Path(course) / MANIFEST
     if not path.is_file():
@@ -125,7 +124,7 @@ def read_manifest(course):
 def digest(path):
     """The SHA-256 of a file, in hexadecimal.
 
-    Formula: none. Shape: a path, returns a string. Units: none. Raises OSError for a file that cannot be read. Source: FIPS 180-4.
+    Raises OSError for a file that cannot be read.
     """
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
@@ -163,8 +162,7 @@ def _make(folder, seed, chosen):
 def convert(root, name):
     """Run nbgrader's GenerateAssignment on `root`/source/NAME, into `root`/release/NAME and `root`/gradebook.db.
 
-    Formula: none. Shape: a path and a string, returns None. Units: none.
-    Raises ValueError for a region that is not closed or stands in a cell of the wrong kind. Source: nbgrader 0.9.6.
+    Raises ValueError for a region that is not closed or stands in a cell of the wrong kind.
     """
     from nbgrader import preprocessors as steps
     from nbgrader.converters import GenerateAssignment
@@ -184,8 +182,7 @@ def convert(root, name):
 def run_converter(converter):
     """Run one of nbgrader's converters; what it would log as errors becomes the message of a ValueError.
 
-    Formula: none. Shape: a converter, returns None. Units: none. Raises ValueError where the converter fails. Source: nbgrader 0.9.6, which
-    starts the program `alembic` by name: it is in the folder of this Python, which need not be on the path.
+    Raises ValueError where the converter fails.
     """
     from nbgrader.converters.base import NbGraderException
 

@@ -21,8 +21,8 @@ class Refused(Exception):
 def parse(content):
     """The notebook in a file's bytes, as nbformat 4.
 
-    Formula: none. Shape: bytes, returns a dictionary with a list "cells". Units: none.
-    Raises Refused where there is no notebook in it. Source: the nbformat schema, https://nbformat.readthedocs.io.
+    Returns a dictionary with a list "cells". Raises Refused where there is no notebook in it. Source: the nbformat
+    schema, https://nbformat.readthedocs.io.
     """
     if len(content) > MOST:
         raise Refused(
@@ -43,10 +43,7 @@ def parse(content):
 
 
 def marks(cell):
-    """nbgrader's name of a cell, or None.
-
-    Formula: none. Shape: a cell of a parsed notebook, returns a string. Units: none. Raises nothing. Source: nbgrader's schema 3.
-    """
+    """nbgrader's name of a cell, or None."""
     found = cell
     for key in ("metadata", "nbgrader", "grade_id"):
         found = found.get(key) if isinstance(found, dict) else None
@@ -56,7 +53,7 @@ def marks(cell):
 def which(document):
     """The sets whose cells a notebook holds, by the number of cells.
 
-    Formula: none. Shape: a parsed notebook, returns a dictionary from names to counts. Units: none. Raises nothing. Source: `source.identity`.
+    Returns a dictionary from names to counts.
     """
     counts = {}
     for name in filter(None, map(marks, document["cells"])):
@@ -68,8 +65,7 @@ def which(document):
 def which_of(path):
     """The sets whose cells a notebook file holds, as `which`.
 
-    Formula: none. Shape: a path, returns a dictionary. Units: none. Raises Refused where it is no notebook, OSError where it cannot be read.
-    Source: `which`.
+    Raises Refused where it is no notebook, OSError where it cannot be read.
     """
     if path.stat().st_size > MOST:
         raise Refused("not a notebook", "too large")
@@ -82,8 +78,7 @@ def mend(document, release):
     Of a cell that is there twice the last counts, as in nbgrader. A missing test cell is put before the next cell of the release that is there (at
     the end if there is none), a missing setup cell at the beginning, a missing proof beside the next cell, empty. A missing answer stays away: if
     it stands in another cell, the tests find it.
-    Formula: none. Shape: a parsed notebook and the release as a dictionary, returns (dictionary, list of strings). Units: none.
-    Raises Refused where no cell carries a mark of the release. Source: this project.
+    Returns (dictionary, list of strings). Raises Refused where no cell carries a mark of the release.
     """
     ours = {marks(cell): cell for cell in release["cells"] if marks(cell)}
     cells, notes = [_bare(cell) for cell in document["cells"]], []

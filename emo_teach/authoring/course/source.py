@@ -27,35 +27,28 @@ KINDS = {  # nbgrader's three switches
 
 
 def sets():
-    """Name and path of every problem set's source, in order.
-
-    Formula: none. Shape: returns a dictionary. Units: none. Raises nothing. Source: notebooks/assignments/.
-    """
+    """Name and path of every problem set's source, in order."""
     return {path.stem: path for path in sorted(Path(FOLDER).glob("*.py"))}
 
 
 def labels(cell):
     """The tags of a cell as a dictionary: "answer:1.2" gives {"answer": "1.2"}, "setup" gives {"setup": ""}.
 
-    Formula: none. Shape: a cell, returns a dictionary of strings. Units: none. Raises nothing. Source: this project.
+    Returns a dictionary of strings.
     """
     return dict(tag.partition(":")[::2] for tag in cell.metadata.get("tags", ()))
 
 
 def identity(name, kind, number):
-    """nbgrader's name of a cell, such as "ps1-2-tests" for the tests of problem 1.2.
-
-    Formula: none. Shape: strings. Units: none. Raises nothing. Source: this project.
-    """
+    """nbgrader's name of a cell, such as "ps1-2-tests" for the tests of problem 1.2."""
     return f"{name}-{number.rpartition('.')[2]}-{kind}" if number else f"{name}-{kind}"
 
 
 def read(path, seed=0):
     """A problem set with solutions and hidden tests as a notebook, its cells marked for nbgrader.
 
-    Formula: none. Shape: a path, returns an nbformat notebook. Units: none. Raises ValueError for a set that names a problem twice, lacks
-    tests for an answer, gives points that are no whole number above 0, or has no line `SEED = 0`.
-    Source: https://nbgrader.readthedocs.io (cell metadata, schema 3).
+    Raises ValueError for a set that names a problem twice, lacks tests for an answer, gives points that are no whole
+    number above 0, or has no line `SEED = 0`. Source: https://nbgrader.readthedocs.io (cell metadata, schema 3).
     """
     name, notebook, seen = Path(path).stem, build.read_source(path), []
     for cell in notebook.cells:

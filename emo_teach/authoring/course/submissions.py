@@ -29,9 +29,8 @@ def collect(folder, sets):
 
     A notebook is known by its name, `ps1.ipynb`; one with another name by its cells, or, if these do not tell, by the set's name in its own. Copies
     of the same bytes count once. Links are not followed.
-    Formula: none. Shape: a path and names of sets, returns a list of `Submission`. Units: none.
-    Raises ValueError for a folder that is missing or empty, a student's name that a file or table cannot carry, and notebooks or archives that
-    stand in no student's folder. Source: this project.
+    Returns a list of `Submission`. Raises ValueError for a folder that is missing or empty, a student's name that a
+    file or table cannot carry, and notebooks or archives that stand in no student's folder.
     """
     folder = Path(folder)
     if not folder.is_dir():

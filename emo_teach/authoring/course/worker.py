@@ -26,10 +26,7 @@ SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER: orphans of this tree become children o
 
 
 def environment(root):
-    """The environment of a submission's process: few variables, and home and temporary files in its scratch folder.
-
-    Formula: none. Shape: a path, returns a dictionary. Units: none. Raises nothing. Source: this project.
-    """
+    """The environment of a submission's process: few variables, and home and temporary files in its scratch folder."""
     root = Path(root)
     kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     places = {
@@ -50,7 +47,7 @@ def environment(root):
 def keep(job_path):
     """Run one job; returns {"ended": "ok", "time" or "parent", "left": number of processes that had to be killed at the end}.
 
-    Formula: none. Shape: a path, returns a dictionary. Units: none. Raises OSError where no process can be started. Source: prctl(2), setrlimit(2).
+    Raises OSError where no process can be started.
     """
     job = json.loads(Path(job_path).read_text(encoding="utf-8"))
     if sys.platform == "linux":
@@ -92,10 +89,7 @@ def _wait(child, deadline):
 
 
 def kill_descendants():
-    """Kill everything that descends from this process, until nothing does; returns how many there were.
-
-    Formula: none. Shape: returns an integer. Units: none. Raises nothing. Source: psutil; with `SUBREAPER` no descendant can hide as an orphan.
-    """
+    """Kill everything that descends from this process, until nothing does; returns how many there were."""
     import psutil
 
     me, seen, end = psutil.Process(), set(), time.monotonic() + 10

@@ -4,10 +4,7 @@ from .pages import LINE, build_site
 
 
 def main(out):
-    """Make the static edition in the folder `out` and say where it is; returns the exit status.
-
-    Formula: none. Shape: a path, returns 0. Units: none. Raises as `pages.build_site`. Source: this project.
-    """
+    """Make the static edition in the folder `out` and say where it is; returns the exit status."""
     for path in build_site(out):
         print(path)
     print(LINE)

@@ -11,8 +11,8 @@ SILENT = {0x2061}  # function application
 def subset(characters):
     """STIX Two Math (SIL Open Font License 1.1, named inside the font) with no more than some characters need, as WOFF.
 
-    Formula: none. Shape: a set of characters, returns bytes. Units: none. Raises ValueError for a character that the font does not have.
-    Source: https://github.com/stipub/stixfonts, as it comes with the package ziamath.
+    Returns bytes. Raises ValueError for a character that the font does not have. Source:
+    https://github.com/stipub/stixfonts, as it comes with the package ziamath.
     """
     from fontTools import subset as fonttools
 

@@ -59,8 +59,8 @@ def _adapted(math):
 def block(tex):
     r"""A formula on a line of its own, with its label at the right where the TeX has a `\tag`.
 
-    Formula: any. Shape: a string of TeX, returns a string of HTML. Units: none. Raises ValueError for TeX that is not understood.
-    Source: https://www.w3.org/TR/mathml-core (what browsers show).
+    Formula: any. Returns a string of HTML. Raises ValueError for TeX that is not understood. Source:
+    https://www.w3.org/TR/mathml-core (what browsers show).
     """
     label = TAG.search(tex)
     math = _mathml(TAG.sub("", tex), True)
@@ -72,7 +72,7 @@ def block(tex):
 def inline(tex):
     """A formula within a line; a long one may break after a relation, a plus or a comma, as in TeX.
 
-    Formula: any. Shape: a string of TeX, returns a string of HTML. Units: none. Raises as `block`. Source: as `block`.
+    Formula: any. Returns a string of HTML.
     """
     math = _mathml(tex, False)
     return "<wbr>".join(_pieces(math)) if len(tex) > LONG else math
@@ -81,7 +81,7 @@ def inline(tex):
 def characters(pages):
     """All characters that the formulas of some pages show.
 
-    Formula: none. Shape: a list of strings of HTML, returns a set of characters. Units: none. Raises nothing. Source: this project.
+    Returns a set of characters.
     """
     found = "".join("".join(re.findall(r"<math.*?</math>", page, re.DOTALL)) for page in pages)
     return set(html.unescape(re.sub(r"<[^>]*>", "", found)))

@@ -40,9 +40,8 @@ def build_site(out):
     """Make the static edition of all built lessons in the folder `out`; returns the paths of its pages.
 
     Everything is made beside `out` and renamed into place at the end.
-    Formula: none. Shape: a path, returns a list of paths. Units: none. Raises ValueError for a folder that is neither empty nor an earlier
-    edition, for TeX that cannot be shown, and where a package of the extra `site` is missing; FileNotFoundError for a lesson not built yet.
-    Source: this project.
+    Raises ValueError for a folder that is neither empty nor an earlier edition, for TeX that cannot be shown, and
+    where a package of the extra `site` is missing; FileNotFoundError for a lesson not built yet.
     """
     _need_packages()
     import nbformat
