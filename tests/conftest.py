@@ -1,6 +1,11 @@
-"""Settings for all tests: hypothesis draws the same examples on every run, and no example has a time limit."""
+"""Settings for all tests: one thread per worker, the same examples from hypothesis on every run, the longest tests first."""
 
-from hypothesis import HealthCheck, settings
+import os
+
+# The workers share the cores between them, and so do the kernels that they start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from hypothesis import HealthCheck, settings  # noqa: E402
 
 settings.register_profile(
     "fixed",
@@ -11,3 +16,8 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("fixed")
+
+
+def pytest_collection_modifyitems(items):
+    """Lessons first: what takes a minute must not be begun last."""
+    items.sort(key=lambda item: not item.get_closest_marker("first"))
