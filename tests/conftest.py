@@ -1,4 +1,4 @@
-"""Settings for all tests: one thread per worker, the same examples from hypothesis on every run, the longest tests first."""
+"""Settings for all tests: one thread per worker, the same hypothesis examples on every run, the longest tests first."""
 
 import os
 

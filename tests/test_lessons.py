@@ -32,7 +32,7 @@ def test_pair_agrees(name):
 @pytest.mark.parametrize("name", sorted(EVERY, key=lambda name: -MINUTES.get(name[:2], 0)))
 @pytest.mark.first
 def test_runs_with_solutions_and_shows_what_is_committed(name):
-    """The one execution of each lesson: every exercise is solved, and all other cells show what the committed notebook shows."""
+    """The one execution of each lesson: every exercise is solved, all other cells show what the committed ones show."""
     lesson, solved = lessons.with_solutions(name)
     notebook = build.strip(build.execute(lesson))
     verdicts = {}
