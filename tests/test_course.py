@@ -1,4 +1,4 @@
-"""Problem sets as a course: what may be handed out, what students hand in, and grades. The tests with the marker `course` need nbgrader."""
+"""Problem sets as a course: what is handed out, what is handed in, grades. The marker `course` needs nbgrader."""
 
 import csv
 import json
@@ -11,19 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from emo_teach import files
 from emo_teach.__main__ import main
 from emo_teach.authoring import build
-from emo_teach.authoring.course import (
-    feedback,
-    grade,
-    leaks,
-    points_by_hand,
-    rehearsal,
-    release,
-    repair,
-    source,
-    submissions,
-)
+from emo_teach.authoring.course import feedback, grade, leaks, release, source, submissions
+from emo_teach.authoring.course.limits import Limits
 from tests import submissions as class_of
 
 SETUP = '# %% tags=["setup"]\nSEED = 0\n'
@@ -35,7 +27,10 @@ TESTS = (
     '# %% tags=["tests:1.1", "points:2"]\nassert gap(1, 2) == 3\n### BEGIN HIDDEN TESTS\n'
     'assert gap(secret_draw, 5) == other_name, "no"\n### END HIDDEN TESTS\n'
 )
-PROOF = '# %% [markdown] tags=["proof:1.2", "points:3"]\n# ### BEGIN SOLUTION\n# By Gibbs, the average is negative.\n# ### END SOLUTION\n'
+PROOF = (
+    '# %% [markdown] tags=["proof:1.2", "points:3"]\n'
+    "# ### BEGIN SOLUTION\n# By Gibbs, the average is negative.\n# ### END SOLUTION\n"
+)
 
 
 def written(tmp_path, text, name="ps9"):
@@ -103,12 +98,8 @@ SECRETS = {
 
 def test_what_is_secret_and_what_is_trivial(secret):
     assert set(leaks.secrets(secret["ps9"], "ps9")) == SECRETS
-    assert not any(
-        map(
-            leaks.telling,
-            ["return total", "for i in range(10):", "", "x = y", "    raise ValueError(message)", "x=np.log(y)"],
-        )
-    )
+    trivial = ["return total", "for i in range(10):", "", "x = y", "    raise ValueError(message)", "x=np.log(y)"]
+    assert not any(map(leaks.telling, trivial))
     assert all(map(leaks.telling, ["for k in range(rows):", "    return (p @ cost).sum()", "We use Jensen here"]))
 
 
@@ -116,33 +107,39 @@ def test_a_clean_edition_has_no_leak(secret, edition):
     assert leaks.search(edition, secret) == []
 
 
-def add_cell(folder, cell):
-    path = folder / "ps9.ipynb"
-    notebook = json.loads(path.read_text())
-    notebook["cells"].append(cell)
-    path.write_text(json.dumps(notebook))
+LINE = "spread = numpy_free_sum(a, b)"
+
+
+def add_cell(kind="code", source="", **more):
+    """What adds a cell to the set's notebook in a folder."""
+
+    def add(folder):
+        notebook = json.loads((folder / "ps9.ipynb").read_text())
+        notebook["cells"].append({"cell_type": kind, "source": source, **more})
+        (folder / "ps9.ipynb").write_text(json.dumps(notebook))
+
+    return add
 
 
 PLANTED = {
-    "code cell": lambda f: add_cell(f, {"cell_type": "code", "source": ["spread =\\\n", "  numpy_free_sum(a,b)"]}),
-    "text": lambda f: add_cell(f, {"cell_type": "markdown", "source": "Hint: `spread = numpy_free_sum(a, b)`."}),
-    "output": lambda f: add_cell(
-        f, {"cell_type": "code", "source": "", "outputs": [{"text": ["spread = numpy_free_sum(a, b)"]}]}
-    ),
-    "metadata": lambda f: add_cell(
-        f, {"cell_type": "raw", "source": "", "metadata": {"spread = numpy_free_sum(a, b)": 1}}
-    ),
-    "module": lambda f: (f / "module.py").write_text("x = 1 # spread = numpy_free_sum(a, b)"),
+    "code cell": add_cell(source=["spread =\\\n", "  numpy_free_sum(a,b)"]),
+    "text": add_cell("markdown", f"Hint: `{LINE}`."),
+    "output": add_cell(outputs=[{"text": [LINE]}]),
+    "metadata": add_cell("raw", metadata={LINE: 1}),
+    "module": lambda f: (f / "module.py").write_text(f"x = 1 # {LINE}"),
     "other quotes": lambda f: (f / "module.py").write_text("assert gap(secret_draw, 5)==other_name,  'no'"),
-    "data": lambda f: (f / "blob.bin").write_bytes(b"\xff\x00 spread = numpy_free_sum(a, b)\xff"),
+    "data": lambda f: (f / "blob.bin").write_bytes(b"\xff\x00 " + LINE.encode() + b"\xff"),
     "proof": lambda f: (f / "README.md").write_text("*By Gibbs, the\naverage* is negative."),
-    "zip inside": lambda f: zipfile.ZipFile(f / "more.zip", "w").writestr("a.txt", "spread = numpy_free_sum(a, b)"),
-    "zip beside": lambda f: zipfile.ZipFile(f.with_suffix(".zip"), "w").writestr(
-        "a.txt", "spread = numpy_free_sum(a, b)"
-    ),
-    "marker": lambda f: add_cell(f, {"cell_type": "code", "source": "### BEGIN SOLUTION"}),
-    "rubric": lambda f: add_cell(f, {"cell_type": "markdown", "source": "**Rubric.** 2 points"}),
+    "zip inside": lambda f: write_zip(f / "more.zip"),
+    "zip beside": lambda f: write_zip(f.with_suffix(".zip")),
+    "marker": add_cell(source="### BEGIN SOLUTION"),
+    "rubric": add_cell("markdown", "**Rubric.** 2 points"),
 }
+
+
+def write_zip(path):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.txt", LINE)
 
 
 @pytest.mark.parametrize("plant", PLANTED.values(), ids=PLANTED)
@@ -168,32 +165,23 @@ def test_a_search_for_nothing_is_an_error(tmp_path, edition):
 # --- submissions, mended
 
 
-def mark(name, grade=False, solution=False, points=None):
-    found = {
-        "grade_id": name,
-        "grade": grade,
-        "solution": solution,
-        "locked": not solution,
-        "schema_version": 3,
-        "task": False,
-        "checksum": "0" * 32,
-    }
-    return {"nbgrader": found | ({"points": points} if points else {})}
+def mark(name, grade=False, solution=False, **points):
+    flags = {"grade": grade, "solution": solution, "locked": not solution, "task": False, "schema_version": 3}
+    return {"nbgrader": {"grade_id": name, "checksum": "0" * 32} | flags | points}
+
+
+def released(kind, name, text, metadata):
+    return {"cell_type": kind, "id": name, "metadata": metadata, "source": text}
 
 
 RELEASE = {
     "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3"}},
     "cells": [
-        {"cell_type": "markdown", "id": "t", "metadata": {}, "source": "# Set"},
-        {"cell_type": "code", "id": "s", "metadata": mark("ps9-setup"), "source": "SEED = 0"},
-        {"cell_type": "code", "id": "a", "metadata": mark("ps9-1-answer", solution=True), "source": "def f(): raise"},
-        {"cell_type": "code", "id": "b", "metadata": mark("ps9-1-tests", grade=True, points=2), "source": "assert f()"},
-        {
-            "cell_type": "markdown",
-            "id": "p",
-            "metadata": mark("ps9-2-proof", grade=True, solution=True, points=3),
-            "source": "YOUR ANSWER HERE",
-        },
+        released("markdown", "t", "# Set", {}),
+        released("code", "s", "SEED = 0", mark("ps9-setup")),
+        released("code", "a", "def f(): raise", mark("ps9-1-answer", solution=True)),
+        released("code", "b", "assert f()", mark("ps9-1-tests", grade=True, points=2)),
+        released("markdown", "p", "YOUR ANSWER HERE", mark("ps9-2-proof", grade=True, solution=True, points=3)),
     ],
 }
 
@@ -206,14 +194,14 @@ def handed_in(change=lambda cells: None):
 
 
 def order(notebook):
-    return [repair.marks(cell) for cell in notebook["cells"] if repair.marks(cell)]
+    return [submissions.marks(cell) for cell in notebook["cells"] if submissions.marks(cell)]
 
 
 WHOLE = ["ps9-setup", "ps9-1-answer", "ps9-1-tests", "ps9-2-proof"]
 
 
 def test_an_ordinary_submission_stays_as_it_is():
-    notebook, notes = repair.mend(handed_in(), RELEASE)
+    notebook, notes = submissions.mend(handed_in(), RELEASE)
     assert notes == [] and order(notebook) == WHOLE and notebook["cells"][2]["source"] == "def f(): return 1"
     assert [cell["source"] for cell in notebook["cells"]] == [cell["source"] for cell in handed_in()["cells"]]
 
@@ -230,13 +218,15 @@ def test_an_ordinary_submission_stays_as_it_is():
     ],
 )
 def test_what_happened_to_cells_is_put_right_and_said(change, note):
-    notebook, notes = repair.mend(handed_in(change), RELEASE)
+    notebook, notes = submissions.mend(handed_in(change), RELEASE)
     assert notes == [note] and order(notebook) == WHOLE
-    assert next(cell["source"] for cell in notebook["cells"] if repair.marks(cell) == "ps9-1-tests") == "assert f()"
+    assert (
+        next(cell["source"] for cell in notebook["cells"] if submissions.marks(cell) == "ps9-1-tests") == "assert f()"
+    )
 
 
 def test_a_missing_answer_is_looked_for_in_other_cells():
-    notebook, notes = repair.mend(handed_in(lambda c: (c[2].update(metadata={}), c.pop(3))), RELEASE)
+    notebook, notes = submissions.mend(handed_in(lambda c: (c[2].update(metadata={}), c.pop(3))), RELEASE)
     assert notes == ["ps9-1-answer, the cell of an answer, is missing", "ps9-1-tests was missing: put back"]
     texts = [cell["source"] for cell in notebook["cells"]]
     assert texts.index("def f(): return 1") < texts.index("assert f()")
@@ -249,7 +239,7 @@ def test_marks_and_tags_are_the_release_s_own():
         cells[3]["cell_type"] = "markdown"
         cells.append({"cell_type": "code", "metadata": mark("ps9-9-tests", grade=True, points=50), "source": "1"})
 
-    notebook, _ = repair.mend(handed_in(tamper), RELEASE)
+    notebook, _ = submissions.mend(handed_in(tamper), RELEASE)
     tests = notebook["cells"][3]
     assert tests["metadata"] == mark("ps9-1-tests", grade=True, points=2) and tests["cell_type"] == "code"
     assert order(notebook) == WHOLE
@@ -264,33 +254,20 @@ def test_colab_s_format_is_today_s_again():
             cell["metadata"]["colab"] = {"provenance": []}
             cell["source"] = cell["source"].splitlines(keepends=True)
 
-    notebook, notes = repair.mend(handed_in(colab) | {"nbformat": 4, "nbformat_minor": 0}, RELEASE)
+    notebook, notes = submissions.mend(handed_in(colab) | {"nbformat": 4, "nbformat_minor": 0}, RELEASE)
     nbformat.validate(nbformat.from_dict(notebook))
-    assert (
-        notes == []
-        and notebook["nbformat_minor"] == 5
-        and all(set(cell["metadata"]) <= {"nbgrader"} for cell in notebook["cells"])
-    )
+    assert notes == [] and notebook["nbformat_minor"] == 5
+    assert all(set(cell["metadata"]) <= {"nbgrader"} for cell in notebook["cells"])
 
 
-@pytest.mark.parametrize(
-    "junk",
-    [
-        None,
-        3,
-        "text",
-        [],
-        {},
-        {"metadata": None},
-        {"metadata": {"nbgrader": []}},
-        {"metadata": {"nbgrader": {"grade_id": 5}}},
-        {"source": [1, None]},
-    ],
-)
+MARKED = [{"metadata": value} for value in (None, {"nbgrader": []}, {"nbgrader": {"grade_id": 5}})]
+
+
+@pytest.mark.parametrize("junk", [None, 3, "text", [], {}, *MARKED, {"source": [1, None]}])
 def test_junk_among_the_cells_does_no_harm(junk):
     import nbformat
 
-    notebook, notes = repair.mend(handed_in(lambda cells: cells.insert(3, junk)), RELEASE)
+    notebook, notes = submissions.mend(handed_in(lambda cells: cells.insert(3, junk)), RELEASE)
     nbformat.validate(nbformat.from_dict(notebook))
     assert notes == [] and order(notebook) == WHOLE
 
@@ -304,8 +281,8 @@ def test_junk_among_the_cells_does_no_harm(junk):
     ],
 )
 def test_a_notebook_without_marks_is_refused(cells, status):
-    with pytest.raises(repair.Refused) as caught:
-        repair.mend({"cells": cells}, RELEASE)
+    with pytest.raises(submissions.Refused) as caught:
+        submissions.mend({"cells": cells}, RELEASE)
     assert caught.value.status == status
 
 
@@ -313,29 +290,19 @@ def test_a_notebook_without_marks_is_refused(cells, status):
     "content", [b"", b"{", b"[]", b"3", b'{"cells": 1}', b"\xff\xfe", b"[" * 100_000, b"PK\x03\x04"]
 )
 def test_what_is_no_notebook_is_refused(content):
-    with pytest.raises(repair.Refused) as caught:
-        repair.parse(content)
+    with pytest.raises(submissions.Refused) as caught:
+        submissions.parse(content)
     assert caught.value.status == "not a notebook"
 
 
 def test_a_notebook_of_2014_is_read():
-    old = {
-        "nbformat": 3,
-        "worksheets": [{"cells": [{"cell_type": "code", "input": "x = 1", "metadata": mark("ps9-1-answer")}]}],
-    }
-    notebook, _ = repair.mend(repair.parse(json.dumps(old).encode()), RELEASE)
+    cell = {"cell_type": "code", "input": "x = 1", "metadata": mark("ps9-1-answer")}
+    old = json.dumps({"nbformat": 3, "worksheets": [{"cells": [cell]}]})
+    notebook, _ = submissions.mend(submissions.parse(old.encode()), RELEASE)
     assert "x = 1" in [cell["source"] for cell in notebook["cells"]] and order(notebook) == WHOLE
 
 
 # --- folders, tables
-
-
-def folder_of(tmp_path, **files):
-    for name, text in files.items():
-        path = tmp_path / "in" / name.replace("__", "/").replace("_ipynb", ".ipynb")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return tmp_path / "in"
 
 
 def seen(listed):
@@ -344,18 +311,13 @@ def seen(listed):
 
 def test_submissions_are_found_by_name_content_and_place(tmp_path):
     by_cells = json.dumps({"cells": [{"metadata": mark("ps2-1-answer")}]})
-    folder = folder_of(
-        tmp_path,
-        ann__ps1_ipynb="{",
-        ann__sub__mine_ipynb=by_cells,
-        bob__x_ipynb="{}",
-        cleo__note="",
-        dan__a__ps1_ipynb="1",
-        dan__b__ps1_ipynb="2",
-    )
-    (folder / "ann" / "PS1 (2).ipynb").write_text("other")
-    (folder / "ann" / ".ipynb_checkpoints").mkdir()
-    (folder / "ann" / ".ipynb_checkpoints" / "ps1-checkpoint.ipynb").write_text("old")
+    handed_in = {"ann/ps1.ipynb": "{", "ann/sub/mine.ipynb": by_cells, "ann/PS1 (2).ipynb": "other"}
+    handed_in |= {"ann/.ipynb_checkpoints/ps1-checkpoint.ipynb": "old", "bob/x.ipynb": "{}", "cleo/note": ""}
+    handed_in |= {"dan/a/ps1.ipynb": "1", "dan/b/ps1.ipynb": "2"}
+    folder = tmp_path / "in"
+    for name, text in handed_in.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
     (folder / "cleo" / "ps2.ipynb").symlink_to(folder / "ann" / "ps1.ipynb")
     listed = submissions.collect(folder, ["ps1", "ps2"])
     missing = "not handed in"
@@ -416,54 +378,47 @@ def test_nothing_graded_is_a_blank_and_no_zero():
     assert "&lt;script&gt;" in feedback.page("ps1", {"status": "failed", "note": "<script>"})
 
 
-SETS = {
-    "ps1": {
-        "problems": {
-            "a": {"problem": "1.4", "points": 6, "manual": True},
-            "b": {"problem": "1.1", "points": 4, "manual": False},
-        }
-    }
-}
+PROBLEMS = [{"problem": "1.4", "points": 6, "manual": True}, {"problem": "1.1", "points": 4, "manual": False}]
+SETS = {"ps1": {"problems": dict(zip("ab", PROBLEMS, strict=True))}}
+HEAD = ",".join(feedback.POINTS) + "\n"
 
 
 def test_points_by_hand_are_kept_when_the_table_grows(tmp_path):
     path = tmp_path / "manual.csv"
-    points_by_hand.extend(path, [], [("ann", "ps1", "1.4", 6)])
+    feedback.extend_points(path, [], [("ann", "ps1", "1.4", 6)])
     path.write_text(path.read_text().replace("1.4,6,,", '1.4,6,4.5,"good, but"'))
-    lines, given = points_by_hand.read(path, SETS)
+    lines, given = feedback.read_points(path, SETS)
     assert given == {("ann", "ps1"): {"1.4": (4.5, "good, but")}}
-    points_by_hand.extend(path, lines, [("ann", "ps1", "1.4", 6), ("bob", "ps1", "1.4", 6)])
-    assert points_by_hand.read(path, SETS)[1] == given and len(points_by_hand.read(path, SETS)[0]) == 2
+    feedback.extend_points(path, lines, [("ann", "ps1", "1.4", 6), ("bob", "ps1", "1.4", 6)])
+    assert feedback.read_points(path, SETS)[1] == given and len(feedback.read_points(path, SETS)[0]) == 2
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("a,b\n", "must have the columns"),
-        ("student,set,problem,max,points,comment\nann,ps1,1.4,6,7,\n", "points = '7' must be a number from 0 to 6"),
-        ("student,set,problem,max,points,comment\nann,ps1,1.4,6,nan,\n", "points = 'nan'"),
-        ("student,set,problem,max,points,comment\nann,ps1,1.1,4,1,\n", "no problem '1.1' that is graded by hand"),
-        (
-            "student,set,problem,max,points,comment\nann,ps1,1.4,6,,\nann,ps1,1.4,6,,\n",
-            "line 3: ann ps1 1.4 is there twice",
-        ),
-        ("student,set,problem,max,points,comment\nann,ps1\n", "6 columns"),
+        (HEAD + "ann,ps1,1.4,6,7,\n", "points = '7' must be a number from 0 to 6"),
+        (HEAD + "ann,ps1,1.4,6,nan,\n", "points = 'nan'"),
+        (HEAD + "ann,ps1,1.4,6,x,\n", "points = 'x'"),
+        (HEAD + "ann,ps1,1.1,4,1,\n", "no problem '1.1' that is graded by hand"),
+        (HEAD + "ann,ps1,1.4,6,,\nann,ps1,1.4,6,,\n", "line 3: ann ps1 1.4 is there twice"),
+        (HEAD + "ann,ps1\n", "6 columns"),
     ],
 )
 def test_faults_in_points_by_hand_are_named(tmp_path, text, message):
     (tmp_path / "manual.csv").write_text(text)
     with pytest.raises(ValueError, match=message):
-        points_by_hand.read(tmp_path / "manual.csv", SETS)
+        feedback.read_points(tmp_path / "manual.csv", SETS)
 
 
 def test_only_our_own_folders_are_replaced(tmp_path):
     (tmp_path / "thesis").mkdir()
-    release.refuse_foreign(tmp_path / "thesis", release.MANIFEST, release.MADE_BY)  # empty: free to take
-    release.refuse_foreign(tmp_path / "new", release.MANIFEST, release.MADE_BY)
+    files.refuse_foreign(tmp_path / "thesis", release.MANIFEST, release.MADE_BY)  # empty: free to take
+    files.refuse_foreign(tmp_path / "new", release.MANIFEST, release.MADE_BY)
     (tmp_path / "thesis" / "chapter.txt").write_text("years of work")
     for place in ("thesis", "thesis/chapter.txt"):
         with pytest.raises(ValueError, match="was not made by"):
-            release.refuse_foreign(tmp_path / place, release.MANIFEST, release.MADE_BY)
+            files.refuse_foreign(tmp_path / place, release.MANIFEST, release.MADE_BY)
 
 
 def test_without_a_course_the_command_says_how_to_make_one(tmp_path, monkeypatch, capsys):
@@ -532,7 +487,7 @@ def test_the_student_edition_works_by_itself(course, notebooks, tmp_path):
 
 @needs_nbgrader
 def test_nothing_is_given_away():
-    found, looked_for = rehearsal.leaked()
+    found, looked_for = leaks.leaked()
     assert found == [] and looked_for > 20 * len(source.sets())
 
 
@@ -612,7 +567,7 @@ def graded(course, notebooks, tmp_path_factory):
     listed = class_of.everyone(*notebooks["ps1"], notebooks["ps6"][0])
     class_of.write(folder / "in", listed)
     begun = time.monotonic()
-    grade.grade_course(folder / "in", course, folder / "out", timeout=24, show=print)
+    grade.grade_course(folder / "in", course, folder / "out", limits=Limits(timeout=24), show=print)
     with open(folder / "out" / "grades.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     return listed, rows, folder, (time.monotonic() - begun) / 60
@@ -684,7 +639,7 @@ def test_a_second_call_grades_only_what_is_new(graded, course, notebooks):
     kept = [line for line in lines if not line.startswith("perfect,ps1,1.6,")]
     (folder / "out" / "manual.csv").write_text("\n".join(kept) + "\n" + points.splitlines()[1] + "\n")
     again = grade.grade_course(
-        folder / "in", course, folder / "out", timeout=24, show=lambda line, **_: said.append(line)
+        folder / "in", course, folder / "out", limits=Limits(timeout=24), show=lambda line, **_: said.append(line)
     )
     fresh = {line.split(" ps1:")[0] for line in said if "(as before)" not in line and " ps1:" in line}
     assert fresh == {"blank", "perfect", "nothing", "two of them", "zipped"}  # the last three have nothing to run
@@ -749,7 +704,7 @@ def test_gradings_do_not_run_into_one_another_nor_into_the_submissions(course, n
             grade.grade_course(tmp_path / "in", course, tmp_path / out, show=silent)
     (tmp_path / "out").mkdir()
     with grade._alone(tmp_path / "out"), pytest.raises(ValueError, match="another grading"):
-        release.refuse_foreign(tmp_path / "new", grade.MARKER, grade.MADE_BY)
+        files.refuse_foreign(tmp_path / "new", grade.MARKER, grade.MADE_BY)
         (tmp_path / "out" / grade.MARKER).write_text(json.dumps({"made_by": grade.MADE_BY}))
         grade.grade_course(tmp_path / "in", course, tmp_path / "out", show=silent)
     for name, value in (("timeout", 1), ("memory", 0), ("workers", -1)):

@@ -98,6 +98,10 @@ def test_bootstrap_says_what_to_do_while_there_is_no_address():
         run_bootstrap(build.BOOTSTRAP.format(home=""), installed=False)
 
 
+def test_readme_s_table_of_lessons_is_up_to_date():
+    assert build.readme(build.address()) == README, "python -m emo_teach build makes it anew"
+
+
 def test_no_badge_before_the_address_is_known():
     if not PROJECT["tool"]["emo_teach"]["slug"]:
         texts = [README, *(path.read_text(encoding="utf-8") for path in build.sources())]

@@ -2,142 +2,125 @@
 
 import json
 import re
-import shutil
-import subprocess
-import sys
+from types import SimpleNamespace
 from urllib.parse import unquote
 
 import pytest
 from bs4 import BeautifulSoup
 
-from emo_teach.authoring import browser, site
-from emo_teach.authoring.site import font, mathml, pages
+from emo_teach.__main__ import main
+from emo_teach.authoring import site
+from emo_teach.authoring.site import mathml, pages
+from tests import browser
 from tests.lessons import SOURCES, built
 from tests.test_browser import axe  # noqa: F401 (a fixture)
 
 NAMES = ["index", *SOURCES]
+FEW = ["00_start_here", "04_one_hot_closed_form"]
 INLINE = re.compile(r"\$[^$]+\$")
 CODE = re.compile(r"```.*?```|`[^`]*`", re.DOTALL)
 
 
 @pytest.fixture(scope="module")
-def edition(tmp_path_factory):
-    """The folder of one edition, as the command makes it."""
+def whole(tmp_path_factory):
+    """The folder of an edition of all lessons, as the command makes it."""
     folder = tmp_path_factory.mktemp("site") / "edition"
-    assert site.main(folder) == 0
+    assert main(["site", "--out", str(folder)]) == 0
     return folder
 
 
-@pytest.fixture(scope="module")
-def soups(edition):
-    return {
-        name: BeautifulSoup((edition / f"{name}.html").read_text(encoding="utf-8"), "html.parser") for name in NAMES
-    }
-
-
-def prose(name):
-    """The Markdown of a lesson without its code."""
-    return CODE.sub("", "\n\n".join(cell.source for cell in built(name).cells if cell.cell_type == "markdown"))
+@pytest.fixture(scope="module", params=["few", pytest.param("whole", marks=pytest.mark.slow)])
+def edition(request, tmp_path_factory):
+    """An edition, read once: its folder, its lessons, its pages by name, and the cells of each lesson."""
+    names, folder = (
+        (FEW, tmp_path_factory.mktemp("few") / "edition") if request.param == "few" else (list(SOURCES), None)
+    )
+    if folder:
+        site.build_site(folder, names)
+    folder = folder or request.getfixturevalue("whole")
+    soups = {name: BeautifulSoup((folder / f"{name}.html").read_bytes(), "html.parser") for name in ["index", *names]}
+    return SimpleNamespace(folder=folder, names=names, soups=soups, cells={name: built(name).cells for name in names})
 
 
 def test_the_folder_holds_pages_style_font_and_mark(edition):
-    assert sorted(path.name for path in edition.iterdir()) == sorted(
-        [*(f"{name}.html" for name in NAMES), "style.css", "math.woff", "site.json"]
-    )
-    assert (edition / "math.woff").read_bytes()[:4] == b"wOFF"
-    assert oct(edition.stat().st_mode)[-3:] == "755"
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_nothing_is_fetched(name, soups):
-    soup = soups[name]
-    assert not soup.select("script, iframe, object, embed, audio, video, form, base, style, meta[http-equiv]")
-    assert [link["href"] for link in soup.select("link")] == ["style.css"]
-    assert all(image["src"].startswith("data:image/png;base64,") for image in soup.select("img"))
-    assert not soup.select("[srcset], [background], [poster], [onload], [onerror], [onclick]")
-    assert not re.search(r"url\(", " ".join(element["style"] for element in soup.select("[style]")))
-
-
-def test_the_style_names_only_its_own_font(edition):
-    style = (edition / "style.css").read_text(encoding="utf-8")
+    files = [*(f"{name}.html" for name in edition.soups), "style.css", "math.woff", "site.json"]
+    assert sorted(path.name for path in edition.folder.iterdir()) == sorted(files)
+    assert (edition.folder / "math.woff").read_bytes()[:4] == b"wOFF"
+    assert oct(edition.folder.stat().st_mode)[-3:] == "755"
+    style = (edition.folder / "style.css").read_text(encoding="utf-8")
     assert re.findall(r"url\(([^)]*)\)", style) == ['"math.woff"'] and "@import" not in style and "http" not in style
 
 
-@pytest.mark.parametrize("name", SOURCES)
-def test_every_formula_is_converted(name, soups):
-    text, page = prose(name), str(soups[name])
-    blocks = text.count("$$") // 2
-    assert len(soups[name].select(".formula > .wide > math[display=block]")) == blocks
-    pieces = len(re.findall(r'<wbr/?>(?:<span class="kept">)?<math', page))
-    assert len(soups[name].select("math")) - blocks - pieces == len(
-        INLINE.findall(re.sub(r"\$\$.*?\$\$", "", text, flags=re.DOTALL))
-    )
-    assert [tag.get_text() for tag in soups[name].select(".formula .tag")] == [
-        f"({label})" for label in re.findall(r"\\tag\{(\w+)\}", text)
-    ]
-    for code in soups[name].select("pre, code"):
-        code.extract()
-    assert not re.search(r"\$|\\[a-zA-Z]", soups[name].get_text())
-    assert not soups[name].select("merror")
-    soups[name].clear()
-    soups[name].append(BeautifulSoup(page, "html.parser"))
+def test_nothing_is_fetched(edition):
+    for name, soup in edition.soups.items():
+        fetched = "script, iframe, object, embed, audio, video, form, base, style, meta[http-equiv]"
+        assert not soup.select(f"{fetched}, [srcset], [background], [poster], [onload], [onerror], [onclick]"), name
+        assert [link["href"] for link in soup.select("link")] == ["style.css"], name
+        assert all(image["src"].startswith("data:image/png;base64,") for image in soup.select("img")), name
+        assert not re.search(r"url\(", " ".join(element["style"] for element in soup.select("[style]"))), name
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_links_lead_to_pages_and_places(name, soups):
-    links = [link["href"] for link in soups[name].select("a[href]")]
-    assert len(links) > 10
-    for link in links:
-        if link.startswith("https://"):
-            continue
-        page, _, place = link.partition("#")
-        assert not page or page.removesuffix(".html") in NAMES, link
-        if place:
-            assert len(soups[page.removesuffix(".html") or name].find_all(id=unquote(place))) == 1, link
+def test_every_formula_is_converted(edition):
+    for name in edition.names:
+        soup, texts = edition.soups[name], [one.source for one in edition.cells[name] if one.cell_type == "markdown"]
+        text = CODE.sub("", "\n\n".join(texts))
+        blocks, labels = text.count("$$") // 2, re.findall(r"\\tag\{(\w+)\}", text)
+        assert len(soup.select(".formula > .wide > math[display=block]")) == blocks, name
+        pieces = len(re.findall(r'<wbr/?>(?:<span class="kept">)?<math', str(soup.main)))
+        inline = INLINE.findall(re.sub(r"\$\$.*?\$\$", "", text, flags=re.DOTALL))
+        assert len(soup.select("math")) - blocks - pieces == len(inline), name
+        assert [tag.get_text() for tag in soup.select(".formula .tag")] == [f"({label})" for label in labels], name
+        shown = "".join(one for one in soup.find_all(string=True) if not one.find_parent(["pre", "code"]))
+        assert not re.search(r"\$|\\[a-zA-Z]", shown) and not soup.select("merror"), name
 
 
-@pytest.mark.parametrize("name", SOURCES)
-def test_cells_pictures_and_words_are_all_there(name, soups):
-    soup, cells = soups[name], [cell for cell in built(name).cells if "bootstrap" not in cell.metadata.get("tags", ())]
-    code = [cell for cell in cells if cell.cell_type == "code"]
-    assert [element.get_text().strip() for element in soup.select(".input pre")] == [
-        cell.source.strip() for cell in code
-    ]
-    shown = [
-        output.data["text/html"].count("<img ")
-        for cell in code
-        for output in cell.outputs
-        if "text/html" in output.get("data", {})
-    ]
-    assert len(soup.select("img")) == sum(shown)
-    assert all(len(image["alt"]) > 40 for image in soup.select("img"))
-    assert len(soup.select(".note")) == sum(".explorer(" in cell.source for cell in code)
-    printed = [output.text.strip() for cell in code for output in cell.outputs if output.output_type == "stream"]
-    page = [element.get_text().strip() for element in soup.select(".output_stream pre")]
-    assert page == printed
-    assert "ModuleNotFoundError" not in soup.get_text(), "the bootstrap cell stays away"
+def test_links_lead_to_pages_and_places(edition):
+    ids = {name: [element["id"] for element in soup.select("[id]")] for name, soup in edition.soups.items()}
+    for name, soup in edition.soups.items():
+        links = [link["href"] for link in soup.select("a[href]") if not link["href"].startswith("https://")]
+        assert len(links) > 5, name
+        for link in links:
+            page, _, place = link.partition("#")
+            page = page.removesuffix(".html") or name
+            assert page in NAMES, (name, link)
+            assert not place or page not in ids or ids[page].count(unquote(place)) == 1, (name, link)
 
 
-def test_the_first_page_has_the_map_and_every_lesson(soups):
-    headings = [heading.get_text() for heading in soups["index"].select("h1, h2, h3")]
-    assert headings[1:3] == ["The map", "The lessons"] and len(headings) == 3 + len(SOURCES)
-    assert len(soups["index"].select("table tr")) == 10
-    assert {link["href"] for link in soups["index"].select("h3 a")} == {f"{name}.html" for name in SOURCES}
+def test_cells_pictures_and_words_are_all_there(edition):
+    for name in edition.names:
+        soup, code = edition.soups[name], [one for one in edition.cells[name] if one.cell_type == "code"]
+        code = [cell for cell in code if "bootstrap" not in cell.metadata.get("tags", ())]
+        shown = [element.get_text().strip() for element in soup.select(".input pre")]
+        assert shown == [cell.source.strip() for cell in code], name
+        outputs = [output for cell in code for output in cell.outputs]
+        pictures = sum(output.get("data", {}).get("text/html", "").count("<img ") for output in outputs)
+        assert len(soup.select("img")) == pictures, name
+        assert all(len(image["alt"]) > 40 for image in soup.select("img")), name
+        assert len(soup.select(".note")) == sum(".explorer(" in cell.source for cell in code), name
+        printed = [output.text.strip() for output in outputs if output.output_type == "stream"]
+        assert [element.get_text().strip() for element in soup.select(".output_stream pre")] == printed, name
+        assert "ModuleNotFoundError" not in soup.get_text(), "the bootstrap cell stays away"
+
+
+def test_the_first_page_has_the_map_and_every_lesson(edition):
+    index = edition.soups["index"]
+    headings = [heading.get_text() for heading in index.select("h1, h2, h3")]
+    assert headings[1:3] == ["The map", "The lessons"] and len(headings) == 3 + len(edition.names)
+    assert len(index.select("table tr")) == 10
+    assert {link["href"] for link in index.select("h3 a")} == {f"{name}.html" for name in edition.names}
 
 
 def test_no_picture_from_elsewhere_gets_in():
-    mark = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/o/n/blob/v1/x.ipynb)"
-    assert (
-        pages._markdown(mark)
-        == '<p><a href="https://colab.research.google.com/github/o/n/blob/v1/x.ipynb">Open in Colab</a></p>\n'
-    )
+    link = "https://colab.research.google.com/github/o/n/blob/v1/x.ipynb"
+    mark = f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({link})"
+    assert pages._markdown(mark) == f'<p><a href="{link}">Open in Colab</a></p>\n'
 
 
 def test_tex_that_is_not_understood_is_refused():
     with pytest.raises(ValueError, match=r"formula .*nosuch"):
         mathml.inline(r"\nosuch{x}")
     with pytest.raises(ValueError, match=r"U\+4E2D"):
-        font.subset({"x", "中"})
+        mathml.font({"x", "中"})
 
 
 def test_what_chromium_shows_badly_is_written_otherwise():
@@ -148,52 +131,41 @@ def test_what_chromium_shows_badly_is_written_otherwise():
 
 
 def test_a_long_formula_may_break_but_not_behind_a_sign():
-    cut = mathml.inline(r"\nabla M=\big((-0.5,0.3,0.2)+2.67\,(-0.13,-0.018,0.148)\big)\approx(-0.42,0.13,0.30)").split(
-        "<wbr>"
-    )
+    cut = mathml.inline(r"\nabla M=\big((-0.5,0.3,0.2)+2.67\,(-0.13,-0.018,0.148)\big)\approx(-0.42,0.13,0.30)")
+    cut = cut.split("<wbr>")
     assert len(cut) > 3 and all(piece.startswith("<math>") and piece.endswith("</math>") for piece in cut)
     assert not any(piece.endswith("−</mo></math>") for piece in cut)
 
 
-def test_an_earlier_edition_is_replaced_whole(edition, tmp_path):
-    shutil.copytree(edition, tmp_path / "edition")
-    (tmp_path / "edition" / "old.html").write_text("of an earlier edition")
-    site.build_site(tmp_path / "edition")
-    assert not (tmp_path / "edition" / "old.html").exists()
+def test_an_earlier_edition_is_replaced_whole_or_stays(tmp_path, monkeypatch):
+    out = tmp_path / "edition"
+    site.build_site(out, FEW[:1])
+    (out / "old.html").write_text("of an earlier edition")
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    with monkeypatch.context() as patch, pytest.raises(ValueError, match="no such formula"):
+        patch.setattr(pages, "_contents", lambda *_: (_ for _ in ()).throw(ValueError("no such formula")))
+        site.build_site(out, FEW[:1])
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    site.build_site(out, FEW[:1])
+    assert {path.name for path in out.iterdir()} == set(before) - {"old.html"}
     assert [path.name for path in tmp_path.iterdir()] == ["edition"], "nothing is left beside it"
 
 
-def test_a_folder_of_someone_else_is_left_alone(tmp_path):
+def test_a_folder_of_someone_else_is_left_alone(tmp_path, capsys):
     (tmp_path / "thesis.txt").write_text("three years")
     with pytest.raises(ValueError, match="was not made by emo_teach site"):
         site.build_site(tmp_path)
     (tmp_path / "site.json").write_text(json.dumps({"made_by": "another program"}))
-    wrong = subprocess.run(
-        [sys.executable, "-m", "emo_teach", "site", "--out", str(tmp_path)], capture_output=True, text=True
-    )
-    assert wrong.returncode == 2 and wrong.stderr.count("\n") == 1
+    assert main(["site", "--out", str(tmp_path)]) == 2 and capsys.readouterr().err.count("\n") == 1
     assert (tmp_path / "thesis.txt").read_text() == "three years"
-
-
-def test_an_edition_that_fails_leaves_the_old_one(edition, tmp_path, monkeypatch):
-    shutil.copytree(edition, tmp_path / "edition")
-    before = {path.name: path.read_bytes() for path in (tmp_path / "edition").iterdir()}
-
-    def fails(*arguments):
-        raise ValueError("no such formula")
-
-    monkeypatch.setattr(pages, "_contents", fails)
-    with pytest.raises(ValueError, match="no such formula"):
-        site.build_site(tmp_path / "edition")
-    assert {path.name: path.read_bytes() for path in (tmp_path / "edition").iterdir()} == before
-    assert [path.name for path in tmp_path.iterdir()] == ["edition"]
 
 
 # in Chromium
 
 LOOK = """() => {
     const box = e => e.getBoundingClientRect();
-    const grown = e => box(e).height >= 0.9 * parseFloat(e.getAttribute('minsize')) * parseFloat(getComputedStyle(e).fontSize);
+    const size = e => parseFloat(e.getAttribute('minsize')) * parseFloat(getComputedStyle(e).fontSize);
+    const grown = e => box(e).height >= 0.9 * size(e);
     const text = document.querySelector('main').cloneNode(true);
     text.querySelectorAll('pre, code').forEach(e => e.remove());
     const maths = [...document.querySelectorAll('math')].filter(e => !e.closest('details:not([open])'));
@@ -224,30 +196,25 @@ def page():
 @pytest.mark.browser
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (400, "dark")])
 @pytest.mark.parametrize("name", NAMES)
-def test_a_page_is_shown_whole_without_a_network(name, width, scheme, edition, page, axe):  # noqa: F811
+def test_a_page_is_shown_whole_without_a_network(name, width, scheme, whole, page, axe):  # noqa: F811
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(media="screen", color_scheme=scheme)
-    page.goto((edition / f"{name}.html").as_uri())
+    page.goto((whole / f"{name}.html").as_uri())
     page.evaluate("() => document.fonts.ready")
     seen = page.evaluate(LOOK)
     assert seen["maths"] > 0 or name in ("index", "07_gpt2_finetune")
     assert seen["fonts"] == (["loaded"] if seen["maths"] else ["unloaded"])
-    assert {key: seen[key] for key in ("flat", "small", "dollars", "blank", "over")} == {
-        "flat": 0,
-        "small": 0,
-        "dollars": False,
-        "blank": 0,
-        "over": 0,
-    }
+    clean = {"flat": 0, "small": 0, "dollars": False, "blank": 0, "over": 0}
+    assert {key: seen[key] for key in clean} == clean
     page.evaluate(axe)
     assert page.evaluate(AXE) == []
     assert set(page.asked) <= {"file", "data"}
 
 
 @pytest.mark.browser
-def test_one_can_walk_from_the_first_page_to_the_last(edition, page):
-    page.goto((edition / "index.html").as_uri())
-    for name in [*SOURCES]:
+def test_one_can_walk_from_the_first_page_to_the_last(whole, page):
+    page.goto((whole / "index.html").as_uri())
+    for name in SOURCES:
         page.click("a[rel=next]")
         assert page.url.endswith(f"{name}.html") and page.locator("h1").count() == 1
         assert page.locator("header a[aria-current=page]").count() == 1
@@ -257,13 +224,12 @@ def test_one_can_walk_from_the_first_page_to_the_last(edition, page):
 
 
 @pytest.mark.browser
-def test_paper_gets_the_text_and_what_hints_hold(edition, page):
-    page.goto((edition / "04_one_hot_closed_form.html").as_uri())
+def test_paper_gets_the_text_and_what_hints_hold(whole, page):
+    page.goto((whole / "04_one_hot_closed_form.html").as_uri())
     page.emulate_media(media="print", color_scheme="dark")
     assert not page.is_visible("header") and page.is_visible("main")
     assert page.evaluate("() => getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-    heights = page.evaluate(
-        "() => [...document.querySelectorAll('details')].map(d => d.getBoundingClientRect().height / d.firstElementChild.offsetHeight)"
-    )
+    height = "d.getBoundingClientRect().height / d.firstElementChild.offsetHeight"
+    heights = page.evaluate(f"() => [...document.querySelectorAll('details')].map(d => {height})")
     assert len(heights) >= 3 and min(heights) > 2, "a closed hint is as high as its title"
     assert page.pdf().startswith(b"%PDF")

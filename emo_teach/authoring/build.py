@@ -1,10 +1,13 @@
-"""Build the lessons: `notebooks/src/NAME.py` (text, the source of truth) becomes `notebooks/NAME.ipynb`, executed, with its outputs.
+"""Build the lessons: `notebooks/src/NAME.py`, the source of truth, becomes `notebooks/NAME.ipynb`, executed.
 
-Cell ids follow from the cells' text, widget views and states are left out (readers without a kernel would see an error in their place), and each
-notebook is written in one step, so that an interrupted build leaves the old one whole.
+Cell ids follow from the cells' text. Widget views and states are left out, because a reader without a kernel would see
+an error in their place. Each notebook is written in one step, so that an interrupted build leaves the old one whole.
+The README's table of lessons and the Colab badges are written here too: `[tool.emo_teach]` in pyproject.toml says where
+the lessons are published.
 """
 
 import hashlib
+import re
 import time
 import tomllib
 from pathlib import Path
@@ -26,56 +29,94 @@ import importlib.util, subprocess, sys
 HOME = "{home}"
 if importlib.util.find_spec("emo_teach") is None:
     if not HOME:
-        raise ModuleNotFoundError("emo_teach is not installed: run the first command of the README, then reopen this lesson")
+        raise ModuleNotFoundError(\
+"emo_teach is not installed: run the first command of the README, then reopen this lesson")
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", HOME, "POT"], check=True)"""
+SLUG = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})/[A-Za-z0-9._-]{1,100}")
+REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")  # no slash: Colab could not tell such a branch from the path
+BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
+TABLE = re.compile(r"(?<=<!-- table of lessons -->\n).*?(?=<!-- end of table -->)", re.DOTALL)
+
+
+def need_clone():
+    """Raise ValueError where this package is installed without the repository around it."""
+    if not SOURCES.is_dir():
+        raise ValueError(f"this command needs a clone of the repository: there are no lesson sources in {SOURCES}")
+
+
+def sources():
+    """Paths of all lesson sources, in order; ValueError without a clone of the repository."""
+    need_clone()
+    return sorted(SOURCES.glob("*.py"))
 
 
 def address():
-    """Slug and ref under which pyproject.toml says that the lessons are published (an empty slug means: not published yet).
-
-    Raises KeyError when pyproject.toml lacks slug or ref.
-    """
+    """Slug ("owner/name", empty while the lessons are not published) and ref that pyproject.toml gives."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["emo_teach"]
     return settings["slug"], settings["ref"]
 
 
-def bootstrap_cell(slug=None, ref=None):
-    """The text of the bootstrap cell for a slug and ref, by default those of pyproject.toml."""
-    if slug is None:
-        slug, ref = address()
+def bootstrap_cell(published=None):
+    """The text of the bootstrap cell for (slug, ref), by default those of pyproject.toml."""
+    slug, ref = published or address()
     return BOOTSTRAP.format(home=f"git+https://github.com/{slug}@{ref}" if slug else "")
 
 
-def sources():
-    """Paths of all lesson sources, in order."""
-    return sorted(SOURCES.glob("*.py"))
+def badge(name, slug, ref):
+    """The badge of one lesson in Markdown; "" while there is no slug."""
+    link = f"https://colab.research.google.com/github/{slug}/blob/{ref}/notebooks/{name}.ipynb"
+    return f"[![Open in Colab]({BADGE})]({link})" if slug else ""
 
 
-def read_source(path):
+def read_source(path, published=None):
     """The lesson's text as an unexecuted notebook with deterministic cell ids.
 
-    Raises FileNotFoundError for a path without a file.
+    `published` is (slug, ref), by default those of pyproject.toml. The ids are those of the text without a badge, so
+    that they stay when the address changes.
     """
     import jupytext
 
-    from . import badges
-
-    notebook = jupytext.read(path, fmt="py:percent")
-    seen = {}
+    notebook, seen, published = jupytext.read(path, fmt="py:percent"), {}, published or address()
     for cell in notebook.cells:
         cell.metadata = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}
         digest = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:12]
         seen[digest] = seen.get(digest, 0) + 1
         cell.id = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
         if "bootstrap" in cell.metadata.get("tags", ()):
-            cell.source = bootstrap_cell()
-    if Path(path).parent == SOURCES:  # ids are those of the text without a badge: they stay when the address changes
-        notebook.cells[0].source = badges.with_badge(
-            notebook.cells[0].source, badges.badge(Path(path).stem, *address())
-        )
+            cell.source = bootstrap_cell(published)
+    if Path(path).parent == SOURCES and (mark := badge(Path(path).stem, *published)):
+        title, end, rest = notebook.cells[0].source.partition("\n")
+        notebook.cells[0].source = f"{title}\n\n{mark}{end}{rest}"
     notebook.metadata = METADATA
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     return notebook
+
+
+def title(first_cell):
+    """The Markdown of a lesson's title, without the sign of a heading."""
+    return first_cell.source.partition("\n")[0].removeprefix("# ")
+
+
+def readme(published):
+    """README.md with its table of lessons made anew from the titles.
+
+    The last column is `meets` in the metadata of a lesson's first cell, which no built lesson shows; `question` there
+    stands in for the title. Raises ValueError where the README has no place for the table or a lesson has no `meets`.
+    """
+    import jupytext
+
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    if len(TABLE.findall(text)) != 1:
+        raise ValueError("README.md must have one table between <!-- table of lessons --> and <!-- end of table -->")
+    rows = ["| lesson | question | you meet |", "| --- | --- | --- |"]
+    for path in sources():
+        first, mark = jupytext.read(path, fmt="py:percent").cells[0], badge(path.stem, *published)
+        if "meets" not in first.metadata:
+            raise ValueError(f'{path.name}: its first line must say what a reader meets: # %% [markdown] meets="..."')
+        link = f"[{path.stem.partition('_')[0]}](notebooks/{path.stem}.ipynb)" + (f" {mark}" if mark else "")
+        question = first.metadata.get("question", title(first).partition(" · ")[2])
+        rows.append(f"| {link} | {question} | {first.metadata['meets']} |".replace("|  |", "| |"))
+    return TABLE.sub(lambda _: "\n".join(rows) + "\n", text)
 
 
 def execute(notebook, timeout=300):
@@ -86,9 +127,8 @@ def execute(notebook, timeout=300):
     """
     from nbclient import NotebookClient
 
-    NotebookClient(
-        notebook, timeout=timeout, kernel_name="python3", resources={"metadata": {"path": str(LESSONS)}}
-    ).execute()
+    place = {"metadata": {"path": str(LESSONS)}}
+    NotebookClient(notebook, timeout=timeout, kernel_name="python3", resources=place).execute()
     return notebook
 
 
@@ -103,15 +143,10 @@ def strip(notebook):
 
 
 def _joined(outputs):
-    """Neighbouring pieces of one stream as one output: how they were cut is chance."""
+    """Join neighbouring pieces of one stream: where a stream is cut is chance."""
     kept = []
     for output in outputs:
-        if (
-            output.output_type == "stream"
-            and kept
-            and kept[-1].output_type == "stream"
-            and kept[-1].name == output.name
-        ):
+        if output.output_type == "stream" and kept and kept[-1].get("name") == output.name:
             kept[-1].text += output.text
         else:
             kept.append(output)
@@ -119,10 +154,7 @@ def _joined(outputs):
 
 
 def build(path):
-    """Build one lesson from its source; returns the seconds that its execution took.
-
-    Raises as `read_source` and `execute`; the old notebook is then left.
-    """
+    """Build one lesson; returns the seconds that its execution took. After an error the old notebook is left."""
     import nbformat
 
     begun = time.perf_counter()
@@ -134,15 +166,65 @@ def build(path):
 
 
 def main(names):
-    """Build the named lessons (all when none is named) and print what each took; returns the exit status.
-
-    Returns 0, or 2 for an unknown name.
-    """
+    """Build the named lessons (all when none is named), print what each took, renew the README's table; returns 0."""
     known = {path.stem: path for path in sources()}
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        print(f"no lesson named {', '.join(unknown)}; there are {', '.join(known)}")
-        return 2
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f"no lesson named {', '.join(unknown)}; there are {', '.join(known)}")
     for name in names or known:
         print(f"{name}: {build(known[name]):.1f} s", flush=True)
+    _write({ROOT / "README.md": readme(address())})
+    return 0
+
+
+def _write(texts):
+    """Write each text (by path) that differs from its file; returns the paths written."""
+    changed = [path for path, text in texts.items() if path.read_bytes() != text.encode()]
+    for path in changed:
+        write_whole(path, texts[path])
+    return changed
+
+
+def publish(slug, ref):
+    """Write the address into pyproject.toml, lessons and README (an empty slug takes it out); returns what changed.
+
+    No cell is executed. All texts are made before the first is written. Raises ValueError for an address that GitHub
+    would not accept, and for a lesson or file that is not as expected.
+    """
+    import nbformat
+
+    if not isinstance(slug, str) or (slug and not SLUG.fullmatch(slug)):
+        raise ValueError(f'repo = {slug!r} must be "owner/name" as in an address of GitHub (or "" for not published)')
+    if slug.endswith((".git", "/.", "/..")):
+        raise ValueError(f"repo = {slug!r} must end in the repository's name, without .git")
+    if not isinstance(ref, str) or not REF.fullmatch(ref) or ".." in ref or ref.endswith((".", ".lock")):
+        raise ValueError(f"ref = {ref!r} must name a branch, tag or commit, without a slash")
+    texts = {ROOT / "README.md": readme((slug, ref)), ROOT / "pyproject.toml": _settings(slug, ref)}
+    for path in sources():
+        place = LESSONS / f"{path.stem}.ipynb"
+        notebook, fresh = nbformat.read(place, as_version=4), read_source(path, (slug, ref)).cells
+        for number, cell in enumerate(notebook.cells):
+            if number == 0 or "bootstrap" in cell.metadata.get("tags", ()):
+                if number >= len(fresh) or cell.id != fresh[number].id:
+                    raise ValueError(f"{place.name} is older than its source: python -m emo_teach build {path.stem}")
+                cell.source = fresh[number].source
+        texts[place] = nbformat.writes(notebook) + "\n"
+    return _write(texts)
+
+
+def _settings(slug, ref):
+    """pyproject.toml with `slug` and `ref` of [tool.emo_teach] set and its comments kept."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    for key, value in (("slug", slug), ("ref", ref)):
+        line = rf'(?m)(^\[tool\.emo_teach\]\n(?:(?!\[).*\n)*?{key} = )"[^"\n]*"'
+        text, count = re.subn(line, rf'\g<1>"{value}"', text)
+        if count != 1:
+            raise ValueError(f'pyproject.toml must have one line {key} = "..." under [tool.emo_teach], it has {count}')
+    return text
+
+
+def badges(slug, ref):
+    """Publish the lessons under an address and print the files that changed; returns 0."""
+    for path in publish(slug, ref):
+        print(path.relative_to(ROOT))
+    print(f"published at github.com/{slug}, {ref}" if slug else "no address: no badges")
     return 0

@@ -1,22 +1,19 @@
-"""Build data/words.safetensors, data/words.csv and data/relations.csv from the weights of SmolLM2-135M-Instruct.
+"""Build words.safetensors, words.csv and relations.csv in `data` from the weights of SmolLM2-135M-Instruct.
 
-    python -m emo_teach.authoring.words_data --gguf SmolLM2-135M-Instruct.Q4_1.gguf --out data
+    python -m emo_teach words --gguf SmolLM2-135M-Instruct.Q4_1.gguf --out data
 
-The words come from data/word_list.txt and the pairs from data/relation_list.txt, both written by hand; the
-embeddings come from the GGUF file. Needs `gguf` and `safetensors`. The same input gives the same bytes.
+The words come from data/word_list.txt and the pairs from data/relation_list.txt, both written by hand; the embeddings
+come from the GGUF file. Needs `gguf` and `safetensors`. The same input gives the same bytes.
 """
 
-import argparse
 import csv
 import io
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from .. import inputs
-from ..files import data_path
+from ..files import data_path, write_whole
 
 KINDS = ("synonym", "antonym", "inflection", "case")
 SPACE = "\u0120"  # how a byte-level tokenizer writes the space in front of a word
@@ -34,10 +31,10 @@ def _entries(text, source):
 
 
 def parse_word_list(text):
-    """Return each word of a word list with its categories, both in the order in which they first appear.
+    """Return a dict from each word of a word list to its categories, both in the order in which they first appear.
 
-    Returns a dict, word -> tuple of categories. Raises ValueError, naming the line, for a malformed line, a word that
-    is not plain letters, or a word that stands twice in one category.
+    Raises ValueError, naming the line, for a malformed line, a word that is not plain letters, or a word that stands
+    twice in one category.
 
     >>> parse_word_list("fruit: apple orange\\ncolours: orange")
     {'apple': ('fruit',), 'orange': ('fruit', 'colours')}
@@ -54,11 +51,10 @@ def parse_word_list(text):
 
 
 def parse_relation_list(text, words):
-    """Return the pairs of a relation list, in its order.
+    """Return the pairs (kind, first, other) of a relation list, in its order.
 
-    Returns a list of (kind, first, other). Raises ValueError, naming the line, for an unknown kind, a word outside
-    `words`, a word paired with itself, a pair that stands twice under one kind, or a case pair that differs in more
-    than its case.
+    Raises ValueError, naming the line, for an unknown kind, a word outside `words`, a word paired with itself, a pair
+    that stands twice under one kind, or a case pair that differs in more than its case.
 
     >>> parse_relation_list("inflection: run/runs/ran", ["run", "runs", "ran"])
     [('inflection', 'run', 'runs'), ('inflection', 'run', 'ran')]
@@ -92,9 +88,7 @@ def _group_pairs(group, kind, words, where):
 
 
 def token_ids(words, vocabulary):
-    """Return the token of each word with a space in front of it.
-
-    Returns a list of k integers in [0, V). Raises ValueError listing all words that are not a single token.
+    """Return the token of each word with a space in front of it; ValueError lists the words that are not one token.
 
     >>> token_ids(["day"], ["day", SPACE + "day"])
     [1]
@@ -107,11 +101,10 @@ def token_ids(words, vocabulary):
 
 
 def read_gguf(path, words):
-    """Read the tokens and the embedding rows of some words from a GGUF file.
+    """Read k token ids and the embedding rows (k, d), float32, of some words from a GGUF file.
 
-    Returns (k token ids, embedding (k, d) float32). Raises ValueError when the file is absent or is not GGUF, has no
-    `token_embd.weight`, has an output head of its own (`output.weight`: the rows would not be the head's), or lacks a
-    word.
+    Raises ValueError when the file is absent or is not GGUF, has no `token_embd.weight`, has an output head of its own
+    (`output.weight`: the rows would not be the head's), or lacks a word.
     """
     import gguf
 
@@ -136,26 +129,16 @@ def _csv_bytes(header, rows):
     return text.getvalue().encode("utf-8")
 
 
-def _write_all(files, folder):
-    """Write every file beside its final name first, and only then put all of them in place."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".words-", dir=folder) as scratch:
-        for name, content in files.items():
-            (Path(scratch) / name).write_bytes(content)
-        for name in files:
-            os.replace(Path(scratch) / name, folder / name)
-
-
 def _text(given, name):
     """Return the text given, or that of the committed list when none was given."""
     return data_path(name).read_text(encoding="utf-8") if given is None else given
 
 
 def build(gguf_path, out, word_list=None, relation_list=None):
-    """Write words.safetensors, words.csv and relations.csv into a folder; on an error nothing is written.
+    """Write words.safetensors, words.csv and relations.csv into a folder; returns {file name: size in bytes}.
 
-    Returns a dict, file name -> size in bytes. Raises ValueError for whatever is wrong with the lists or the GGUF
-    file, embeddings beyond float16 included.
+    Raises ValueError, before anything is written, for whatever is wrong with the lists or the GGUF file, embeddings
+    beyond float16 included.
     """
     from safetensors.numpy import save
 
@@ -171,22 +154,14 @@ def build(gguf_path, out, word_list=None, relation_list=None):
         "words.csv": _csv_bytes(("word", "token_id", "categories"), rows),
         "relations.csv": _csv_bytes(("kind", "a", "b"), relations),
     }
-    _write_all(files, Path(out))
+    Path(out).mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        write_whole(Path(out) / name, content)
     return {name: len(content) for name, content in files.items()}
 
 
-def main(argv=None):
-    """Run the build from the command line.
-
-    Raises SystemExit from argparse; else as `build`.
-    """
-    parser = argparse.ArgumentParser("python -m emo_teach.authoring.words_data", description=__doc__.splitlines()[0])
-    parser.add_argument("--gguf", required=True, help="the GGUF file with the weights")
-    parser.add_argument("--out", required=True, help="the folder to write to")
-    options = parser.parse_args(argv)
-    for name, size in build(options.gguf, options.out).items():
+def main(gguf_path, out):
+    """Build the files and print their sizes; returns 0."""
+    for name, size in build(gguf_path, out).items():
         print(f"{name}: {size} bytes")
-
-
-if __name__ == "__main__":
-    main()
+    return 0

@@ -1,4 +1,4 @@
-# %% [markdown]
+# %% [markdown] meets="the map, the notation, a first slider" question="What does a model lose when it says *banana* instead of *Tuesday*?"
 # # 00 · What does a language model lose when it says *banana* instead of *Tuesday*?
 #
 # **You will be able to** open and run a lesson, say what question this course answers, and read its notation.

@@ -1,4 +1,4 @@
-# %% [markdown]
+# %% [markdown] meets="soft labels, KL, proper scores"
 # # 01 · Why is cross-entropy the loss that everyone uses?
 #
 # **You will be able to** write cross-entropy for hard and for soft labels, prove that it equals a KL divergence up to a constant, derive its

@@ -1,4 +1,4 @@
-# %% [markdown]
+# %% [markdown] meets="f-divergences, their defects, what all of them miss"
 # # 02 · Would another divergence do better?
 #
 # **You will be able to** build a divergence from a convex function, prove that it is never negative, derive what each becomes for a one-hot label,

@@ -1,4 +1,4 @@
-# %% [markdown]
+# %% [markdown] meets="the earth mover's distance as a linear program, its dual"
 # # 03 · What does it cost to move probability?
 #
 # **You will be able to** solve a small transport problem by hand and *prove* your answer best, write it as a linear program, read its dual as prices,

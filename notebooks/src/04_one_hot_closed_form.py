@@ -1,4 +1,4 @@
-# %% [markdown]
+# %% [markdown] meets="the one-hot closed form, the product bound and its trap" question="When is that cheap to compute?"
 # # 04 · When is the distance cheap, and what does the cheap version want?
 #
 # **You will be able to** prove that a one-hot label leaves one plan only, write the loss that follows, bound the distance to a soft label without a

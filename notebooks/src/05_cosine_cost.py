@@ -1,4 +1,4 @@
-# %% [markdown]
+# %% [markdown] meets="the cosine cost on a real model's vectors"
 # # 05 · Which words are near each other?
 #
 # **You will be able to** build the cosine cost from a model's last layer, say what it measures and what not, trap the exact distance between two

@@ -1,4 +1,4 @@
-# %% [markdown]
+# %% [markdown] meets="EMO in PyTorch, its gradient, half precision, a proper repair"
 # # 06 · How do you train with transport, and where does it lead?
 #
 # **You will be able to** derive EMO and its gradient, say what averaging first saves and what not, see through a loss curve that hides half of its

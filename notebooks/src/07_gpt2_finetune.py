@@ -1,4 +1,4 @@
-# %% [markdown]
+# %% [markdown] meets="fine-tuning where the truth is known, matched temperatures, error bars"
 # # 07 · Does EMO make a better language model?
 #
 # **You will be able to** say why EMO needs a pretrained head, judge a model against a known truth, tell a gain from mere sharpening by matching

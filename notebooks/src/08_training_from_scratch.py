@@ -1,4 +1,4 @@
-# %% [markdown]
+# %% [markdown] meets="escape times, unbounded transforms, word vectors from counts"
 # # 08 · Can EMO teach a model from nothing?
 #
 # **You will be able to** compute how long a loss needs to leave a wrong answer, say which transforms of EMO push again and where, build word

@@ -1,4 +1,4 @@
-# %% [markdown]
+# %% [markdown] meets="hypotheses before the run, effects with intervals, losses for soft labels"
 # # 09 · Why should EMO help, and does it?
 #
 # **You will be able to** take a divergence apart into classes and what is inside them, say what would count as "fairer to synonyms", read an effect

@@ -1,4 +1,4 @@
-# %% [markdown]
+# %% [markdown] meets="every formula with its complete proof" question=""
 # # Appendix · Why is each formula true?
 #
 # The article that this course follows, Su Jianlin's [EMO: a classification loss designed on the idea of optimal

@@ -1,19 +1,29 @@
-"""Does the student edition contain a line of a solution or of a hidden test?
+"""Find lines of solutions and hidden tests in the student edition, and `course check`, which tries the graders as well.
 
-A line is compared *normalised*: without white space, backslashes, quotes, backticks and asterisks, without a comment sign at its beginning. A line
-of code counts twice: with its comment and without. A normalised line is *non-trivial* if it has at least 12 characters and names two different
-things or more: words that are neither Python's keywords nor its built-in functions. Such a line may stand nowhere in the student edition, not even
-as a part of a longer line, in no cell, output, metadata, module, data file or member of the zip. There is no list of exceptions: a solution that
-says what the visible text says is to be written otherwise.
+A line is compared *normalised*: without white space, backslashes, quotes, backticks and asterisks, and without a
+comment sign at its beginning. A line of code counts twice: with its comment and without. A normalised line is *telling*
+if it has at least 12 characters and names at least two things (words that are neither Python's keywords nor its
+built-in functions). Such a line may stand nowhere in the student edition, not even as a part of a longer line, in no
+cell, output, metadata, module, data file or member of the zip. There are no exceptions: a solution that says what the
+visible text says must be written otherwise.
 """
 
 import builtins
 import json
 import keyword
+import os
 import re
+import subprocess
+import sys
+import tempfile
+import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+
+from .. import build
+from . import source
 
 LENGTH, NAMES = 12, 2
 IGNORED = re.compile(r"""[\s\\'"`*]""")
@@ -21,13 +31,9 @@ KNOWN = frozenset(keyword.kwlist) | frozenset(dir(builtins))
 REGION = re.compile(
     r"^[ \t]*### BEGIN (SOLUTION|HIDDEN TESTS)[ \t]*\n(.*?)^[ \t]*### END \1[ \t]*$", re.MULTILINE | re.DOTALL
 )
-MARKERS = (
-    "BEGINSOLUTION",
-    "ENDSOLUTION",
-    "BEGINHIDDENTESTS",
-    "ENDHIDDENTESTS",
-    "Rubric.",
-)  # normalised; none may come through
+# normalised; none may come through
+MARKERS = ("BEGINSOLUTION", "ENDSOLUTION", "BEGINHIDDENTESTS", "ENDHIDDENTESTS", "Rubric.")
+ANSWERS = build.ROOT / "tests" / "test_problem_sets.py"  # right and wrong answers to each problem
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,7 @@ def normal(line):
 
 
 def telling(line):
-    """Whether a line says enough to give something away: 12 characters, normalised, and two names that Python does not know.
+    """Whether a line says enough to give something away: 12 characters, normalised, and two names not of Python.
 
     >>> telling("    return float(sum(x))"), telling("    return float(gap @ plan)")
     (False, True)
@@ -62,7 +68,7 @@ def telling(line):
 
 
 def secrets(notebook, name):
-    """The telling lines, normalised, of all solutions and hidden tests of a set, each with the text that says whose it is.
+    """The telling lines, normalised, of a set's solutions and hidden tests, each with the text that says whose it is.
 
     Raises ValueError for a region that is opened and not closed.
     """
@@ -70,9 +76,8 @@ def secrets(notebook, name):
     for cell in notebook.cells:
         regions = REGION.findall(cell.source)
         if cell.source.count("### BEGIN ") != len(regions) or cell.source.count("### END ") != len(regions):
-            raise ValueError(
-                f"{name}: a region is not closed, or its marker is misspelt, in the cell that begins {cell.source[:60]!r}"
-            )
+            where = f"in the cell that begins {cell.source[:60]!r}"
+            raise ValueError(f"{name}: a region is not closed, or its marker is misspelt, {where}")
         whose = f"{name}, {' '.join(cell.metadata.get('tags', []))}"
         for kind, text in regions:
             for line in text.splitlines():
@@ -82,20 +87,19 @@ def secrets(notebook, name):
 
 
 def texts(folder):
-    """(place, text) of every file below a folder and of every member of every zip there; of a notebook, all strings that are in it.
-
-    Raises OSError for a file that cannot be read.
-    """
+    """(place, text) of each file below a folder and each member of a zip there; of a notebook, all strings in it."""
     for path in sorted(Path(folder).rglob("*")):
-        if not path.is_file():
-            continue
         place = path.relative_to(folder).as_posix()
         if path.suffix == ".zip":
-            with zipfile.ZipFile(path) as archive:
-                for member in archive.namelist():
-                    yield f"{place}/{member}", _text(member, archive.read(member))
-        else:
+            yield from _members(path, place)
+        elif path.is_file():
             yield place, _text(place, path.read_bytes())
+
+
+def _members(path, place):
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.namelist():
+            yield f"{place}/{member}", _text(member, archive.read(member))
 
 
 def _text(name, content):
@@ -117,22 +121,17 @@ def _strings(value):
 
 
 def search(folder, notebooks):
-    """Every leak in a folder (and in the zip of the same name beside it), for sets by name as `source.read` gives them.
+    """Every `Leak` in a folder and in the zip of the same name beside it, for sets by name as `source.read` gives them.
 
-    Returns a list of `Leak`. Raises ValueError as `secrets`, and when a set has nothing to look for (the search would
-    be void).
+    Raises ValueError as `secrets`, and when a set has nothing to look for (the search would be void).
     """
     folder, wanted = Path(folder), {}
     for name, notebook in notebooks.items():
-        found = secrets(notebook, name)
-        if not found:
+        if not (found := secrets(notebook, name)):
             raise ValueError(f"{name}: no line of its solutions is telling, so there is nothing to search for")
         wanted |= found
     archive = folder.with_suffix(".zip")
-    places = list(texts(folder))
-    if archive.is_file():
-        with zipfile.ZipFile(archive) as packed:
-            places += [(f"{archive.name}/{member}", _text(member, packed.read(member))) for member in packed.namelist()]
+    places = [*texts(folder), *(_members(archive, archive.name) if archive.is_file() else ())]
     return [leak for place, text in places for leak in _found(place, text, wanted)]
 
 
@@ -142,3 +141,43 @@ def _found(place, text, wanted):
     if place.endswith(".ipynb"):
         leaks += [Leak(place, "the instructor's marks", mark) for mark in MARKERS if mark in bare]
     return leaks
+
+
+def leaked():
+    """Every `Leak` in a student edition that is built for this check, and how many lines were looked for."""
+    from . import release
+
+    notebooks = {name: source.read(path) for name, path in source.sets().items()}
+    with tempfile.TemporaryDirectory() as folder:
+        release.build_course(Path(folder) / "course", check=False)
+        found = search(Path(folder) / "course" / "student", notebooks)
+    return found, sum(len(secrets(notebook, name)) for name, notebook in notebooks.items())
+
+
+def check():
+    """Search for leaks and try all right and wrong answers, side by side; returns 0, or 1 where something is wrong."""
+    build.need_clone()
+    if not ANSWERS.is_file():
+        raise ValueError(f"{ANSWERS} is not there: this check needs the tests of the repository")
+    begun, names, cores = time.monotonic(), list(source.sets()), os.cpu_count() or 1
+    shares = [share for k in range(cores) if (share := names[k::cores])]
+    with ThreadPoolExecutor(len(shares)) as pool:
+        tested = [pool.submit(_try_answers, share) for share in shares]
+        found, looked_for = leaked()
+        outcomes = [each.result() for each in tested]
+    for leak in found:
+        print(leak)
+    print(f"{len(found)} of {looked_for} lines of solutions and hidden tests in the student edition")
+    wrong = [outcome.stdout for outcome in outcomes if outcome.returncode]
+    verdict = "FAILED" if wrong else "as they should be"
+    print(*wrong, f"right and wrong answers: {verdict} ({time.monotonic() - begun:.0f} s)", sep="\n")
+    return 1 if found or wrong else 0
+
+
+def _try_answers(names):
+    """Test the answers to some sets in a process with one thread; its `stdout` holds its errors too."""
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--no-header", "-m", ""]
+    command += ["-k", " or ".join(names), str(ANSWERS)]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    one_thread = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, cwd=build.ROOT, check=False, env=one_thread, **streams)

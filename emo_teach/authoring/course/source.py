@@ -1,12 +1,12 @@
-"""A problem set's source, `notebooks/assignments/NAME.py`, as a notebook with the metadata by which nbgrader knows its cells.
+"""Read a problem set, `notebooks/assignments/NAME.py`, as a notebook with nbgrader's metadata.
 
 The source is written with all solutions in it. Tags say what a cell is:
 
-    bootstrap              filled in by `build.bootstrap_cell`
-    setup                  imports, and the line `SEED = 0`; locked
-    answer:1.2             code that a student writes; the region from `### BEGIN SOLUTION` to `### END SOLUTION` is the solution
-    tests:1.2 points:4     asserts, locked; those from `### BEGIN HIDDEN TESTS` to `### END HIDDEN TESTS` are never handed out
-    proof:1.4 points:6     text that a student writes and a person grades; solution and rubric stand in a solution region
+    bootstrap            filled in by `build.bootstrap_cell`
+    setup                imports, and the line `SEED = 0`; locked
+    answer:1.2           code that a student writes; `### BEGIN SOLUTION` to `### END SOLUTION` is the solution
+    tests:1.2 points:4   asserts, locked; `### BEGIN HIDDEN TESTS` to `### END HIDDEN TESTS` is never handed out
+    proof:1.4 points:6   text that a student writes and a person grades; the solution region holds the rubric too
 
 Every other cell is text or code that comes along. `SEED` decides the data of a set and what its hidden tests draw.
 """
@@ -27,15 +27,13 @@ KINDS = {  # nbgrader's three switches
 
 
 def sets():
-    """Name and path of every problem set's source, in order."""
+    """Name and path of every problem set's source, in order; ValueError without a clone of the repository."""
+    build.need_clone()
     return {path.stem: path for path in sorted(Path(FOLDER).glob("*.py"))}
 
 
 def labels(cell):
-    """The tags of a cell as a dictionary: "answer:1.2" gives {"answer": "1.2"}, "setup" gives {"setup": ""}.
-
-    Returns a dictionary of strings.
-    """
+    """The tags of a cell as a dictionary: "answer:1.2" gives {"answer": "1.2"}, "setup" gives {"setup": ""}."""
     return dict(tag.partition(":")[::2] for tag in cell.metadata.get("tags", ()))
 
 

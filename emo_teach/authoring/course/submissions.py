@@ -1,21 +1,37 @@
-"""A folder of students' folders, as a list of submissions: one for each student and set, and a line for everything that is none."""
+"""Find the submissions of a class, and mend each notebook until nbgrader can grade it. No student code runs here.
+
+There is one submission for each student and problem set, and an entry for every file that cannot be graded. nbgrader
+trusts the metadata of a submission: it gives full points to a test cell with the tag `skip-execution`, 0 to a notebook
+whose metadata Colab dropped, and stops at a cell that was copied with its marks. So each cell is made anew here from
+its type and text, and every mark is taken from the release.
+"""
 
 import hashlib
+import json
 import re
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import repair
+from .limits import Limits
 
 ALLOWED = " _.,@+()'’-&#"
-LONGEST = 100
+LONGEST_NAME = 100
 SKIPPED = (".", "__MACOSX")
+ARCHIVES = (".zip", ".rar", ".7z", ".gz")
+
+
+class Refused(Exception):
+    """A submission that cannot be graded: its `status`, and a sentence that says what to do."""
+
+    def __init__(self, status, note):
+        super().__init__(f"{status}: {note}")
+        self.status, self.note = status, note
 
 
 @dataclass(frozen=True)
 class Submission:
-    """What a student handed in for a set: a file, or, where there is none to grade, the reason as a status and a note."""
+    """What a student handed in for a set: a file, or the reason (status and note) why there is none to grade."""
 
     student: str
     set: str
@@ -25,12 +41,12 @@ class Submission:
 
 
 def collect(folder, sets):
-    """The submissions in `folder`, which has one folder for each student; every set that anyone handed in appears for each.
+    """A list of every `Submission` in `folder`, which holds one folder for each student.
 
-    A notebook is known by its name, `ps1.ipynb`; one with another name by its cells, or, if these do not tell, by the set's name in its own. Copies
-    of the same bytes count once. Links are not followed.
-    Returns a list of `Submission`. Raises ValueError for a folder that is missing or empty, a student's name that a
-    file or table cannot carry, and notebooks or archives that stand in no student's folder.
+    A set that anyone handed in appears for every student. A notebook is known by its name, `ps1.ipynb`; one with
+    another name by its cells or, if these do not tell, by a set's name in its own. Copies of the same bytes count once.
+    Links are not followed. Raises ValueError for a folder that is missing or empty, a student's name that a file or
+    table cannot carry, and notebooks or archives that stand in no student's folder.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -47,10 +63,10 @@ def collect(folder, sets):
 
 
 def _carries(name):
-    """Whether a table, a file and a command line can carry a name: letters, digits and marks of any script, and a few signs within."""
+    """Whether tables, files and commands can carry a name: letters, digits, marks of any script and a few signs."""
     kinds = [unicodedata.category(character)[0] for character in name]
     inside = all(kind in "LMN" or character in ALLOWED for kind, character in zip(kinds, name, strict=True))
-    return inside and kinds[0] in "LN" and len(name) <= LONGEST and name == name.strip(" .")
+    return inside and kinds[0] in "LN" and len(name) <= LONGEST_NAME and name == name.strip(" .")
 
 
 def _students(folder):
@@ -60,75 +76,63 @@ def _students(folder):
             continue
         if path.is_dir() and not path.is_symlink():
             if not _carries(path.name):
-                raise ValueError(
-                    f"student's folder {path.name!r}: a name begins with a letter or digit, has at most 100 characters, no / ; : = and no quotes"
-                )
+                rule = f"begins with a letter or digit, has at most {LONGEST_NAME} characters, no / ; : = and no quotes"
+                raise ValueError(f"student's folder {path.name!r}: a name {rule}")
             students.append(path)
         elif path.suffix in (".ipynb", ".zip", ".gz", ".tar", ".7z") or path.is_symlink():
-            raise ValueError(
-                f"{path.name} stands in no student's folder: {folder} holds one folder for each student, unpacked"
-            )
+            rule = f"{folder} holds one folder for each student, unpacked"
+            raise ValueError(f"{path.name} stands in no student's folder: {rule}")
     if not students:
         raise ValueError(f"{folder} holds no student's folder")
     same = {}
     for path in students:
         if (other := same.setdefault(path.name.casefold(), path.name)) != path.name:
-            raise ValueError(
-                f"students' folders {other!r} and {path.name!r} differ in case alone: some file systems cannot tell them apart"
-            )
+            why = "differ in case alone: some file systems cannot tell them apart"
+            raise ValueError(f"students' folders {other!r} and {path.name!r} {why}")
     return students
 
 
 def _missing(folder, name):
-    """No notebook of a set: a file that may have been meant as one is no 0 but a question."""
+    """The entry of a student without a notebook of a set; a file that may be meant as one makes it a question."""
     others = [path.name for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(SKIPPED)]
     others = [other for other in others if not other.endswith(".ipynb")]
-    meant = [
-        other for other in others if ".ipynb" in other.lower() or other.lower().endswith((".zip", ".rar", ".7z", ".gz"))
-    ]
-    if meant:
-        note = (
-            f"no notebook for this set in the folder, but {', '.join(meant)}: unpack it, or give it the ending .ipynb"
-        )
-        return Submission(folder.name, name, None, "unknown file", note)
-    return Submission(folder.name, name, None, "not handed in", "no notebook for this set in the folder")
+    meant = [other for other in others if ".ipynb" in other.lower() or other.lower().endswith(ARCHIVES)]
+    if not meant:
+        return Submission(folder.name, name, None, "not handed in", "no notebook for this set in the folder")
+    note = f"no notebook for this set in the folder, but {', '.join(meant)}: unpack it, or give it the ending .ipynb"
+    return Submission(folder.name, name, None, "unknown file", note)
 
 
 def _of_student(folder, sets):
     """Submissions of one student: by set, the notebook to grade or the reason why there is none."""
-    by_set, group = {}, []
+    by_set, notes = {}, []
     for path in sorted(folder.rglob("*.ipynb"), key=lambda path: (len(path.parts), str(path))):
         inside = path.relative_to(folder)
         if any(part.startswith(SKIPPED) for part in inside.parts):
             continue
         if any(each.is_symlink() for each in (path, *path.parents[: len(inside.parts) - 1])) or not path.is_file():
-            group.append(
-                Submission(
-                    folder.name, "", None, "unknown notebook", f"{inside} is a link or no ordinary file: not followed"
-                )
-            )
+            notes.append(f"{inside} is a link or no ordinary file: not followed")
         elif name := _set_of(path, sets):
             by_set.setdefault(name, []).append(path)
         else:
-            group.append(
-                Submission(folder.name, "", None, "unknown notebook", f"{inside} belongs to no set: {', '.join(sets)}")
-            )
-    return group + [_one_of(folder, name, paths) for name, paths in by_set.items()]
+            notes.append(f"{inside} belongs to no set: {', '.join(sets)}")
+    unknown = [Submission(folder.name, "", None, "unknown notebook", note) for note in notes]
+    return unknown + [_one_of(folder, name, paths) for name, paths in by_set.items()]
 
 
 def _set_of(path, sets):
     if path.stem in sets:
         return path.stem
     try:
-        inside = [name for name in repair.which_of(path) if name in sets]
-    except (repair.Refused, OSError):
+        inside = [name for name in _which_of(path) if name in sets]
+    except (Refused, OSError):
         inside = []
     named = [name for name in sets if re.search(rf"(?<![a-z0-9]){name}(?![a-z0-9])", path.stem.lower())]
     return inside[0] if len(inside) == 1 else named[0] if len(named) == 1 else None
 
 
 def _one_of(folder, name, paths):
-    """The notebook with the set's own name, or the only one; with several that differ nobody but the student can say."""
+    """The notebook with the set's own name, or the only one; of several that differ only the student can choose."""
     exact = [path for path in paths if path.stem == name] or paths
     if len({hashlib.sha256(path.read_bytes()).digest() for path in exact}) > 1:
         listed = ", ".join(str(path.relative_to(folder)) for path in exact)
@@ -137,3 +141,137 @@ def _one_of(folder, name, paths):
     note = f"not looked at: {', '.join(others)}" if others else ""
     own = "" if exact[0] == folder / f"{name}.ipynb" else f"handed in as {exact[0].relative_to(folder)}"
     return Submission(folder.name, name, exact[0], "", "; ".join(filter(None, (own, note))))
+
+
+def parse(content):
+    """The notebook in a file's bytes as a dictionary with a list "cells" (nbformat 4); Refused where there is none."""
+    if len(content) > Limits.notebook:
+        size = f"the file has {len(content) >> 20} MiB"
+        raise Refused("not a notebook", f"{size}: clear its outputs and hand it in again")
+    try:
+        document = json.loads(content.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as err:
+        what_to_do = "download it again with Save, then hand it in again"
+        raise Refused("not a notebook", f"broken JSON ({str(err)[:120]}): {what_to_do}") from None
+    if isinstance(document, dict) and isinstance(document.get("worksheets"), list):  # nbformat 3, before 2015
+        sheets = document["worksheets"]
+        document = {"cells": [cell for sheet in sheets if isinstance(sheet, dict) for cell in sheet.get("cells") or ()]}
+    if not isinstance(document, dict) or not isinstance(document.get("cells"), list):
+        raise Refused("not a notebook", "the file is JSON, but has no cells")
+    return document
+
+
+def marks(cell):
+    """nbgrader's name of a cell, or None."""
+    found = cell
+    for key in ("metadata", "nbgrader", "grade_id"):
+        found = found.get(key) if isinstance(found, dict) else None
+    return found if isinstance(found, str) and found else None
+
+
+def which(document):
+    """How many cells of which set a notebook holds: a dictionary from names to counts."""
+    counts = {}
+    for name in filter(None, map(marks, document["cells"])):
+        name = name.rpartition("-")[0].split("-")[0]
+        counts[name] = counts.get(name, 0) + 1
+    return counts
+
+
+def _which_of(path):
+    if path.stat().st_size > Limits.notebook:
+        raise Refused("not a notebook", "too large")
+    return which(parse(path.read_bytes()))
+
+
+def mend(document, release):
+    """A clean notebook with the submission's answers and the release's marks, and a list of what was put right.
+
+    Of a cell that is there twice the last counts, as in nbgrader. A missing test cell is put before the next cell of
+    the release that is there (at the end if there is none), a missing setup cell at the beginning, a missing proof
+    beside the next cell, empty. A missing answer stays away: if it stands in another cell, the tests find it. Raises
+    Refused where no cell carries a mark of the release.
+    """
+    ours = {marks(cell): cell for cell in release["cells"] if marks(cell)}
+    cells, notes = [_bare(cell) for cell in document["cells"]], []
+    names = [marks(cell) for cell in document["cells"]]
+    _same_set(names, ours, which(document))
+    last = {name: place for place, name in enumerate(names) if name in ours}
+    kept = []
+    for place, (name, cell) in enumerate(zip(names, cells, strict=True)):
+        if name in ours and last[name] == place:
+            cell["cell_type"], cell["metadata"] = ours[name]["cell_type"], _metadata(ours[name])
+            cell["source"], changed = _text(ours[name], cell["source"])
+            notes += [f"{name} had been changed: the original was used"] if changed else []
+            kept.append((name, cell))
+        else:
+            notes += [f"{name} was there twice: the last counts"] if name in ours else []
+            kept.append((None, cell))
+    notes += _put_back(kept, ours)
+    return _notebook([cell for _, cell in kept], release), notes
+
+
+def _same_set(names, ours, counts):
+    """Refuse a notebook without any of our marks: another set's, or one that lost them."""
+    if any(name in ours for name in names):
+        return
+    if counts:
+        raise Refused("another set", f"its cells are those of {', '.join(sorted(counts))}")
+    why = "the notebook has lost nbgrader's marks, so its answers cannot be found (Colab and some editors drop them)"
+    what_to_do = "copy the answers into a fresh copy of the release notebook and hand that in"
+    raise Refused("metadata stripped", f"{why}: {what_to_do}")
+
+
+def _bare(cell):
+    """Type and text of a cell, and pictures that were pasted into text; everything else goes."""
+    cell = cell if isinstance(cell, dict) else {}
+    kind, text = cell.get("cell_type"), cell.get("source", cell.get("input", ""))
+    text = "".join(map(str, text)) if isinstance(text, list) else str(text)
+    # halves of an emoji are joined, or replaced
+    text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    made = {"cell_type": kind if kind in ("code", "raw") else "markdown", "metadata": {}, "source": text}
+    if made["cell_type"] == "markdown" and isinstance(cell.get("attachments"), dict):
+        made["attachments"] = cell["attachments"]
+    return made
+
+
+def _metadata(cell):
+    return {"nbgrader": dict(cell["metadata"]["nbgrader"])}
+
+
+def _text(original, text):
+    """The text to grade, and whether a locked text had been changed (then the original counts)."""
+    if original["metadata"]["nbgrader"]["solution"]:
+        return text, False
+    whole = "".join(original["source"])
+    return whole, text.split() != whole.split()
+
+
+def _put_back(kept, ours):
+    """Put what is missing into the list of (name, cell); returns what was done."""
+    order, notes = list(ours), []
+    for place in reversed(range(len(order))):  # from the end, so that the next cell is there already
+        name = order[place]
+        here = [each for each, _ in kept]
+        if name in here:
+            continue
+        flags = ours[name]["metadata"]["nbgrader"]
+        if flags["solution"] and not flags["grade"]:
+            notes.append(f"{name}, the cell of an answer, is missing")
+            continue
+        following = next((each for each in order[place + 1 :] if each in here), None)
+        at = 0 if not flags["grade"] else here.index(following) if following else len(kept)
+        kept.insert(at, (name, _bare(ours[name]) | {"metadata": _metadata(ours[name])}))
+        notes.append(f"{name} was missing: put back")
+    return notes[::-1]
+
+
+def _notebook(cells, release):
+    """A notebook of today's format: Colab's has no ids, which are part of format 4.5."""
+    for number, cell in enumerate(cells):
+        cell["id"] = f"cell-{number}"
+        cell.pop("attachments", None) if cell["cell_type"] != "markdown" else None
+        if cell["cell_type"] == "code":
+            cell |= {"outputs": [], "execution_count": None}
+    metadata = {"kernelspec": release["metadata"]["kernelspec"]}
+    return {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}

@@ -1,10 +1,11 @@
-"""Keeper of one submission: starts its process under limits, waits, and kills whatever is left of it, also when its own parent dies.
+"""Run one submission in a subprocess with time and memory limits; kill its whole process tree at the end.
 
-What the limits do: an endless loop ends, memory beyond the limit is refused to each process, no file grows beyond 256 MiB, the code sees an empty
-home and few environment variables, and processes that it leaves behind are killed. What they do not do: the code runs as the user who grades. It
-can read and write that user's files and use the network; the hidden tests are in its kernel's memory and in its scratch folder, the result is
-written by a process that it could reach. So they protect from mistakes, not from malice: grade strangers' code in a container or on a machine of
-its own.
+The tree is killed too when the grader itself dies. What the limits do: an endless loop ends, memory beyond the limit is
+refused to each process, no file grows beyond a size, the code sees an empty home and few environment variables, and
+processes that it leaves behind are killed. What they do not do: the code runs as the user who grades. It can read and
+write that user's files and use the network; the hidden tests are in its kernel's memory and in its scratch folder, and
+the result is written by a process that it could reach. So they protect from mistakes, not from malice: grade strangers'
+code in a container or on a machine of its own.
 """
 
 import contextlib
@@ -19,63 +20,45 @@ import sys
 import time
 from pathlib import Path
 
-FILES = 256 * 2**20  # bytes of the largest file that may be written
-GRACE = 30  # seconds beyond the notebook's own time: nbgrader's start, the kernel's start and end, the feedback
+from .limits import Limits
+
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "JUPYTER_PATH", "VIRTUAL_ENV")
 SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER: orphans of this tree become children of this process (Linux)
 
 
 def environment(root):
     """The environment of a submission's process: few variables, and home and temporary files in its scratch folder."""
-    root = Path(root)
-    kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    places = {
-        "HOME": "home",
-        "TMPDIR": "tmp",
-        "IPYTHONDIR": "home/ipython",
-        "MPLCONFIGDIR": "home/mpl",
-        "JUPYTER_RUNTIME_DIR": "home/runtime",
-    }
+    places = {"HOME": "home", "TMPDIR": "tmp", "IPYTHONDIR": "home/ipython", "MPLCONFIGDIR": "home/mpl"}
+    places["JUPYTER_RUNTIME_DIR"] = "home/runtime"
+    places = {name: Path(root) / place for name, place in places.items()}
     for place in places.values():
-        (root / place).mkdir(parents=True, exist_ok=True)
+        place.mkdir(parents=True, exist_ok=True)
+    kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    return (
-        kept | {name: str(root / place) for name, place in places.items()} | threads | {"PYTHONDONTWRITEBYTECODE": "1"}
-    )
+    return kept | threads | {name: str(place) for name, place in places.items()} | {"PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def keep(job_path):
-    """Run one job; returns {"ended": "ok", "time" or "parent", "left": number of processes that had to be killed at the end}.
-
-    Raises OSError where no process can be started.
-    """
+    """Run one job; returns {"ended": "ok", "time" or "parent", "left": number of processes killed at the end}."""
     job = json.loads(Path(job_path).read_text(encoding="utf-8"))
+    root, limits = job["root"], Limits(**job["limits"])
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
-    memory = job["memory"] * 2**20
+    memory = limits.memory * 2**20
 
-    def limits():
+    def limit():
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (FILES, FILES))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limits.file, limits.file))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
-    with open(Path(job["root"]) / "log.txt", "wb") as log:
+    with open(Path(root) / "log.txt", "wb") as log:
         command = [sys.executable, "-m", "emo_teach.authoring.course.autograde", job_path]
-        child = subprocess.Popen(
-            command,
-            env=environment(job["root"]),
-            cwd=job["root"],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            preexec_fn=limits,
-        )
-        ended = _wait(child, time.monotonic() + job["timeout"] + GRACE)
+        streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+        child = subprocess.Popen(command, env=environment(root), cwd=root, preexec_fn=limit, **streams)
+        ended = _wait(child, time.monotonic() + limits.timeout + limits.grace)
     left = kill_descendants()
-    return {
-        "ended": ended,
-        "left": left if (ended, child.returncode) == ("ok", 0) else 0,
-    }  # else it is nbgrader's own kernel that was left
+    well = (ended, child.returncode) == ("ok", 0)  # otherwise it is nbgrader's own kernel that was left
+    return {"ended": ended, "left": left if well else 0}
 
 
 def _wait(child, deadline):

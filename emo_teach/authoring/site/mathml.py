@@ -1,13 +1,18 @@
-"""TeX to MathML, which browsers show without a script: once, when the pages are made, and never by guessing."""
+"""TeX to MathML, which browsers show without a script, and the mathematical font for it; both made with the pages."""
 
 import functools
 import html
+import importlib.util
+import io
 import re
+from pathlib import Path
 
 TAG = re.compile(r"\\tag\{([^{}]*)\}")
 BREAKS = frozenset("=≤≥<>≠≈∼∝∈→⟹⇒+−,")
 VARIANT = "\N{VARIATION SELECTOR-1}"  # asks for chancery letters, which many fonts lack
 LONG = 30  # characters of TeX above which a formula within a line may be too wide for a telephone
+ITALIC = {0x210E, *range(0x1D434, 0x1D468), *range(0x1D6E2, 0x1D71C)}  # browsers show single letters by these
+SILENT = {0x2061}  # function application
 
 
 @functools.cache
@@ -28,13 +33,11 @@ def _mathml(tex, display):
 
 
 def _adapted(math):
-    """Three things that Chromium shows badly, written otherwise: primes, large brackets with an exponent, and braces below a formula."""
+    """Rewrite what Chromium shows badly: primes, large brackets with an exponent, and braces below a formula."""
     from bs4 import BeautifulSoup
 
     soup = BeautifulSoup(math.replace(VARIANT, ""), "html.parser")
-    for prime in soup.find_all(
-        "mo", string=re.compile("[′″]")
-    ):  # fonts draw it raised already: as an exponent it is tiny and far off
+    for prime in soup.find_all("mo", string=re.compile("[′″]")):  # fonts draw it raised: as an exponent it is tiny
         script, base = prime.parent, prime.parent.contents[0]
         prime.attrs |= {"lspace": "0", "rspace": "0"}
         if script.name == "msup":
@@ -42,9 +45,8 @@ def _adapted(math):
         elif script.name == "msubsup":
             script.name = "msub"
             base.wrap(soup.new_tag("mrow")).append(prime.extract())
-    for bracket in soup.select(
-        "msup > mo[minsize]:first-child, msubsup > mo[minsize]:first-child"
-    ):  # it would not grow
+    brackets = soup.select("msup > mo[minsize]:first-child, msubsup > mo[minsize]:first-child")
+    for bracket in brackets:  # with an exponent it would not grow
         height = 0.25 + float(bracket["minsize"].removesuffix("em")) / 2  # of a bracket centred on the axis
         script = bracket.parent
         script.insert_before(bracket.extract())
@@ -57,11 +59,7 @@ def _adapted(math):
 
 
 def block(tex):
-    r"""A formula on a line of its own, with its label at the right where the TeX has a `\tag`.
-
-    Formula: any. Returns a string of HTML. Raises ValueError for TeX that is not understood. Source:
-    https://www.w3.org/TR/mathml-core (what browsers show).
-    """
+    r"""A formula on a line of its own as HTML, with its label at the right where the TeX has a `\tag`."""
     label = TAG.search(tex)
     math = _mathml(TAG.sub("", tex), True)
     reach = ' tabindex="0"' if len(tex) > LONG else ""  # what may need scrolling must be reached by keyboard
@@ -70,35 +68,52 @@ def block(tex):
 
 
 def inline(tex):
-    """A formula within a line; a long one may break after a relation, a plus or a comma, as in TeX.
-
-    Formula: any. Returns a string of HTML.
-    """
+    """A formula within a line as HTML; a long one may break after a relation, a plus or a comma, as in TeX."""
     math = _mathml(tex, False)
     return "<wbr>".join(_pieces(math)) if len(tex) > LONG else math
 
 
-def characters(pages):
-    """All characters that the formulas of some pages show.
-
-    Returns a set of characters.
-    """
-    found = "".join("".join(re.findall(r"<math.*?</math>", page, re.DOTALL)) for page in pages)
-    return set(html.unescape(re.sub(r"<[^>]*>", "", found)))
-
-
 def _pieces(math):
-    """Cut MathML behind the operators at its top level; one at an end keeps the spaces that it has between two things."""
+    """Cut MathML behind the operators at its top level; an operator at an end keeps its spaces."""
     from bs4 import BeautifulSoup
 
     pieces = [""]
     for child in list(BeautifulSoup(math, "html.parser").math.contents):
-        broken = (
-            child.name == "mo" and child.get_text() in BREAKS and "lspace" not in child.attrs
-        )  # a sign has no space, and no break
+        # a sign has no space, and no break
+        broken = child.name == "mo" and child.get_text() in BREAKS and "lspace" not in child.attrs
         if broken:
             child["form"] = "infix"
         pieces[-1] += str(child)
         if broken:
             pieces.append("")
     return [f"<math>{piece}</math>" for piece in pieces if piece]
+
+
+def characters(pages):
+    """The set of all characters that the formulas of some pages show."""
+    found = "".join("".join(re.findall(r"<math.*?</math>", page, re.DOTALL)) for page in pages)
+    return set(html.unescape(re.sub(r"<[^>]*>", "", found)))
+
+
+def font(characters):
+    """STIX Two Math (SIL Open Font License 1.1, named inside the font), reduced to some characters, as bytes of WOFF.
+
+    Without a mathematical font, which many computers lack, browsers do not stretch brackets. Raises ValueError for a
+    character that the font lacks. Source: https://github.com/stipub/stixfonts, as it comes with the package ziamath.
+    """
+    from fontTools import subset
+
+    path = Path(importlib.util.find_spec("ziamath").submodule_search_locations[0]) / "fonts" / "STIXTwoMath-Regular.ttf"
+    options = subset.Options(
+        flavor="woff", layout_features="*", name_IDs="*", notdef_outline=True, drop_tables=["DSIG"]
+    )
+    stream = io.BytesIO()
+    with subset.load_font(path, options) as full:
+        missing = sorted(set(map(ord, characters)) - set(full.getBestCmap()) - SILENT)
+        if missing:
+            raise ValueError(f"formulas use a character that the font lacks: U+{missing[0]:04X} {chr(missing[0])!r}")
+        maker = subset.Subsetter(options)
+        maker.populate(unicodes=set(map(ord, characters)) | ITALIC)
+        maker.subset(full)
+        subset.save_font(full, stream, options)
+    return stream.getvalue()

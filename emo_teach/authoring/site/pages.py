@@ -1,4 +1,4 @@
-"""From built notebooks to pages: nbconvert turns cells into HTML, formulas become MathML, links lead to pages, and each page gets its frame."""
+"""From built notebooks to pages: nbconvert turns cells into HTML, formulas become MathML, each page gets its frame."""
 
 import html
 import importlib.util
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ...files import whole_folder
 from .. import build
+from . import mathml
 
 MARKER, MADE_BY = "site.json", "emo_teach site"
 STYLE = Path(__file__).with_name("style.css")
@@ -36,89 +37,52 @@ PAGE = """\
 """
 
 
-def build_site(out):
-    """Make the static edition of all built lessons in the folder `out`; returns the paths of its pages.
+def build_site(out, names=None):
+    """Make the static edition of the named lessons (all when None) in the folder `out`; returns the paths of its pages.
 
-    Everything is made beside `out` and renamed into place at the end.
-    Raises ValueError for a folder that is neither empty nor an earlier edition, for TeX that cannot be shown, and
-    where a package of the extra `site` is missing; FileNotFoundError for a lesson not built yet.
+    Raises ValueError for a folder that is neither empty nor an earlier edition, for TeX that cannot be shown, and where
+    a package of the extra `site` is missing; FileNotFoundError for a lesson not built yet.
     """
-    _need_packages()
+    for package in ("nbconvert", "math_core", "ziamath"):
+        if importlib.util.find_spec(package) is None:
+            raise ValueError(f"the static edition needs {package}: pip install 'emo_teach[site]'")
     import nbformat
 
-    from . import font, mathml
-
-    notebooks = {
-        path.stem: nbformat.read(build.LESSONS / f"{path.stem}.ipynb", as_version=4) for path in build.sources()
-    }
-    out = Path(out)
+    names = [path.stem for path in build.sources() if names is None or path.stem in names]
+    notebooks = {name: nbformat.read(build.LESSONS / f"{name}.ipynb", as_version=4) for name in names}
+    titles = {name: build.title(notebook.cells[0]) for name, notebook in notebooks.items()}
     with whole_folder(out, MARKER, MADE_BY) as folder:
-        titles = {name: _title(notebook) for name, notebook in notebooks.items()}
         (folder / "style.css").write_bytes(STYLE.read_bytes())
-        for name, notebook in notebooks.items():
-            _write(folder, name, titles, _lesson(notebook))
-        _write(folder, "index", titles, _contents(notebooks, titles))
-        texts = [path.read_text(encoding="utf-8") for path in folder.glob("*.html")]
-        (folder / "math.woff").write_bytes(font.subset(mathml.characters(texts)))
+        pages = {name: _page(name, titles, _lesson(notebook)) for name, notebook in notebooks.items()}
+        pages["index"] = _page("index", titles, _contents(notebooks, titles))
+        for name, text in pages.items():
+            (folder / f"{name}.html").write_text(text, encoding="utf-8")
+        (folder / "math.woff").write_bytes(mathml.font(mathml.characters(pages.values())))
         (folder / MARKER).write_text(json.dumps({"made_by": MADE_BY}) + "\n", encoding="utf-8")
-    return [out / f"{name}.html" for name in ("index", *notebooks)]
+    return [Path(out) / f"{name}.html" for name in ("index", *notebooks)]
 
 
-def _need_packages():
-    for name in ("nbconvert", "math_core", "ziamath"):
-        if importlib.util.find_spec(name) is None:
-            raise ValueError(f"the static edition needs {name}: pip install 'emo_teach[site]'")
-
-
-def _write(folder, name, titles, body):
-    text = PAGE.format(
-        title=html.escape(_plain(titles.get(name, "Contents"))),
-        menu=_menu(name, titles),
-        body=body,
-        neighbours=_neighbours(name, titles),
-        line=LINE,
-    )
-    (folder / f"{name}.html").write_text(text, encoding="utf-8")
-
-
-def _title(notebook):
-    """The Markdown of a lesson's title, without the sign of a heading."""
-    return notebook.cells[0].source.splitlines()[0].removeprefix("# ")
-
-
-def _plain(title):
-    return title.replace("*", "")
-
-
-def _menu(here, titles):
-    """Links to all pages, named as briefly as they can be."""
-    names = {"index": "Contents"} | {name: name.partition("_")[0].capitalize() for name in titles}
-    links = []
-    for name, short in names.items():
+def _page(here, titles, body):
+    """A whole page: its body with a menu of all pages, named briefly, and links to the neighbouring ones."""
+    full = {"index": "Contents"} | {name: html.escape(title.replace("*", "")) for name, title in titles.items()}
+    menu, order = [], list(full)
+    for name in order:
         current = ' aria-current="page"' if name == here else ""
-        hint = f' title="{html.escape(_plain(titles[name]))}"' if name in titles else ""
-        links.append(f'<a href="{name}.html"{hint}{current}>{short}</a>')
-    return "\n".join(links)
-
-
-def _neighbours(here, titles):
-    order = ["index", *titles]
-    place = order.index(here)
-    links = []
+        hint = f' title="{full[name]}"' if name in titles else ""
+        short = name.partition("_")[0].capitalize() if name in titles else full[name]
+        menu.append(f'<a href="{name}.html"{hint}{current}>{short}</a>')
+    neighbours = []
     for step, word, rel in ((-1, "Previous", "prev"), (1, "Next", "next")):
-        if 0 <= place + step < len(order):
-            other = order[place + step]
-            links.append(
-                f'<a rel="{rel}" href="{other}.html">{word}: {html.escape(_plain(titles.get(other, "Contents")))}</a>'
-            )
-    return "\n".join(links)
+        if 0 <= (place := order.index(here) + step) < len(order):
+            other = order[place]
+            neighbours.append(f'<a rel="{rel}" href="{other}.html">{word}: {full[other]}</a>')
+    links = {"menu": "\n".join(menu), "neighbours": "\n".join(neighbours)}
+    return PAGE.format(title=full[here], body=body, line=LINE, **links)
 
 
 def _renderer():
     """nbconvert's renderer of Markdown, with formulas as MathML and no picture from elsewhere."""
     from nbconvert.filters.markdown_mistune import IPythonRenderer
-
-    from . import mathml
 
     class Renderer(IPythonRenderer):
         def block_math(self, body):
@@ -139,30 +103,23 @@ def _renderer():
 def _markdown(text):
     from nbconvert.filters.markdown_mistune import MarkdownWithMath
 
-    page = MarkdownWithMath(renderer=_renderer()).render(text)
-    return re.sub(
-        r"\(?<math>(?:(?!</math>).)*</math>[,.;:!?)]+", r'<span class="kept">\g<0></span>', page
-    )  # no line begins with a comma
+    page, formula = MarkdownWithMath(renderer=_renderer()).render(text), r"\(?<math>(?:(?!</math>).)*</math>[,.;:!?)]+"
+    return re.sub(formula, r'<span class="kept">\g<0></span>', page)  # no line begins with a comma
 
 
 def _lesson(notebook):
-    """The cells of one lesson as HTML; the bootstrap cell, which does nothing for a reader, stays away."""
+    """The cells of one lesson as HTML without the bootstrap cell, which does nothing for a reader."""
     import nbformat
     from nbconvert import HTMLExporter
 
     kept = nbformat.from_dict(notebook)
     kept.cells = [cell for cell in kept.cells if "bootstrap" not in cell.metadata.get("tags", ())]
-    exporter = HTMLExporter(
-        template_name="basic",
-        exclude_input_prompt=True,
-        exclude_output_prompt=True,
-        filters={"markdown2html": _markdown},
-    )
-    return _finish(exporter.from_notebook_node(kept)[0])
+    options = {"exclude_input_prompt": True, "exclude_output_prompt": True, "filters": {"markdown2html": _markdown}}
+    return _finish(HTMLExporter(template_name="basic", **options).from_notebook_node(kept)[0])
 
 
 def _finish(text):
-    """Links lead to pages, what may be wider than the screen can be scrolled by keyboard, and sliders say what they need."""
+    """Make links lead to pages, what may be too wide scroll by keyboard, and sliders say what they need."""
     from bs4 import BeautifulSoup
 
     soup = BeautifulSoup(text, "html.parser")
