@@ -5,7 +5,7 @@ import pytest
 import transformers
 
 from emo_teach.measure import oracle, reading
-from emo_teach.world import World, lexicon, model_folder, small_gpt2, word_tokenizer
+from emo_teach.world import World, grammar, model_folder, small_gpt2, word_tokenizer
 
 WORLD = World()
 
@@ -53,7 +53,7 @@ def test_its_tokenizer_is_the_vocabulary():
     assert tokenizer(text)["input_ids"] == WORLD.encode(text)[1:].tolist()
     assert tokenizer.decode(WORLD.encode(text)[1:]) == text
     assert tokenizer.convert_ids_to_tokens(list(range(WORLD.size))) == list(WORLD.vocabulary)
-    assert tokenizer("unicorn")["input_ids"] == [0] and tokenizer.unk_token == lexicon.START
+    assert tokenizer("unicorn")["input_ids"] == [0] and tokenizer.unk_token == grammar.START
 
 
 def test_tokenizers_of_other_worlds():

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from emo_teach import divergences
-from emo_teach.world import World, grammar, lexicon
+from emo_teach.world import World, grammar
 
 WORLD = World()
 
@@ -107,7 +107,7 @@ def test_domains_share_the_grammar_and_differ_in_frequency():
 def test_within_a_class_frequencies_are_uneven():
     shares = WORLD.law[0].copy()
     first = grammar.rules(6)[("sentence", None)]
-    assert set(first) == {*lexicon.SINGULAR, *lexicon.PLURAL}
+    assert set(first) == {*grammar.SINGULAR, *grammar.PLURAL}
     after = WORLD.law[WORLD.states(WORLD.encode("this"))[-1]] - 0.02 / WORLD.size
     old, elderly, aged = (after[WORLD.vocabulary.index(word)] for word in ("old", "elderly", "aged"))
     assert old > elderly > aged > 0
