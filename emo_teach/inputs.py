@@ -6,7 +6,7 @@ with the argument's name and the offending value or index. Nothing is repaired o
 
 import numpy as np
 
-# How far from 1 the sum of a distribution may be. A float32 softmax in numpy stays within 1e-7 at any size; torch's adds
+# How far from 1 the sum of a distribution may be. A float32 softmax in numpy stays within 1e-7 at any size; torch adds
 # up in another order and misses by more over tens of thousands of tokens: divide it by its sum in float64 first.
 SUM_TOLERANCE = 1e-6
 COUNT_BITS = 63  # what compiled code takes as a count

@@ -1,4 +1,4 @@
-"""The worked example of all lessons: three tokens, numbers small enough for paper, and each lesson's lines of a table."""
+"""The worked example of all lessons: three tokens, numbers small enough for paper, and the lines of its table."""
 
 from types import MappingProxyType
 
@@ -26,7 +26,7 @@ def _weight():
 
 
 def _step(of_ce, of_emo):
-    """The model after one step of gradient descent on the logits, at rate 1, along a mix of CE's and EMO's gradients."""
+    """The model after one step of gradient descent on the logits, at rate 1, along a mix of both gradients."""
     gradient = of_ce * (P - np.eye(3)[TARGET]) + of_emo * transport.one_hot_logit_gradient(P, COST, TARGET)
     weights = P * np.exp(-gradient)
     return weights / weights.sum()
