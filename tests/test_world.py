@@ -39,7 +39,7 @@ def test_rules_are_distributions_over_classes_that_exist():
 
 
 def test_a_million_words_follow_the_lookup():
-    """Chi-square in every state, words pooled where fewer than 5 are expected; the p-values of all states are uniform."""
+    """Chi-square in every state, words pooled where fewer than 5 are expected; all states' p-values are uniform."""
     world = World(shift=0.5)
     texts = world.sample(31_500, 33, seed=1)  # 1,008,000 words after the start word
     states, following = world.states(texts)[:, :-1].ravel(), texts[:, 1:].ravel()

@@ -86,12 +86,6 @@ def _with_objective(model, name, cost, options, head):
     return WithObjective(model, make_objective(name, cost, getattr(embedded, "weight", torch.eye(2)), options), head)
 
 
-def _blocks(name, tokens, block, model):
-    ids, labels = texts.blocks(name, tokens, block)
-    texts.check_model_fits(name, ids, labels, model)
-    return ids, labels
-
-
 def finetune(
     model,
     tokens_train,
@@ -143,54 +137,52 @@ def finetune(
     if save_every and out is None:
         raise ValueError(f"save_every = {save_every}, but out is None: there is nowhere to save")
     wrapper = _with_objective(model, objective, cost, options, head)
-    trained = _blocks("tokens_train", tokens_train, block, model)
-    held = None if tokens_valid is None else _blocks("tokens_valid", tokens_valid, block, model)
+    trained = texts.blocks("tokens_train", tokens_train, block, model)
+    held = None if tokens_valid is None else texts.blocks("tokens_valid", tokens_valid, block, model)
     steps = _steps(steps, epochs, len(trained[0]), batch_size)
     place = Path(out or "nowhere") / folder.CHECKPOINTS
     args = arguments(place, steps, batch_size, accumulation, lr, seed, precision, save_every, log_every)
     settings = {"objective": objective, "options": options, "steps": steps, "batch_size": batch_size, "block": block}
     settings |= {"lr": lr, "seed": seed, "accumulation": accumulation, "precision": precision, "head": head}
-    settings |= {"processes": args.world_size}
-    run = _Run(wrapper, args, out, settings)
+    run = _Run(wrapper, args, out)
     validate = held and (lambda: evaluate(wrapper, *held, precision=precision))
     tokens_per_step = batch_size * trained[0].shape[1]
     recorder = Recorder(tokens_per_step, on_log, validate, valid_every, run.checkpoint_saved, progress)
-    return run(trained, held, recorder, resume, tokenizer)
+    checkpoint = None
+    if out is not None:
+        if run.begin(settings, trained, held, resume):
+            return run.earlier_result()
+        checkpoint = folder.last_checkpoint(out)
+        recorder.history = folder.read_json(checkpoint / folder.HISTORY) if checkpoint else []
+    train(wrapper, *trained, args, seed, batch_size, recorder, checkpoint)
+    run.finish(tokenizer, recorder.history)
+    return Result(recorder.history, model.eval())
 
 
 class _Run:
-    """One run, in a folder unless `out` is None. Process 0 makes and finishes the folder; the others wait for it."""
+    """The folder of a run, if it has one, and its processes: process 0 writes, the others wait for it."""
 
-    def __init__(self, wrapper, args, out, settings):
-        self.wrapper, self.args, self.settings = wrapper, args, settings
-        self.out = None if out is None else Path(out)
+    def __init__(self, wrapper, args, out):
+        self.wrapper, self.args, self.out = wrapper, args, out
 
-    def __call__(self, trained, held, recorder, resume, tokenizer):
-        model, checkpoint = self.wrapper.model, None
-        if self.out is not None:
-            settings = self.settings | self._fingerprints(trained, held)
-            if self._process_0_first(lambda: folder.begin(self.out, settings, resume)):
-                folder.load_weights(model, self.out)
-                return Result(folder.read_json(self.out / folder.HISTORY), model.eval())
-            checkpoint = folder.last_checkpoint(self.out)
-            recorder.history = folder.read_json(checkpoint / folder.HISTORY) if checkpoint else []
-        seed, batch_size = self.settings["seed"], self.settings["batch_size"]
-        train(self.wrapper, *trained, self.args, seed, batch_size, recorder, checkpoint)
-        self._wait_for_all()
-        if self.out is not None and self.args.process_index == 0:
-            folder.finish(self.out, model, tokenizer, recorder.history)
-        self._wait_for_all()
-        return Result(recorder.history, model.eval())
+    def begin(self, settings, trained, held, resume):
+        """Make or recognise the run's folder; returns whether the run is finished.
 
-    def _fingerprints(self, trained, held):
-        """What else decides the weights: a run never goes on from another model or with another text."""
+        A run never goes on from another model or with another text, as their fingerprints are part of its settings.
+        """
         cost = self.wrapper.objective.cost
-        return {
-            "model": folder.fingerprint(*self.wrapper.model.state_dict().values()),
-            "train": folder.fingerprint(*trained),
-            "valid": held and folder.fingerprint(*held),
-            "cost": cost and folder.fingerprint(cost.unit),
-        }
+        settings |= {"processes": self.args.world_size, "train": folder.fingerprint(*trained)}
+        settings |= {"model": folder.fingerprint(*self.wrapper.model.state_dict().values())}
+        settings |= {"valid": held and folder.fingerprint(*held), "cost": cost and folder.fingerprint(cost.unit)}
+        if self.args.process_index == 0:
+            finished = folder.begin(self.out, settings, resume)
+        self._wait_for_all()
+        return finished if self.args.process_index == 0 else folder.begin(self.out, settings, resume)
+
+    def earlier_result(self):
+        """The result of a finished run."""
+        folder.load_weights(self.wrapper.model, self.out)
+        return Result(folder.read_json(Path(self.out) / folder.HISTORY), self.wrapper.model.eval())
 
     def checkpoint_saved(self, step, history):
         """Called on every process when it has written its part of a checkpoint."""
@@ -198,12 +190,12 @@ class _Run:
         if self.args.process_index == 0:
             folder.mark_whole(Path(self.args.output_dir) / f"checkpoint-{step}", history)
 
-    def _process_0_first(self, act):
-        """Run `act` on process 0 while the others wait; then they run it too, and find what process 0 has made."""
-        if self.args.process_index == 0:
-            done = act()
+    def finish(self, tokenizer, history):
+        """Write the result, where there is a folder."""
         self._wait_for_all()
-        return done if self.args.process_index == 0 else act()
+        if self.out is not None and self.args.process_index == 0:
+            folder.finish(self.out, self.wrapper.model, tokenizer, history)
+        self._wait_for_all()
 
     def _wait_for_all(self):
         """Wait for all processes: if one leaves while another still talks to it, the other aborts."""

@@ -201,12 +201,12 @@ def _encode_piece(piece, tokenizer):
     return np.array(found["input_ids"], dtype=np.int64), known
 
 
-def blocks(name, tokens, block):
+def blocks(name, tokens, block, model=None):
     """Input ids and labels (n, block) from a stream of tokens, ready blocks, or a pair of ready (ids, labels).
 
     A stream (1-D) is cut; a rest that fills no block is left out. The first label of a block is -100: nothing predicts
     it, and counting it would spoil means. Returns two int64 tensors. Raises ValueError for anything but integers, a
-    negative id, a stream shorter than a block, or a block of one token.
+    negative id, a stream shorter than a block, a block of one token, and what a given model has no room for.
     """
     import torch
 
@@ -217,8 +217,8 @@ def blocks(name, tokens, block):
             raise ValueError(f"{name} has {ids.size} tokens, fewer than one block of {block}")
         ids = ids[: ids.size // block * block].reshape(-1, block)
     if ids.ndim != 2 or ids.shape[1] < 2:
-        shape = f"a stream of tokens or blocks of at least 2, (n, block), got shape {ids.shape}"
-        raise ValueError(f"{name} must be {shape}")
+        needed = "a stream of tokens or blocks of at least 2, (n, block)"
+        raise ValueError(f"{name} must be {needed}, got shape {ids.shape}")
     if ids.min() < 0:
         why = "a token's id is not negative (labels to leave out go into a second array)"
         raise ValueError(f"{name} holds {ids.min()}: {why}")
@@ -231,15 +231,16 @@ def blocks(name, tokens, block):
     labels[:, 0] = IGNORED
     if (labels == IGNORED).all():
         raise ValueError(f"{name}: every label is {IGNORED}, so that nothing is left to predict")
+    if model is not None:
+        _check_fits(name, max(ids.max(), labels.max()), ids.shape[1], model)
     return torch.from_numpy(np.ascontiguousarray(ids)), torch.from_numpy(labels)
 
 
-def check_model_fits(name, ids, labels, model):
+def _check_fits(name, largest, block, model):
     """ValueError when the model has no such token, or not as many positions."""
     size = model.get_input_embeddings().weight.shape[0]
-    largest = int(max(ids.max(), labels.max()))
     if largest >= size:
         raise ValueError(f"{name} holds token {largest}, but the model knows {size} (0..{size - 1})")
     room = getattr(model.config, "max_position_embeddings", None)
-    if room is not None and ids.shape[1] > room:
-        raise ValueError(f"block = {ids.shape[1]} is longer than the model's {room} positions")
+    if room is not None and block > room:
+        raise ValueError(f"block = {block} is longer than the model's {room} positions")

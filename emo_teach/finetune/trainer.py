@@ -13,21 +13,6 @@ from . import folder
 TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-class Blocks(torch.utils.data.Dataset):
-    """Blocks that are taken out a whole batch at a time, in one indexing."""
-
-    def __init__(self, ids, labels):
-        self.ids, self.labels = ids, labels
-
-    def __len__(self):
-        return len(self.ids)
-
-    def __getitems__(self, index):
-        """A batch: the loader hands over its list of indices at once."""
-        index = torch.as_tensor(index)
-        return {"input_ids": self.ids[index], "labels": self.labels[index]}
-
-
 class Order(torch.utils.data.Sampler):
     """Which block comes when: permutations one after another, each drawn from (seed, its number); `count` in all.
 
@@ -95,9 +80,6 @@ class Recorder(transformers.TrainerCallback):
             self._note({"step": state.global_step, **self.validate()}, state)
         self.clock += time.perf_counter() - begun
 
-    def _restart_clock(self, state):
-        self.step, self.clock = state.global_step, time.perf_counter()
-
     def on_train_begin(self, args, state, control, **kwargs):
         """Before the first step of this process."""
         if state.global_step == 0:
@@ -106,7 +88,7 @@ class Recorder(transformers.TrainerCallback):
             from tqdm.auto import tqdm
 
             self.bar = tqdm(total=state.max_steps, initial=state.global_step, unit="step", mininterval=0.5)
-        self._restart_clock(state)
+        self.step, self.clock = state.global_step, time.perf_counter()
 
     def on_step_end(self, args, state, control, **kwargs):
         """After each step; the last one is always logged."""
@@ -126,14 +108,14 @@ class Recorder(transformers.TrainerCallback):
         self._note({"step": state.global_step, **kept, "tokens_per_s": rate}, state)
         if self.bar:
             self.bar.set_postfix_str(f"loss {logs['loss']:.4g}, {rate:,.0f} tokens/s", refresh=False)
-        self._restart_clock(state)
+        self.step, self.clock = state.global_step, time.perf_counter()
         if self.valid_every and state.global_step % self.valid_every == 0:
             self._validate(state)
 
     def on_save(self, args, state, control, **kwargs):
         """After this process has written its part of a checkpoint."""
         self.saved(state.global_step, self.history)
-        self._restart_clock(state)
+        self.step, self.clock = state.global_step, time.perf_counter()
 
     def on_train_end(self, args, state, control, **kwargs):
         """After the last step."""
@@ -155,9 +137,8 @@ class ObjectiveTrainer(transformers.Trainer):
     """Trainer of a `WithObjective` that saves and loads the inner model in transformers' layout."""
 
     def __init__(self, wrapper, ids, labels, args, order, recorder):
-        self._order = order
-        data = Blocks(ids, labels)
-        super().__init__(wrapper, args, data_collator=lambda batch: batch, train_dataset=data, callbacks=[recorder])
+        self._order, data = order, torch.utils.data.TensorDataset(ids, labels)
+        super().__init__(wrapper, args, data_collator=_collate, train_dataset=data, callbacks=[recorder])
         self.remove_callback(transformers.trainer_callback.PrinterCallback)  # it would print every log
 
     def _get_train_sampler(self, train_dataset=None):
@@ -178,6 +159,10 @@ class ObjectiveTrainer(transformers.Trainer):
     def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
         # The Trainer would look for the wrapper's names in the inner model's file, and go on when it finds none.
         folder.load_weights(self.model.model, resume_from_checkpoint)
+
+
+def _collate(rows):
+    return dict(zip(("input_ids", "labels"), torch.utils.data.default_collate(rows), strict=True))
 
 
 def arguments(output_dir, steps, batch_size, accumulation, lr, seed, precision, save_every, log_every):
