@@ -156,10 +156,10 @@ def _finetune_arguments(parser):
 
 def _finetune(arguments):
     try:
-        from .finetune import cli
+        from .finetune import run
     except ModuleNotFoundError as err:
         raise ValueError(f"fine-tuning needs {err.name}: pip install 'emo_teach[torch]'") from None
-    return cli.main(arguments)
+    return run.main(arguments)
 
 
 COMMANDS = {  # name: (one line of help, function that declares the arguments, function that returns the exit status)

@@ -1,4 +1,4 @@
-"""Where the data files are, and files and folders that are written whole or not at all."""
+"""Where the data files are; and all renaming of files and folders, so that each is written whole or not at all."""
 
 import contextlib
 import json
@@ -11,9 +11,9 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def write_whole(path, content):
-    """Write a file so that readers, and whoever comes after a crash, find the old one or the new one, never a part.
+    """Write a file so that everyone, even after a crash, finds the old file or the new one, never a part of one.
 
-    Raises OSError when the folder cannot be written; the old file is then left.
+    Raises OSError when the folder cannot be written; the old file then stays.
     """
     path = Path(path)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
@@ -30,27 +30,22 @@ def write_whole(path, content):
 
 
 def refuse_foreign(folder, marker, made_by):
-    """Raise ValueError unless a folder is missing, empty, or holds a JSON file `marker` that says it was made by `made_by`.
-
-    Raises ValueError.
-    """
+    """Raise ValueError unless a folder is missing, empty, or its JSON file `marker` says that `made_by` made it."""
     folder = Path(folder)
     if not os.path.lexists(folder) or (folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir())):
         return
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        if (
-            json.loads((folder / marker).read_text(encoding="utf-8")).get("made_by") == made_by
-            and not folder.is_symlink()
-        ):
+        made = json.loads((folder / marker).read_text(encoding="utf-8"))
+        if made.get("made_by") == made_by and not folder.is_symlink():
             return
     raise ValueError(f"{folder} was not made by {made_by}: name a new folder, or move that one away")
 
 
 @contextlib.contextmanager
 def whole_folder(out, marker, made_by):
-    """A new folder to fill, which takes the place of `out` at the end; when the filling fails, `out` stays as it was.
+    """A new folder to fill, which takes the place of `out` at the end; if filling it fails, `out` stays as it was.
 
-    Raises as `refuse_foreign`, OSError when the folder cannot be written.
+    Raises ValueError as `refuse_foreign`, and OSError when the folder cannot be written.
     """
     refuse_foreign(out, marker, made_by)
     out = Path(out)
@@ -72,6 +67,27 @@ def whole_folder(out, marker, made_by):
         shutil.rmtree(beside, ignore_errors=True)
 
 
+def move_files(source, out, last):
+    """Move the files of a folder into another, each in one step; names that begin with `last` follow the others.
+
+    All of them are on the disk before the first is moved: a rename must not overtake the contents.
+    """
+    sync(source)
+    for path in sorted(Path(source).iterdir(), key=lambda path: path.name.startswith(last)):
+        os.replace(path, Path(out) / path.name)
+
+
+def sync(folder):
+    """Wait until a folder and everything in it are on the disk."""
+    if os.name == "posix":  # elsewhere a folder cannot be opened
+        for path in (*Path(folder).rglob("*"), folder):
+            handle = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+
+
 def _data_folder():
     """Return the folder of data files: inside an installed package, or beside the package in a clone."""
     for folder in (_PACKAGE / "data", _PACKAGE.parent / "data"):
@@ -81,10 +97,9 @@ def _data_folder():
 
 
 def data_path(name):
-    """Return the path of one data file, wherever this copy of emo_teach keeps them.
+    """Return the path of one data file: in `emo_teach/data/` of a wheel, in the top-level `data/` of a clone.
 
-    A wheel ships the files as `emo_teach/data/`; a clone or an editable install has them in the top-level `data/`.
-    Returns a `pathlib.Path`. Raises ValueError when there is no such file; the message lists the files there are.
+    Raises ValueError when there is no such file; the message lists the files there are.
 
     >>> data_path("words.csv").name
     'words.csv'

@@ -1,13 +1,13 @@
 """Checks at the door: every public function sends its arrays through here.
 
-Each check returns the input as a float64 array (a copy is made only when the type differs) or raises `ValueError` with the
-argument's name and the offending value or index. Nothing is repaired on the way.
+Each check returns the input as a float64 array (copied only when the type differs) or int64 array, or raises ValueError
+with the argument's name and the offending value or index. Nothing is repaired on the way.
 """
 
 import numpy as np
 
-# How far from 1 the sum of a distribution may be. A float32 softmax in numpy stays within 1e-7 at any size; torch's, which adds up in another
-# order, misses by more over tens of thousands of tokens and is to be divided by its sum in float64 first.
+# How far from 1 the sum of a distribution may be. A float32 softmax in numpy stays within 1e-7 at any size; torch adds
+# up in another order and misses by more over tens of thousands of tokens: divide it by its sum in float64 first.
 SUM_TOLERANCE = 1e-6
 COUNT_BITS = 63  # what compiled code takes as a count
 # The ufuncs' own reductions: at n = 20 they take a third of the time of the array methods.
@@ -31,8 +31,8 @@ def as_floats(name, values):
 
 def _first(bad):
     """Index of the first True of a mask, and the same as a reader writes it: "3" or "0, 3"."""
-    where = tuple(int(k) for k in np.argwhere(bad)[0])
-    return where, ", ".join(map(str, where))
+    index = tuple(int(k) for k in np.argwhere(bad)[0])
+    return index, ", ".join(map(str, index))
 
 
 def shown(value):
@@ -55,8 +55,7 @@ def finite(name, values, ndim=None):
         raise ValueError(f"{name} is empty (shape {array.shape})")
     if ndim is not None and array.ndim != ndim:
         raise ValueError(f"{name} must have {ndim} axes, got shape {array.shape}")
-    if not np.isfinite(array).all():
-        refuse_where(name, array, ~np.isfinite(array), "values must be finite")
+    refuse_where(name, array, ~np.isfinite(array), "values must be finite")
     return array
 
 
@@ -107,8 +106,7 @@ def square_cost(name, values, n=None):
         raise ValueError(f"{name} is empty")
     if n is not None and array.shape[0] != n:
         raise ValueError(f"{name} has shape {array.shape}, but the distributions have {n} entries")
-    if not np.isfinite(array).all():
-        refuse_where(name, array, ~np.isfinite(array), "costs must be finite")
+    refuse_where(name, array, ~np.isfinite(array), "costs must be finite")
     return array
 
 
@@ -133,9 +131,8 @@ def broadcast(first, a, second, b):
     try:
         np.broadcast_shapes(a.shape, b.shape)
     except ValueError:
-        raise ValueError(
-            f"{first} {a.shape} and {second} {b.shape} do not broadcast: their leading axes must agree or be 1"
-        ) from None
+        why = "do not broadcast: their leading axes must agree or be 1"
+        raise ValueError(f"{first} {a.shape} and {second} {b.shape} {why}") from None
 
 
 def number(name, value, low=None, high=None, open_low=False):
@@ -184,19 +181,16 @@ def integers(name, values, ndim=None, size=None):
     if array.dtype.kind not in "iu":
         raise ValueError(f"{name} must be an array of integers, got dtype {array.dtype}")
     if array.size == 0 or (ndim is not None and array.ndim != ndim):
-        raise ValueError(
-            f"{name} has shape {array.shape}: expected {'at least one entry' if ndim is None else f'{ndim} axes with entries'}"
-        )
+        expected = "at least one entry" if ndim is None else f"{ndim} axes with entries"
+        raise ValueError(f"{name} has shape {array.shape}: expected {expected}")
     if size is not None and not 0 <= array.min() <= array.max() < size:
-        where = tuple(int(k) for k in np.argwhere((array < 0) | (array >= size))[0])
-        raise ValueError(
-            f"{name}[{', '.join(map(str, where))}] = {array[where]} is out of range for {size} entries (0..{size - 1})"
-        )
+        index, place = _first((array < 0) | (array >= size))
+        raise ValueError(f"{name}[{place}] = {array[index]} is out of range for {size} entries (0..{size - 1})")
     return array.astype(np.int64)
 
 
 def log_distributions(name, values):
-    """Return log-probabilities along the last axis, shape (..., V): -inf is allowed, and exp must sum to 1 within 1e-6."""
+    """Return log-probabilities along the last axis, (..., V): -inf is allowed, and exp must sum to 1 within 1e-6."""
     array = as_floats(name, values)
     if array.ndim == 0 or array.size == 0:
         raise ValueError(f"{name} must hold log-probabilities along its last axis, got shape {array.shape}")

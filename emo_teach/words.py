@@ -60,8 +60,7 @@ class Words:
     def rows(self, words):
         """Return the embeddings of k words as a new (k, d) array, in their order.
 
-        Returns (k, d). Raises ValueError for an unknown word, and for a string or anything else where a list of words
-        belongs.
+        Raises ValueError for an unknown word, and for anything but a list of words, such as a string.
         """
         if isinstance(words, str):
             raise ValueError(f"words must be a list of words, got the string {words!r}: did you mean [{words!r}]?")
@@ -74,7 +73,7 @@ class Words:
     def category(self, name):
         """Return the words of a category as a tuple of strings.
 
-        Returns a tuple. Raises ValueError, with close matches if there are any, when there is no such category.
+        Raises ValueError, with close matches if there are any, when there is no such category.
 
         >>> load_words().category("days")[:2]
         ('Monday', 'Tuesday')

@@ -1,4 +1,4 @@
-"""The worked example of all lessons: three tokens, numbers small enough for paper, and the table to which each lesson adds its lines."""
+"""The worked example of all lessons: three tokens, numbers small enough for paper, and the lines of its table."""
 
 from types import MappingProxyType
 
@@ -7,9 +7,7 @@ import numpy as np
 from . import costs, divergences, transport
 
 TOKENS = ("Monday", "Tuesday", "banana")
-EMBEDDING = np.array(
-    [[2.0, 0.0], [4.0, 3.0], [0.0, 3.0]]
-)  # lengths 2, 5, 3: the unit vectors are (1, 0), (.8, .6), (0, 1)
+EMBEDDING = np.array([[2.0, 0.0], [4.0, 3.0], [0.0, 3.0]])  # of lengths 2, 5, 3: unit vectors (1, 0), (.8, .6), (0, 1)
 P = np.array([0.5, 0.3, 0.2])  # the model
 TARGET = 0  # the label is Monday ...
 TAU = np.array([0.6, 0.4, 0.0])  # ... or, where it is soft, Monday and Tuesday
@@ -28,7 +26,7 @@ def _weight():
 
 
 def _step(of_ce, of_emo):
-    """The model after one step of gradient descent on the logits, at rate 1, along so much of CE's gradient and so much of EMO's."""
+    """The model after one step of gradient descent on the logits, at rate 1, along a mix of both gradients."""
     gradient = of_ce * (P - np.eye(3)[TARGET]) + of_emo * transport.one_hot_logit_gradient(P, COST, TARGET)
     weights = P * np.exp(-gradient)
     return weights / weights.sum()
@@ -36,6 +34,10 @@ def _step(of_ce, of_emo):
 
 def _emo_gradient():
     return transport.one_hot_logit_gradient(P, COST, TARGET)[TARGET]
+
+
+def _emd_gradient():
+    return P[2] * (transport.emd(P, TAU, COST).u @ (np.eye(3)[2] - P))
 
 
 def _split():
@@ -80,7 +82,7 @@ LINES = MappingProxyType(
         "06": (
             ("D1", "EMO's gradient, Monday's logit", _emo_gradient),
             ("D5", "the wrong version, 1 - cos", lambda: 1 - _cosine_of_mean()),
-            ("D7", "mode 1's weight CE/L", lambda: _weight()),
+            ("D7", "mode 1's weight CE/L", _weight),
             ("D7", "mode 1's value", _mode_1_value),
             ("D9", "debiased EMO, label Monday", lambda: transport.debiased(P, np.eye(3)[TARGET], COST)),
         ),
@@ -101,22 +103,14 @@ LINES = MappingProxyType(
         "09": (
             ("D16", "KL between {days} and {banana}", lambda: _split()[0]),
             ("D16", "KL inside the days", lambda: _split()[1]),
-            (
-                "D17",
-                "EMD's gradient, banana's logit",
-                lambda: P[2] * (transport.emd(P, TAU, COST).u @ (np.eye(3)[2] - P)),
-            ),
+            ("D17", "EMD's gradient, banana's logit", _emd_gradient),
         ),
     }
 )
 
 
 def table(upto):
-    """Print the worked example's numbers of all lessons up to `upto` ("01" ... "09"), computed anew.
-
-    Raises ValueError for an unknown lesson. Source: https://spaces.ac.cn/archives/9797; the functions that the lines
-    call.
-    """
+    """Print the worked example's numbers of all lessons up to `upto` ("01" ... "09"); ValueError for an unknown one."""
     if not isinstance(upto, str) or upto not in LINES:
         raise ValueError(f"upto = {upto!r} must be one of {', '.join(LINES)}")
     print(f"p = {P}, tau = {TAU}, target = {TOKENS[TARGET]}")

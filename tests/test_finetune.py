@@ -6,39 +6,22 @@ import torch
 import transformers
 
 from emo_teach import finetune
-from emo_teach.finetune import data, folder
-from emo_teach.finetune.run import make_objective
+from emo_teach.finetune import folder, texts, trainer
+from emo_teach.finetune.run import check_precision, make_objective
 from emo_teach.losses import CostEmbedding, objective
 
-from .training_models import BLOCK, VOCABULARY, largest_gap, masked_blocks, tiny, weights
+from .training_runs import BLOCK, QUICK, VOCABULARY, largest_gap, masked_blocks, short_run, tiny
 
 SOME = [("ce", {}), ("smoothing", {"epsilon": 0.2}), ("emo-mode-1", {}), ("ce+debiased", {"weight": 2.0})]
-QUICK = {"steps": 6, "batch_size": 8, "lr": 1e-2, "log_every": 1, "precision": "fp32"}
 # Two orders of float32 sums: 1e-7 each, some tens of roundings through a layer; measured 1e-7 to 5e-7.
 ROUNDING = 1e-5
 
 
-def short_run(model=None, name="emo-mode-1", **changes):
-    """A short run on masked blocks."""
-    return finetune.finetune(model or tiny(), masked_blocks(), masked_blocks(8, seed=2), name, **{**QUICK, **changes})
-
-
-def apart_from_key_bias(model):
-    """Parameters on which the loss depends. A bias of the keys adds one number to all attention scores of a query, which softmax does not
-    notice: its gradient is 0 up to rounding, and Adam divides rounding by itself."""
-    found = weights(model)
-    for name, value in found.items():
-        if name.endswith("c_attn.bias"):
-            found[name] = torch.cat([value[: len(value) // 3], value[2 * len(value) // 3 :]])
-    return found
-
-
-def same_run(a, b, tolerance=ROUNDING):
+def same_run(a, b):
     """Equal losses, gradients' sizes and weights, within rounding."""
     for name in ("loss", "grad_norm", "valid_loss", "valid_ce"):
-        np.testing.assert_allclose(a.column(name)[1], b.column(name)[1], rtol=tolerance)
-    first, second = apart_from_key_bias(a.model), apart_from_key_bias(b.model)
-    assert max(float((first[name] - second[name]).abs().max()) for name in first) <= tolerance
+        np.testing.assert_allclose(a.column(name)[1], b.column(name)[1], rtol=ROUNDING)
+    assert largest_gap(a.model, b.model, but_key_bias=True) <= ROUNDING
 
 
 @pytest.mark.parametrize(("name", "options"), SOME, ids=[name for name, _ in SOME])
@@ -56,9 +39,8 @@ def test_the_wrapper_is_the_objective_of_shifted_labels(name, options):
         loss = wrapper(ids, labels)
         loss.backward()
         torch.testing.assert_close(loss, wanted, rtol=ROUNDING, atol=0)
-        torch.testing.assert_close(
-            model.transformer.wte.weight.grad, gradient, rtol=ROUNDING, atol=ROUNDING * float(gradient.abs().max())
-        )
+        near = {"rtol": ROUNDING, "atol": ROUNDING * float(gradient.abs().max())}
+        torch.testing.assert_close(model.transformer.wte.weight.grad, gradient, **near)
         total = wrapper(ids, labels, num_items_in_batch=torch.tensor(7))
         torch.testing.assert_close(total * 7 / int((labels[:, 1:] != -100).sum()), wanted, rtol=ROUNDING, atol=0)
 
@@ -79,13 +61,13 @@ def test_accumulation_changes_nothing(accumulation):
     same_run(short_run(), short_run(accumulation=accumulation))
 
 
-def plain_loop(steps=6, batch=8, lr=1e-2, dropout=0.0):
+def test_a_run_is_the_plain_loop():
     """The same run written out: AdamW, a straight line down to 0, and the mean over a step's tokens."""
-    model = tiny(dropout)
+    steps, batch, lr, model = 6, 8, 1e-2, tiny()
     goal = objective("emo-mode-1", CostEmbedding(model.lm_head.weight.detach().clone()))
-    ids, labels = data.blocks("tokens", masked_blocks(), BLOCK)
+    ids, labels = texts.blocks("tokens", masked_blocks(), BLOCK)
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.0)
-    order, losses = list(data.Order(len(ids), steps * batch, seed=42)), []
+    order, losses = list(trainer.Order(len(ids), steps * batch, seed=42)), []
     for step in range(steps):
         index = order[step * batch : (step + 1) * batch]
         for group in optimizer.param_groups:
@@ -95,16 +77,10 @@ def plain_loop(steps=6, batch=8, lr=1e-2, dropout=0.0):
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    return model, losses
-
-
-def test_a_run_is_the_plain_loop():
-    model, losses = plain_loop()
     result = short_run()
     np.testing.assert_allclose(result.column("loss")[1], losses, rtol=ROUNDING)
     np.testing.assert_allclose(result.column("learning_rate")[1], [1e-2 * (1 - k / 6) for k in range(6)], rtol=1e-12)
-    ours, plain = apart_from_key_bias(result.model), apart_from_key_bias(model)
-    assert max(float((ours[name] - plain[name]).abs().max()) for name in ours) <= ROUNDING
+    assert largest_gap(result.model, model, but_key_bias=True) <= ROUNDING
 
 
 def test_the_cost_stays_that_of_the_pretrained_head():
@@ -126,13 +102,8 @@ def test_history_and_reports():
     seen = []
     result = short_run(on_log=seen.append, log_every=4, valid_every=4)
     assert seen == result.history
-    assert [(entry["step"], "loss" in entry) for entry in seen] == [
-        (0, False),
-        (4, True),
-        (4, False),
-        (6, True),
-        (6, False),
-    ]
+    steps = [(entry["step"], "loss" in entry) for entry in seen]
+    assert steps == [(0, False), (4, True), (4, False), (6, True), (6, False)]
     assert all(entry["tokens_per_s"] > 0 for entry in seen if "loss" in entry)
     assert not result.model.training
 
@@ -140,7 +111,7 @@ def test_history_and_reports():
 def test_held_out_values():
     model, (ids, labels) = tiny(dropout=0.5), masked_blocks(10, seed=5)
     wrapper = finetune.WithObjective(model.train(), make_objective("emo", None, model.lm_head.weight, {}))
-    ids, labels = data.blocks("tokens", (ids, labels), BLOCK)
+    ids, labels = texts.blocks("tokens", (ids, labels), BLOCK)
     found = finetune.evaluate(wrapper, ids, labels, batch_size=3)
     assert model.training  # as it was
     logits = model.eval()(ids).logits[:, :-1]
@@ -152,96 +123,78 @@ def test_held_out_values():
 def test_bfloat16_after_float32_in_one_process(name):
     full, half = (short_run(name=name, precision=precision) for precision in ("fp32", "bf16"))
     losses = np.array([full.column("loss")[1], half.column("loss")[1]])
-    assert np.isfinite(losses).all() and all(
-        torch.isfinite(p).all() and p.dtype == torch.float32 for p in half.model.parameters()
-    )
+    assert np.isfinite(losses).all()
+    assert all(torch.isfinite(p).all() and p.dtype == torch.float32 for p in half.model.parameters())
     # bfloat16 has 8 bits: 4e-3 per rounding; it must be close to float32 and must not be it
     np.testing.assert_allclose(*losses, rtol=0.05)
     assert (losses[0] != losses[1]).any()
 
 
 def test_losses_that_are_not_finite_are_shown():
-    ids, labels = masked_blocks()
-    result = finetune.finetune(
-        tiny(), (ids, labels), None, "ce", **{**QUICK, "lr": 1e30}
-    )  # the first step leaves nothing of the weights
+    result = short_run(name="ce", lr=1e30)  # the first step leaves nothing of the weights
     assert np.isnan(result.column("loss")[1][-1])
 
 
 def test_a_loss_improves_and_epochs_count_blocks():
     ids = np.tile(np.arange(BLOCK), (20, 1))
-    result = finetune.finetune(
-        tiny(), ids, ids[:4], "ce", epochs=3, batch_size=8, lr=1e-2, log_every=4, precision="fp32"
-    )
+    settings = {**QUICK, "steps": None, "epochs": 3, "log_every": 4}
+    result = finetune.finetune(tiny(), ids, ids[:4], "ce", **settings)
     assert result.column("loss")[0][-1] == 8  # 3 * 20 blocks, 8 a step, rounded up
     before, after = result.column("valid_ce")[1]
     assert after < 0.5 * before
 
 
-def test_nothing_is_written_without_a_folder(tmp_path, monkeypatch):
+def test_nothing_is_written_without_a_folder_and_a_finished_one_is_read_again(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    short_run()
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_the_finished_folder(tmp_path):
+    assert short_run().history and list(tmp_path.iterdir()) == []
     out = tmp_path / "run"
     result = short_run(out=out, save_every=2)
-    again = transformers.AutoModelForCausalLM.from_pretrained(out)
-    assert largest_gap(again, result.model) == 0
+    assert largest_gap(transformers.AutoModelForCausalLM.from_pretrained(out), result.model) == 0
     files = {path.name for path in out.rglob("*")}
     assert files == {"run.json", "history.json", "model.safetensors", "config.json", "generation_config.json"}
     once_more = short_run(out=out, save_every=2)  # nothing is left to do: the result as it was
     assert once_more.history == result.history and largest_gap(once_more.model, result.model) == 0
 
 
-DIFFERENT = [
-    ({"lr": 2e-2}, "lr is 0.01, here 0.02"),
-    ({"steps": 7}, "steps"),
-    ({"name": "ce"}, "objective"),
-    ({"seed": 1}, "seed"),
-]
-
-
-@pytest.mark.parametrize(
-    ("change", "words"), [*DIFFERENT, ({"model": 1}, "model is"), ({"resume": False}, "resume is False")]
-)
-def test_a_folder_with_another_run_is_refused_and_left_alone(tmp_path, change, words):
+def test_a_folder_with_another_run_is_refused_and_left_alone(tmp_path):
     out = tmp_path / "run"
     short_run(out=out)
     before = {path: path.read_bytes() for path in out.iterdir()}
-    if "model" in change:
-        change = {"model": tiny(seed=change["model"])}
-    with pytest.raises(ValueError, match=words):
-        short_run(out=out, **change)
-    assert {path: path.read_bytes() for path in out.iterdir()} == before
+    for change, words in [
+        ({"lr": 2e-2}, "lr is 0.01, here 0.02"),
+        ({"steps": 7}, "steps"),
+        ({"name": "ce"}, "objective"),
+        ({"seed": 1}, "seed"),
+        ({"model": tiny(seed=1)}, "model is"),
+        ({"resume": False}, "resume is False"),
+    ]:
+        with pytest.raises(ValueError, match=words):
+            short_run(out=out, **change)
+        assert {path: path.read_bytes() for path in out.iterdir()} == before
 
 
 def test_order_is_a_permutation_each_time_and_a_matter_of_the_seed():
-    drawn = list(data.Order(7, 17, seed=3))
+    drawn = list(trainer.Order(7, 17, seed=3))
     assert len(drawn) == 17 and sorted(drawn[:7]) == sorted(drawn[7:14]) == list(range(7)) and drawn[:7] != drawn[7:14]
-    assert drawn == list(data.Order(7, 17, seed=3)) != list(data.Order(7, 17, seed=4))
-    assert drawn[:10] == list(data.Order(7, 10, seed=3))
+    assert drawn == list(trainer.Order(7, 17, seed=3)) != list(trainer.Order(7, 17, seed=4))
+    assert drawn[:10] == list(trainer.Order(7, 10, seed=3))
 
 
 def test_blocks_of_a_stream_and_of_a_pair():
-    ids, labels = data.blocks("tokens", np.arange(11), 4)
+    ids, labels = texts.blocks("tokens", np.arange(11), 4)
     assert ids.tolist() == [[0, 1, 2, 3], [4, 5, 6, 7]] and labels.tolist() == [[-100, 1, 2, 3], [-100, 5, 6, 7]]
     given = (np.arange(8).reshape(2, 4), np.full((2, 4), 1))
-    assert data.blocks("tokens", given, 99)[1].tolist() == [[-100, 1, 1, 1]] * 2 and given[1][0, 0] == 1
+    assert texts.blocks("tokens", given, 99)[1].tolist() == [[-100, 1, 1, 1]] * 2 and given[1][0, 0] == 1
 
 
-def of(config, kind):
+SIZES = {"vocab_size": 20, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+T5_SIZES = {"vocab_size": 20, "d_model": 8, "d_kv": 4, "d_ff": 8, "num_layers": 1, "num_heads": 2}
+
+
+def seeded(kind, config):
     """A small model of transformers by its class."""
-    sizes = {
-        "vocab_size": 20,
-        "hidden_size": 16,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-        "intermediate_size": 16,
-    }
     torch.manual_seed(0)
-    return kind(config(**sizes))
+    return kind(config)
 
 
 class Scaled(transformers.GPT2LMHeadModel):
@@ -254,25 +207,14 @@ class Scaled(transformers.GPT2LMHeadModel):
         return found
 
 
-def scaled():
-    """A `Scaled` GPT-2."""
-    torch.manual_seed(0)
-    return Scaled(tiny().config)
-
-
 t = transformers
 REFUSED_MODELS = [
     (lambda: torch.nn.Linear(3, 3), "causal language model of transformers, got Linear"),
-    (lambda: of(t.BertConfig, t.BertForMaskedLM), "not causal .BertForMaskedLM"),
-    (lambda: of(t.BertConfig, t.BertModel), "no language-model head .BertModel"),
+    (lambda: seeded(t.BertForMaskedLM, t.BertConfig(**SIZES)), "not causal .BertForMaskedLM"),
+    (lambda: seeded(t.BertModel, t.BertConfig(**SIZES)), "no language-model head .BertModel"),
     (lambda: t.GPT2Model(tiny().config), "no language-model head .GPT2Model"),
-    (
-        lambda: t.T5ForConditionalGeneration(
-            t.T5Config(vocab_size=20, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2)
-        ),
-        "an encoder and a decoder",
-    ),
-    (scaled, 'use head = "logits"'),
+    (lambda: t.T5ForConditionalGeneration(t.T5Config(**T5_SIZES)), "an encoder and a decoder"),
+    (lambda: seeded(Scaled, tiny().config), 'use head = "logits"'),
 ]
 
 
@@ -283,18 +225,9 @@ def test_models_that_are_no_causal_lm_are_refused(make, words):
 
 
 def test_scaled_logits_train_with_the_logits_head_and_llama_with_both():
-    assert short_run(scaled(), head="logits").column("loss")[1][-1] > 0
-    config = {
-        "vocab_size": VOCABULARY,
-        "hidden_size": 16,
-        "intermediate_size": 16,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-    }
-    runs = []
-    for head in ("fused", "logits"):
-        torch.manual_seed(0)
-        runs.append(short_run(t.LlamaForCausalLM(t.LlamaConfig(**config)), head=head))
+    assert short_run(seeded(Scaled, tiny().config), head="logits").column("loss")[1][-1] > 0
+    config = t.LlamaConfig(**SIZES | {"vocab_size": VOCABULARY})
+    runs = [short_run(seeded(t.LlamaForCausalLM, config), head=head) for head in ("fused", "logits")]
     np.testing.assert_allclose(*[run.column("loss")[1] for run in runs], rtol=ROUNDING)
 
 
@@ -317,7 +250,7 @@ def test_scaled_logits_train_with_the_logits_head_and_llama_with_both():
         ({"block": 1}, "block = 1"),
         ({"save_every": 2}, "nowhere to save"),
         ({"tokens": np.arange(5)}, "5 tokens, fewer than one block of 12"),
-        ({"tokens": np.zeros((4, 3))}, "integers, got float64"),
+        ({"tokens": np.zeros((4, 3))}, "integers, got dtype float64"),
         ({"tokens": np.full((4, 3), 60)}, "token 60, but the model knows 60"),
         ({"tokens": np.full((4, 3), -100)}, "not negative"),
         ({"tokens": (np.ones((4, 3), int), np.full((4, 3), -1))}, "labels hold -1"),
@@ -336,15 +269,24 @@ def test_requests_that_make_no_sense_are_refused_before_anything_is_written(tmp_
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_model_is_never_joined_with_a_bare_function_or_trained_in_half_precision():
+    with pytest.raises(ValueError, match="made by `losses.objective"):
+        finetune.WithObjective(tiny(), torch.nn.functional.cross_entropy)
+    with pytest.raises(ValueError, match="torch.bfloat16: float32 weights"):
+        short_run(tiny().bfloat16())
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens without a GPU")
 def test_half_precision_needs_a_gpu():
     with pytest.raises(ValueError, match="'fp16' needs a GPU"):
         short_run(precision="fp16")
 
 
-def test_half_precision_weights_are_refused():
-    with pytest.raises(ValueError, match="torch.bfloat16: float32 weights"):
-        short_run(tiny().bfloat16())
+def test_the_precision_of_a_gpu(monkeypatch):
+    for there, has_bf16, wanted in ((True, True, "bf16"), (True, False, "fp32"), (False, False, "fp32")):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda has_bf16=has_bf16: has_bf16)
+        assert check_precision(None) == wanted
 
 
 def test_the_papers_settings():

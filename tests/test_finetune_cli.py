@@ -1,4 +1,4 @@
-"""`python -m emo_teach finetune`: it trains what it was told, or stops with one line, status 2 and nothing written."""
+"""`python -m emo_teach finetune`: it trains as requested, or stops with one line, status 2 and nothing written."""
 
 import json
 import os
@@ -6,105 +6,75 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import types
 
 import huggingface_hub
 import numpy as np
 import pytest
 import tokenizers
-import torch
 import transformers
 
 from emo_teach.__main__ import main
-from emo_teach.finetune import hub, texts
+from emo_teach.finetune import texts
 
-from .training_models import largest_gap, tiny
+from .training_runs import largest_gap, tiny
 
-WORDS = [
-    "the",
-    "cat",
-    "sat",
-    "on",
-    "a",
-    "mat",
-    "and",
-    "looked",
-    "at",
-    "an",
-    "old",
-    "dog",
-    "that",
-    "ran",
-    "away",
-    "from",
-    "it",
-]
+WORDS = ["the", "cat", "sat", "on", "a", "mat", "and", "looked"]
+WORDS += ["at", "an", "old", "dog", "that", "ran", "away", "from", "it"]
 TEXT = " ".join(WORDS[k * k % 17] for k in range(400))
 
 
-def save_tokenizer(path):
-    """A word tokenizer whose unknown word is token 0, in transformers' layout."""
-    made = tokenizers.Tokenizer(
-        tokenizers.models.WordLevel({"[UNK]": 0, **{word: k + 1 for k, word in enumerate(WORDS)}}, unk_token="[UNK]")
-    )
-    made.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
-    transformers.PreTrainedTokenizerFast(tokenizer_object=made, unk_token="[UNK]").save_pretrained(path)
+def save_model(path, drop=None, tokenizer=True, **sizes):
+    """A model and a word tokenizer whose unknown word is token 0, in transformers' layout, without the file `drop`."""
+    tiny(**sizes).save_pretrained(path)
+    if tokenizer:
+        numbers = {"[UNK]": 0, **{word: k + 1 for k, word in enumerate(WORDS)}}
+        made = tokenizers.Tokenizer(tokenizers.models.WordLevel(numbers, unk_token="[UNK]"))
+        made.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+        transformers.PreTrainedTokenizerFast(tokenizer_object=made, unk_token="[UNK]").save_pretrained(path)
+    if drop:
+        (path / drop).unlink()
 
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """A folder with a model, a text, and several things that are wrong; the hub is nowhere."""
-    tiny().save_pretrained(tmp_path / "model")
-    save_tokenizer(tmp_path / "model")
-    for name, drop in (("no_weights", "model.safetensors"), ("no_config", "config.json")):
-        tiny().save_pretrained(tmp_path / name)
-        (tmp_path / name / drop).unlink()
-    tiny().save_pretrained(tmp_path / "no_tokenizer")
-    for name, content in (
-        ("text", TEXT),
-        ("short", "the cat sat"),
-        ("empty", ""),
-        ("blank", " \n\n"),
-        ("other", "völlig fremde wörter " * 50),
-    ):
-        (tmp_path / name).write_text(content, encoding="utf-8")
-    (tmp_path / "latin").write_bytes(TEXT.encode() + "Zürich".encode("latin-1"))
-    (tmp_path / "full").mkdir()
-    (tmp_path / "full" / "thesis.tex").write_text("years of work")
-    damaged(tmp_path)
+    """A folder with a model and a text; the hub is nowhere."""
+    save_model(tmp_path / "model")
+    (tmp_path / "text").write_text(TEXT)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
+@pytest.fixture
 def damaged(place):
-    """Models whose weights are cut short, and whose weights are those of a smaller one."""
-    tiny().save_pretrained(place / "cut")
+    """The same folder with several things that are wrong."""
+    for name, drop in (("no_weights", "model.safetensors"), ("no_config", "config.json"), ("cut", None)):
+        save_model(place / name, drop)
     weights = (place / "cut" / "model.safetensors").read_bytes()
     (place / "cut" / "model.safetensors").write_bytes(weights[: len(weights) // 2])
-    tiny().save_pretrained(place / "lacking")
+    save_model(place / "no_tokenizer", tokenizer=False)
+    save_model(place / "bad_tokenizer")
+    (place / "bad_tokenizer" / "tokenizer.json").write_text("{")
+    save_model(place / "lacking")  # the weights of a smaller model
     tiny(n_layer=2).config.save_pretrained(place / "lacking")
-    for name in ("cut", "lacking", "no_weights"):
-        save_tokenizer(place / name)
+    (place / "short").write_text("the cat sat")
+    (place / "empty").write_text("")
+    (place / "blank").write_text(" \n\n")
+    (place / "other").write_text("völlig fremde wörter " * 50, encoding="utf-8")
+    (place / "latin").write_bytes(TEXT.encode() + "Zürich".encode("latin-1"))
+    (place / "full").mkdir()
+    (place / "full" / "thesis.tex").write_text("years of work")
+    return place
 
 
 def command(**changes):
     """Arguments of a run of three steps; a value of None leaves an argument out."""
-    given = {
-        "model": "model",
-        "text": "text",
-        "objective": "emo-mode-1",
-        "steps": 3,
-        "out": "run",
-        "batch": 4,
-        "block": 8,
-        "lr": 1e-2,
-        **changes,
-    }
-    return [
-        "finetune",
-        *(str(x) for name, value in given.items() if value is not None for x in (f"--{name.replace('_', '-')}", value)),
-    ]
+    given = {"model": "model", "text": "text", "objective": "emo-mode-1", "steps": 3, "out": "run", "batch": 4}
+    given |= {"block": 8, "lr": 1e-2, **changes}
+    pairs = [(f"--{name.replace('_', '-')}", str(value)) for name, value in given.items() if value is not None]
+    return ["finetune", *(word for pair in pairs for word in pair)]
 
 
 REFUSED = [
@@ -120,6 +90,7 @@ REFUSED = [
     ({"model": "cut"}, "cannot be loaded"),
     ({"model": "lacking"}, "its weights lack transformer.h.1."),
     ({"model": "no_tokenizer"}, "the folder has no tokenizer"),
+    ({"model": "bad_tokenizer"}, "its tokenizer cannot be loaded"),
     ({"text": "nowhere"}, "text = nowhere: no such file"),
     ({"text": "model"}, "text = model: no such file"),
     ({"text": "empty"}, "text = empty is empty"),
@@ -153,43 +124,40 @@ def refused(arguments, capfd, words):
     return err
 
 
-@pytest.mark.parametrize(
-    ("change", "words"), REFUSED, ids=[f"{next(iter(change))}-{words[:25]}" for change, words in REFUSED]
-)
-def test_refused_in_one_line_with_nothing_written(place, capfd, change, words):
-    before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
-    folders = {path for path in place.rglob("*") if path.is_dir()}
-    refused(command(**change), capfd, words)
-    assert {path: path.read_bytes() for path in place.rglob("*") if path.is_file()} == before
-    assert {path for path in place.rglob("*") if path.is_dir()} == folders
+def contents(place):
+    """All files with their bytes, and all folders."""
+    return {path: path.is_file() and path.read_bytes() for path in place.rglob("*")}
 
 
-def test_trains_and_tells_what_came_of_it(place, capfd):
+def test_refused_in_one_line_with_nothing_written(damaged, capfd):
+    before = contents(damaged)
+    for change, words in REFUSED:
+        refused(command(**change), capfd, words)
+        assert contents(damaged) == before
+
+
+def test_trains_and_prints_the_held_out_values(place, capfd):
     assert main(command(steps=20)) == 0
     out, _ = capfd.readouterr()
-    told = [float(number) for line in out.splitlines()[:2] for number in line.split(": ")[1].split(" -> ")]
+    printed = [float(number) for line in out.splitlines()[:2] for number in line.split(": ")[1].split(" -> ")]
     entries = [entry for entry in json.loads((place / "run" / "history.json").read_text()) if "valid_ce" in entry]
     wanted = [entries[k][name] for name in ("valid_loss", "valid_ce") for k in (0, -1)]
-    assert told == pytest.approx(wanted, abs=1e-4) and told[3] < told[2]
+    assert printed == pytest.approx(wanted, abs=1e-4) and printed[3] < printed[2]
     trained, start = (transformers.AutoModelForCausalLM.from_pretrained(place / name) for name in ("run", "model"))
     assert largest_gap(trained, start) > 1e-3
     assert transformers.AutoTokenizer.from_pretrained(place / "run")("the cat")["input_ids"] == [1, 2]
 
 
 def test_another_objective_or_option_trains_another_model(place):
-    runs = [
-        {"objective": "ce"},
-        {"objective": "emo"},
-        {"objective": "tailr"},
-        {"objective": "tailr", "option": "gamma=0.5"},
-    ]
+    tailr = {"objective": "tailr"}
+    runs = [{"objective": "ce"}, {"objective": "emo"}, tailr, {**tailr, "option": "gamma=0.5"}]
     for k, change in enumerate(runs):
         assert main(command(out=f"run{k}", **change)) == 0
     models = [transformers.AutoModelForCausalLM.from_pretrained(place / f"run{k}") for k in range(4)]
     assert all(largest_gap(models[i], models[j]) > 0 for i in range(4) for j in range(i))
 
 
-def test_a_finished_run_is_told_again_and_another_one_refused(place, capfd):
+def test_a_finished_run_is_printed_again_and_another_one_refused(place, capfd):
     assert main(command()) == 0
     first = capfd.readouterr().out
     assert main(command()) == 0
@@ -205,13 +173,9 @@ def test_the_tiny_model_in_its_world(place, capfd):
 
 
 def test_unknown_characters_are_counted_even_when_the_tokenizer_drops_them():
-    made = tokenizers.Tokenizer(
-        tokenizers.models.WordLevel({word: k for k, word in enumerate(WORDS)}, unk_token="[none]")
-    )
-    silent = tokenizers.Tokenizer(
-        tokenizers.models.BPE({c: k for k, c in enumerate("abcdefg")}, [])
-    )  # no unknown token: what it lacks vanishes
-    assert made and silent.encode("abcxyz").ids == [0, 1, 2]
+    # no unknown token: what this tokenizer lacks vanishes
+    silent = tokenizers.Tokenizer(tokenizers.models.BPE({c: k for k, c in enumerate("abcdefg")}, []))
+    assert silent.encode("abcxyz").ids == [0, 1, 2]
     tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=silent)
     with pytest.raises(ValueError, match="does not know 50% of it"):
         texts._encode("some", "abcxyz", tokenizer)
@@ -227,9 +191,6 @@ def test_a_long_text_is_tokenized_in_pieces(place, monkeypatch):
     np.testing.assert_array_equal(texts._encode("some", text, tokenizer), whole)
 
 
-# --- the hub -----------------------------------------------------------------------------------------------------------------------------------
-
-
 def cached(place, kind, repository, files):
     """A repository in the layout of the hub's cache; returns its snapshot's folder."""
     root = place / "cache" / f"{kind}s--{repository.replace('/', '--')}"
@@ -240,37 +201,29 @@ def cached(place, kind, repository, files):
     return snapshot
 
 
-def both(path):
-    """Model and tokenizer."""
-    tiny().save_pretrained(path)
-    save_tokenizer(path)
-
-
 def test_gpt2_from_the_cache(place):
-    cached(place, "model", hub.GPT2, both)
+    cached(place, "model", texts.GPT2, save_model)
     assert main(command(model="gpt2")) == 0
     assert (place / "run" / "model.safetensors").exists()
 
 
-def parquet_of(path):
-    """A stand-in for pyarrow.parquet: the "parquet" files here hold a line of JSON with the column's values."""
-    column = types.SimpleNamespace(to_pylist=lambda: json.loads(path.read_text()))
-    return {"text": column}
-
-
 def test_wikitext_from_the_cache(place, monkeypatch):
-    def files(snapshot):
-        (snapshot / hub.CONFIG).mkdir(parents=True)
-        for name in ("train", "validation"):
-            (snapshot / hub.CONFIG / f"{name}-00000-of-00001.parquet").write_text(
-                json.dumps([f"{name} ".replace(name, "the cat"), "\n", TEXT])
-            )
+    """The "parquet" files hold a line of JSON with the column's values, which a stand-in for pyarrow reads."""
 
-    parquet = types.SimpleNamespace(read_table=lambda path, columns: parquet_of(path))
+    def files(snapshot):
+        (snapshot / texts.WIKITEXT_PART).mkdir(parents=True)
+        for name in ("train", "validation"):
+            path = snapshot / texts.WIKITEXT_PART / f"{name}-00000-of-00001.parquet"
+            path.write_text(json.dumps(["the cat ", "\n", TEXT]))
+
+    def read_table(path, columns):
+        return {"text": types.SimpleNamespace(to_pylist=lambda: json.loads(path.read_text()))}
+
+    parquet = types.SimpleNamespace(read_table=read_table)
     monkeypatch.setitem(sys.modules, "pyarrow", types.SimpleNamespace(parquet=parquet))
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", parquet)
-    cached(place, "dataset", hub.WIKITEXT, files)
-    assert hub.wikitext2() == [f"the cat \n{TEXT}"] * 2
+    cached(place, "dataset", texts.WIKITEXT, files)
+    assert texts.wikitext2() == [f"the cat \n{TEXT}"] * 2
     assert main(command(text="wikitext-2")) == 0
 
 
@@ -282,9 +235,8 @@ def test_wikitext_without_pyarrow_names_it(place, capfd, monkeypatch):
 
 
 def serving(answer):
-    """A local server's address; it takes every connection and answers `answer`, or nothing at all for None."""
-    server = socket.create_server(("127.0.0.1", 0))
-    kept = []
+    """A local server that takes every connection and answers `answer`, or nothing at all for None, and its address."""
+    server, kept = socket.create_server(("127.0.0.1", 0)), []
 
     def serve():
         while True:
@@ -298,29 +250,33 @@ def serving(answer):
                 talk.sendall(answer)
                 talk.close()
 
-    threading.Thread(target=serve, daemon=True).start()
-    return server, f"http://127.0.0.1:{server.getsockname()[1]}"
+    address = f"http://127.0.0.1:{server.getsockname()[1]}"
+    if answer == "closed":
+        server.close()
+    else:
+        threading.Thread(target=serve, daemon=True).start()
+    return server, address
 
 
 ANSWERS = [
-    (None, "the hub did not answer within 1 s"),
-    (b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", "answers 503 Busy"),
-    (b"", "the hub cannot be reached"),
-    (b"nonsense\r\n\r\n", "the hub cannot be reached"),
-    ("closed", "the hub cannot be reached"),
-    (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", "could not be fetched from the hub"),
+    (None, "timed out"),
+    (b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", "503 Busy"),
+    (b"", "disconnected"),
+    (b"nonsense\r\n\r\n", "illegal status line"),
+    ("closed", "Connection refused"),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", ""),
 ]
 
 
 @pytest.mark.parametrize(("answer", "words"), ANSWERS, ids=[words for _, words in ANSWERS])
 def test_a_hub_that_does_not_answer(place, capfd, monkeypatch, answer, words):
-    server, address = serving(None if answer == "closed" else answer)
-    if answer == "closed":
-        server.close()
-    monkeypatch.setattr(hub, "ANSWER", 1)
+    server, address = serving(answer)
+    monkeypatch.setattr(texts, "HUB_TIMEOUT", 1)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", address)
-    refused(command(model="gpt2"), capfd, words)
+    begun = time.monotonic()
+    line = refused(command(model="gpt2"), capfd, "openai-community/gpt2 could not be fetched from the hub (")
+    assert words in line and time.monotonic() - begun < 30
     assert not (place / "run").exists()
     server.close()
 
@@ -331,26 +287,17 @@ def test_offline_means_offline(place, capfd, monkeypatch):
 
 
 def test_an_incomplete_cache_is_not_taken_for_a_model(place, capfd, monkeypatch):
-    snapshot = cached(place, "model", hub.GPT2, both)
+    snapshot = cached(place, "model", texts.GPT2, save_model)
     (snapshot / "model.safetensors").unlink()
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     refused(command(model="gpt2"), capfd, "is not in the cache")
 
 
-def test_one_line_from_a_real_shell_too(place):
-    told = subprocess.run(
-        [sys.executable, "-m", "emo_teach", *command(model="cut")],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env=os.environ,
-    )
-    assert (
-        told.returncode == 2
-        and told.stdout == ""
-        and told.stderr.count("\n") == 1
-        and "cannot be loaded" in told.stderr
-    )
+@pytest.mark.slow
+def test_one_line_from_a_real_shell_too(damaged):
+    real = [sys.executable, "-m", "emo_teach", *command(model="cut")]
+    done = subprocess.run(real, capture_output=True, text=True, timeout=120, env=os.environ)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1) and "cannot be loaded" in done.stderr
 
 
 def test_without_torch_the_extra_is_named(place, capfd, monkeypatch):
@@ -358,12 +305,3 @@ def test_without_torch_the_extra_is_named(place, capfd, monkeypatch):
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "transformers", None)
     refused(command(), capfd, "pip install 'emo_teach[torch]'")
-
-
-def test_the_precision_of_a_gpu(monkeypatch):
-    from emo_teach.finetune.run import check_precision
-
-    for there, types_, wanted in ((True, True, "bf16"), (True, False, "fp32"), (False, False, "fp32")):
-        monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
-        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda types_=types_: types_)
-        assert check_precision(None) == wanted

@@ -1,6 +1,7 @@
-"""A real pretrained model on real English through the command line: SmolLM2-135M, a few steps of MLE and of EMO, in float32 and bfloat16.
+"""A real pretrained model on real English through the command line: a few steps of MLE and of EMO, in two precisions.
 
-EMO_TEACH_SMOLLM2 names the folder with the model's GGUF file, EMO_TEACH_REAL_TEXT a text file; `.ci/run real_model` gets both.
+EMO_TEACH_SMOLLM2 names the folder with SmolLM2-135M's GGUF file, EMO_TEACH_REAL_TEXT a text file; `.ci/run real_model`
+gets both.
 """
 
 import json
@@ -43,27 +44,11 @@ def test_the_held_out_value_falls(place, objective, precision):
     import transformers
 
     out = place / f"{objective}-{precision}"
-    told = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "emo_teach",
-            "finetune",
-            "--model",
-            place / "model",
-            "--text",
-            place / "text",
-            "--objective",
-            objective,
-            "--out",
-            out,
-        ]
-        + f"--steps {STEPS} --batch 2 --block 32 --lr 2e-4 --log-every 1 --precision {precision} --save-every 100".split(),
-        capture_output=True,
-        text=True,
-        timeout=1800,
-    )
-    assert told.returncode == 0, told.stderr[-2000:]
+    command = [sys.executable, "-m", "emo_teach", "finetune", "--model", place / "model", "--text", place / "text"]
+    command += ["--objective", objective, "--out", out, "--precision", precision, "--steps", str(STEPS)]
+    command += ["--batch", "2", "--block", "32", "--lr", "2e-4", "--log-every", "1", "--save-every", "100"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1800)
+    assert done.returncode == 0, done.stderr[-2000:]
     history = json.loads((out / "history.json").read_text())
     losses = [entry["loss"] for entry in history if "loss" in entry]
     before, after = (entry["valid_loss"] for entry in history if "valid_loss" in entry)

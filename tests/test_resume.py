@@ -6,87 +6,60 @@ import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import transformers
 from safetensors.torch import load_file
 
-from emo_teach import finetune
 from emo_teach.finetune import folder
 
-from . import training_killed
-from .training_models import largest_gap, masked_blocks, tiny
+from . import training_runs
+from .training_runs import POINTS, STEPS, largest_gap, short_run, tiny
 
-# where it is killed: the step after which the next start goes on
-POINTS = {
-    "before the first save": 0,
-    "while writing a checkpoint": 4,
-    "between writing and renaming": 4,
-    "right after a save": 8,
-    "while writing the final model": 11,  # a checkpoint is also made after the last step
-    "while moving the final files": 11,
-    "before the word finished": 11,
-}
+SHORT = {"batch_size": 4, "save_every": 3, "name": "emo"}
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    """The folder of all runs, and what each told: all in one process, whose children share the libraries that it has loaded."""
+def killed(tmp_path_factory):
+    """The folder of all killed runs, and the steps and exit statuses of each: all are children of one process."""
     place = tmp_path_factory.mktemp("runs")
-    command = [sys.executable, training_killed.__file__, str(place), "none", *POINTS]
+    command = [sys.executable, training_runs.__file__, "killed", str(place), *POINTS]
     one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}  # threads do not live on in a child
-    told = subprocess.run(command, capture_output=True, text=True, timeout=300, env=one_thread)
-    assert told.returncode == 0, told.stderr[-2000:]
-    return place, {row["point"]: row for row in map(json.loads, told.stdout.splitlines())}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=one_thread)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return place, {row.pop("point"): row for row in map(json.loads, done.stdout.splitlines())}
 
 
-def test_undisturbed(runs):
-    assert runs[1]["none"] == {"point": "none", "statuses": [0], "steps": list(range(1, training_killed.STEPS + 1))}
-
-
+@pytest.mark.slow
+@pytest.mark.xdist_group("killed")
 @pytest.mark.parametrize("point", POINTS)
-def test_killed_and_started_again(runs, point):
-    place, told = runs
-    assert told[point]["statuses"] == [-signal.SIGKILL, 0], told[point]
-    assert told[point]["steps"] == list(range(POINTS[point] + 1, training_killed.STEPS + 1))
+def test_killed_and_started_again(killed, point):
+    place, rows = killed
+    assert rows["none"] == {"statuses": [0], "steps": list(range(1, STEPS + 1))}
+    assert rows[point] == {"statuses": [-signal.SIGKILL, 0], "steps": list(range(POINTS[point][0] + 1, STEPS + 1))}
     wanted, found = (place / name.replace(" ", "_") for name in ("none", point))
     first, second = (load_file(path / "model.safetensors") for path in (wanted, found))
     assert first.keys() == second.keys() and all((first[name] == second[name]).all() for name in first)
     assert {path.name for path in wanted.rglob("*")} == {path.name for path in found.rglob("*")}
-    histories = [
-        [{**entry, "tokens_per_s": 0} for entry in folder.read_json(path / "history.json")] for path in (wanted, found)
-    ]
-    assert histories[0] == histories[1]
+    histories = [folder.read_json(path / "history.json") for path in (wanted, found)]
+    assert [[{**entry, "tokens_per_s": 0} for entry in history] for history in histories] == [
+        [{**entry, "tokens_per_s": 0} for entry in histories[0]]
+    ] * 2
 
 
-def interrupted(out, at=6):
-    """A run that an exception has ended: its folder has a checkpoint and no model."""
+def interrupt(out, at=5):
+    """A run with dropout that an exception ends: its folder then has a checkpoint and no model."""
 
     def stop(entry):
         if entry["step"] == at:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        go(out, on_log=stop)
-
-
-def go(out, **changes):
-    """A short run with checkpoints."""
-    settings = {
-        "steps": 8,
-        "batch_size": 4,
-        "lr": 1e-2,
-        "save_every": 3,
-        "log_every": 1,
-        "precision": "fp32",
-        **changes,
-    }
-    return finetune.finetune(tiny(), masked_blocks(), None, "emo", out=out, **settings)
+        short_run(tiny(dropout=0.3), out=out, on_log=stop, **SHORT)
 
 
 def test_an_interrupted_run_has_a_checkpoint_in_transformers_layout_and_no_model(tmp_path):
-    interrupted(tmp_path / "run")
+    interrupt(tmp_path / "run")
     assert not (tmp_path / "run" / "model.safetensors").exists()
     checkpoint = folder.last_checkpoint(tmp_path / "run")
     assert checkpoint.name == "checkpoint-3"
@@ -94,23 +67,33 @@ def test_an_interrupted_run_has_a_checkpoint_in_transformers_layout_and_no_model
     assert not list(checkpoint.glob("*.bin"))  # no pickled weights
 
 
-def test_half_a_checkpoint_is_not_taken_for_a_whole_one(tmp_path):
-    interrupted(tmp_path / "run")
-    half = tmp_path / "run" / "unfinished" / "checkpoint-7"
-    shutil.copytree(folder.last_checkpoint(tmp_path / "run"), half)
+def test_a_run_goes_on_from_the_last_whole_checkpoint_and_not_from_half_a_one(tmp_path):
+    out, seen = tmp_path / "run", []
+    interrupt(out)
+    half = out / "checkpoints" / "checkpoint-5"
+    shutil.copytree(folder.last_checkpoint(out), half)
     (half / "optimizer.pt").write_bytes(b"half")
-    assert largest_gap(go(tmp_path / "run").model, go(tmp_path / "other").model) == 0
-    assert not half.exists()
+    (half / "history.json").unlink()  # written last
+    resumed = short_run(tiny(dropout=0.3), out=out, on_log=seen.append, **SHORT)
+    assert [entry["step"] for entry in seen if "loss" in entry] == [4, 5, 6]
+    assert largest_gap(resumed.model, short_run(tiny(dropout=0.3), out=tmp_path / "other", **SHORT).model) == 0
+    assert not (out / "checkpoints").exists()
 
 
 def test_a_damaged_record_is_one_line(tmp_path):
-    interrupted(tmp_path / "run")
-    Path(tmp_path / "run" / "run.json").write_text('{"settings":')
+    interrupt(tmp_path / "run")
+    (tmp_path / "run" / "run.json").write_text('{"settings":')
     with pytest.raises(ValueError, match="run.json is damaged"):
-        go(tmp_path / "run")
+        short_run(tiny(dropout=0.3), out=tmp_path / "run", **SHORT)
 
 
-def test_tens_of_steps_are_compared_as_numbers(tmp_path):
-    for step in (9, 10, 100):
-        (tmp_path / "checkpoints" / f"checkpoint-{step}").mkdir(parents=True)
-    assert folder.last_checkpoint(tmp_path).name == "checkpoint-100"
+def test_only_two_checkpoints_are_kept_and_tens_of_steps_are_compared_as_numbers(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+
+        def stop(entry):
+            if entry["step"] == 11:
+                raise KeyboardInterrupt
+
+        short_run(tiny(), out=tmp_path, on_log=stop, steps=12, save_every=1, batch_size=4)
+    names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert names == ["checkpoint-10", "checkpoint-9"] and folder.last_checkpoint(tmp_path).name == "checkpoint-10"

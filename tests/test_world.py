@@ -1,37 +1,45 @@
-"""The small world: its laws are what its samples follow, and a prefix tells its state."""
+"""The small world: its samples follow its distributions, and a prefix tells its state."""
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from emo_teach import divergences
-from emo_teach.world import World, grammar, lexicon
+from emo_teach.world import World, grammar
 
 WORLD = World()
 
 
-@pytest.mark.parametrize(
-    "knobs",
-    [{}, {"synonyms": 1}, {"synonyms": 4}, {"topics": 1}, {"shift": 1.0}, {"shift": 0.4, "noise": 0.3}, {"noise": 1}],
-)
-def test_laws_are_distributions_with_a_floor(knobs):
-    world = World(**knobs)
+SETTINGS = [
+    {},
+    {"synonyms": 1},
+    {"synonyms": 4},
+    {"topics": 1},
+    {"shift": 1.0},
+    {"shift": 0.4, "noise": 0.3},
+    {"noise": 1},
+]
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+def test_distributions_have_a_floor(settings):
+    world = World(**settings)
     np.testing.assert_allclose(world.law.sum(1), 1, atol=1e-12)
     assert world.law.min() >= world.noise / world.size * (1 - 1e-12)
     assert world.law.shape == world.move.shape == (len(grammar.rules(world.topics)), world.size)
     assert len(set(world.vocabulary)) == world.size == len(world.classes)
 
 
-def test_rules_are_laws_over_classes_that_exist():
-    names = grammar.word_classes(6, 2)
-    for state, arcs in grammar.rules(6).items():
+def test_rules_are_distributions_over_classes_that_exist():
+    names, rules = grammar.word_classes(6, 2), grammar.rules(6)
+    for state, arcs in rules.items():
         assert sum(weight for weight, _ in arcs.values()) == pytest.approx(1, abs=1e-12), state
         assert set(arcs) <= set(names), state
-        assert all(after in grammar.rules(6) for _, after in arcs.values()), state
+        assert all(after in rules for _, after in arcs.values()), state
 
 
 def test_a_million_words_follow_the_lookup():
-    """Chi-square in every state with the words pooled where fewer than 5 are expected; the p-values of all states are uniform."""
+    """Chi-square in every state, words pooled where fewer than 5 are expected; all states' p-values are uniform."""
     world = World(shift=0.5)
     texts = world.sample(31_500, 33, seed=1)  # 1,008,000 words after the start word
     states, following = world.states(texts)[:, :-1].ravel(), texts[:, 1:].ravel()
@@ -97,22 +105,21 @@ def test_synonyms_share_a_future():
 def test_domains_share_the_grammar_and_differ_in_frequency():
     b = World(shift=1)
     np.testing.assert_array_equal(WORLD.move, b.move)
-    np.testing.assert_array_equal(
-        WORLD.law > 0.02 / WORLD.size * 1.001, b.law > 0.02 / b.size * 1.001
-    )  # the same words are allowed
-    gaps = [sum(divergences.kl(World(shift=s).law[k], WORLD.law[k]) for k in range(0, 173, 10)) for s in (0.25, 0.5, 1)]
+    allowed, allowed_in_b = (world.law > 0.02 / world.size * 1.001 for world in (WORLD, b))
+    np.testing.assert_array_equal(allowed, allowed_in_b)
+    worlds = (World(shift=shift) for shift in (0.25, 0.5, 1))
+    gaps = [sum(divergences.kl(world.law[k], WORLD.law[k]) for k in range(0, 173, 10)) for world in worlds]
     assert 0 < gaps[0] < gaps[1] < gaps[2]
 
 
 def test_within_a_class_frequencies_are_uneven():
-    shares = WORLD.law[0].copy()
     first = grammar.rules(6)[("sentence", None)]
-    assert set(first) == {*lexicon.SINGULAR, *lexicon.PLURAL}
+    assert set(first) == {*grammar.SINGULAR, *grammar.PLURAL}
     after = WORLD.law[WORLD.states(WORLD.encode("this"))[-1]] - 0.02 / WORLD.size
     old, elderly, aged = (after[WORLD.vocabulary.index(word)] for word in ("old", "elderly", "aged"))
     assert old > elderly > aged > 0
     assert old / elderly == pytest.approx(2**1.2)
-    assert shares[0] == pytest.approx(0.02 / WORLD.size)
+    assert WORLD.law[0, 0] == pytest.approx(0.02 / WORLD.size)
 
 
 def test_true_cost():
@@ -128,24 +135,24 @@ def test_text_and_numbers():
     assert WORLD.decode(WORLD.encode(text)[1:]) == text
 
 
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (lambda: World(synonyms=5), "synonyms = 5"),
-        (lambda: World(synonyms=0), "synonyms"),
-        (lambda: World(topics=7), "topics = 7"),
-        (lambda: World(noise=1.5), "noise"),
-        (lambda: World(shift=-0.1), "shift"),
-        (lambda: WORLD.sample(0, 3, 1), "count"),
-        (lambda: WORLD.sample(3, 0, 1), "length"),
-        (lambda: WORLD.states([[1, 2]]), "begin with word 0"),
-        (lambda: WORLD.states([[0, 269]]), "269"),
-        (lambda: WORLD.states([[0.0, 1.0]]), "integers"),
-        (lambda: WORLD.encode("this unicorn"), "'unicorn'"),
-        (lambda: WORLD.decode([0, 999]), "999"),
-        (lambda: WORLD.cost(2), "within"),
-    ],
-)
+REFUSED = [
+    (lambda: World(synonyms=5), "synonyms = 5"),
+    (lambda: World(synonyms=0), "synonyms"),
+    (lambda: World(topics=7), "topics = 7"),
+    (lambda: World(noise=1.5), "noise"),
+    (lambda: World(shift=-0.1), "shift"),
+    (lambda: WORLD.sample(0, 3, 1), "count"),
+    (lambda: WORLD.sample(3, 0, 1), "length"),
+    (lambda: WORLD.states([[1, 2]]), "begin with word 0"),
+    (lambda: WORLD.states([[0, 269]]), "269"),
+    (lambda: WORLD.states([[0.0, 1.0]]), "integers"),
+    (lambda: WORLD.encode("this unicorn"), "'unicorn'"),
+    (lambda: WORLD.decode([0, 999]), "999"),
+    (lambda: WORLD.cost(2), "within"),
+]
+
+
+@pytest.mark.parametrize(("call", "message"), REFUSED)
 def test_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()

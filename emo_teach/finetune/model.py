@@ -12,17 +12,17 @@ UNMOVED = 1e-5  # the same sums in another row of a batch: a few units of float3
 
 
 class WithObjective(nn.Module):
-    """`forward(input_ids, labels)` gives the objective's loss of a causal LM: the mean over the tokens that count, labels shifted here.
+    """`forward(input_ids, labels)` gives the objective's loss of a causal LM: the mean over the tokens that count.
 
-    All of it happens inside this module's forward pass: under DistributedDataParallel it is that call which prepares the exchange of gradients,
-    and a backbone called around it would train every process on its own. The cost embedding is a frozen buffer of this module, so that
+    Labels are shifted here. `head` is "fused" (hidden states go into `fused_loss`, all logits are never held) or
+    "logits" (the model's own logits go into the objective: any causal model, more memory). All of it happens inside
+    this module's forward pass: under DistributedDataParallel that call prepares the exchange of gradients; a backbone
+    called around it would train every process on its own. The cost embedding is a frozen buffer of this module, so that
     `.to(device)` moves it; it is no part of the model, and `model.save_pretrained` leaves it out.
 
-    Formula: the objective's. `head` is "fused" (hidden states into `fused_loss`, all logits are never held) or
-    "logits" (the model's own logits into the objective: any causal model, more memory). Returns a scalar. Raises
-    ValueError for a model that is no causal LM of transformers (encoders look ahead, which is tried out here), for a
-    vocabulary that the cost embedding does not match, and with "fused" for a model whose logits are not just `hidden @
-    weight.T + bias`.
+    Raises ValueError for a model that is no causal LM of transformers (encoders look ahead, which is tried out here),
+    for a vocabulary that the cost embedding does not match, and with "fused" for a model whose logits are not just
+    `hidden @ weight.T + bias`.
     """
 
     accepts_loss_kwargs = True  # transformers' Trainer then passes the number of tokens of the whole step
@@ -39,7 +39,7 @@ class WithObjective(nn.Module):
         self.model, self.objective, self.head, self.cost = model, objective, head, objective.cost
 
     def forward(self, input_ids, labels, attention_mask=None, num_items_in_batch=None):
-        """The sum over this batch's tokens divided by `num_items_in_batch`, or by their number where none is given."""
+        """The sum over this batch's tokens, divided by `num_items_in_batch` or, without it, by their number."""
         outputs = self.outputs(input_ids, attention_mask)
         if num_items_in_batch is None:
             return self.loss(outputs, labels)
@@ -55,32 +55,27 @@ class WithObjective(nn.Module):
         if self.head == "logits":
             return objective(outputs, labels, reduction=reduction)
         layer = self.model.get_output_embeddings()
-        return fused_loss(
-            outputs, layer.weight, labels, objective, bias=getattr(layer, "bias", None), reduction=reduction
-        )
+        bias = getattr(layer, "bias", None)
+        return fused_loss(outputs, layer.weight, labels, objective, bias=bias, reduction=reduction)
 
 
 def _run(model, head, input_ids, attention_mask=None):
-    if head == "logits":
-        return model(input_ids=input_ids, attention_mask=attention_mask, use_cache=False).logits
-    return model.base_model(input_ids=input_ids, attention_mask=attention_mask, use_cache=False).last_hidden_state
+    given = {"input_ids": input_ids, "attention_mask": attention_mask, "use_cache": False}
+    return model(**given).logits if head == "logits" else model.base_model(**given).last_hidden_state
 
 
 def _check_causal(model, head):
-    """ValueError unless the model predicts each token from those before it, and, for the fused head, by a plain product."""
+    """ValueError unless the model predicts each token from those before it and, with "fused", by a plain product."""
     from transformers import PreTrainedModel
 
     kind = type(model).__name__
     if not isinstance(model, PreTrainedModel):
         raise ValueError(f"model must be a causal language model of transformers, got {kind}")
+    needed = f"({kind}); a causal language model is needed, such as GPT2LMHeadModel"
     if getattr(model.config, "is_encoder_decoder", False):
-        raise ValueError(
-            f"model is an encoder and a decoder ({kind}); a causal language model is needed, such as GPT2LMHeadModel"
-        )
+        raise ValueError(f"model is an encoder and a decoder {needed}")
     if not isinstance(model.get_output_embeddings(), nn.Linear):
-        raise ValueError(
-            f"model has no language-model head ({kind}); a causal language model is needed, such as GPT2LMHeadModel"
-        )
+        raise ValueError(f"model has no language-model head {needed}")
     training = model.training
     try:
         with torch.no_grad():
@@ -96,15 +91,12 @@ def _try_out(model, kind, head):
     logits = _run(model, "logits", probe).float()
     size = float(logits.abs().max())
     if float((logits[0, 0] - logits[1, 0]).abs().max()) > UNMOVED * size:
-        raise ValueError(
-            f"model is not causal ({kind}): its prediction at a position depends on the token that comes next"
-        )
-    if head == "fused":
-        hidden = _run(model, "fused", probe)
-        if (
-            hidden.shape[-1] != layer.weight.shape[1]
-            or float((layer(hidden).float() - logits).abs().max()) > SAME * size
-        ):
-            raise ValueError(
-                f'the logits of {kind} are more than a product with its head (scaled or capped): use head = "logits"'
-            )
+        why = "its prediction at a position depends on the token that comes next"
+        raise ValueError(f"model is not causal ({kind}): {why}")
+    if head == "logits":
+        return
+    hidden = _run(model, "fused", probe)
+    fits = hidden.shape[-1] == layer.weight.shape[1]
+    if not fits or float((layer(hidden).float() - logits).abs().max()) > SAME * size:
+        more = "more than a product with its head (scaled or capped)"
+        raise ValueError(f'the logits of {kind} are {more}: use head = "logits"')

@@ -1,20 +1,20 @@
-"""Fine-tuning, from arguments that are checked first to a result."""
+"""Fine-tuning, from arguments that are checked first to a result; and `python -m emo_teach finetune`."""
 
 import math
-from collections.abc import Callable
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import transformers
 
 from .. import inputs
 from ..losses import CostEmbedding, objective
-from . import data, folder
+from . import folder, texts
 from .model import WithObjective
-from .recorder import Recorder, evaluate
-from .trainer import arguments, train
+from .trainer import Recorder, arguments, evaluate, train
 
-# The EMO paper's and its scripts' settings: GPT-2 continued on WikiText-2, AdamW, linear schedule (arXiv 2310.04691; github.com/DRSY/EMO).
+# The settings of the EMO paper and its scripts: GPT-2 continued on WikiText-2 (arXiv 2310.04691; github.com/DRSY/EMO).
 # AdamW, no weight decay and the linear schedule are how `finetune` trains anyway.
 PAPER = {"lr": 5e-5, "batch_size": 32, "block": 256, "epochs": 3, "seed": 42}
 PRECISIONS = ("fp32", "bf16", "fp16")
@@ -24,8 +24,8 @@ PRECISIONS = ("fp32", "bf16", "fp16")
 class Result:
     """What a run gives: the trained model, in evaluation mode, and its history.
 
-    `history` holds dicts with `step` and either `loss` (mean since the entry before), `learning_rate`, `grad_norm` and `tokens_per_s`, or the
-    held-out `valid_loss` (the objective's own) and `valid_ce` (nats).
+    `history` holds dicts with `step` and either `loss` (mean since the entry before), `learning_rate`, `grad_norm` and
+    `tokens_per_s`, or the held-out `valid_loss` (the objective's own) and `valid_ce` (nats).
     """
 
     history: list
@@ -38,9 +38,9 @@ class Result:
 
 
 def make_objective(name, cost, head, options):
-    """The objective by name, its cost the given one or that of a head's weight, held apart from what is trained.
+    """The objective by name; its cost is the given one or that of a copy of a head's weight (A8).
 
-    Formula: A8 for the cost. Raises ValueError as `losses.objective` and `CostEmbedding`.
+    Raises ValueError as `losses.objective` and `CostEmbedding`.
     """
     needs = objective(name, CostEmbedding(torch.eye(2)), **options).needs
     if not {"emo", "debiased"} & set(needs):
@@ -62,12 +62,6 @@ def check_precision(precision):
     return precision
 
 
-def _positive(**values):
-    for name, value in values.items():
-        if value is not None:
-            inputs.count(name, value)
-
-
 def _steps(steps, epochs, blocks, batch_size):
     if (steps is None) == (epochs is None):
         raise ValueError(f"give one of steps and epochs, got steps = {steps} and epochs = {epochs}")
@@ -76,12 +70,20 @@ def _steps(steps, epochs, blocks, batch_size):
     return math.ceil(inputs.number("epochs", epochs, low=0, open_low=True) * blocks / batch_size)
 
 
-def _check_weights(model):
-    for name, parameter in getattr(model, "named_parameters", list)():
-        if parameter.dtype != torch.float32:
-            raise ValueError(
-                f"model's {name} is {parameter.dtype}: float32 weights are trained, model.float(); `precision` sets what products use"
-            )
+def _check_counts(**values):
+    for name, value in values.items():
+        if value is not None:
+            inputs.count(name, value)
+
+
+def _with_objective(model, name, cost, options, head):
+    """The wrapper; ValueError for weights that are not float32, and as `make_objective` and `WithObjective`."""
+    for part, weight in getattr(model, "named_parameters", list)():
+        if weight.dtype != torch.float32:
+            why = "float32 weights are trained, model.float(); `precision` sets what products use"
+            raise ValueError(f"model's {part} is {weight.dtype}: {why}")
+    embedded = getattr(model, "get_output_embeddings", lambda: None)()
+    return WithObjective(model, make_objective(name, cost, getattr(embedded, "weight", torch.eye(2)), options), head)
 
 
 def finetune(
@@ -105,130 +107,150 @@ def finetune(
     save_every=None,
     log_every=10,
     valid_every=None,
-    on_log: Callable | None = None,
+    on_log=None,
     progress=False,
     resume=True,
     tokenizer=None,
 ):
-    """Train a causal LM of transformers with an objective: AdamW, no weight decay, a linear schedule; the model itself is changed.
+    """Train a causal LM of transformers with an objective and return a `Result`; the model itself is changed.
 
-    Formula: the objective's, as a mean over all tokens of a step, whatever number of `accumulation` pieces and
-    processes it is shared between: `batch_size` is that of the whole step. The cost embedding is a frozen copy of the
-    head as it is now, unless `cost` is given. Returns a `Result`. Units: the objective's. `on_log` is called with
-    every entry of the history as it comes. With `out`, the run's folder: checkpoints every `save_every` steps, in the
-    end the model (`from_pretrained(out)`), and after a kill the same call goes on from the last whole checkpoint and
-    ends with the same weights; with None nothing is written. torch's, numpy's and Python's global random state are set
-    to `seed`. Raises ValueError for arguments that make no sense, before anything is written.
+    AdamW, no weight decay, a linear schedule. torch's, numpy's and Python's global random states are set to `seed`.
+
+    `tokens_train`, `tokens_valid`: a stream of token ids, blocks (n, block), or a pair (ids, labels) of such blocks.
+    `objective`, `options`, `cost`: as in `losses.objective`; without a cost, a frozen copy of the head as it is now.
+    `steps` or `epochs`: how long to train; `lr`: the learning rate of the first step.
+    `batch_size`: blocks in one step, shared out over `accumulation` pieces and all processes, which does not change
+        the result: the loss is the mean over all tokens of a step.
+    `precision`: of products, "fp32", "bf16" or "fp16"; by default bf16 where a GPU has it. `head`: see `WithObjective`.
+    `out`: the run's folder, for a checkpoint every `save_every` steps and in the end the model and `tokenizer`. After
+        a kill the same call goes on from the last whole checkpoint and ends with the same weights, unless `resume` is
+        False, which refuses any earlier run. Without `out` nothing is written.
+    `log_every`, `valid_every`: steps between training and held-out values in the history.
+    `on_log`: called with every entry of the history as it comes; `progress`: draw a bar.
+
+    Raises ValueError for arguments that make no sense, before anything is written.
     """
-    _positive(
-        batch_size=batch_size,
-        accumulation=accumulation,
-        log_every=log_every,
-        save_every=save_every,
-        valid_every=valid_every,
-    )
-    block, precision = inputs.count("block", block, low=2), check_precision(precision)
+    _check_counts(batch_size=batch_size, accumulation=accumulation)
+    _check_counts(log_every=log_every, save_every=save_every, valid_every=valid_every)
+    block, precision, options = inputs.count("block", block, low=2), check_precision(precision), options or {}
     seed, lr = inputs.count("seed", seed, low=0), inputs.number("lr", lr, low=0)
     if save_every and out is None:
         raise ValueError(f"save_every = {save_every}, but out is None: there is nowhere to save")
-    _check_weights(model)
-    embedded = getattr(model, "get_output_embeddings", lambda: None)()
-    goal = make_objective(objective, cost, getattr(embedded, "weight", torch.eye(2)), options or {})
-    wrapper = WithObjective(model, goal, head)
-    ids, labels = data.blocks("tokens_train", tokens_train, block)
-    held = None if tokens_valid is None else data.blocks("tokens_valid", tokens_valid, block)
-    for name, pair in (("tokens_train", (ids, labels)), *([("tokens_valid", held)] if held else [])):
-        data.check_model_fits(name, *pair, model)
-    steps = _steps(steps, epochs, len(ids), batch_size)
-    args = arguments(
-        Path(out or "nowhere") / folder.UNFINISHED,
-        steps,
-        batch_size,
-        accumulation,
-        lr,
-        seed,
-        precision,
-        save_every,
-        log_every,
-    )
-    settings = {
-        "objective": objective,
-        "options": options or {},
-        "steps": steps,
-        "batch_size": batch_size,
-        "block": block,
-        "lr": lr,
-        "seed": seed,
-    }
-    settings |= {"accumulation": accumulation, "precision": precision, "head": head, "processes": args.world_size}
-    run = _Run(out, args, wrapper, (ids, labels), held, settings, tokenizer)
-    recorder = Recorder(
-        batch_size * ids.shape[1],
-        report=on_log,
-        validate=held and (lambda: evaluate(wrapper, *held, precision=precision)),
-        valid_every=valid_every,
-        publish=run.publish,
-        progress=progress,
-    )
-    return run(recorder, resume)
+    wrapper = _with_objective(model, objective, cost, options, head)
+    trained = texts.blocks("tokens_train", tokens_train, block, model)
+    held = None if tokens_valid is None else texts.blocks("tokens_valid", tokens_valid, block, model)
+    steps = _steps(steps, epochs, len(trained[0]), batch_size)
+    place = Path(out or "nowhere") / folder.CHECKPOINTS
+    args = arguments(place, steps, batch_size, accumulation, lr, seed, precision, save_every, log_every)
+    settings = {"objective": objective, "options": options, "steps": steps, "batch_size": batch_size, "block": block}
+    settings |= {"lr": lr, "seed": seed, "accumulation": accumulation, "precision": precision, "head": head}
+    run = _Run(wrapper, args, out)
+    validate = held and (lambda: evaluate(wrapper, *held, precision=precision))
+    tokens_per_step = batch_size * trained[0].shape[1]
+    recorder = Recorder(tokens_per_step, on_log, validate, valid_every, run.checkpoint_saved, progress)
+    checkpoint = None
+    if out is not None:
+        if run.begin(settings, trained, held, resume):
+            return run.earlier_result()
+        checkpoint = folder.last_checkpoint(out)
+        recorder.history = folder.read_json(checkpoint / folder.HISTORY) if checkpoint else []
+    train(wrapper, *trained, args, seed, batch_size, recorder, checkpoint)
+    run.finish(tokenizer, recorder.history)
+    return Result(recorder.history, model.eval())
 
 
 class _Run:
-    """One run in its folder, or without one."""
+    """The folder of a run, if it has one, and its processes: process 0 writes, the others wait for it."""
 
-    def __init__(self, out, args, wrapper, trained, held, settings, tokenizer):
-        self.out, self.args, self.wrapper, self.trained, self.tokenizer = out, args, wrapper, trained, tokenizer
-        self.settings = settings
-        if (
-            out is not None
-        ):  # what decides the weights is part of the settings: a run never goes on from another model or with another text
-            cost = wrapper.objective.cost
-            self.settings |= {
-                "model": folder.fingerprint(*wrapper.model.state_dict().values()),
-                "train": folder.fingerprint(*trained),
-            }
-            self.settings |= {
-                "valid": held and folder.fingerprint(*held),
-                "cost": cost and folder.fingerprint(cost.unit),
-            }
+    def __init__(self, wrapper, args, out):
+        self.wrapper, self.args, self.out = wrapper, args, out
 
-    def __call__(self, recorder, resume):
-        model, checkpoint = self.wrapper.model, None
-        if self.out is not None:
-            if self._in_turn(lambda: folder.begin(self.out, self.settings, resume)):
-                folder.load_weights(model, self.out)
-                return Result(folder.read_json(Path(self.out) / folder.HISTORY), model.eval())
-            checkpoint = folder.last_checkpoint(self.out)
-            recorder.history = folder.read_json(checkpoint / folder.HISTORY) if checkpoint else []
-        train(
-            self.wrapper,
-            *self.trained,
-            self.args,
-            self.settings["seed"],
-            self.settings["batch_size"],
-            recorder,
-            checkpoint,
-        )
-        if self.out is not None:
-            self._in_turn(lambda: folder.finish(self.out, model, self.tokenizer, recorder.history), first_only=True)
-        self._meet()
-        return Result(recorder.history, model.eval())
+    def begin(self, settings, trained, held, resume):
+        """Make or recognise the run's folder; returns whether the run is finished.
 
-    def publish(self, step):
-        """Called on every process when a checkpoint has been written."""
-        self._meet()
+        A run never goes on from another model or with another text, as their fingerprints are part of its settings.
+        """
+        cost = self.wrapper.objective.cost
+        settings |= {"processes": self.args.world_size, "train": folder.fingerprint(*trained)}
+        settings |= {"model": folder.fingerprint(*self.wrapper.model.state_dict().values())}
+        settings |= {"valid": held and folder.fingerprint(*held), "cost": cost and folder.fingerprint(cost.unit)}
         if self.args.process_index == 0:
-            folder.publish(self.out, f"checkpoint-{step}")
-        self._meet()
+            finished = folder.begin(self.out, settings, resume)
+        self._wait_for_all()
+        return finished if self.args.process_index == 0 else folder.begin(self.out, settings, resume)
 
-    def _in_turn(self, act, first_only=False):
-        """Process 0 acts; the others wait, then find what it has made, unless only the first is to act."""
+    def earlier_result(self):
+        """The result of a finished run."""
+        folder.load_weights(self.wrapper.model, self.out)
+        return Result(folder.read_json(Path(self.out) / folder.HISTORY), self.wrapper.model.eval())
+
+    def checkpoint_saved(self, step, history):
+        """Called on every process when it has written its part of a checkpoint."""
+        self._wait_for_all()
         if self.args.process_index == 0:
-            done = act()
-        self._meet()
-        return done if self.args.process_index == 0 else None if first_only else act()
+            folder.mark_whole(Path(self.args.output_dir) / f"checkpoint-{step}", history)
 
-    def _meet(self):
-        """Wait for all processes: one that leaves while another still talks to it makes that one abort."""
+    def finish(self, tokenizer, history):
+        """Write the result, where there is a folder."""
+        self._wait_for_all()
+        if self.out is not None and self.args.process_index == 0:
+            folder.finish(self.out, self.wrapper.model, tokenizer, history)
+        self._wait_for_all()
+
+    def _wait_for_all(self):
+        """Wait for all processes: if one leaves while another still talks to it, the other aborts."""
         if self.args.world_size > 1:
             torch.distributed.barrier()
+
+
+def main(given):
+    """Run the command line's request: check it, load model and text, train, and print the result; returns 0.
+
+    Raises ValueError for a request that makes no sense, before anything is written.
+    """
+    transformers.utils.logging.set_verbosity_error()  # one line on stderr says what is wrong; libraries' remarks do not
+    transformers.utils.logging.disable_progress_bar()
+    warnings.simplefilter("ignore")
+    options = dict(map(_option, given.option))
+    make_objective(given.objective, None, torch.eye(2), options)
+    check_precision(given.precision)
+    folder.check(given.out)
+    texts.check_text(given.text)
+    model, tokenizer = texts.load(texts.model_folder(given.model))
+    room = getattr(model.config, "max_position_embeddings", None) or PAPER["block"]
+    block = given.block or min(PAPER["block"], room)
+    train, valid = texts.tokens(given.text, tokenizer, block)
+    names = ("out", "lr", "seed", "accumulation", "precision", "save_every", "log_every")
+    settings = {name: getattr(given, name) for name in names} | {"batch_size": given.batch, "block": block}
+    settings |= {"epochs": PAPER["epochs"]} if given.steps is None else {"steps": given.steps}
+    settings |= {"options": options, "tokenizer": tokenizer, "progress": True}
+    result = finetune(model, train, valid, given.objective, **settings)
+    together = torch.distributed.is_available() and torch.distributed.is_initialized()
+    if not together or torch.distributed.get_rank() == 0:
+        _print_result(result, given)
+    if together:
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
+    return 0
+
+
+def _option(text):
+    """("gamma", 0.1) from "gamma=0.1"; true, false and none are read as in Python."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise ValueError(f"option {text!r} must be written as name=value, such as gamma=0.1")
+    words = {"true": True, "false": False, "none": None}
+    if value.lower() in words:
+        return name, words[value.lower()]
+    try:
+        return name, float(value)
+    except ValueError:
+        raise ValueError(f"option {text!r}: the value must be a number, true, false or none") from None
+
+
+def _print_result(result, given):
+    shown = {"valid_loss": given.objective, "valid_ce": "cross-entropy (nats per token)"}
+    for name, words in shown.items():
+        _, values = result.column(name)
+        print(f"held-out {words}: {values[0]:.4f} -> {values[-1]:.4f}")
+    print(f"model, tokenizer and history: {given.out}")

@@ -1,78 +1,120 @@
-"""Models, tokenizers and texts by name, for the command line: what was asked for, or a ValueError that says in a line why not."""
+"""Models, tokenizers and texts by name, or a ValueError that says in a line why not; and tokens cut into blocks."""
 
 from pathlib import Path
 
 import numpy as np
 
-from . import hub
+from .. import inputs
 
-UNKNOWN = 0.05  # a tokenizer that leaves more of a text unknown than this is not made for it
+MAX_UNKNOWN = 0.05  # a tokenizer that does not know more of a text than this was not made for it
 HELD_OUT = 0.1  # the last part of a text file is kept for validation
-TOKENIZERS = (
-    "tokenizer.json",
-    "tokenizer.model",
-    "spiece.model",
-    "vocab.json",
-    "vocab.txt",
-)  # without any, transformers makes an empty one
+# Without any of these files transformers makes an empty tokenizer.
+TOKENIZERS = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt")
+WORLD_TEXTS = {"train": (4096, 1), "valid": (256, 2)}  # how many texts of domain B, and their seed
+IGNORED = -100  # transformers' label of a token that does not count
+HUB_TIMEOUT = 10  # seconds that the hub has for its first answer
+GPT2 = "openai-community/gpt2"
+GPT2_NEEDED = ["config.json", "model.safetensors", "tokenizer.json"]
+GPT2_FILES = [*GPT2_NEEDED, "generation_config.json", "tokenizer_config.json", "vocab.json", "merges.txt"]
+WIKITEXT, WIKITEXT_PART = "Salesforce/wikitext", "wikitext-2-raw-v1"
 _PIECE = 1_000_000  # characters that are tokenized at a time, up to the end of a line
-WORLD_TEXTS = {
-    "train": (4096, 1),
-    "valid": (256, 2),
-}  # how many texts of domain B, and the seed that they are drawn with
 
 
 def model_folder(name):
-    """Folder of a model: "tiny" (this package's small GPT-2), "gpt2" (from the hub or its cache), or a folder that has one.
+    """Folder of a model: "tiny" (this package's small GPT-2), "gpt2" (from the hub or its cache), or a folder with one.
 
-    Returns a `Path`. Raises ValueError for a folder without a configuration or safetensors weights, and when the hub
-    does not answer.
+    Raises ValueError for a folder without configuration, safetensors weights or tokenizer, and as `from_hub`.
     """
     if name == "tiny":
         from .. import world
 
         return world.model_folder()
     if name == "gpt2":
-        return hub.gpt2()
+        return from_hub(GPT2, "model", GPT2_FILES, GPT2_NEEDED)
     path = Path(name)
     if not path.is_dir():
         raise ValueError(f'model = {name}: no such folder, and neither "tiny" nor "gpt2"')
-    if not (path / "config.json").is_file():
-        raise ValueError(f"model = {name}: the folder has no config.json")
-    if not any((path / weights).is_file() for weights in ("model.safetensors", "model.safetensors.index.json")):
-        raise ValueError(f"model = {name}: the folder has no weights (model.safetensors; pickled ones are not read)")
-    if not any((path / vocabulary).is_file() for vocabulary in TOKENIZERS):
-        raise ValueError(f"model = {name}: the folder has no tokenizer ({TOKENIZERS[0]})")
+    needed = {
+        "config.json": ["config.json"],
+        "weights (model.safetensors; pickled ones are not read)": ["model.safetensors", "model.safetensors.index.json"],
+        f"tokenizer ({TOKENIZERS[0]})": TOKENIZERS,
+    }
+    for lack, names in needed.items():
+        if not any((path / file).is_file() for file in names):
+            raise ValueError(f"model = {name}: the folder has no {lack}")
     return path
 
 
 def load(path):
-    """A causal LM with float32 weights and its tokenizer, from a folder; no code of the folder's is run.
+    """A causal language model with float32 weights and its tokenizer, from a folder; no code in the folder is run.
 
-    Returns (model, tokenizer). Raises ValueError for anything that cannot be loaded whole: transformers alone would
-    fill missing weights with random numbers.
+    Raises ValueError for anything that cannot be loaded whole: transformers alone would fill missing weights with
+    random numbers.
     """
     import transformers
 
-    settings = {"local_files_only": True, "trust_remote_code": False}
+    safe = {"local_files_only": True, "trust_remote_code": False}
+    load_model = transformers.AutoModelForCausalLM.from_pretrained
     try:
-        model, found = transformers.AutoModelForCausalLM.from_pretrained(
-            path, use_safetensors=True, output_loading_info=True, **settings
-        )
+        model, found = load_model(path, use_safetensors=True, output_loading_info=True, **safe)
     except Exception as err:  # damaged files raise whatever their reader raises
-        raise ValueError(f"model = {path}: cannot be loaded ({hub.first_line(err)})") from err
+        raise ValueError(f"model = {path}: cannot be loaded ({_first_line(err)})") from err
     if missing := sorted(found["missing_keys"]):
-        raise ValueError(
-            f"model = {path}: its weights lack {missing[0]} and {len(missing) - 1} more that a {type(model).__name__} has"
-        )
+        lack = f"{missing[0]} and {len(missing) - 1} more that a {type(model).__name__} has"
+        raise ValueError(f"model = {path}: its weights lack {lack}")
     try:
-        return model.float(), transformers.AutoTokenizer.from_pretrained(path, **settings)
+        return model.float(), transformers.AutoTokenizer.from_pretrained(path, **safe)
     except Exception as err:
-        raise ValueError(f"model = {path}: its tokenizer cannot be loaded ({hub.first_line(err)})") from err
+        raise ValueError(f"model = {path}: its tokenizer cannot be loaded ({_first_line(err)})") from err
+
+
+def _first_line(err):
+    """The first line of an exception's message, or its class where there is none."""
+    return (str(err).strip().splitlines() or [type(err).__name__])[0][:200]
+
+
+def from_hub(repository, kind, files, needed):
+    """Folder with a repository's `files`, of which those in `needed` must be there: from the hub's cache or the net.
+
+    Raises ValueError when they are not in the cache and the hub is switched off (HF_HUB_OFFLINE), does not answer
+    within `HUB_TIMEOUT` seconds, or breaks off.
+    """
+    import huggingface_hub
+
+    def complete(**options):
+        folder = huggingface_hub.snapshot_download(repository, repo_type=kind, allow_patterns=files, **options)
+        return Path(folder) if all((Path(folder) / name).is_file() for name in needed) else None
+
+    try:
+        if found := complete(local_files_only=True):
+            return found
+    except FileNotFoundError:  # nothing of it is in the cache
+        pass
+    if huggingface_hub.constants.HF_HUB_OFFLINE:
+        raise ValueError(f"{repository} is not in the cache, and HF_HUB_OFFLINE keeps the hub switched off")
+    try:  # snapshot_download's own first question has no time limit
+        huggingface_hub.HfApi().repo_info(repository, repo_type=kind, timeout=HUB_TIMEOUT)
+        found = complete(etag_timeout=HUB_TIMEOUT)
+    except Exception as err:  # a dozen classes of what can go wrong on the way
+        raise ValueError(f"{repository} could not be fetched from the hub ({_first_line(err)})") from err
+    if not found:
+        raise ValueError(f"{repository} lacks one of {', '.join(needed)}")
+    return found
+
+
+def wikitext2():
+    """WikiText-2 (raw) as two texts, to train on and for validation; ValueError as `from_hub`, or without pyarrow."""
+    try:
+        import pyarrow.parquet as parquet
+    except ModuleNotFoundError:
+        raise ValueError("text = wikitext-2 comes as parquet files, which need pyarrow: pip install pyarrow") from None
+    needed = [f"{WIKITEXT_PART}/{part}-00000-of-00001.parquet" for part in ("train", "validation")]
+    folder = from_hub(WIKITEXT, "dataset", needed, needed)
+    return ["".join(parquet.read_table(folder / name, columns=["text"])["text"].to_pylist()) for name in needed]
 
 
 def check_text(name):
-    """ValueError unless a text of this name can be had: "world", "wikitext-2", or a file in UTF-8 that holds something."""
+    """ValueError unless a text of this name can be had: "world", "wikitext-2", or a file in UTF-8 that is not empty."""
     if name not in ("world", "wikitext-2"):
         _read(name)
 
@@ -93,23 +135,22 @@ def _read(name):
 
 
 def tokens(name, tokenizer, block):
-    """Tokens to train on and tokens held out: of a text file its first 90 % and the rest; of the world two samples of domain B.
+    """Tokens to train on and tokens held out: 90 % of a text file and the rest, or two samples of the world's domain B.
 
     Returns two arrays of integers, (N,) or ready blocks (n, block). Raises ValueError for a text that is empty, not
-    UTF-8, shorter than a block in either part, or over 5 % unknown to the tokenizer; and when the hub does not answer.
+    UTF-8, shorter than a block in either part, or over 5 % unknown to the tokenizer; and as `from_hub`.
     """
     if name == "world":
         return _world(tokenizer, block)
     if name == "wikitext-2":
-        pair = [_encode(name, text, tokenizer) for text in hub.wikitext2()]
+        pair = [_encode(name, text, tokenizer) for text in wikitext2()]
     else:
         stream = _encode(name, _read(name), tokenizer)
-        cut = len(stream) - max(int(HELD_OUT * len(stream)), block)
-        pair = [stream[: max(cut, 0)], stream[max(cut, 0) :]]
+        cut = max(len(stream) - max(int(HELD_OUT * len(stream)), block), 0)
+        pair = [stream[:cut], stream[cut:]]
     if min(map(len, pair)) < block:
-        raise ValueError(
-            f"text = {name} is too short: {sum(map(len, pair))} tokens, but a block to train on and one to hold out take {2 * block}"
-        )
+        need = f"a block to train on and one to hold out take {2 * block}"
+        raise ValueError(f"text = {name} is too short: {sum(map(len, pair))} tokens, but {need}")
     return pair
 
 
@@ -124,39 +165,82 @@ def _world(tokenizer, block):
 
 
 def _encode(name, text, tokenizer):
-    """Token ids of a text; ValueError when too much of it is unknown."""
+    """Token ids of a text; ValueError when the tokenizer does not know too much of it."""
     ids, known, seen = [], 0, 0
     for piece in _pieces(text):
-        found, fresh = _encode_piece(piece, tokenizer)
+        found, covered = _encode_piece(piece, tokenizer)
         ids.append(found)
         visible = np.array([not c.isspace() for c in piece])
-        known, seen = known + int((fresh & visible).sum()), seen + int(visible.sum())
-    if seen and 1 - known / seen > UNKNOWN:
-        raise ValueError(
-            f"text = {name}: the model's tokenizer does not know {1 - known / seen:.0%} of it (at most {UNKNOWN:.0%} may be unknown)"
-        )
+        known, seen = known + int((covered & visible).sum()), seen + int(visible.sum())
+    if seen and 1 - known / seen > MAX_UNKNOWN:
+        unknown = f"{1 - known / seen:.0%} of it (at most {MAX_UNKNOWN:.0%} may be unknown)"
+        raise ValueError(f"text = {name}: the model's tokenizer does not know {unknown}")
     return np.concatenate(ids)
 
 
 def _pieces(text):
     start = 0
     while start < len(text):
-        end = text.find("\n", start + _PIECE)
-        end = len(text) if end < 0 else end + 1
+        end = text.find("\n", start + _PIECE) + 1 or len(text)
         yield text[start:end]
         start = end
 
 
 def _encode_piece(piece, tokenizer):
-    """Ids, and a mask over the characters that a known token covers: some tokenizers drop what they do not know without a trace."""
+    """Ids, and a mask of the characters that known tokens cover: some tokenizers drop unknown ones without a trace."""
+    plain = {"add_special_tokens": False, "verbose": False}
     if not tokenizer.is_fast:
-        ids = np.array(tokenizer(piece, add_special_tokens=False, verbose=False)["input_ids"], dtype=np.int64)
+        ids = np.array(tokenizer(piece, **plain)["input_ids"], dtype=np.int64)
         share = (ids != tokenizer.unk_token_id).mean() if len(ids) else 0.0
         return ids, np.arange(len(piece)) < share * len(piece)
-    found = tokenizer(piece, add_special_tokens=False, verbose=False, return_offsets_mapping=True)
-    ids = np.array(found["input_ids"], dtype=np.int64)
+    found = tokenizer(piece, return_offsets_mapping=True, **plain)
     known = np.zeros(len(piece), dtype=bool)
     for token, (start, end) in zip(found["input_ids"], found["offset_mapping"], strict=True):
         if token != tokenizer.unk_token_id:
             known[start:end] = True
-    return ids, known
+    return np.array(found["input_ids"], dtype=np.int64), known
+
+
+def blocks(name, tokens, block, model=None):
+    """Input ids and labels (n, block) from a stream of tokens, ready blocks, or a pair of ready (ids, labels).
+
+    A stream (1-D) is cut; a rest that fills no block is left out. The first label of a block is -100: nothing predicts
+    it, and counting it would spoil means. Returns two int64 tensors. Raises ValueError for anything but integers, a
+    negative id, a stream shorter than a block, a block of one token, and what a given model has no room for.
+    """
+    import torch
+
+    ids, labels = tokens if isinstance(tokens, tuple) and len(tokens) == 2 else (tokens, None)
+    ids = inputs.integers(name, ids)
+    if ids.ndim == 1:
+        if ids.size < block:
+            raise ValueError(f"{name} has {ids.size} tokens, fewer than one block of {block}")
+        ids = ids[: ids.size // block * block].reshape(-1, block)
+    if ids.ndim != 2 or ids.shape[1] < 2:
+        needed = "a stream of tokens or blocks of at least 2, (n, block)"
+        raise ValueError(f"{name} must be {needed}, got shape {ids.shape}")
+    if ids.min() < 0:
+        why = "a token's id is not negative (labels to leave out go into a second array)"
+        raise ValueError(f"{name} holds {ids.min()}: {why}")
+    labels = ids.copy() if labels is None else inputs.integers(f"{name}'s labels", labels)
+    if labels.shape != ids.shape:
+        raise ValueError(f"{name}: ids {ids.shape} and labels {labels.shape} disagree")
+    bad = (labels < 0) & (labels != IGNORED)
+    if bad.any():
+        raise ValueError(f"{name}'s labels hold {labels[bad][0]}: neither a token nor {IGNORED}")
+    labels[:, 0] = IGNORED
+    if (labels == IGNORED).all():
+        raise ValueError(f"{name}: every label is {IGNORED}, so that nothing is left to predict")
+    if model is not None:
+        _check_fits(name, max(ids.max(), labels.max()), ids.shape[1], model)
+    return torch.from_numpy(np.ascontiguousarray(ids)), torch.from_numpy(labels)
+
+
+def _check_fits(name, largest, block, model):
+    """ValueError when the model has no such token, or not as many positions."""
+    size = model.get_input_embeddings().weight.shape[0]
+    if largest >= size:
+        raise ValueError(f"{name} holds token {largest}, but the model knows {size} (0..{size - 1})")
+    room = getattr(model.config, "max_position_embeddings", None)
+    if room is not None and block > room:
+        raise ValueError(f"block = {block} is longer than the model's {room} positions")

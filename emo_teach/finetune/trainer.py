@@ -1,10 +1,127 @@
-"""transformers' Trainer, told what differs here: blocks in a fixed order, no files of its own accord, checkpoints that are whole or not there."""
+"""transformers' Trainer, with blocks in a fixed order, a history, and checkpoints in the layout of the inner model."""
 
+import time
+
+import numpy as np
 import torch
 import transformers
 
+from .. import inputs
+from ..losses import objective
 from . import folder
-from .data import Blocks, Order
+
+TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Order(torch.utils.data.Sampler):
+    """Which block comes when: permutations one after another, each drawn from (seed, its number); `count` in all.
+
+    Batches run over the ends of permutations, so every step has a full batch. The order depends on nothing else, so it
+    is the same for any number of processes, and the same again after a restart.
+    """
+
+    def __init__(self, size, count, seed):
+        self.size, self.count, self.seed = inputs.count("size", size), count, seed
+
+    def __len__(self):
+        return self.count
+
+    def __iter__(self):
+        for start in range(0, self.count, self.size):
+            order = np.random.default_rng([self.seed, start // self.size]).permutation(self.size)
+            yield from order[: self.count - start].tolist()
+
+
+def evaluate(wrapper, ids, labels, batch_size=32, precision="fp32"):
+    """Held-out `valid_loss` (the objective of a `WithObjective`) and `valid_ce` (cross-entropy, A1), in a dict.
+
+    Both are means over all tokens that count. Raises ValueError when labels are out of range.
+    """
+    device = next(wrapper.parameters()).device
+    plain, count = objective("ce"), int((labels[:, 1:] != -100).sum())
+    sums, training = torch.zeros(2, dtype=torch.float64), wrapper.training
+    low = torch.autocast(device.type, dtype=TYPES.get(precision, torch.bfloat16), enabled=precision in TYPES)
+    wrapper.eval()
+    try:
+        with torch.no_grad(), low:
+            for start in range(0, len(ids), batch_size):
+                wanted = labels[start : start + batch_size].to(device)
+                outputs = wrapper.outputs(ids[start : start + batch_size].to(device))
+                both = [wrapper.loss(outputs, wanted, goal, "sum").double().cpu() for goal in (None, plain)]
+                sums += torch.stack(both)
+    finally:
+        wrapper.train(training)
+    return dict(zip(("valid_loss", "valid_ce"), (sums / count).tolist(), strict=True))
+
+
+class Recorder(transformers.TrainerCallback):
+    """Turns the Trainer's logs into a history of dicts, hands each to `report`, and draws the progress bar.
+
+    `validate()` is called before the first step, every `valid_every` steps and after the last; `saved(step, history)`
+    after each checkpoint. Neither counts towards tokens per second.
+    """
+
+    def __init__(self, tokens_per_step, report=None, validate=None, valid_every=None, saved=None, progress=False):
+        self.tokens_per_step, self.report, self.progress = tokens_per_step, report, progress
+        self.validate, self.valid_every, self.saved = validate, valid_every, saved
+        self.history, self.bar = [], None
+        self.step, self.clock = 0, 0.0  # where the count of tokens per second began
+
+    def _note(self, entry, state):
+        self.history.append(entry)
+        if self.report and state.is_world_process_zero:
+            self.report(dict(entry))
+
+    def _validate(self, state):
+        """Note the held-out values at this step, unless they are known."""
+        begun = time.perf_counter()
+        known = any(entry["step"] == state.global_step and "valid_loss" in entry for entry in self.history)
+        if self.validate and not known:
+            self._note({"step": state.global_step, **self.validate()}, state)
+        self.clock += time.perf_counter() - begun
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        """Before the first step of this process."""
+        if state.global_step == 0:
+            self._validate(state)
+        if self.progress and state.is_world_process_zero:
+            from tqdm.auto import tqdm
+
+            self.bar = tqdm(total=state.max_steps, initial=state.global_step, unit="step", mininterval=0.5)
+        self.step, self.clock = state.global_step, time.perf_counter()
+
+    def on_step_end(self, args, state, control, **kwargs):
+        """After each step; the last one is always logged."""
+        if self.bar:
+            self.bar.update(1)
+        if state.global_step == state.max_steps:
+            control.should_log = True
+        return control
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        """Every `log_every` steps, with the mean loss since the last time."""
+        if "loss" not in logs:  # the Trainer's summary at the end
+            return
+        seconds, steps = time.perf_counter() - self.clock, state.global_step - self.step
+        rate = steps * self.tokens_per_step / seconds if seconds > 0 else float("nan")
+        kept = {key: logs[key] for key in ("loss", "learning_rate", "grad_norm") if key in logs}
+        self._note({"step": state.global_step, **kept, "tokens_per_s": rate}, state)
+        if self.bar:
+            self.bar.set_postfix_str(f"loss {logs['loss']:.4g}, {rate:,.0f} tokens/s", refresh=False)
+        self.step, self.clock = state.global_step, time.perf_counter()
+        if self.valid_every and state.global_step % self.valid_every == 0:
+            self._validate(state)
+
+    def on_save(self, args, state, control, **kwargs):
+        """After this process has written its part of a checkpoint."""
+        self.saved(state.global_step, self.history)
+        self.step, self.clock = state.global_step, time.perf_counter()
+
+    def on_train_end(self, args, state, control, **kwargs):
+        """After the last step."""
+        self._validate(state)
+        if self.bar:
+            self.bar.close()
 
 
 class Arguments(transformers.TrainingArguments):
@@ -17,91 +134,69 @@ class Arguments(transformers.TrainingArguments):
 
 
 class ObjectiveTrainer(transformers.Trainer):
-    """Trainer of a `WithObjective`, saving the inner model in transformers' layout beside what resuming needs."""
+    """Trainer of a `WithObjective` that saves and loads the inner model in transformers' layout."""
 
     def __init__(self, wrapper, ids, labels, args, order, recorder):
-        self._order = order
-        super().__init__(
-            wrapper, args, data_collator=_as_it_is, train_dataset=Blocks(ids, labels), callbacks=[recorder]
-        )
+        self._order, data = order, torch.utils.data.TensorDataset(ids, labels)
+        super().__init__(wrapper, args, data_collator=_collate, train_dataset=data, callbacks=[recorder])
         self.remove_callback(transformers.trainer_callback.PrinterCallback)  # it would print every log
-        self._recorder = recorder
 
     def _get_train_sampler(self, train_dataset=None):
         return self._order
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        """Sum over this process's tokens divided by those of all processes and accumulation steps; DDP then *averages* gradients: undone here."""
+        """This process's sum over tokens, divided by the tokens of the whole step, of all processes and pieces.
+
+        DistributedDataParallel then averages gradients over processes; the factor turns that mean into a sum.
+        """
         return model(**inputs, num_items_in_batch=num_items_in_batch) * self.accelerator.num_processes
 
     def save_model(self, output_dir=None, _internal_call=False):
-        """The weights as safetensors and the history so far; the Trainer adds optimizer, scheduler, random state and step."""
+        """The weights as safetensors; the Trainer adds optimizer, scheduler, random state and step."""
         if self.args.should_save:
             folder.save_weights(self.model.model, output_dir)
-            folder.write_json(f"{output_dir}/{folder.HISTORY}", self._recorder.history)
 
     def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
-        """`folder.load_weights`: the Trainer would look for the wrapper's names in the inner model's file, and go on when it finds none."""
+        # The Trainer would look for the wrapper's names in the inner model's file, and go on when it finds none.
         folder.load_weights(self.model.model, resume_from_checkpoint)
 
 
-def _as_it_is(batch):
-    return batch
+def _collate(rows):
+    return dict(zip(("input_ids", "labels"), torch.utils.data.default_collate(rows), strict=True))
 
 
 def arguments(output_dir, steps, batch_size, accumulation, lr, seed, precision, save_every, log_every):
-    """TrainingArguments: AdamW without weight decay or clipping, a linear schedule, and tokens averaged over all processes.
+    """The Trainer's arguments: AdamW without weight decay or clipping, a linear schedule, means over all processes.
 
-    Gradients are not clipped: AdamW does not see an objective's scale, a fixed clip would. Losses that are not finite
-    are shown as they are. Returns `Arguments`. Raises ValueError when the batch cannot be shared out evenly.
+    Gradients are not clipped: AdamW does not see an objective's scale, but a fixed clip would. Losses that are not
+    finite are shown as they are. Raises ValueError when the batch cannot be shared out evenly.
     """
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    optimizer = {"optim": "adamw_torch" if mps else "adamw_torch_fused", "weight_decay": 0.0, "max_grad_norm": 0.0}
+    schedule = {"max_steps": steps, "learning_rate": lr, "lr_scheduler_type": "linear", "warmup_steps": 0}
+    # Without a GPU, the Trainer accepts bf16 only together with use_cpu.
+    numbers = {"bf16": precision == "bf16", "fp16": precision == "fp16", "use_cpu": not (cuda or mps), "seed": seed}
+    step = {"gradient_accumulation_steps": accumulation, "average_tokens_across_devices": True}
+    logs = {"logging_steps": log_every, "logging_nan_inf_filter": False, "report_to": "none", "disable_tqdm": True}
+    # Two checkpoints are kept: the Trainer deletes older ones before the newest is marked as whole.
+    saves = {"save_strategy": "steps" if save_every else "no", "save_steps": save_every or 500, "save_total_limit": 2}
+    loader = {"remove_unused_columns": False, "dataloader_num_workers": 0, "dataloader_pin_memory": cuda}
+    # Buffers are not sent round at every step: the cost embedding never changes.
+    ddp = {"ddp_find_unused_parameters": False, "ddp_broadcast_buffers": False}
     made = Arguments(
-        output_dir=str(output_dir),
-        max_steps=steps,
-        gradient_accumulation_steps=accumulation,
-        learning_rate=lr,
-        lr_scheduler_type="linear",
-        warmup_steps=0,
-        weight_decay=0.0,
-        max_grad_norm=0.0,
-        optim="adamw_torch_fused" if not torch.backends.mps.is_available() else "adamw_torch",
-        seed=seed,
-        bf16=precision == "bf16",
-        fp16=precision == "fp16",
-        use_cpu=not (
-            torch.cuda.is_available() or torch.backends.mps.is_available()
-        ),  # bfloat16 on a CPU is to be asked for
-        average_tokens_across_devices=True,
-        logging_nan_inf_filter=False,
-        logging_steps=log_every,
-        save_strategy="steps" if save_every else "no",
-        save_steps=save_every or 500,
-        report_to="none",
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        dataloader_num_workers=0,
-        dataloader_pin_memory=torch.cuda.is_available(),
-        ddp_find_unused_parameters=False,
-        ddp_broadcast_buffers=False,  # the cost embedding never changes: no need to send it round at every step
+        output_dir=str(output_dir), **optimizer, **schedule, **numbers, **step, **logs, **saves, **loader, **ddp
     )
-    made._n_gpu = min(
-        made.n_gpu, 1
-    )  # several GPUs are for `accelerate launch`; in one process the Trainer would split batches by DataParallel
+    made._n_gpu = min(made.n_gpu, 1)  # several GPUs need `accelerate launch`: DataParallel would split the batches
     parts = accumulation * made.world_size
     if batch_size % parts:
-        raise ValueError(
-            f"batch_size = {batch_size} must be a multiple of {parts}: {made.world_size} processes times accumulation = {accumulation}"
-        )
+        shared = f"{made.world_size} processes times accumulation = {accumulation}"
+        raise ValueError(f"batch_size = {batch_size} must be a multiple of {parts}: {shared}")
     made.per_device_train_batch_size = batch_size // parts
     return made
 
 
 def train(wrapper, ids, labels, args, seed, batch_size, recorder, checkpoint=None):
-    """Train the wrapper, from a checkpoint's folder where one is given.
-
-    Raises what torch and transformers raise.
-    """
+    """Train the wrapper, from a checkpoint's folder where one is given."""
     order = Order(len(ids), args.max_steps * batch_size, seed)
-    ObjectiveTrainer(wrapper, ids, labels, args, order, recorder).train(
-        resume_from_checkpoint=checkpoint and str(checkpoint)
-    )
+    trainer = ObjectiveTrainer(wrapper, ids, labels, args, order, recorder)
+    trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))

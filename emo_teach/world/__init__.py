@@ -2,14 +2,15 @@
 
     world = World()
     texts = world.sample(4, 32, seed=0)     # (4, 32) word numbers
-    truth = world.next_word(texts)          # (4, 32, V): the law of the word after each prefix
+    truth = world.next_word(texts)          # (4, 32, V): the distribution of the word after each prefix
 
-No corpus can say how far a language model is from the true distribution; a generator can. Sentences such as "every glad chef quickly prepares the
-small stew inside that bakery ." come from a grammar with topics that persist, agreement in number, and classes of near-synonyms with uneven
-frequencies. The state of the grammar after any prefix is a lookup, and so is the law of the next word.
+No corpus can say how far a language model is from the true distribution; a generator can. Sentences such as "every glad
+chef quickly prepares the small stew inside that bakery ." come from a grammar with topics that persist, agreement in
+number, and classes of near-synonyms with uneven frequencies. The state of the grammar after any prefix is a lookup, and
+so is the distribution of the next word.
 """
 
-from .small import model_folder, small_gpt2, word_tokenizer
+from .small import model_folder, small_gpt2, small_models, word_tokenizer
 from .world import World
 
-__all__ = ["World", "model_folder", "small_gpt2", "word_tokenizer"]
+__all__ = ["World", "model_folder", "small_gpt2", "small_models", "word_tokenizer"]

@@ -1,22 +1,19 @@
-"""The small GPT-2 that goes with a world: transformers' own architecture, and a tokenizer that has a token for each word."""
+"""The small GPT-2 of a world: transformers' own architecture, and a tokenizer that has a token for each word."""
 
 from ..files import data_path
-from .lexicon import START
+from .grammar import START
+from .world import World
 
 
 def model_folder():
-    """Folder of the small GPT-2 pretrained on domain A, in transformers' layout.
-
-    Returns a `pathlib.Path`. Raises ValueError where the data is missing.
-    """
+    """Folder of the small GPT-2 pretrained on domain A, in transformers' layout; ValueError where it is missing."""
     return data_path("tiny/config.json").parent
 
 
 def small_gpt2(vocabulary, layers=2, width=64, seed=0):
     """A GPT-2 with random weights and no dropout, for texts of up to 64 words.
 
-    Returns a `transformers.GPT2LMHeadModel`. Raises ValueError for a width that the heads (four, or two below a width
-    of 32) do not divide.
+    Raises ValueError for a width that the heads (four, or two below a width of 32) do not divide.
     """
     import torch
     import transformers
@@ -32,17 +29,29 @@ def small_gpt2(vocabulary, layers=2, width=64, seed=0):
 
 
 def word_tokenizer(world):
-    """A tokenizer with one token per word of the world, in its order; words that it lacks become the start word.
-
-    Returns a `transformers.PreTrainedTokenizerFast`.
-    """
+    """transformers' tokenizer with one token per word of the world, in order; other words become the start word."""
     import tokenizers
     import transformers
 
     numbers = {word: k for k, word in enumerate(world.vocabulary)}
     made = tokenizers.Tokenizer(tokenizers.models.WordLevel(numbers, unk_token=START))
     made.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
-    special = {name: START for name in ("unk_token", "bos_token", "eos_token")}
-    return transformers.PreTrainedTokenizerFast(
-        tokenizer_object=made, model_max_length=64, clean_up_tokenization_spaces=False, **special
-    )
+    options = {"model_max_length": 64, "clean_up_tokenization_spaces": False}
+    options |= {name: START for name in ("unk_token", "bos_token", "eos_token")}
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=made, **options)
+
+
+def small_models():
+    """Two models to try the explorers with: the committed small GPT-2, and a copy with logits sharper by a quarter.
+
+    The copy's last layer norm is scaled by 1.25, which is a temperature of 0.8. Returns (world, models by name).
+    """
+    import torch
+    import transformers
+
+    names = ("ce", "emo-mode-1")
+    models = {name: transformers.GPT2LMHeadModel.from_pretrained(model_folder()).eval() for name in names}
+    with torch.no_grad():
+        for weight in models["emo-mode-1"].transformer.ln_f.parameters():
+            weight.mul_(1.25)
+    return World(), models

@@ -8,13 +8,11 @@ from .. import inputs
 def neighbours(texts, size, window=2):
     """How often two words stand within `window` places of each other.
 
-    Formula: counts, symmetric. Shape: texts (n, L) of word numbers below `size`, returns (size, size). Units: none.
-    Raises ValueError for numbers that are no words, or a window below 1. Source: this project.
+    Formula: `n_ij` of D15, symmetric. Shape: texts (n, L) of word numbers below `size`, returns (size, size).
+    Units: counts. Raises ValueError for numbers that are no words, or a window below 1. Source: Levy & Goldberg (2014).
     """
-    texts = np.asarray(texts)
-    if texts.ndim != 2 or not np.issubdtype(texts.dtype, np.integer):
-        raise ValueError(f"texts must be integers of shape (n, L), got {texts.dtype} of shape {texts.shape}")
-    if texts.size and not 0 <= texts.min() <= texts.max() < size:
+    texts = inputs.integers("texts", texts, ndim=2)
+    if not 0 <= texts.min() <= texts.max() < size:
         raise ValueError(f"texts hold {texts.min()} to {texts.max()}: words are 0..{size - 1}")
     found = np.zeros(size * size)
     for gap in range(1, inputs.count("window", window) + 1):
@@ -24,10 +22,11 @@ def neighbours(texts, size, window=2):
 
 
 def ppmi(counts):
-    """Positive pointwise mutual information of words and their neighbours: how much more often than by chance they meet.
+    """Positive pointwise mutual information: how much more often than by chance two words are neighbours.
 
-    Formula: D15, `M_ij = max(0, log(n_ij n / (n_i n_j)))` with `n_i` a row's sum and n all. Shape: counts (V, V), returns (V, V). Units: nats.
-    Raises ValueError for counts that are not a non-negative square matrix, or a word that has no neighbour.
+    Formula: D15, `M_ij = max(0, log(n_ij n / (n_i n_j)))` with `n_i` a row's sum and n all. Shape: counts (V, V),
+    returns (V, V). Units: nats. Raises ValueError for counts that are not a non-negative square matrix, or a word that
+    has no neighbour.
     Source: Levy & Goldberg, Neural Word Embedding as Implicit Matrix Factorization (NIPS 2014).
 
     >>> ppmi([[0, 2], [2, 4]]).round(3).tolist()
@@ -44,10 +43,10 @@ def ppmi(counts):
 
 
 def ppmi_vectors(counts, width):
-    """Vectors of words such that two words with like neighbours get like vectors: `ppmi`, cut to its strongest directions.
+    """Vectors of words, alike for words with like neighbours: `ppmi`, cut to its strongest directions.
 
-    Formula: D15, `U sqrt(S)` of the singular value decomposition of `ppmi(counts)`, cut to `width`; Word2Vec's skip-gram factorises the same
-    matrix, shifted. Shape: counts (V, V), returns (V, width). Units: square root of nats.
+    Formula: D15, `U sqrt(S)` of the singular value decomposition of `ppmi(counts)`, cut to `width`; the skip-gram of
+    Word2Vec factorises the same matrix, shifted. Shape: counts (V, V), returns (V, width). Units: square root of nats.
     Raises ValueError as `ppmi` and for a width outside 1..V. Source: Levy & Goldberg (NIPS 2014).
     """
     information = ppmi(counts)

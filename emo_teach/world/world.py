@@ -1,10 +1,9 @@
-"""The world: laws, sampling and lookup."""
+"""The world: next-word distributions, sampling and lookup."""
 
 import numpy as np
 
 from .. import inputs
-from .grammar import rules, word_classes
-from .lexicon import START, TOPICS
+from .grammar import START, TOPICS, rules, word_classes
 
 _UNEVEN = 1.2  # the r-th commonest word of a class has weight r ** -1.2
 _SPREAD = 0.8  # domain B multiplies the weight of each class by exp(_SPREAD * normal)
@@ -12,17 +11,17 @@ _SEED = 20231010  # of domain B's frequencies; no knob, so that "domain B" is on
 
 
 class World:
-    """A grammar over English words with a known law for every prefix.
+    """A grammar over English words with a known next-word distribution for every prefix.
 
-    `synonyms` is the number of words in each class of near-synonyms (1 to 4), `topics` how many topics there are (1 to 6): together they set the
-    vocabulary's size. `noise` is the share of words drawn uniformly from the whole vocabulary. `shift` moves the frequencies of classes and of words
-    within a class from domain A (0) to domain B (1), in the logarithm; the grammar stays.
+    `synonyms` is the number of words in each class of near-synonyms (1 to 4), `topics` the number of topics (1 to 6):
+    together they set the vocabulary's size. `noise` is the share of words drawn uniformly from the whole vocabulary.
+    `shift` moves the frequencies of classes and of words within a class from domain A (0) to domain B (1), in the
+    logarithm; the grammar stays. ValueError for one of them out of its range.
 
-    Formula: the law of the next word in state s is `(1 - noise) g_s + noise / V`, `g_s` the grammar's. After a word
-    that the grammar does not allow there, the state is the one after the class that is most probable in domain A (the
-    first of equals): a noise word takes the place of another. Attributes: `vocabulary` (V words; the first begins
-    every text), `classes` (V,) number of each word's class, `law` (S, V) and `move` (S, V) next state; state 0 begins
-    a text. Raises ValueError for a knob out of its range.
+    In state s the next word has the distribution `law[s] = (1 - noise) g_s + noise / V`, where `g_s` is the grammar's.
+    After a word that the grammar does not allow there, the state is the one after the class that is most probable in
+    domain A (the first of equals): a noise word takes the place of another. Attributes: `vocabulary` (V words; word 0
+    begins every text), `classes` (V,) each word's class, `law` (S, V), `move` (S, V) next state; state 0 begins a text.
 
     >>> world = World()
     >>> world.size, world.law.shape
@@ -51,7 +50,7 @@ class World:
         return len(self.vocabulary)
 
     def _build(self, grammar, groups):
-        """Laws (S, V) and next states (S, V)."""
+        """Distributions (S, V) and next states (S, V)."""
         order = {state: k for k, state in enumerate(grammar)}
         rng = np.random.default_rng(_SEED)
         full = word_classes(len(TOPICS), 4)  # domain B's draws do not depend on the knobs: each class has its own
@@ -77,21 +76,17 @@ class World:
         return weights / weights.sum()
 
     def sample(self, count, length, seed):
-        """Texts of the world, each begun anew with the start word.
-
-        Formula: word by word from `law[state]`, by inverse distribution function. Returns (count, length) integers.
-        Raises ValueError for a count or length below 1.
+        """`count` texts of `length` words each, with the start word; drawn by inverse distribution function.
 
         >>> world = World()
-        >>> print(world.decode(world.sample(1, 20, seed=3)[0]))
-        this happy student explains the lesson inside the college . one fiddler composes that hymn yet every soloist plays
+        >>> print(world.decode(world.sample(1, 19, seed=3)[0]))
+        this happy student explains the lesson inside the college . one fiddler composes that hymn yet every soloist
         """
         inputs.count("count", count), inputs.count("length", length)
         rng = np.random.default_rng(seed)
-        texts = np.zeros((count, length), dtype=np.int64)
-        state = np.zeros(count, dtype=np.int64)
+        texts, state = np.zeros((count, length), dtype=np.int64), np.zeros(count, dtype=np.int64)
         for place in range(1, length):
-            order = np.argsort(state, kind="stable")  # texts in one state share a row of the cumulative law
+            order = np.argsort(state, kind="stable")  # texts in one state share a row of cumulative probabilities
             starts = np.flatnonzero(np.diff(state[order], prepend=-1))
             drawn = rng.random(count)
             for group in np.split(order, starts[1:]):
@@ -101,10 +96,9 @@ class World:
         return texts
 
     def states(self, texts):
-        """State after each prefix.
+        """State after each prefix (..., L): `s_0 = 0`, `s_k = move[s_(k-1), word_k]`.
 
-        Formula: `s_0 = 0`, `s_k = move[s_(k-1), word_k]`. Returns (..., L). Raises ValueError for a text that does not
-        begin so, or a number that is no word.
+        Raises ValueError for a text that does not begin with the start word, or a number that is no word.
         """
         texts = np.asarray(texts)
         if texts.ndim < 1 or texts.shape[-1] == 0 or not np.issubdtype(texts.dtype, np.integer):
@@ -113,36 +107,26 @@ class World:
         if bad.any():
             raise ValueError(f"texts hold {texts[bad][0]}, which is no word of 0..{self.size - 1}")
         if (texts[..., 0] != 0).any():
-            raise ValueError(
-                f"texts must begin with word 0 ({START}): a prefix cut out of the middle does not tell the state"
-            )
+            why = "a prefix cut out of the middle does not tell the state"
+            raise ValueError(f"texts must begin with word 0 ({START}): {why}")
         found = np.zeros(texts.shape, dtype=np.int64)
         for place in range(1, texts.shape[-1]):
             found[..., place] = self.move[found[..., place - 1], texts[..., place]]
         return found
 
     def next_word(self, texts):
-        """The exact law of the word after each prefix.
-
-        Formula: `law[states(texts)]`. Returns (..., L, V). Raises ValueError as `states` does.
-        """
+        """The exact distribution of the word after each prefix (..., L, V); ValueError as `states`."""
         return self.law[self.states(texts)]
 
     def cost(self, within=0.1):
-        """A cost between words from the true classes: 0 for the same word, `within` for a synonym, 1 otherwise.
-
-        Raises ValueError unless `within` is in [0, 1].
-        """
+        """A cost from the true classes: 0 for the same word, `within` (0 to 1) for a synonym, 1 otherwise."""
         inputs.number("within", within, 0, 1)
         cost = np.where(self.classes[:, None] == self.classes[None, :], float(within), 1.0)
         np.fill_diagonal(cost, 0.0)
         return cost
 
     def encode(self, text):
-        """Word numbers of a text whose words are parted by spaces, the start word put in front.
-
-        Returns (L + 1,). Raises ValueError for a word that the world does not have.
-        """
+        """Word numbers (L + 1,) of a text of L words with spaces between them; the start word is put in front."""
         words = text.split()
         for place, word in enumerate(words):
             if word not in self._number:
@@ -150,10 +134,7 @@ class World:
         return np.array([0, *(self._number[word] for word in words)])
 
     def decode(self, numbers):
-        """The text of word numbers, without the start word in front.
-
-        Raises ValueError for a number that is no word.
-        """
+        """The text of word numbers, without the start word in front; ValueError for a number that is no word."""
         numbers = np.asarray(numbers)
         self.states(np.concatenate([[0], numbers]).astype(np.int64))  # checks the numbers
         return " ".join(self.vocabulary[k] for k in (numbers[1:] if len(numbers) and numbers[0] == 0 else numbers))
