@@ -13,7 +13,6 @@ from .. import inputs, pictures
 from ..inputs import log_distributions
 from ..measure import oracle
 from ..measure.mauve import EDGE, curve
-from ..pictures import style
 from . import widget
 from .language import Explorer, log_softmax, named, small_models
 
@@ -253,7 +252,7 @@ class FrontierPicture(widget.Picture):
             self.plane.set(xlim=shown[0], ylim=shown[1])
             self.stale()
         for key, name in zip(("first", "second"), data.names, strict=True):
-            look, numbers = style(name), data.numbers[key]
+            look, numbers = pictures.look(name), data.numbers[key]
             for marker in (self.dots[key], self.keys[key]):
                 marker.set(color=look.colour, marker=look.marker, markeredgecolor="white")
             self.dots[key].set_data([numbers["forward_kl"]], [numbers["reverse_kl"]])
@@ -264,7 +263,7 @@ class FrontierPicture(widget.Picture):
         self.texts["first", "name"].set_text(f"{data.names[0]} at T = {data.temperature:.3f}")
         self.texts["second", "name"].set_text(f"{data.names[1]} as it is")
         self.path.set_data(*data.path.T)
-        self.path.set_color(style(data.names[0]).colour)
+        self.path.set_color(pictures.look(data.names[0]).colour)
         for (k, _), text in zip(ENDS, self.ends, strict=True):
             text.xy = data.path[k]
         self._mark_match(data)
@@ -304,7 +303,7 @@ def _said(data):
 def _panel(shown):
     """The plane, then a curve for each of the settings shown."""
     figure, (first, second) = pictures.new_figure(9.0, 3.5), shown[0].names
-    looks = style(first), style(second)
+    looks = pictures.look(first), pictures.look(second)
     with pictures.rc_context(pictures.STYLE):
         plane, *others = figure.subplots(1, 1 + len(shown), width_ratios=[1.15] + [1] * len(shown))
         _plane(plane)

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.textpath import TextPath
 
 from .. import inputs, pictures
-from ..pictures import TRUTH, style
+from ..pictures import TRUTH
 from . import widget
 from .language import Explorer, log_softmax, named, small_models
 
@@ -180,10 +180,10 @@ def _seed(seed):
 def _law_axes(axes, words, names):
     """Bars of the truth and one marker per model and word, all empty; returns both."""
     rows = np.arange(WORDS)
-    bars = axes.barh(rows, np.zeros(WORDS), 0.8, color=style(TRUTH).colour, alpha=0.75, label=TRUTH)
+    bars = axes.barh(rows, np.zeros(WORDS), 0.8, color=pictures.look(TRUTH).colour, alpha=0.75, label=TRUTH)
     marks = {}
     for k, name in enumerate(names):
-        look, place = style(name), rows + 0.8 * ((k + 0.5) / len(names) - 0.5)
+        look, place = pictures.look(name), rows + 0.8 * ((k + 0.5) / len(names) - 0.5)
         (marks[name],) = axes.plot(
             np.zeros(WORDS),
             place,
@@ -224,7 +224,7 @@ class SamplesPicture(widget.Picture):
         for key, label in NUMBERS.items():
             self.table.text(columns[key], 0.98, label, ha="right", va="top", fontsize=9.5)
         for k, name in enumerate(data.laws):
-            y, look = 0.78 - 0.15 * k, style(name)
+            y, look = 0.78 - 0.15 * k, pictures.look(name)
             self.table.plot(
                 [0.02], [y], "s" if name == TRUTH else look.marker, color=look.colour, ms=9, mec="white", mew=0.6
             )
@@ -302,7 +302,7 @@ def _page(data):
             for text in texts
         )
         label = html.escape("truth itself" if name == TRUTH else name)
-        swatch = f'<span style="{SWATCH};background:{style(name).colour}"></span>'
+        swatch = f'<span style="{SWATCH};background:{pictures.look(name).colour}"></span>'
         rows.append(
             f'<tr><th scope="row" style="{CELL};white-space:nowrap">{swatch}{label}</th><td style="{CELL}">{said}</td></tr>'
         )
@@ -349,7 +349,7 @@ def _write(axes, several):
         f"“{several[0].prompt} …” goes on ({SIGN}: the truth gives the word less than {IMPROBABLE:g})", fontsize=9.5
     )
     for row, (label, name, text) in enumerate(lines):
-        axes.plot([0.03], [row + 0.5], "s", color=style(name).colour, ms=5)
+        axes.plot([0.03], [row + 0.5], "s", color=pictures.look(name).colour, ms=5)
         axes.text(0.12, row + 0.5, label, fontsize=8, va="center")
         x = 155.0
         for word, odd in text:

@@ -18,7 +18,6 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from .. import inputs, pictures
-from ..pictures import style
 from . import widget
 from .language import named
 
@@ -90,7 +89,7 @@ def _every(points):
 
 
 def _line(axes, name, points=()):
-    look = style(name)
+    look = pictures.look(name)
     xy = np.asarray(points, float).reshape(-1, 2)
     (line,) = axes.plot(
         *xy.T,
@@ -120,7 +119,7 @@ def _axes(figure, share):
 
 def _legend(strip, labels):
     """The runs' looks under the labels, in the strip above the curves."""
-    looks = {name: style(name) for name in labels}
+    looks = {name: pictures.look(name) for name in labels}
     handles = [
         Line2D([], [], ls=s.dash, color=s.colour, marker=s.marker, ms=6, mec="white", mew=0.5, lw=1.8)
         for s in looks.values()

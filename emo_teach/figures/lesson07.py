@@ -3,7 +3,6 @@
 import numpy as np
 
 from .. import pictures
-from ..pictures import style
 from ..studies.summary import NAMES, by_seed, mean_and_error
 
 LONG = {
@@ -53,7 +52,7 @@ def against_truth(tracks, entropy):
     with pictures.rc_context(pictures.STYLE):
         for axes, (measure, title) in zip(figure.subplots(1, len(LONG)), LONG.items(), strict=True):
             for name, entries in tracks.items():
-                look = style(name)
+                look = pictures.look(name)
                 steps, values = [entry["step"] for entry in entries], [entry[measure] for entry in entries]
                 axes.plot(
                     steps,
@@ -115,7 +114,7 @@ def _panel(axes, rows, regime, metric, names):
     said = []
     for place, name in enumerate(names):
         mean, error = mean_and_error(by_seed(rows, regime, name, metric))
-        _mark(axes, [mean], [place - 0.13], [error], style(name).colour, False)
+        _mark(axes, [mean], [place - 0.13], [error], pictures.look(name).colour, False)
         said.append(f"{name} {mean:.2g}")
         if name == "ce":
             axes.axvline(mean, color="#999999", lw=1.2, zorder=0)

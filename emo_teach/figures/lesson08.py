@@ -3,7 +3,6 @@
 import numpy as np
 
 from .. import pictures
-from ..pictures import WINE, style
 from ..studies.summary import NAMES, mean_and_error
 
 # group: title -> names of objectives in data/studies/scratch.csv; cross-entropy is drawn in each
@@ -22,11 +21,11 @@ LONG = {
 
 def _look(name, place):
     if "debiased" in name:
-        colour = WINE
+        colour = pictures.COLOURS["debiased"]
     elif name in GROUPS["transforms of EMO"][1:]:
         colour = pictures.COLOURS["family"]
     else:
-        colour = pictures.COLOURS["emd"] if name.startswith("ce ") else style(name).colour
+        colour = pictures.COLOURS["emd"] if name.startswith("ce ") else pictures.look(name).colour
     return {"color": colour, "ls": ("-", "--", ":", "-.")[place], "marker": ("o", "s", "^", "D")[place]}
 
 

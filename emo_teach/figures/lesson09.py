@@ -3,7 +3,6 @@
 import numpy as np
 
 from .. import pictures
-from ..pictures import WINE
 from ..studies import lesson09_questions
 from ..studies.summary import NAMES, interval, mean_and_error
 
@@ -33,7 +32,7 @@ SOFT = {  # loss: (colour, line, marker)
     "emd": (pictures.COLOURS["emd"], "-", "s"),
     "sinkhorn": (pictures.COLOURS["plan"], ":", "^"),
     "sinkhorn-divergence": (pictures.COLOURS["plan"], "-", "D"),
-    "debiased": (WINE, "-", "<"),
+    "debiased": (pictures.COLOURS["debiased"], "-", "<"),
 }
 SOFT_NAMES = {
     "tv": "TV from the truth",
