@@ -14,7 +14,7 @@ CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, np.sqrt(0.75)]])  # Monday, Tu
 HEIGHT = CORNERS[2, 1]
 BANDS = 12  # flat steps of colour, so that their borders read as contour lines
 NATS_SHOWN = 2.5  # cross-entropy is infinite at the triangle's sides: its map is darkest this far above its minimum
-_TINTS = LinearSegmentedColormap.from_list("loss", ["white", pictures.COLOURS["tint"]])(np.linspace(0, 1, BANDS))
+_TINTS = LinearSegmentedColormap.from_list("loss", ["white", pictures.COLOURS["loss"]])(np.linspace(0, 1, BANDS))
 PALETTE = (255 * _TINTS[:, :3]).round().astype(np.uint8)
 LOSSES = ("cross-entropy", "exact EMD", "product bound", "debiased")
 
@@ -73,7 +73,7 @@ def triangle(axes, image, limits, below, above, fontsize=9.5):
     """Draw a map clipped to the triangle, its outline and the corners' words, `below` and `above` it; returns image and outline."""
     shown = axes.imshow(image, extent=(0, 1, 0, HEIGHT), interpolation="nearest", zorder=0)
     shown.set_clip_path(Polygon(CORNERS, transform=axes.transData))
-    outline = axes.add_patch(Polygon(CORNERS, fill=False, edgecolor=pictures.STYLE["axes.edgecolor"], lw=1))
+    outline = axes.add_patch(Polygon(CORNERS, fill=False, edgecolor=pictures.COLOURS["outline"], lw=1))
     for (x, y), word, shift in zip(CORNERS, TOKENS, (-below, -below, above), strict=True):
         axes.text(x, y + shift, word, ha="center", va="center", fontsize=fontsize)
     axes.set(xlim=limits[:2], ylim=limits[2:], aspect="equal")

@@ -72,7 +72,9 @@ class Picture:
         with rc_context(STYLE):
             shown = [artist for artist in self._live if artist.get_visible()]
             if self._background is None:
-                for artist in shown:  # matplotlib leaves animated artists out, but not images, whose soft edges would be drawn twice
+                for artist in (
+                    shown
+                ):  # matplotlib leaves animated artists out, but not images, whose soft edges would be drawn twice
                     artist.set_visible(False)
                 canvas.draw()
                 self.figure.set_layout_engine("none")  # the layout of the first drawing stays, so that nothing jumps
