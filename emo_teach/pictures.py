@@ -102,7 +102,7 @@ LOOKS = {
         "emo-mode-1 detached": ("emd", (0, (4, 1, 1, 1, 1, 1)), "P", "EMO, mode 1, detached"),
         "emo-mode-2": ("emd", "--", "D", "EMO, mode 2"),
         "ce+emo": ("emd", "-.", "^", "CE + EMO"),
-        "ce to emo": ("emd", (0, (6, 1)), "8", "CE to EMO"),
+        "ce to emo": ("emd", (0, (8, 4)), "8", "CE to EMO"),
         "-log(1 - x)": ("family", "-", "o", "−log(1 − x)"),
         "x/(1 - x)": ("family", "--", "s", "x/(1 − x)"),
         "atanh x": ("family", ":", "^", "atanh x"),

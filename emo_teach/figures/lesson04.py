@@ -3,6 +3,7 @@
 import numpy as np
 
 from .. import worked
+from ..explorers.simplex import CORNERS, in_words
 from ..pictures import COLOURS, drawing, look
 
 
@@ -42,7 +43,7 @@ def training_paths(tau, cost, paths):
         sides[0].plot([], [], label="true shares τ", **levels)
         sides[0].legend(fontsize=8.5, loc="upper right", ncols=2)
         _simplex_paths(triangle, tau, cost, paths)
-    truth, ce, moved = (worked_shares(p) for p in (tau, paths["CE"][-1], paths["transport"][-1]))
+    truth, ce, moved = (in_words(p, ".2f") for p in (tau, paths["CE"][-1], paths["transport"][-1]))
     return figure, (
         f"True shares: {truth}. Trained on cross-entropy the model comes to hover around them (at the end {ce}); "
         "trained on the one-hot transport loss it walks across parallel level lines into one corner of the triangle "
@@ -50,26 +51,12 @@ def training_paths(tau, cost, paths):
     )
 
 
-def worked_shares(p):
-    """A distribution over the worked example's tokens, in words."""
-    return ", ".join(f"{token} {share:.2f}" for token, share in zip(worked.TOKENS, p, strict=True))
-
-
-CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, np.sqrt(0.75)]])  # of the triangle of all three-token models
-
-
-def outline(axes):
-    """The triangle's sides."""
-    axes.plot(*CORNERS[[0, 1, 2, 0]].T, color=COLOURS["outline"], lw=1)
-    axes.axis("off")
-
-
 def _simplex_paths(axes, tau, cost, paths):
     """Triangle of all models with the level lines of `p' C tau`, one path per loss, and the true shares."""
     grey = COLOURS["cost"]
     axes.tricontour(*CORNERS.T, cost @ tau, levels=12, colors=grey, linewidths=0.8)
     axes.plot([], [], color=grey, lw=0.8, label="level lines")  # a contour has no entry in the legend
-    outline(axes)
+    axes.plot(*CORNERS[[0, 1, 2, 0]].T, color=COLOURS["outline"], lw=1)
     for name, role, width in (("CE", "ce", 1.2), ("transport", "emd", 2.5)):
         axes.plot(*(paths[name] @ CORNERS).T, color=COLOURS[role], lw=width, label=name)
     axes.plot(*(paths["CE"][0] @ CORNERS), "o", ms=7, color=COLOURS["p"], mec="white", label="start")
@@ -77,4 +64,5 @@ def _simplex_paths(axes, tau, cost, paths):
     for (x, y), token, below in zip(CORNERS, worked.TOKENS, (-0.1, -0.1, 0.07), strict=True):
         axes.text(x, y + below, token, ha="center", va="center", fontsize=9)
     axes.set(xlim=(-0.2, 1.35), ylim=(-0.16, 1.0), aspect="equal")
+    axes.axis("off")
     axes.legend(fontsize=8.5, loc="upper right", bbox_to_anchor=(1.04, 1.0))

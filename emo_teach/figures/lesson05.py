@@ -106,8 +106,8 @@ def regularisation_dial(strengths, entropic, divergence, exact, upper, lower):
     return figure, (
         f"From regularisation {strengths[0]:.2f} to {strengths[-1]:.0f}, entropic transport rises from "
         f"{entropic[0]:.3f} to {entropic[-1]:.3f}, towards the product bound {upper:.3f}; the Sinkhorn "
-        f"divergence falls from {divergence[0]:.3f} to {divergence[-1]:.3f}, towards {lower:.3f}. To the left both run towards the "
-        f"exact distance {exact:.3f}."
+        f"divergence falls from {divergence[0]:.3f} to {divergence[-1]:.3f}, towards {lower:.3f}. To the left "
+        f"both run towards the exact distance {exact:.3f}."
     )
 
 

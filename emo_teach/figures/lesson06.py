@@ -1,8 +1,8 @@
 """Pictures of lesson 06; each function returns (figure, alt text)."""
 
 from .. import worked
+from ..explorers.simplex import CORNERS, in_words
 from ..pictures import COLOURS, drawing, look
-from .lesson04 import CORNERS, outline, worked_shares
 
 
 def rivals(p_t, values, pulls):
@@ -26,7 +26,8 @@ def rest_points(tau, ends, corner):
     """Triangle of all models with tau and where each objective rests; EMO alone goes to `corner` (D2, D9, D11)."""
     with drawing(8.0, 3.9) as figure:
         axes = figure.subplots()
-        outline(axes)
+        axes.plot(*CORNERS[[0, 1, 2, 0]].T, color=COLOURS["outline"], lw=1)
+        axes.axis("off")
         axes.plot(*(tau @ CORNERS), "o", ms=15, color=COLOURS["tau"], label="true shares τ")
         for name, p in ends.items():
             hollow = {"mfc": "none", "mew": 1.8, "ms": 14} if name == "debiased" else {"ms": 8}
@@ -36,6 +37,6 @@ def rest_points(tau, ends, corner):
             axes.text(x, y + shift, token, ha="center", va="center", fontsize=10)
         axes.set(xlim=(-0.1, 1.1), ylim=(-0.13, 0.95), aspect="equal")
         axes.legend(fontsize=9.5, loc="center left", bbox_to_anchor=(1.02, 0.5), labelspacing=0.8)
-    said = "; ".join(f"{name} at {worked_shares(p)}" for name, p in ends.items())
+    said = "; ".join(f"{name} at {in_words(p, '.2f')}" for name, p in ends.items())
     where = f"EMO alone goes to the corner {worked.TOKENS[corner]}"
-    return figure, f"True shares {worked_shares(tau)}. Coming to rest: {said}. {where}."
+    return figure, f"True shares {in_words(tau, '.2f')}. Coming to rest: {said}. {where}."
