@@ -13,15 +13,9 @@ from . import simplex, widget
 
 WHOLE, ONE_HOT, SMOOTHED = "whole law", "one token at a time", "smoothed token"
 KINDS = (WHOLE, ONE_HOT, SMOOTHED)
-CE, BOUND, EMD, SINKHORN, DIVERGENCE, DEBIASED = LOSSES = (
-    "cross-entropy",
-    "product bound",
-    "exact EMD",
-    "Sinkhorn loss",
-    "Sinkhorn divergence",
-    "debiased score",
-)
-ENTROPIC = (SINKHORN, DIVERGENCE)
+CE, BOUND, EMD, DEBIASED = "cross-entropy", "product bound", "exact EMD", "debiased score"
+SINKHORN, DIVERGENCE = ENTROPIC = ("Sinkhorn loss", "Sinkhorn divergence")
+LOSSES = (CE, BOUND, EMD, *ENTROPIC, DEBIASED)
 CONTROLS = (
     widget.Choice("loss", "loss", SINKHORN, LOSSES),
     widget.Choice("kind", "labels", WHOLE, KINDS),
@@ -45,9 +39,8 @@ AT = 5e-4  # closer than this is "at": half of the last digit shown
 
 @dataclass(frozen=True)
 class Data:
-    """Truth and mean label (3,), the mean loss on the lattice, its minimum, and the models that have it (k, 3), nearest to the truth first.
-
-    k is 1, or 2 where all models on a line tie and these are its ends; `apart`: total variation between the truth and each.
+    """Truth and mean label (3,), the mean loss on the lattice, its minimum, and the models that have it (k, 3), the
+    nearest to the truth first: one, or the two ends of a line that ties; `apart`: total variation between truth and each.
     """
 
     loss: str
@@ -87,12 +80,14 @@ def _distribution(name, values):
 def entropic_values(p, label, regularisation, tolerance=EXACT):
     """Entropic transport from many models to one label: damped Newton on the dual, in the label's potential alone.
 
-    Formula: D12, the maximum over g of `label @ g + p @ f`, `f_i = -r log sum_j label_j exp((g_j - cost_ij)/r)`. It starts at the best potential
-    of the exact distance; Sinkhorn's iteration would need thousands of steps at small r. Returns (m,), each within about `tolerance`.
-    Raises ValueError for bad probabilities and a regularisation below `LEAST_REGULARISATION`; `transport.SolverError` where it does not
-    converge. Source: Cuturi & Peyré, A smoothed dual approach for variational Wasserstein problems (2016).
+    Formula: D12, the maximum over g of `label @ g + p @ f`, `f_i = -r log sum_j label_j exp((g_j - cost_ij)/r)`. It
+    starts at the best potential of the exact distance; Sinkhorn's iteration would need thousands of steps at small r.
+    Returns (m,), each within about `tolerance`. Raises ValueError for bad probabilities and a regularisation below
+    `LEAST_REGULARISATION`; `transport.SolverError` where it does not converge. Source: Cuturi & Peyré, A smoothed dual
+    approach for variational Wasserstein problems (2016).
     """
-    p, label, r = _models(p), _distribution("label", label), _regularisation(regularisation)
+    p, label = _models(p), _distribution("label", label)
+    r = inputs.number("regularisation", regularisation, low=LEAST_REGULARISATION)
     order = np.argsort(-label, kind="stable")  # the likeliest token first: its potential stays, the others move
     label, cost = label[order], COST[:, order]
     if label[1] == 0:
@@ -110,9 +105,8 @@ def entropic_values(p, label, regularisation, tolerance=EXACT):
         if not going.all():
             rows, p, g, step, now = rows[going], p[going], g[going], step[going], [part[going] for part in now]
         new = _dual(p, label, kernel, g + step, r)
-        while len(
-            down := np.flatnonzero(new[0] < now[0] - ROUNDING)
-        ):  # a step that does not go up is cut until it does
+        # a step that does not go up is cut until it does
+        while len(down := np.flatnonzero(new[0] < now[0] - ROUNDING)):
             step[down] /= 4
             for part, other in zip(new, _dual(p[down], label, kernel, g[down] + step[down], r), strict=True):
                 part[down] = other
@@ -127,12 +121,8 @@ def _models(p):
     return p
 
 
-def _regularisation(value):
-    return inputs.number("regularisation", value, low=LEAST_REGULARISATION)
-
-
 def _dual(p, label, kernel, g, r):
-    """Value (m,) of the dual at g (m, 3), the columns' masses (m, 3), and minus the Hessian's entries 01, 02 and 12, times r (m, 3)."""
+    """The dual at g (m, 3): value, columns' masses (m, 3), minus the Hessian's entries 01, 02 and 12 times r (m, 3)."""
     v = label * np.exp(g / r)
     reach = v @ kernel.T
     u = p / reach
@@ -145,9 +135,7 @@ def _newton(label, now, r):
     a, b, c = now[2].T  # the Hessian is minus the Laplacian of a graph on three nodes with these edges, over r
     miss = label - now[1]
     error = np.abs(miss).max(-1)
-    damping = np.maximum(
-        r * error, 1e-100
-    )  # one more edge from each node to the first: no step is longer than the costs
+    damping = np.maximum(r * error, 1e-100)  # an edge more from each node to the first: bounds the step by the costs
     a, b = a + damping, b + damping
     scale = r / (a * b + a * c + b * c)
     _, second, third = miss.T
@@ -157,8 +145,7 @@ def _newton(label, now, r):
 
 def own_values(p, regularisation):
     """Entropic transport from models to themselves, (m,). Formula: D12 with tau = p."""
-    p = _models(p)
-    f, g = transport.symmetric_potentials(p, COST, _regularisation(regularisation), MAX_ITERATIONS, 1e-8)
+    f, g = transport.symmetric_potentials(_models(p), COST, regularisation, MAX_ITERATIONS, 1e-8)
     return (p * (f + g)).sum(-1)  # its error is of the square of the tolerance
 
 
@@ -242,15 +229,13 @@ def _descend(values, starts, reach=6):
 
 
 def compute(loss, kind, monday, banana, log10_regularisation):
-    """The mean loss over all models of the worked example's three tokens, and the model at which it is least.
+    """The mean loss over all models of the worked example's three tokens, and the model at which it is least (`Data`).
 
-    Formula: `mean_loss`, `resting_places`; `apart` is ½ |p - tau|. Returns `Data`. Raises ValueError for an unknown
-    loss or kind, and for numbers off their sliders.
+    Raises ValueError for an unknown loss or kind, and for numbers off their sliders.
     """
     monday, banana = inputs.number("monday", monday, low=0, high=1), inputs.number("banana", banana, low=0, high=1)
     regularisation = 10.0 ** round(inputs.number("log10_regularisation", log10_regularisation, low=-2, high=1), 6)
-    tau = np.array([(1 - banana) * monday, (1 - banana) * (1 - monday), banana])
-    tau = tau.round(12)  # a slider's rounding is no mass
+    tau = np.array([(1 - banana) * monday, (1 - banana) * (1 - monday), banana]).round(12)  # rounding is no mass
     shares, labels = labels_of(kind, tau)
     models = simplex.lattice(STEPS)
     if loss == CE:
@@ -309,7 +294,7 @@ def _place(marks, data):
 
 
 class RestingPicture(widget.Picture):
-    """Left: all models p in a triangle, tinted by the mean loss, with truth, mean label and minimum. Right: these three as bars."""
+    """Left: all models in a triangle, tinted by the mean loss, with truth, mean label, minimum. Right: these as bars."""
 
     size = (8.8, 3.9)
 
@@ -385,7 +370,7 @@ explorer = widget.explorer(compute, draw, CONTROLS)
 
 
 def panel():
-    """Static small multiples: six losses, each with whole laws as labels and with one token at a time: (figure, alt text)."""
+    """Static small multiples: six losses, with whole laws as labels and one token at a time: (figure, alt text)."""
     figure, words = new_figure(9.6, 4.4), []
     with rc_context(STYLE):
         for line, kind in zip(figure.subplots(2, 6), (WHOLE, ONE_HOT), strict=True):
