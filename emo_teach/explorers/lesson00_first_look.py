@@ -1,4 +1,4 @@
-"""The first slider (lesson 00): move the wrong half of the probability from banana to Tuesday, and see which loss notices."""
+"""The first slider (lesson 00): move the wrong half of the probability from banana to Tuesday. Which loss notices?"""
 
 from dataclasses import dataclass
 
@@ -65,8 +65,9 @@ class FirstPicture(widget.Picture):
 
     def alt(self, data):
         return (
-            f"Model: {simplex.in_words(data.p)}; the right token is Monday. Cross-entropy {data.cross_entropy:.3f} nats, the same along "
-            f"the whole slider; transport cost {data.emd:.3f}, falling as the mass moves from banana to Tuesday."
+            f"Model: {simplex.in_words(data.p)}; the right token is Monday. Cross-entropy "
+            f"{data.cross_entropy:.3f} nats, the same along the whole slider; transport cost {data.emd:.3f}, "
+            "falling as the mass moves from banana to Tuesday."
         )
 
 

@@ -98,8 +98,9 @@ class CeKlPicture(widget.Picture):
     def alt(self, data):
         tau, p = (simplex.in_words(distribution, ".2f") for distribution in (data.tau, data.p))
         return (
-            f"Label: {tau}. Model: {p}. Entropy of the label {data.entropy:.3f} nats plus KL {data.kl:.3f} nats is the cross-entropy, "
-            f"{data.cross_entropy:.3f} nats. As p of Monday moves, both curves keep one shape, the entropy apart."
+            f"Label: {tau}. Model: {p}. Entropy of the label {data.entropy:.3f} nats plus KL {data.kl:.3f} nats is the "
+            f"cross-entropy, {data.cross_entropy:.3f} nats. As p of Monday moves, both curves keep one shape, the entropy "
+            "apart."
         )
 
 

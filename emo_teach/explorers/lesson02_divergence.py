@@ -33,7 +33,8 @@ TOP = 7.0  # upper end of the axis of values
 
 @dataclass(frozen=True)
 class Curve:
-    """One divergence: its value at p, the size of its pull on Monday's logit, both along `SWEEP`, and what becomes of them as p(Monday) falls.
+    """One divergence: its value at p, the size of its pull on Monday's logit, both along `SWEEP`, and what becomes of
+    them as p(Monday) falls.
 
     Where the divergence is infinite, `value` and `limit` are inf, and `pull`, `values` and `pulls` are None.
     """
@@ -72,7 +73,8 @@ def _curve(generator, p):
 
 
 def compute(first, second, alpha, log10_p, tuesday):
-    """Values and pulls of three divergences for the label Monday, and how far the values move with Tuesday's share (not at all).
+    """Values and pulls of three divergences for the label Monday, and how far the values move with Tuesday's share (not
+    at all).
 
     Formula: D10, `p_t f(1/p_t) + (1 - p_t) f(0)` and its slope on the target's logit, for two generators and
     Cressie-Read's of order alpha. Returns `Data`, p (3,), curves (80,). Raises ValueError for an unknown name, a p
@@ -202,16 +204,16 @@ class DivergencePicture(widget.Picture):
             artist.set_text(text)
 
     def alt(self, data):
-        said = []
+        words = []
         for curve in data.curves:
             numbers = "infinite, no gradient"
             if curve.pull is not None:
                 numbers = f"value {curve.value:.4g}, gradient −{curve.pull:.3g}, {curve.verdict} as p falls"
-            said.append(f"{curve.name}: {numbers}")
+            words.append(f"{curve.name}: {numbers}")
         return (
-            f"Label Monday. Model: {simplex.in_words(data.p, '.3g')}. Value of three divergences and their gradient on Monday's logit against "
-            f"p of Monday. {'; '.join(said)}. Tuesday has {data.share:.2f} of the rest; over all shares the values change by at most "
-            f"{data.change:.0g} of themselves."
+            f"Label Monday. Model: {simplex.in_words(data.p, '.3g')}. Value of three divergences and their gradient on "
+            f"Monday's logit against p of Monday. {'; '.join(words)}. Tuesday has {data.share:.2f} of the rest; over "
+            f"all shares the values change by at most {data.change:.0g} of themselves."
         )
 
 
@@ -235,10 +237,11 @@ def panel():
         splits = [_panel_strip(*strip) for strip in zip(axes[2], simplex.three(p_t, [1, 0.6, 0.3, 0]), strict=True)]
         for label in axes[:, 1:].flat:
             label.set_ylabel("")
-    said = "; ".join(f"{title}: {', '.join(names)}" for title, names in FAMILIES)
+    families = "; ".join(f"{title}: {', '.join(names)}" for title, names in FAMILIES)
     return figure, (
-        f"Value and gradient on the target's logit of seven divergences for a one-hot label, against p of the target. {said}. "
-        f"Below, four models with p(Monday) = {p_t} that split the rest differently all have {'; '.join(dict.fromkeys(splits))}."
+        "Value and gradient on the target's logit of seven divergences for a one-hot label, against p of the target. "
+        f"{families}. Below, four models with p(Monday) = {p_t} that split the rest differently all have "
+        f"{'; '.join(dict.fromkeys(splits))}."
     )
 
 

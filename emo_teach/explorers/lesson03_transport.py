@@ -1,4 +1,4 @@
-"""Transport explorer (lesson 03): two histograms, a cost, the cheapest plan between them, and the potentials that prove it."""
+"""Transport explorer (lesson 03): two histograms, a cost, the cheapest plan, and the potentials that prove it."""
 
 from dataclasses import dataclass
 
@@ -27,7 +27,8 @@ TIGHT = 1e-9  # slack, in units of the largest cost, below which a constraint of
 class Data:
     """The problem (p, tau, cost), its solution, and what the product plan costs.
 
-    `compared` names a second way to the value or a rival plan, `compared_value` what it gives (None where the cost has none).
+    `compared` names a second way to the value or a rival plan, `compared_value` what it gives (None where the cost has
+    none).
     """
 
     p: np.ndarray
@@ -103,7 +104,7 @@ def _areas(mass, cell):
 
 
 class TransportPicture(widget.Picture):
-    """The plan over the cost, p and τ on its left and top, the potentials u and v on its right and below, and the numbers."""
+    """The plan over the cost, p and τ left and on top, the potentials u and v right and below, and the numbers."""
 
     size = (8.4, 5.2)
 
@@ -210,7 +211,8 @@ class TransportPicture(widget.Picture):
         return (
             f"Cost {data.cost_name} between {', '.join(data.labels)}. Model p: {p}. Label tau: {tau}. "
             f"The cheapest plan uses {len(moves)} cells, most mass {largest}. EMD {solved.value:.4f}, "
-            f"duality gap {abs(solved.gap):.0g}; the product plan costs {data.product:.4f}.{compared} Potentials u: {u}; v: {v}."
+            f"duality gap {abs(solved.gap):.0g}; the product plan costs {data.product:.4f}.{compared} "
+            f"Potentials u: {u}; v: {v}."
         )
 
 

@@ -1,4 +1,4 @@
-"""Soft-label explorer (lesson 04): the exact distance between its bounds, and where each loss has its minimum over all p."""
+"""Soft-label explorer (lesson 04): the exact distance between its bounds, and where each loss is least."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,15 +22,17 @@ CONTROLS = (
 SOFTNESS = np.linspace(0.0, 1.0, 41)
 ROWS, COLUMNS, STEPS = 148, 170, 40  # pixels of the map; models a side where a minimum is looked for
 SANDWICH = {"product": "product bound", "exact": "exact EMD", "jensen": "Jensen bound"}
-# Where a loss is least: marker and size. Three losses are least at tau, so their marks are rings of growing size around it.
+# Where a loss is least: marker and size. Three losses are least at tau: their marks are rings of growing size.
 MARKS = {"cross-entropy": ("s", 11), "exact EMD": ("o", 17), "debiased": ("D", 18), "product bound": ("*", 17)}
 
 
 @dataclass(frozen=True)
 class Data:
-    """Label and model (3,), the sandwich's values and curves along the label's softness, the chosen loss at every pixel, the minimisers.
+    """Label and model (3,), the sandwich's values and curves along the label's softness, the chosen loss at every
+    pixel, the minimisers.
 
-    `minimisers`: loss -> (k, 3), the models at which it is least; k > 1 where several corners tie, and then all mixtures of them do.
+    `minimisers`: loss -> (k, 3), the models at which it is least; k > 1 where several corners tie, and then all
+    mixtures of them do.
     """
 
     softness: float
@@ -60,7 +62,8 @@ def _minimiser(loss, tau):
 
 
 def compute(softness, tau_tuesday, p_monday, p_tuesday, loss):
-    """The sandwich along the label's softness, and the chosen loss over all models; in the cost's unit, cross-entropy in nats.
+    """The sandwich along the label's softness, and the chosen loss over all models; in the cost's unit, cross-entropy
+    in nats.
 
     Formula: D3, `½ |m_p - m_tau|² <= EMD(p, tau) <= p' C tau`, with A4 and A6; A2 and D9 as further losses. Returns
     `Data`, tau and p (3,), curves (41,), map (148, 170). Raises ValueError for an unknown loss and for numbers that
@@ -106,7 +109,7 @@ def _dot(axes, name):
 
 
 class SoftLabelPicture(widget.Picture):
-    """Left: the sandwich as the label softens. Right: all models p in a triangle, the loss as tint, and where each loss is least."""
+    """Left: the sandwich as the label softens. Right: all models in a triangle, the loss as tint, and all minima."""
 
     size = (8.6, 3.7)
 
@@ -182,7 +185,7 @@ def _bars(axes, data, name):
 
 
 def panel():
-    """Static small multiples: three labels, and for each the sandwich and the four losses over all models: (figure, alt text)."""
+    """Static small multiples: the sandwich and the four losses over all models for three labels: (figure, alt text)."""
     labels = {
         "τ: Monday (one-hot)": (0.0, 1.0),
         "τ: .6 Monday, .4 Tuesday": (0.4, 1.0),

@@ -1,4 +1,4 @@
-"""All models of three tokens as a triangle: places, lattice, tints and marks, and the worked example's losses over it."""
+"""All models of three tokens as a triangle: places, lattice, tints, marks, and the worked example's losses over it."""
 
 from functools import lru_cache
 from itertools import combinations
@@ -32,21 +32,21 @@ def in_words(p, digits=".3f"):
 
 @lru_cache(maxsize=2)
 def lattice(steps):
-    """Models (m, 3) with all entries multiples of 1 / steps, row by row from banana 0 up, m = (steps + 1)(steps + 2) / 2."""
+    """Models (m, 3) with all entries multiples of 1 / steps, row by row from banana 0 up."""
     models = np.array([(steps - i - k, i, k) for k in range(steps + 1) for i in range(steps + 1 - k)]) / steps
     models.setflags(write=False)
     return models
 
 
 def pixels(columns, rows):
-    """Models (rows, columns, 3) at the pixels of the triangle's box, top row first; entries are negative outside the triangle."""
+    """Models (rows, columns, 3) at the pixels of the triangle's box, top row first; outside it entries are negative."""
     x, banana = np.meshgrid((np.arange(columns) + 0.5) / columns, (np.arange(rows)[::-1] + 0.5) / rows)
     return np.stack([1 - x - banana / 2, x - banana / 2, banana], axis=-1)
 
 
 @lru_cache(maxsize=1)
 def interpolation(steps, columns, rows):
-    """How values on `lattice(steps)` become pixels: the pixels in the triangle or next to it (rows, columns); for each, 3 nodes and weights."""
+    """From `lattice(steps)` to pixels: a mask of those in the triangle or beside it; for each, 3 nodes and weights."""
     p = pixels(columns, rows)
     near = p.min(-1) > -2 / columns
     p = np.clip(p[near], 1e-9, None)
@@ -70,7 +70,7 @@ def tints(values, low, high):
 
 
 def triangle(axes, image, limits, below, above, fontsize=9.5):
-    """Draw a map clipped to the triangle, its outline and the corners' words, `below` and `above` it; returns image and outline."""
+    """Draw a map clipped to the triangle, its outline and its words `below` and `above`; returns image and outline."""
     shown = axes.imshow(image, extent=(0, 1, 0, HEIGHT), interpolation="nearest", zorder=0)
     shown.set_clip_path(Polygon(CORNERS, transform=axes.transData))
     outline = axes.add_patch(Polygon(CORNERS, fill=False, edgecolor=pictures.COLOURS["outline"], lw=1))

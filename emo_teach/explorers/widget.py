@@ -1,7 +1,8 @@
 """Pictures that carry their alt text, and sliders that change them within a few tens of milliseconds.
 
-A `Picture` keeps its figure. What never changes (axes, ticks, titles) is drawn once and kept as a background; a move of a slider redraws
-only the live artists over it. The page gets an HTML `<img>` with alt text, which every front end and screen reader can show.
+A `Picture` keeps its figure. What never changes (axes, ticks, titles) is drawn once and kept as a background; a move of
+a slider redraws only the live artists over it. The page gets an HTML `<img>` with alt text, which every front end and
+screen reader can show.
 """
 
 import html
@@ -21,9 +22,10 @@ LABEL = {"description_width": "185px"}
 class Picture:
     """A figure that is kept and updated. A subclass defines `size` (inches) and three methods:
 
-    `build()` makes the axes on `self.figure` and registers what moves by `self.live(artist)`, `live_line`, `live_bars` and `live_text`; `update(data)` sets the
-    artists' values, and calls `self.stale()` when it changed something else (limits, ticks, titles), which costs a full redraw;
-    `alt(data)` returns in words what the picture shows, values included.
+    `build()` makes the axes on `self.figure` and registers what moves by `self.live(artist)`, `live_line`, `live_bars`
+    and `live_text`; `update(data)` sets the artists' values, and calls `self.stale()` when it changed something else
+    (limits, ticks, titles), which costs a full redraw; `alt(data)` returns in words what the picture shows, values
+    included.
     """
 
     size = (7.6, 3.4)
@@ -37,7 +39,7 @@ class Picture:
             self.update(data)
 
     def live(self, artist):
-        """Register an artist that changes with the data, and return it. The layout ignores it: else the first data would decide the layout."""
+        """Register an artist that changes with the data, and return it. The layout of the figure ignores it."""
         artist.set_animated(True)
         artist.set_in_layout(False)
         self._live.append(artist)
@@ -139,7 +141,7 @@ class Choice:
 
 
 def _slider_widgets(control, value):
-    """Number box and slider tied together. The box carries the label: a slider's handle cannot be named for screen readers."""
+    """Number box and slider, tied together. The box has the label: screen readers cannot name a slider's handle."""
     from ipywidgets import BoundedFloatText, FloatSlider, HBox, Layout
     from traitlets import link
 
@@ -175,8 +177,9 @@ def settings_for(controls, given):
 def tie(compute, draw, controls, given):
     """The widget, an ipywidgets `VBox`: controls above one picture that follows them at once.
 
-    `compute(**settings)` gives data, `draw(data)` a `Picture`, which is kept and updated. When `compute` refuses a combination of settings
-    (ValueError), the message stands in place of the picture until the reader moves on. Raises ValueError for settings refused at the start.
+    `compute(**settings)` gives data, `draw(data)` a `Picture`, which is kept and updated. When `compute` refuses a
+    combination of settings (ValueError), the message stands in place of the picture until the reader moves on. Raises
+    ValueError for settings refused at the start.
     """
     from ipywidgets import HTML, Box, Layout, VBox
 
@@ -201,7 +204,7 @@ def tie(compute, draw, controls, given):
 
 
 def explorer(compute, draw, controls):
-    """The function that a lesson calls for the widget: `tie` with an explorer's own layers, any control's start given by name."""
+    """The function that a lesson calls: `tie` with an explorer's own layers, and any control's start given by name."""
 
     def widget(**settings):
         return tie(compute, draw, controls, settings)
