@@ -96,10 +96,8 @@ def compute(target, z_target, z_near, z_far, bars):
 
     Returns `Data`. Raises ValueError for a target or a kind of bars that is not there.
     """
-    if target not in GROUPS:
-        raise ValueError(f"target = {target!r} must be one of {', '.join(GROUPS)}")
-    if bars not in (AS_THEY_ARE, IN_SHARES):
-        raise ValueError(f"bars = {bars!r} must be one of {AS_THEY_ARE}, {IN_SHARES}")
+    CONTROLS[0].check(target)
+    CONTROLS[-1].check(bars)
     words, shares = np.array(GROUPS[target].split()), bars == IN_SHARES
     unit = costs.unit_rows(load_words().rows(words))
     cost = 1 - unit @ unit[0]

@@ -66,8 +66,7 @@ def compute(wrong, log10_rest, share):
 
     Returns `Data`. Raises ValueError for another word.
     """
-    if wrong not in OTHERS:
-        raise ValueError(f"wrong = {wrong!r} must be one of {', '.join(OTHERS)}")
+    CONTROLS[0].check(wrong)
     words = (TARGET, *OTHERS)
     unit = costs.unit_rows(load_words().rows(list(words)))
     cost, place = np.append(0.0, 1 - unit[1:] @ unit[0]), words.index(wrong)
