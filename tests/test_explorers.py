@@ -67,9 +67,9 @@ def pixels(name, settings):
 
 
 def look(name, settings):
-    """What the page shows: pixels, and all its words, alt text included."""
-    image = pixels(name, settings).tobytes()
-    return image, re.sub(r"base64,[^\"]+", "", picture(name).to_html())
+    """What the page shows, pixels and words beside the picture, and all its words, alt text included."""
+    image, words = pixels(name, settings).tobytes(), re.sub(r"base64,[^\"]+", "", picture(name).to_html())
+    return (image, re.sub(r"<img[^>]*>", "", words)), words
 
 
 def numbers(value):
@@ -94,8 +94,9 @@ def check_ce_kl(settings, data, alt):
 def check_divergence(settings, data, alt):
     assert data.p[0] == pytest.approx(10 ** settings["log10_p"])
     assert data.change < 1e-12  # D10: the split of the rest is not seen; rounding only
-    family = divergences.alpha_generator(round(settings["alpha"], 6))
-    for generator, curve in zip((settings["first"], settings["second"], family), data.curves, strict=True):
+    generators = [divergences.GENERATORS[settings[name]] for name in ("first", "second")]
+    generators.append(divergences.alpha_generator(round(settings["alpha"], 6)))
+    for generator, curve in zip(generators, data.curves, strict=True):
         expected = float(divergences.one_hot_loss(generator, data.p[0]))
         assert curve.value == pytest.approx(expected, rel=1e-12)  # the three tokens against p_t alone
         assert curve.name in alt
@@ -105,8 +106,9 @@ def check_divergence(settings, data, alt):
         pull = divergences.logit_gradient(generator, [1.0, 0.0, 0.0], _inner(data.p))[0]
         assert curve.pull == pytest.approx(abs(pull), rel=1e-6)  # from all three tokens; 1e-6 for what _inner moves
         assert f"value {curve.value:.4g}, gradient −{curve.pull:.3g}" in alt
-        assert ("without bound" in curve.verdict) == np.isinf(curve.limit)
-        assert (np.diff(curve.values) < 0).all() and curve.values.max() <= curve.limit  # a loss: it falls as p_t rises
+        limit = generator.at_zero + generator.slope_at_infinity
+        assert ("without bound" in curve.verdict) == np.isinf(limit)
+        assert (np.diff(curve.values) < 0).all() and curve.values.max() <= limit  # a loss: it falls as p_t rises
 
 
 def _inner(p):

@@ -30,7 +30,9 @@ def matrix(**given):
 
 
 def test_the_sandwich_holds_and_closes_for_a_one_hot_label():
-    for (softness, share), (p_monday, p_tuesday) in product(LABELS, ((0.5, 0.6), (0.0, 0.0), (1.0, 1.0), (0.2, 0.9))):
+    for (softness, share), (p_monday, p_tuesday) in product(
+        LABELS[::2], ((0.5, 0.6), (0.0, 0.0), (1.0, 1.0), (0.2, 0.9))
+    ):
         data = soft(softness=softness, tau_tuesday=share, p_monday=p_monday, p_tuesday=p_tuesday)
         for values in (data.values, data.curves):
             assert np.all(values["jensen"] <= values["exact"] + ROUNDING)
