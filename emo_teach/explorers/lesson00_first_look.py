@@ -25,10 +25,9 @@ class Data:
 
 
 def compute(tuesday):
-    """Model and losses when `tuesday` of the half that is not on Monday lies on Tuesday, the rest on banana.
+    """Model and losses (A1, A5) when `tuesday` of the half that is not on Monday lies on Tuesday, the rest on banana.
 
-    Formula: A1 for cross-entropy, A5 for the transport cost. Returns `Data`, p (3,), curves (21,). Raises ValueError
-    for a share outside [0, 1]. Source: https://spaces.ac.cn/archives/9797; the worked example.
+    Raises ValueError for a share outside [0, 1].
     """
     models = simplex.three(0.5, np.append(tuesday, SWEEP))
     ce = divergences.log_loss(models, worked.TARGET)

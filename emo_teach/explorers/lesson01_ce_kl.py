@@ -35,10 +35,9 @@ class Data:
 
 
 def compute(tau_monday, tau_tuesday, p_monday, p_tuesday):
-    """Label, model, entropy, KL and CE for one setting of the sliders; all values in nats.
+    """Label, model, entropy, KL and CE in nats: A2 and A3, `CE(tau, p) = H(tau) + KL(tau||p)`.
 
-    Formula: A2 and A3, `CE(tau, p) = H(tau) + KL(tau||p)`. Returns `Data`, tau and p (3,), curves (98,). Raises
-    ValueError for numbers that make tau or p no distribution. Source: https://spaces.ac.cn/archives/9797.
+    Raises ValueError for numbers that make tau or p no distribution.
     """
     tau, models = simplex.three(tau_monday, tau_tuesday), simplex.three(np.append(p_monday, SWEEP), p_tuesday)
     ce, kl = divergences.cross_entropy(tau, models), divergences.kl(tau, models)
@@ -99,8 +98,8 @@ class CeKlPicture(widget.Picture):
         tau, p = (simplex.in_words(distribution, ".2f") for distribution in (data.tau, data.p))
         return (
             f"Label: {tau}. Model: {p}. Entropy of the label {data.entropy:.3f} nats plus KL {data.kl:.3f} nats is the "
-            f"cross-entropy, {data.cross_entropy:.3f} nats. As p of Monday moves, both curves keep one shape, the entropy "
-            "apart."
+            f"cross-entropy, {data.cross_entropy:.3f} nats. As p of Monday moves, both curves keep one shape, "
+            "the entropy apart."
         )
 
 

@@ -33,10 +33,8 @@ TOP = 7.0  # upper end of the axis of values
 
 @dataclass(frozen=True)
 class Curve:
-    """One divergence: its value at p, the size of its pull on Monday's logit, both along `SWEEP`, and what becomes of
-    them as p(Monday) falls.
-
-    Where the divergence is infinite, `value` and `limit` are inf, and `pull`, `values` and `pulls` are None.
+    """One divergence: value and size of the pull on Monday's logit at p and along `SWEEP`, and their fate as p(Monday)
+    falls; where it is infinite, `value` is inf, and `pull`, `values` and `pulls` are None.
     """
 
     name: str
@@ -44,7 +42,6 @@ class Curve:
     pull: float | None
     values: np.ndarray | None
     pulls: np.ndarray | None
-    limit: float
     verdict: str
 
 
@@ -61,25 +58,21 @@ class Data:
 def _curve(generator, p):
     """The `Curve` of one generator; the value comes from all three tokens, the curve from p_t alone."""
     name, value = generator.name, float(divergences.f_divergence(generator, TAU, p))
-    limit = generator.at_zero + generator.slope_at_infinity
     if not np.isfinite(generator.at_zero):
-        return Curve(name, value, None, None, None, limit, "∞ at every p_t < 1, as f(0) = ∞")
+        return Curve(name, value, None, None, None, "∞ at every p_t < 1, as f(0) = ∞")
     *pulls, pull, tail, later = np.abs(divergences.one_hot_logit_gradient(generator, [*SWEEP, p[0], 1e-9, 1e-6]))
+    limit = generator.at_zero + generator.slope_at_infinity
     growth = np.log10(tail / later) / 3  # decades of pull per decade of p_t, on the way to 0
     fate = "dies out" if growth < -0.01 else "grows" if growth > 0.01 else "stays"
     rise = f"flat: never above {limit:.3g}" if np.isfinite(limit) else "grows without bound"
     values = divergences.one_hot_loss(generator, SWEEP)
-    return Curve(name, value, float(pull), values, np.array(pulls), limit, f"{rise}, pull {fate}")
+    return Curve(name, value, float(pull), values, np.array(pulls), f"{rise}, pull {fate}")
 
 
 def compute(first, second, alpha, log10_p, tuesday):
-    """Values and pulls of three divergences for the label Monday, and how far the values move with Tuesday's share (not
-    at all).
+    """Values and pulls of two divergences and Cressie-Read's of order alpha for the label Monday, by D10.
 
-    Formula: D10, `p_t f(1/p_t) + (1 - p_t) f(0)` and its slope on the target's logit, for two generators and
-    Cressie-Read's of order alpha. Returns `Data`, p (3,), curves (80,). Raises ValueError for an unknown name, a p
-    that is no distribution or gives Monday nothing, and an alpha that is not finite. Source:
-    https://spaces.ac.cn/archives/9797; D10 in this project's `appendix_derivations`.
+    Raises ValueError for an unknown name, a p that is no distribution or gives Monday nothing, and an infinite alpha.
     """
     for key, name in (("first", first), ("second", second)):
         if name not in divergences.GENERATORS:
@@ -140,9 +133,8 @@ class DivergencePicture(widget.Picture):
         axes.barh(y - 0.2, TAU, 0.36, color=COLOURS["tau"], label="label τ")
         self.bars = self.live_bars(axes.barh, y + 0.2, 0.36, color=COLOURS["p"], label="model p")
         self.shares = [self.live_text(axes, 0, k + 0.2, va="center", fontsize=8.5) for k in y]
-        axes.set(
-            yticks=y, yticklabels=TOKENS, xlim=(0, 1.3), xticks=(0, 0.5, 1), ylim=(2.5, -0.5), xlabel="probability"
-        )
+        axes.set(xlim=(0, 1.3), xticks=(0, 0.5, 1), ylim=(2.5, -0.5), xlabel="probability")
+        axes.set_yticks(y, TOKENS)
         place = {"loc": "lower left", "bbox_to_anchor": (-0.05, 0.95), "borderaxespad": 0}
         axes.legend(ncols=2, fontsize=9, columnspacing=1, handlelength=1.2, **place)
 
@@ -150,16 +142,12 @@ class DivergencePicture(widget.Picture):
         axes.set(xlim=(0, 1), ylim=(0, 5))
         axes.set_axis_off()
         self.samples, self.rows = [], []
-        for x, text, side in (
-            (0.385, "value", "right"),
-            (0.525, "gradient", "right"),
-            (0.55, "as p(Monday) → 0", "left"),
-        ):
-            axes.text(x, 4.3, text, fontsize=9, color=COLOURS["cost"], ha=side)
+        places = ((0.065, "left"), (0.385, "right"), (0.525, "right"), (0.55, "left"))
+        for (x, side), head in zip(places, ("", "value", "gradient", "as p(Monday) → 0"), strict=True):
+            axes.text(x, 4.3, head, fontsize=9, color=COLOURS["cost"], ha=side)
         for slot in range(3):
             y = 3.3 - slot
             self.samples.append(self.live(axes.plot([0.0, 0.05], [y + 0.2] * 2, DASHES[slot], lw=2.4)[0]))
-            places = ((0.065, "left"), (0.385, "right"), (0.525, "right"), (0.55, "left"))
             row = [axes.text(x, y, "", ha=side, fontsize=9, in_layout=False) for x, side in places]
             # a menu changes the words of the first two rows, which then stand still: letters take longest to draw
             for artist in row if slot == 2 else row[1:3]:
@@ -183,8 +171,8 @@ class DivergencePicture(widget.Picture):
         for line in self.now:
             line.set_xdata([data.p[0]] * 2)
         infinite = ", ".join(dict.fromkeys(c.name for c in data.curves if c.values is None))
-        for note, text in zip(self.notes, (f"∞ at every p_t < 1: {infinite}", f"no gradient: {infinite}"), strict=True):
-            note.set(text=text, visible=bool(infinite))
+        for note, text in zip(self.notes, ("∞ at every p_t < 1", "no gradient"), strict=True):
+            note.set(text=f"{text}: {infinite}", visible=bool(infinite))
         self.change.set_text(f"{data.change:.0e} (rounding)" if 0 < data.change < 1e-12 else f"{data.change:.0g}")
 
     def _update_curve(self, slot, curve):

@@ -25,10 +25,8 @@ TIGHT = 1e-9  # slack, in units of the largest cost, below which a constraint of
 
 @dataclass(frozen=True)
 class Data:
-    """The problem (p, tau, cost), its solution, and what the product plan costs.
-
-    `compared` names a second way to the value or a rival plan, `compared_value` what it gives (None where the cost has
-    none).
+    """The problem, its solution, what the product plan costs, and what it is compared with: another way to the value
+    or a rival plan, and what that gives (None where the cost has none).
     """
 
     p: np.ndarray
@@ -68,11 +66,9 @@ def _compare(name, p, tau, cost):
 
 
 def compute(p_centre, p_width, tau_centre, tau_width, cost, power):
-    """The exact plan and potentials for one setting; values in the cost's unit.
+    """The exact plan and potentials (A4, D6) for one setting, and what is compared (A6, D8); values in the cost's unit.
 
-    Formula: A4 with D6's potentials, A6, and D8 for what is compared. Returns `Data`, p and tau (8,), cost and plan
-    (8, 8). Raises ValueError for an unknown cost, a width that is not above 0, a negative power of |i − j|. Source:
-    https://spaces.ac.cn/archives/9797; lesson 03.
+    Raises ValueError for an unknown cost, a width that is not above 0, a negative power of |i − j|.
     """
     if cost not in COSTS:
         raise ValueError(f"cost = {cost!r} must be one of {', '.join(COSTS)}")
@@ -93,7 +89,7 @@ def _cells(plan):
 
 
 def _image(axes, cost):
-    # the largest cost is drawn at two thirds of black, so that green shows on it
+    """The cost as grey cells, the largest at two thirds of black, so that green shows on it."""
     look = {"cmap": COST_MAP, "vmin": 0, "vmax": 1.5 * cost.max(), "interpolation": "nearest"}
     return axes.imshow(cost, extent=(-0.5, N - 0.5, N - 0.5, -0.5), **look)
 

@@ -61,26 +61,20 @@ def _minimiser(loss, tau):
     return models[[np.argmin(simplex.loss_values(loss, models, tau))]]
 
 
-def compute(softness, tau_tuesday, p_monday, p_tuesday, loss):
-    """The sandwich along the label's softness, and the chosen loss over all models; in the cost's unit, cross-entropy
-    in nats.
+def _bounds(p, tau):
+    product, jensen = transport.product_bound(p, tau, COST), transport.jensen_bound(p, tau, EMBEDDING)
+    return {"product": product, "exact": simplex.loss_values("exact EMD", p, tau), "jensen": jensen}
 
-    Formula: D3, `½ |m_p - m_tau|² <= EMD(p, tau) <= p' C tau`, with A4 and A6; A2 and D9 as further losses. Returns
-    `Data`, tau and p (3,), curves (41,), map (148, 170). Raises ValueError for an unknown loss and for numbers that
-    make p or tau no distribution. Source: https://spaces.ac.cn/archives/9797; the worked example.
+
+def compute(softness, tau_tuesday, p_monday, p_tuesday, loss):
+    """The sandwich (D3, A4, A6) along the label's softness, and the chosen loss (or A2, D9) over all models.
+
+    Raises ValueError for an unknown loss and for numbers that make p or tau no distribution.
     """
     tau, p = simplex.three(1 - softness, tau_tuesday), simplex.three(p_monday, p_tuesday)
     labels = simplex.three(1 - SOFTNESS, tau_tuesday)
-    values = {
-        "product": float(transport.product_bound(p, tau, COST)),
-        "exact": float(transport.emd(p, tau, COST).value),
-        "jensen": float(transport.jensen_bound(p, tau, EMBEDDING)),
-    }
-    curves = {
-        "product": transport.product_bound(p, labels, COST),
-        "exact": simplex.loss_values("exact EMD", p, labels),
-        "jensen": transport.jensen_bound(p, labels, EMBEDDING),
-    }
+    curves, values = _bounds(p, labels), {name: float(value) for name, value in _bounds(p, tau).items()}
+    values["exact"] = float(transport.emd(p, tau, COST).value)
     shown, minimisers = simplex.loss_values(loss, _pixels(), tau), {name: _minimiser(name, tau) for name in LOSSES}
     return Data(float(softness), tau, p, loss, values, curves, shown, minimisers)
 
@@ -143,10 +137,7 @@ class SoftLabelPicture(widget.Picture):
             dot.set_data([data.softness], [data.values[name]])
             value.set_text(f"{label} {data.values[name]:.3f}")
         self.image.set_data(_tinted(data))
-        title = f"{data.loss} over all models p (white: least)"
-        if title != self.triangle.get_title(loc="left"):
-            self.triangle.set_title(title)
-            self.stale()
+        self.title(self.triangle, f"{data.loss} over all models p (white: least)")
         simplex.place(self.p, data.p)
         simplex.place(self.tau, data.tau)
         for loss, line in self.marks.items():

@@ -95,12 +95,10 @@ def _model(nearness, seed, temperature, near, far):
 
 
 def compute(example, temperature, near, far, power, weight):
-    """Cost, model, plan, values and gradients for one setting; costs have no unit, cross-entropy is in nats.
+    """Cost (A8 to a power, blended with A7's), model, plan, values (A1, A5, A4) and logit gradients (`p - onehot`, D1).
 
-    Formula: A8 to a power, blended with A7's cost; A1; EMO by A5 and EMD by A4; gradients `p - onehot` and D1, `p_j
-    (c_jt - L)`. Returns `Data`, cost and plan (n, n), p and gradients (n,). Raises ValueError for an unknown example,
-    a weight outside [0, 1], and numbers that make p no distribution or the cost infinite. Source: Ren et al., EMO
-    (arXiv 2310.04691); data/README.md for the words.
+    Raises ValueError for an unknown example, a weight outside [0, 1], and numbers that make p no distribution or the
+    cost infinite.
     """
     if example not in EXAMPLES:
         raise ValueError(f"example = {example!r} must be one of {', '.join(EXAMPLES)}")
@@ -199,7 +197,7 @@ class CostMatrixPicture(widget.Picture):
 
 
 def _matrix(axes, cost):
-    """The cost as grey cells, the target's column outlined; returns both. (A mesh is ten times faster than an image.)"""
+    """The cost as grey cells, the target's column outlined; returns both. (A mesh is ten times as fast as an image.)"""
     edges = np.arange(len(cost) + 1) - 0.5
     cells = axes.pcolormesh(edges, edges, cost, cmap=COST_MAP, vmin=0, vmax=DARKEST)
     axes.invert_yaxis()

@@ -40,7 +40,7 @@ AT = 5e-4  # closer than this is "at": half of the last digit shown
 @dataclass(frozen=True)
 class Data:
     """Truth and mean label (3,), the mean loss on the lattice, its minimum, and the models that have it (k, 3), the
-    nearest to the truth first: one, or the two ends of a line that ties; `apart`: total variation between truth and each.
+    nearest to the truth first: one, or the two ends of a line that ties; `apart`: their total variation from the truth.
     """
 
     loss: str
@@ -135,7 +135,7 @@ def _newton(label, now, r):
     a, b, c = now[2].T  # the Hessian is minus the Laplacian of a graph on three nodes with these edges, over r
     miss = label - now[1]
     error = np.abs(miss).max(-1)
-    damping = np.maximum(r * error, 1e-100)  # an edge more from each node to the first: bounds the step by the costs
+    damping = np.maximum(r * error, 1e-100)  # an edge more from each node to the first
     a, b = a + damping, b + damping
     scale = r / (a * b + a * c + b * c)
     _, second, third = miss.T
@@ -235,7 +235,7 @@ def compute(loss, kind, monday, banana, log10_regularisation):
     """
     monday, banana = inputs.number("monday", monday, low=0, high=1), inputs.number("banana", banana, low=0, high=1)
     regularisation = 10.0 ** round(inputs.number("log10_regularisation", log10_regularisation, low=-2, high=1), 6)
-    tau = np.array([(1 - banana) * monday, (1 - banana) * (1 - monday), banana]).round(12)  # rounding is no mass
+    tau = np.array([(1 - banana) * monday, (1 - banana) * (1 - monday), banana]).round(12)  # no rounding
     shares, labels = labels_of(kind, tau)
     models = simplex.lattice(STEPS)
     if loss == CE:
@@ -246,6 +246,10 @@ def compute(loss, kind, monday, banana, log10_regularisation):
     order = np.argsort(apart.round(9), kind="stable")
     least = float(mean_loss(loss, resting[:1], tau, kind, regularisation)[0])
     return Data(loss, kind, regularisation, tau, shares @ labels, values, least, resting[order], apart[order])
+
+
+def _short(value):
+    return f"{0.0 if abs(value) < 5e-4 else value:.3f}"
 
 
 def _most(data):
@@ -294,7 +298,7 @@ def _place(marks, data):
 
 
 class RestingPicture(widget.Picture):
-    """Left: all models in a triangle, tinted by the mean loss, with truth, mean label, minimum. Right: these as bars."""
+    """Left: all models, tinted by the mean loss, with truth, mean label and minimum. Right: these three as bars."""
 
     size = (8.8, 3.9)
 
@@ -326,10 +330,7 @@ class RestingPicture(widget.Picture):
 
     def update(self, data):
         self.image.set_data(_map(data))
-        title = f"mean {data.loss} over all models p\nlabels: {data.kind}"
-        if title != self.triangle.get_title(loc="left"):
-            self.triangle.set_title(title)
-            self.stale()
+        self.title(self.triangle, f"mean {data.loss} over all models p\nlabels: {data.kind}")
         _place(self.marks, data)
         for text, word, value in zip(self.ends, ("most", "least"), (_most(data), data.least), strict=True):
             text.set_text(f"{word} {_short(value)}{'+' if data.loss == CE and word == 'most' else ''}")
@@ -337,8 +338,7 @@ class RestingPicture(widget.Picture):
         self.taken.set_text(f"regularisation\n{data.regularisation:.3g}" if entropic else "takes no\nregularisation")
         for (bar, text), value in zip(self.bars, np.concatenate([data.tau, data.mean, data.resting[0]]), strict=True):
             bar.set_width(value)
-            text.set_text(f"{value:.3f}")
-            text.set_x(value + 0.015)
+            text.set(x=value + 0.015, text=f"{value:.3f}")
         self.verdict.set_text("\n".join(_verdict(data)))
 
     def alt(self, data):
@@ -349,10 +349,6 @@ class RestingPicture(widget.Picture):
             f"darkest from {_short(_most(data))}. "
             f"It is {' '.join(_verdict(data))}: {' or '.join(map(simplex.in_words, data.resting))}."
         )
-
-
-def _short(value):
-    return f"{0.0 if abs(value) < 5e-4 else value:.3f}"
 
 
 def _verdict(data):

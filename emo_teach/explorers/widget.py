@@ -1,8 +1,7 @@
 """Pictures that carry their alt text, and sliders that change them within a few tens of milliseconds.
 
-A `Picture` keeps its figure. What never changes (axes, ticks, titles) is drawn once and kept as a background; a move of
-a slider redraws only the live artists over it. The page gets an HTML `<img>` with alt text, which every front end and
-screen reader can show.
+A `Picture` keeps its figure. What never changes (axes, ticks, titles) is drawn once, as a background; a slider redraws
+only the live artists over it. The page gets an HTML `<img>` with alt text, for every front end and screen reader.
 """
 
 import html
@@ -60,6 +59,12 @@ class Picture:
     def stale(self):
         """Redraw the background at the next render."""
         self._background = None
+
+    def title(self, axes, words):
+        """Set a title that belongs to the background."""
+        if words != axes.get_title(loc="left"):
+            axes.set_title(words)
+            self.stale()
 
     def set(self, data):
         """Bring the picture to new data; returns itself."""
@@ -132,7 +137,7 @@ class Choice:
 
     def samples(self, k=None):
         """Every option."""
-        return list(self.options)
+        return self.options
 
     def check(self, value):
         """ValueError when `value` is none of the options."""
@@ -156,16 +161,13 @@ def _slider_widgets(control, value):
 def _choice_widgets(control, value):
     from ipywidgets import Dropdown, HBox, Layout
 
-    shown = {"description": control.label, "style": LABEL, "layout": Layout(width="434px")}
-    menu = Dropdown(options=list(control.options), value=value, **shown)
+    look = {"description": control.label, "style": LABEL, "layout": Layout(width="434px")}
+    menu = Dropdown(options=list(control.options), value=value, **look)
     return menu, HBox([menu])
 
 
 def settings_for(controls, given):
-    """The value of each control at the start, a dictionary: its own, or the one in `given`.
-
-    Raises ValueError, naming the setting, for an unknown name and for a value that its control cannot take.
-    """
+    """Each control's name -> its value at the start, or the one in `given`; ValueError for one that it cannot take."""
     known = {control.name: control for control in controls}
     for name, value in given.items():
         if name not in known:
@@ -177,9 +179,8 @@ def settings_for(controls, given):
 def tie(compute, draw, controls, given):
     """The widget, an ipywidgets `VBox`: controls above one picture that follows them at once.
 
-    `compute(**settings)` gives data, `draw(data)` a `Picture`, which is kept and updated. When `compute` refuses a
-    combination of settings (ValueError), the message stands in place of the picture until the reader moves on. Raises
-    ValueError for settings refused at the start.
+    `compute(**settings)` gives data, `draw(data)` a `Picture`, which is kept and updated. When `compute` raises
+    ValueError for some settings, the message stands in place of the picture; at the start, it is raised.
     """
     from ipywidgets import HTML, Box, Layout, VBox
 
