@@ -31,13 +31,16 @@ CALLS = {
     "emd_1d": (transport.emd_1d, {"p": P, "tau": TAU, "power": 2.0}),
     "entropic": (transport.entropic, {**TWO, "regularisation": 1.0, "max_iterations": 1000, "tolerance": 1e-9}),
     "sinkhorn_divergence": (transport.sinkhorn_divergence, {**TWO, "regularisation": 1.0}),
+    "sinkhorn_potentials": (transport.sinkhorn_potentials, {**TWO, "regularisation": 1.0}),
+    "symmetric_potentials": (transport.symmetric_potentials, {"p": P, "cost": C, "regularisation": 1.0}),
+    "escape_times": (transport.escape_times, {"p_target": np.array([0.1, 0.5])}),
 }
 EXTRA = [
     *((name, "max_iterations", "zero", 0, ("0",)) for name in ("emd", "emd_many", "entropic")),
     *((name, "max_iterations", "fraction", 10.5, ("10.5",)) for name in ("emd", "emd_many", "entropic")),
     *(
         (name, "regularisation", kind, value, (f"{value:g}",))
-        for name in ("entropic", "sinkhorn_divergence")
+        for name in ("entropic", "sinkhorn_divergence", "sinkhorn_potentials", "symmetric_potentials")
         for kind, value in (("zero", 0.0), ("negative", -1.0), ("NaN", np.nan), ("infinite", np.inf))
     ),
     ("entropic", "tolerance", "zero", 0.0, ("0",)),

@@ -1,5 +1,8 @@
-"""What a reader moves: one file per explorer, named by its lesson, each in three layers.
+"""What a reader moves: one file per explorer, named by its lesson (`lessonNN_name`).
 
-`compute(**settings) -> data` and `draw(data) -> Picture` are pure and tested without a browser; `explorer(**settings)` ties them to
-core ipywidgets (7.7 and 8); `panel()` is the static row of small multiples that readers without a kernel see. `widget` holds what they share.
+A new explorer needs: `CONTROLS`, a tuple of `widget.Slider` and `widget.Choice`; `compute(**settings) -> data` and
+`draw(data) -> Picture`, both pure, with the values shown in the picture's `alt`; `explorer = widget.explorer(compute,
+draw, CONTROLS)`, the widget for ipywidgets 7.7 and 8; `panel()`, a static row of small multiples with its alt text for
+readers without a kernel; and its name in `EXPLORERS` of tests/test_explorers.py, whose tests then hold for it. A move
+of a slider should take `compute` and the redraw about 50 ms, never above 100.
 """

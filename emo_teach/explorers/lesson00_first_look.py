@@ -1,11 +1,12 @@
-"""The first slider (lesson 00): move the wrong half of the probability from banana to Tuesday, and see which loss notices."""
+"""The first slider (lesson 00): move the wrong half of the probability from banana to Tuesday. Which loss notices?"""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from .. import divergences, pictures, transport, worked
-from . import widget
+from .. import divergences, transport, worked
+from ..pictures import COLOURS, STYLE, new_figure, rc_context
+from . import simplex, widget
 
 CONTROLS = (widget.Slider("tuesday", "Tuesday's share of the rest", 0.2, 0.0, 1.0, 0.05),)
 SWEEP = np.linspace(0, 1, 21)
@@ -23,28 +24,15 @@ class Data:
     emd_curve: np.ndarray
 
 
-def _models(share):
-    share = np.asarray(share, float)
-    return np.stack([np.full_like(share, 0.5), 0.5 * share, 0.5 * (1 - share)], axis=-1)
-
-
 def compute(tuesday):
-    """Model and losses when `tuesday` of the half that is not on Monday lies on Tuesday, the rest on banana.
+    """Model and losses (A1, A5) when `tuesday` of the half that is not on Monday lies on Tuesday, the rest on banana.
 
-    Formula: A1 for cross-entropy, A5 for the transport cost. Returns `Data`, p (3,), curves (21,). Raises ValueError
-    for a share outside [0, 1]. Source: https://spaces.ac.cn/archives/9797; the worked example.
+    Raises ValueError for a share outside [0, 1].
     """
-    curves = [f(_models(SWEEP)) for f in (_cross_entropy, _emd)]
-    p = _models(tuesday)
-    return Data(tuesday, p, float(_cross_entropy(p)), float(_emd(p)), *curves)
-
-
-def _cross_entropy(p):
-    return divergences.log_loss(p, worked.TARGET)
-
-
-def _emd(p):
-    return transport.one_hot_emd(p, worked.COST, worked.TARGET)
+    models = simplex.three(0.5, np.append(tuesday, SWEEP))
+    ce = divergences.log_loss(models, worked.TARGET)
+    emd = transport.one_hot_emd(models, worked.COST, worked.TARGET)
+    return Data(tuesday, models[0], float(ce[0]), float(emd[0]), ce[1:], emd[1:])
 
 
 class FirstPicture(widget.Picture):
@@ -54,26 +42,15 @@ class FirstPicture(widget.Picture):
 
     def build(self):
         bars, curves = self.figure.subplots(1, 2, width_ratios=[1, 1.5])
-        self.bars = [self.live(b) for b in bars.bar(range(3), np.zeros(3), 0.6, color=pictures.COLOURS["p"])]
-        bars.set(
-            xticks=range(3),
-            xticklabels=worked.TOKENS,
-            ylim=(0, 0.62),
-            ylabel="probability",
-            title="the model p (Monday is right)",
-        )
-        (ce,) = curves.plot([], [], color=pictures.COLOURS["ce"], lw=2, label="cross-entropy (nats)")
-        (emd,) = curves.plot([], [], color=pictures.COLOURS["emd"], lw=2, label="transport cost")
-        (dots,) = curves.plot([], [], "o", color=pictures.COLOURS["ink"], ms=6)
-        self.ce, self.emd, self.dots = self.live(ce), self.live(emd), self.live(dots)
-        self.texts = [self.live(curves.text(0, 0, "", ha="center", va="bottom", fontsize=9.5)) for _ in range(2)]
-        curves.set(
-            xlim=(-0.04, 1.04),
-            ylim=(0, 0.98),
-            xlabel="Tuesday's share of the rest",
-            ylabel="loss",
-            title="which loss notices?",
-        )
+        self.bars = self.live_bars(bars.bar, range(3), 0.6, color=COLOURS["p"])
+        bars.set(xticks=range(3), xticklabels=worked.TOKENS, ylim=(0, 0.62), ylabel="probability")
+        bars.set_title("the model p (Monday is right)")
+        self.ce = self.live_line(curves, color=COLOURS["ce"], lw=2, label="cross-entropy (nats)")
+        self.emd = self.live_line(curves, color=COLOURS["emd"], lw=2, label="transport cost")
+        self.dots = self.live_line(curves, "o", color=COLOURS["ink"], ms=6)
+        self.texts = [self.live_text(curves, ha="center", va="bottom", fontsize=9.5) for _ in range(2)]
+        curves.set(xlim=(-0.04, 1.04), ylim=(0, 0.98), xlabel="Tuesday's share of the rest", ylabel="loss")
+        curves.set_title("which loss notices?")
         curves.legend(loc="upper right", fontsize=9, ncols=2)
 
     def update(self, data):
@@ -86,10 +63,10 @@ class FirstPicture(widget.Picture):
             text.set(position=(min(max(data.share, 0.04), 0.96), value + 0.045), text=f"{value:.2f}")
 
     def alt(self, data):
-        p = ", ".join(f"{token} {value:.3f}" for token, value in zip(worked.TOKENS, data.p, strict=True))
         return (
-            f"Model: {p}; the right token is Monday. Cross-entropy {data.cross_entropy:.3f} nats, the same along the whole slider; "
-            f"transport cost {data.emd:.3f}, falling as the mass moves from banana to Tuesday."
+            f"Model: {simplex.in_words(data.p)}; the right token is Monday. Cross-entropy "
+            f"{data.cross_entropy:.3f} nats, the same along the whole slider; transport cost {data.emd:.3f}, "
+            "falling as the mass moves from banana to Tuesday."
         )
 
 
@@ -98,19 +75,15 @@ explorer = widget.explorer(compute, draw, CONTROLS)
 
 
 def panel():
-    """Static small multiples for three shares: (figure, alt text).
-
-    Returns (matplotlib figure, string).
-    """
-    figure, said = pictures.new_figure(7.6, 2.4), []
-    with pictures.rc_context(pictures.STYLE):
+    """Static small multiples for three shares: (figure, alt text)."""
+    figure, words = new_figure(7.6, 2.4), []
+    with rc_context(STYLE):
         for axes, share in zip(figure.subplots(1, 3, sharey=True), (0.0, 0.5, 1.0), strict=True):
             data = compute(share)
-            axes.bar(range(3), data.p, 0.6, color=pictures.COLOURS["p"])
+            axes.bar(range(3), data.p, 0.6, color=COLOURS["p"])
             axes.set(xticks=range(3), xticklabels=worked.TOKENS, ylim=(0, 0.62))
-            axes.set_title(f"cross-entropy {data.cross_entropy:.2f}\ntransport cost {data.emd:.2f}")
-            said.append(
-                f"Tuesday {data.p[1]:.2f}, banana {data.p[2]:.2f}: cross-entropy {data.cross_entropy:.2f}, transport cost {data.emd:.2f}"
-            )
+            losses = f"cross-entropy {data.cross_entropy:.2f}", f"transport cost {data.emd:.2f}"
+            axes.set_title("\n".join(losses))
+            words.append(f"Tuesday {data.p[1]:.2f}, banana {data.p[2]:.2f}: {', '.join(losses)}")
         figure.axes[0].set_ylabel("probability")
-    return figure, "Three models with probability 0.50 on Monday, the right token. " + "; ".join(said) + "."
+    return figure, f"Three models with probability 0.50 on Monday, the right token. {'; '.join(words)}."

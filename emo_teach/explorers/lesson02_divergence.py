@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .. import divergences, pictures
-from . import widget
+from .. import divergences
+from ..pictures import COLOURS, STYLE, look, new_figure, rc_context
+from ..worked import TOKENS
+from . import simplex, widget
 
-TOKENS = ("Monday", "Tuesday", "banana")
 TAU = np.array([1.0, 0.0, 0.0])
 NAMES = tuple(divergences.GENERATORS)
 CONTROLS = (
@@ -17,18 +18,23 @@ CONTROLS = (
     widget.Slider("log10_p", "log₁₀ of p(Monday)", -2.0, -6.0, -0.01, 0.01),
     widget.Slider("tuesday", "Tuesday's share of the rest", 0.8, 0.0, 1.0, 0.05),
 )
-GRID = np.linspace(-6, -0.01, 80)  # log10 of p(Monday)
+SWEEP = 10.0 ** np.linspace(-6, -0.01, 80)  # p(Monday)
 SHARES = np.linspace(0, 1, 11)
-COLOURS = {"KL": pictures.COLOURS["ce"], "total variation": pictures.COLOURS["accuracy"]}
-STYLES = ("-", "--", ":")
+DASHES = ("-", "--", ":")
+TICKS = (1e-6, 1e-4, 1e-2, 1)
+FAMILIES = (
+    ("infinite", ("reverse KL", "Neyman chi2")),
+    ("unbounded, steady pull", ("KL",)),
+    ("flat, pull dies out", ("total variation", "Jensen-Shannon", "squared Hellinger")),
+    ("unbounded, pull grows", ("Pearson chi2",)),
+)
 TOP = 7.0  # upper end of the axis of values
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One divergence: value at p and size of the pull on Monday's logit, the same along the grid, and what becomes of both as p(Monday) falls.
-
-    Where the divergence is infinite, `value` is inf, `limit` is inf, and `pull`, `values` and `pulls` are None.
+    """One divergence: value and size of the pull on Monday's logit at p and along `SWEEP`, and their fate as p(Monday)
+    falls; where it is infinite, `value` is inf, and `pull`, `values` and `pulls` are None.
     """
 
     name: str
@@ -36,89 +42,61 @@ class Curve:
     pull: float | None
     values: np.ndarray | None
     pulls: np.ndarray | None
-    limit: float
     verdict: str
 
 
 @dataclass(frozen=True)
 class Data:
-    """Model (3,), the three curves along `sweep`, and the largest relative change of their values over all shares of Tuesday."""
+    """Model (3,), the three curves, and the largest relative change of their values over all shares of Tuesday."""
 
     p: np.ndarray
     share: float
-    sweep: np.ndarray
     curves: tuple
     change: float
 
 
-def _three(first, share):
-    return np.stack(np.broadcast_arrays(first, (1 - first) * share, (1 - first) * (1 - share)), axis=-1)
-
-
-def _curve(generator, p, sweep):
+def _curve(generator, p):
     """The `Curve` of one generator; the value comes from all three tokens, the curve from p_t alone."""
-    value = float(divergences.f_divergence(generator, TAU, p))
-    limit = generator.at_zero + generator.slope_at_infinity
+    name, value = generator.name, float(divergences.f_divergence(generator, TAU, p))
     if not np.isfinite(generator.at_zero):
-        return Curve(generator.name, value, None, None, None, limit, "∞ at every p_t < 1, as f(0) = ∞")
-    pull = np.abs(divergences.one_hot_logit_gradient(generator, np.append(sweep, p[0])))
-    tail = np.abs(divergences.one_hot_logit_gradient(generator, np.array([1e-9, 1e-6])))
-    growth = np.log10(tail[0] / tail[1]) / 3  # decades of pull per decade of p_t, on the way to 0
+        return Curve(name, value, None, None, None, "∞ at every p_t < 1, as f(0) = ∞")
+    *pulls, pull, tail, later = np.abs(divergences.one_hot_logit_gradient(generator, [*SWEEP, p[0], 1e-9, 1e-6]))
+    limit = generator.at_zero + generator.slope_at_infinity
+    growth = np.log10(tail / later) / 3  # decades of pull per decade of p_t, on the way to 0
     fate = "dies out" if growth < -0.01 else "grows" if growth > 0.01 else "stays"
     rise = f"flat: never above {limit:.3g}" if np.isfinite(limit) else "grows without bound"
-    return Curve(
-        generator.name,
-        value,
-        float(pull[-1]),
-        divergences.one_hot_loss(generator, sweep),
-        pull[:-1],
-        limit,
-        f"{rise}, pull {fate}",
-    )
+    values = divergences.one_hot_loss(generator, SWEEP)
+    return Curve(name, value, float(pull), values, np.array(pulls), f"{rise}, pull {fate}")
 
 
 def compute(first, second, alpha, log10_p, tuesday):
-    """Values and pulls of three divergences for the label Monday, and how far the values move with Tuesday's share (not at all).
+    """Values and pulls of two divergences and Cressie-Read's of order alpha for the label Monday, by D10.
 
-    Formula: D10, `p_t f(1/p_t) + (1 - p_t) f(0)` and its slope on the target's logit, for two generators and
-    Cressie-Read's of order alpha. Returns `Data`, p (3,), curves (80,). Raises ValueError for an unknown name, a p
-    that is no distribution or gives Monday nothing, and an alpha that is not finite. Source:
-    https://spaces.ac.cn/archives/9797; D10 in this project's `appendix_derivations`.
+    Raises ValueError for an unknown name, a p that is no distribution or gives Monday nothing, and an infinite alpha.
     """
     for key, name in (("first", first), ("second", second)):
         if name not in divergences.GENERATORS:
             raise ValueError(f"{key} = {name!r} must be one of {', '.join(NAMES)}")
-    sweep, first_p = 10.0**GRID, 10.0**log10_p
-    p = _three(first_p, tuesday)
+    first_p = 10.0**log10_p
+    p = simplex.three(first_p, tuesday)
     family = divergences.alpha_generator(round(alpha, 6) + 0.0)  # a slider's 1e-17 is 0
     generators = [divergences.GENERATORS[first], divergences.GENERATORS[second], family]
-    change = 0.0
-    for generator in generators:
-        values = divergences.f_divergence(generator, TAU, _three(first_p, SHARES))
-        if np.isfinite(values).all():
-            change = max(change, float(np.ptp(values) / values.max()))
-    return Data(p, tuesday, sweep, tuple(_curve(g, p, sweep) for g in generators), change)
+    values = np.stack([divergences.f_divergence(g, TAU, simplex.three(first_p, SHARES)) for g in generators])
+    values = values[np.isfinite(values).all(1)]
+    change = float((np.ptp(values, axis=1) / values.max(1)).max(initial=0.0))
+    return Data(p, tuesday, tuple(_curve(g, p) for g in generators), change)
 
 
 def _colour(slot, name):
-    return pictures.COLOURS["family"] if slot == 2 else COLOURS.get(name, pictures.COLOURS["divergence"])
+    return COLOURS["family"] if slot == 2 else look(name).colour
 
 
 def _label_axes(values, pulls):
     """Scales, limits and titles that the explorer and the panel share."""
-    values.set(
-        xscale="log", xlim=(7e-7, 1), ylim=(0, TOP), xlabel="p(Monday), the target", ylabel="value (KL, JS: nats)"
-    )
-    pulls.set(
-        xscale="log",
-        yscale="log",
-        xlim=(7e-7, 1),
-        ylim=(3e-7, 3e6),
-        xlabel="p(Monday), the target",
-        ylabel="|gradient|",
-    )
+    values.set(xscale="log", ylim=(0, TOP), ylabel="value (KL, JS: nats)")
+    pulls.set(xscale="log", yscale="log", ylim=(3e-7, 3e6), ylabel="|gradient|")
     for axes in (values, pulls):
-        axes.set_xticks((1e-6, 1e-4, 1e-2, 1))
+        axes.set(xlim=(7e-7, 1), xlabel="p(Monday), the target", xticks=TICKS)
         axes.minorticks_off()
 
 
@@ -134,93 +112,75 @@ class DivergencePicture(widget.Picture):
         _label_axes(self.values, self.pulls)
         self.values.set_title("value (label: Monday)")
         self.pulls.set_title("pull on Monday's logit")
-        self.now = [
-            self.live(axes.axvline(0.1, color=pictures.COLOURS["faint"], lw=1.5)) for axes in (self.values, self.pulls)
-        ]
+        both = (self.values, self.pulls)
+        self.now = [self.live(axes.axvline(0.1, color=COLOURS["faint"], lw=1.5)) for axes in both]
         self.value_lines, self.pull_lines = (
-            [self._line(axes, k) for k in range(3)] for axes in (self.values, self.pulls)
+            [self.live_line(axes, dash, lw=width) for dash, width in zip(DASHES, (2.4, 2.4, 2.8), strict=True)]
+            for axes in both
         )
-        self.dots, self.pull_dots = (
-            self.live(axes.plot([], [], "o", color=pictures.COLOURS["ink"], ms=5)[0])
-            for axes in (self.values, self.pulls)
-        )
-        self.beyond = self.live(self.values.plot([], [], "^", color=pictures.COLOURS["ink"], ms=7)[0])
+        self.dots, self.pull_dots = (self.live_line(axes, "o", color=COLOURS["ink"], ms=5) for axes in both)
+        self.beyond = self.live_line(self.values, "^", color=COLOURS["ink"], ms=7)
         box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 2}
-        notes = ((self.values, 0.5, 0.86), (self.pulls, 0.5, 0.06))
         self.notes = [
-            self.live(axes.text(x, y, "", transform=axes.transAxes, ha="center", fontsize=9, bbox=box))
-            for axes, x, y in notes
+            self.live_text(axes, 0.5, y, transform=axes.transAxes, ha="center", fontsize=9, bbox=box)
+            for axes, y in zip(both, (0.86, 0.06), strict=True)
         ]
         self._build_strip(strip)
         self._build_table(table)
 
-    def _line(self, axes, slot):
-        return self.live(axes.plot([], [], STYLES[slot], lw=(2.4, 2.4, 2.8)[slot])[0])
-
     def _build_strip(self, axes):
         y = np.arange(3)
-        axes.barh(y - 0.2, TAU, 0.36, color=pictures.COLOURS["tau"], label="label τ")
-        self.bars = [
-            self.live(bar)
-            for bar in axes.barh(y + 0.2, np.zeros(3), 0.36, color=pictures.COLOURS["p"], label="model p")
-        ]
-        self.shares = [self.live(axes.text(0, k + 0.2, "", va="center", fontsize=8.5)) for k in y]
-        axes.set(
-            yticks=y, yticklabels=TOKENS, xlim=(0, 1.3), xticks=(0, 0.5, 1), ylim=(2.5, -0.5), xlabel="probability"
-        )
-        axes.legend(
-            loc="lower left",
-            bbox_to_anchor=(-0.05, 0.95),
-            ncols=2,
-            fontsize=9,
-            borderaxespad=0,
-            columnspacing=1,
-            handlelength=1.2,
-        )
+        axes.barh(y - 0.2, TAU, 0.36, color=COLOURS["tau"], label="label τ")
+        self.bars = self.live_bars(axes.barh, y + 0.2, 0.36, color=COLOURS["p"], label="model p")
+        self.shares = [self.live_text(axes, 0, k + 0.2, va="center", fontsize=8.5) for k in y]
+        axes.set(xlim=(0, 1.3), xticks=(0, 0.5, 1), ylim=(2.5, -0.5), xlabel="probability")
+        axes.set_yticks(y, TOKENS)
+        place = {"loc": "lower left", "bbox_to_anchor": (-0.05, 0.95), "borderaxespad": 0}
+        axes.legend(ncols=2, fontsize=9, columnspacing=1, handlelength=1.2, **place)
 
     def _build_table(self, axes):
         axes.set(xlim=(0, 1), ylim=(0, 5))
         axes.set_axis_off()
         self.samples, self.rows = [], []
-        for x, text in ((0.385, "value"), (0.525, "gradient"), (0.55, "as p(Monday) → 0")):
-            axes.text(x, 4.3, text, fontsize=9, color=pictures.COLOURS["cost"], ha="left" if x == 0.55 else "right")
+        places = ((0.065, "left"), (0.385, "right"), (0.525, "right"), (0.55, "left"))
+        for (x, side), head in zip(places, ("", "value", "gradient", "as p(Monday) → 0"), strict=True):
+            axes.text(x, 4.3, head, fontsize=9, color=COLOURS["cost"], ha=side)
         for slot in range(3):
             y = 3.3 - slot
-            self.samples.append(self.live(axes.plot([0.0, 0.05], [y + 0.2] * 2, STYLES[slot], lw=2.4)[0]))
-            places = ((0.065, "left"), (0.385, "right"), (0.525, "right"), (0.55, "left"))
+            self.samples.append(self.live(axes.plot([0.0, 0.05], [y + 0.2] * 2, DASHES[slot], lw=2.4)[0]))
             row = [axes.text(x, y, "", ha=side, fontsize=9, in_layout=False) for x, side in places]
-            # a menu changes the words of the first two rows, which then stand still: letters are what takes longest to draw
+            # a menu changes the words of the first two rows, which then stand still: letters take longest to draw
             for artist in row if slot == 2 else row[1:3]:
                 self.live(artist)
             self.rows.append(row)
         axes.text(0, 0.1, "However the rest is split, the values change by at most", fontsize=9, in_layout=False)
-        self.change = self.live(axes.text(0.685, 0.1, "", fontsize=9))
+        self.change = self.live_text(axes, 0.685, 0.1, fontsize=9)
 
     def update(self, data):
         for slot, curve in enumerate(data.curves):
-            self._update_curve(slot, curve, data.sweep)
+            self._update_curve(slot, curve)
         for bar, text, value in zip(self.bars, self.shares, data.p, strict=True):
             bar.set_width(value)
             text.set(x=value + 0.03, text=f"{value:.3g}")
         finite = [c for c in data.curves if c.values is not None]
         inside = [c.value for c in finite if c.value <= TOP]
         self.dots.set_data([data.p[0]] * len(inside), inside)
-        self.beyond.set_data([data.p[0]] * (len(finite) > len(inside)), [TOP - 0.2] * (len(finite) > len(inside)))
+        beyond = len(finite) - len(inside)
+        self.beyond.set_data([data.p[0]] * min(beyond, 1), [TOP - 0.2] * min(beyond, 1))
         self.pull_dots.set_data([data.p[0]] * len(finite), [c.pull for c in finite])
         for line in self.now:
             line.set_xdata([data.p[0]] * 2)
         infinite = ", ".join(dict.fromkeys(c.name for c in data.curves if c.values is None))
-        for note, text in zip(self.notes, (f"∞ at every p_t < 1: {infinite}", f"no gradient: {infinite}"), strict=True):
-            note.set(text=text, visible=bool(infinite))
+        for note, text in zip(self.notes, ("∞ at every p_t < 1", "no gradient"), strict=True):
+            note.set(text=f"{text}: {infinite}", visible=bool(infinite))
         self.change.set_text(f"{data.change:.0e} (rounding)" if 0 < data.change < 1e-12 else f"{data.change:.0g}")
 
-    def _update_curve(self, slot, curve, sweep):
+    def _update_curve(self, slot, curve):
         colour, infinite = _colour(slot, curve.name), curve.values is None
         # an infinite divergence is a line at the very top of the values; of its pull nothing can be drawn
-        self.value_lines[slot].set_data(
-            sweep, np.full_like(sweep, TOP - 0.1 - 0.2 * slot) if infinite else curve.values
-        )
-        self.pull_lines[slot].set_data([] if infinite else sweep, [] if infinite else curve.pulls)
+        top = np.full_like(SWEEP, TOP - 0.1 - 0.2 * slot)
+        self.value_lines[slot].set_data(SWEEP, top if infinite else curve.values)
+        self.pull_lines[slot].set_data(*([], []) if infinite else (SWEEP, curve.pulls))
         pull = "none" if infinite else f"−{curve.pull:.3g}"
         for line in (self.value_lines[slot], self.pull_lines[slot], self.samples[slot]):
             line.set_color(colour)
@@ -232,18 +192,16 @@ class DivergencePicture(widget.Picture):
             artist.set_text(text)
 
     def alt(self, data):
-        said = []
+        words = []
         for curve in data.curves:
-            numbers = (
-                "infinite, no gradient"
-                if curve.pull is None
-                else f"value {curve.value:.4g}, gradient −{curve.pull:.3g}, {curve.verdict} as p falls"
-            )
-            said.append(f"{curve.name}: {numbers}")
-        p = ", ".join(f"{name} {value:.3g}" for name, value in zip(TOKENS, data.p, strict=True))
+            numbers = "infinite, no gradient"
+            if curve.pull is not None:
+                numbers = f"value {curve.value:.4g}, gradient −{curve.pull:.3g}, {curve.verdict} as p falls"
+            words.append(f"{curve.name}: {numbers}")
         return (
-            f"Label Monday. Model: {p}. Value of three divergences and their gradient on Monday's logit against p of Monday. {'; '.join(said)}. "
-            f"Tuesday has {data.share:.2f} of the rest; over all shares the values change by at most {data.change:.0g} of themselves."
+            f"Label Monday. Model: {simplex.in_words(data.p, '.3g')}. Value of three divergences and their gradient on "
+            f"Monday's logit against p of Monday. {'; '.join(words)}. Tuesday has {data.share:.2f} of the rest; over "
+            f"all shares the values change by at most {data.change:.0g} of themselves."
         )
 
 
@@ -251,58 +209,45 @@ draw = DivergencePicture
 explorer = widget.explorer(compute, draw, CONTROLS)
 
 
-GROUPS = (
-    ("infinite", ("reverse KL", "Neyman chi2")),
-    ("unbounded, steady pull", ("KL",)),
-    ("flat, pull dies out", ("total variation", "Jensen-Shannon", "squared Hellinger")),
-    ("unbounded, pull grows", ("Pearson chi2",)),
-)
-
-
 def panel():
-    """Static small multiples: value, pull, and one p_t with four splits of the rest: (figure, alt text).
-
-    Returns (matplotlib figure, string).
-    """
-    figure = pictures.new_figure(8.6, 5.6)
-    sweep, p_t = 10.0**GRID, 0.1
-    with pictures.rc_context(pictures.STYLE):
+    """Static small multiples: value, pull, and one p_t with four splits of the rest: (figure, alt text)."""
+    figure, p_t = new_figure(8.6, 5.6), 0.1
+    with rc_context(STYLE):
         axes = figure.subplots(3, 4, sharey="row", height_ratios=[1.4, 1.4, 0.8])
-        for column, (title, names) in enumerate(GROUPS):
-            _label_axes(*axes[:2, column])
-            axes[0, column].set_title(title)
+        legends = ("center", "upper right", "upper right", "upper left")
+        for column, (title, names), place in zip(axes.T, FAMILIES, legends, strict=True):
+            _label_axes(*column[:2])
+            column[0].set_title(title)
             for slot, name in enumerate(names):
-                _panel_curve(
-                    axes[:2, column], slot, _curve(divergences.GENERATORS[name], _three(p_t, 0.5), sweep), sweep
-                )
-            axes[0, column].legend(fontsize=8, loc=("center", "upper right", "upper right", "upper left")[column])
-            axes[0, column].set_xlabel("")
-        splits = [_panel_strip(axes[2, column], _three(p_t, share)) for column, share in enumerate((1, 0.6, 0.3, 0))]
+                _panel_curve(column[:2], slot, _curve(divergences.GENERATORS[name], simplex.three(p_t, 0.5)))
+            column[0].legend(fontsize=8, loc=place)
+            column[0].set_xlabel("")
+        splits = [_panel_strip(*strip) for strip in zip(axes[2], simplex.three(p_t, [1, 0.6, 0.3, 0]), strict=True)]
         for label in axes[:, 1:].flat:
             label.set_ylabel("")
-    said = "; ".join(f"{title}: {', '.join(names)}" for title, names in GROUPS)
+    families = "; ".join(f"{title}: {', '.join(names)}" for title, names in FAMILIES)
     return figure, (
-        f"Value and gradient on the target's logit of seven divergences for a one-hot label, against p of the target. {said}. "
-        f"Below, four models with p(Monday) = {p_t} that split the rest differently all have {'; '.join(dict.fromkeys(splits))}."
+        "Value and gradient on the target's logit of seven divergences for a one-hot label, against p of the target. "
+        f"{families}. Below, four models with p(Monday) = {p_t} that split the rest differently all have "
+        f"{'; '.join(dict.fromkeys(splits))}."
     )
 
 
-def _panel_curve(axes, slot, curve, sweep):
-    style = {"color": _colour(0, curve.name), "lw": 2, "ls": STYLES[slot]}
+def _panel_curve(axes, slot, curve):
+    style = {"color": _colour(0, curve.name), "lw": 2, "ls": DASHES[slot]}
     if curve.values is None:
-        axes[0].plot(sweep, np.full_like(sweep, TOP - 0.15 - 0.3 * slot), label=f"{curve.name} = ∞", **style)
+        axes[0].plot(SWEEP, np.full_like(SWEEP, TOP - 0.15 - 0.3 * slot), label=f"{curve.name} = ∞", **style)
         axes[1].set_title("no gradient", y=0.45, loc="center", fontsize=9)
         return
-    axes[0].plot(sweep, curve.values, label=curve.name, **style)
-    axes[1].plot(sweep, curve.pulls, **style)
+    axes[0].plot(SWEEP, curve.values, label=curve.name, **style)
+    axes[1].plot(SWEEP, curve.pulls, **style)
 
 
 def _panel_strip(axes, p):
     """One split of the rest as bars; returns the values it has, in words."""
-    axes.bar(np.arange(3), p, 0.6, color=pictures.COLOURS["p"])
-    values = [
-        (name, float(divergences.f_divergence(name, TAU, p))) for name in ("KL", "total variation", "Pearson chi2")
-    ]
+    axes.bar(np.arange(3), p, 0.6, color=COLOURS["p"])
+    names = ("KL", "total variation", "Pearson chi2")
+    values = [(name, float(divergences.f_divergence(name, TAU, p))) for name in names]
     axes.set_title("\n".join(f"{name}: {value:.3f}" for name, value in values), fontsize=9)
     axes.set(xticks=np.arange(3), xticklabels=["Mon.", "Tue.", "banana"], ylim=(0, 1), ylabel="model p")
     return ", ".join(f"{name} {value:.3f}" for name, value in values)

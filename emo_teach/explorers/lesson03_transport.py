@@ -1,10 +1,11 @@
-"""Transport explorer (lesson 03): two histograms, a cost, and the cheapest plan between them, with the potentials that prove it cheapest."""
+"""Transport explorer (lesson 03): two histograms, a cost, the cheapest plan, and the potentials that prove it."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from .. import costs, inputs, pictures, transport
+from .. import costs, inputs, transport
+from ..pictures import COLOURS, COST_MAP, STYLE, new_figure, rc_context
 from ..words import load_words
 from . import widget
 
@@ -24,9 +25,8 @@ TIGHT = 1e-9  # slack, in units of the largest cost, below which a constraint of
 
 @dataclass(frozen=True)
 class Data:
-    """The problem (p, tau, cost), its solution, and two other plans: the product plan and, for ordered classes, the one that keeps the order.
-
-    `compared` names a second way to the value or a rival plan, `compared_value` what it gives (None where the cost has none).
+    """The problem, its solution, what the product plan costs, and what it is compared with: another way to the value
+    or a rival plan, and what that gives (None where the cost has none).
     """
 
     p: np.ndarray
@@ -60,19 +60,15 @@ def _compare(name, p, tau, cost):
     if name == "0/1":
         return "total variation", float(0.5 * np.abs(p - tau).sum())
     if name == COSTS[0]:
-        ordered = transport.emd(
-            p, tau, costs.ordinal(N, 2)
-        ).plan  # under the squared distance only the ordered plan is optimal
+        ordered = transport.emd(p, tau, costs.ordinal(N, 2)).plan  # squared distance: only the ordered plan is optimal
         return "plan that keeps the order", float((ordered * cost).sum())
     return "", None
 
 
 def compute(p_centre, p_width, tau_centre, tau_width, cost, power):
-    """The exact plan and potentials for one setting; values in the cost's unit.
+    """The exact plan and potentials (A4, D6) for one setting, and what is compared (A6, D8); values in the cost's unit.
 
-    Formula: A4 with D6's potentials, A6, and D8 for what is compared. Returns `Data`, p and tau (8,), cost and plan
-    (8, 8). Raises ValueError for an unknown cost, a width that is not above 0, a negative power of |i − j|. Source:
-    https://spaces.ac.cn/archives/9797; lesson 03.
+    Raises ValueError for an unknown cost, a width that is not above 0, a negative power of |i − j|.
     """
     if cost not in COSTS:
         raise ValueError(f"cost = {cost!r} must be one of {', '.join(COSTS)}")
@@ -82,34 +78,20 @@ def compute(p_centre, p_width, tau_centre, tau_width, cost, power):
     matrix = _cost(cost, power)
     name = f"|i − j|^{power:g}" if cost == COSTS[0] else cost
     labels = WORDS if cost == COSTS[3] else tuple(map(str, range(N)))
-    solved = transport.emd(p, tau, matrix)
-    return Data(
-        p,
-        tau,
-        name,
-        labels,
-        matrix,
-        solved,
-        float(transport.product_bound(p, tau, matrix)),
-        *_compare(cost, p, tau, matrix),
-    )
+    solved, product = transport.emd(p, tau, matrix), float(transport.product_bound(p, tau, matrix))
+    return Data(p, tau, name, labels, matrix, solved, product, *_compare(cost, p, tau, matrix))
 
 
 def _cells(plan):
-    """Rows and columns of the cells that carry mass."""
-    return np.nonzero(plan > 1e-12)  # POT's masses are exact up to rounding near 1e-16
+    """Rows, columns and masses of the cells that carry mass."""
+    rows, columns = np.nonzero(plan > 1e-12)  # POT's masses are exact up to rounding near 1e-16
+    return rows, columns, plan[rows, columns]
 
 
 def _image(axes, cost):
-    # the dearest cell is drawn at two thirds of black, so that green shows on it
-    return axes.imshow(
-        cost,
-        cmap=pictures.COST_MAP,
-        vmin=0,
-        vmax=1.5 * cost.max(),
-        extent=(-0.5, N - 0.5, N - 0.5, -0.5),
-        interpolation="nearest",
-    )
+    """The cost as grey cells, the largest at two thirds of black, so that green shows on it."""
+    look = {"cmap": COST_MAP, "vmin": 0, "vmax": 1.5 * cost.max(), "interpolation": "nearest"}
+    return axes.imshow(cost, extent=(-0.5, N - 0.5, N - 0.5, -0.5), **look)
 
 
 def _areas(mass, cell):
@@ -118,7 +100,7 @@ def _areas(mass, cell):
 
 
 class TransportPicture(widget.Picture):
-    """The plan over the cost, p and τ on its left and top, the potentials u and v on its right and below, and the numbers."""
+    """The plan over the cost, p and τ left and on top, the potentials u and v right and below, and the numbers."""
 
     size = (8.4, 5.2)
 
@@ -140,47 +122,45 @@ class TransportPicture(widget.Picture):
     def _build_matrix(self):
         axes, self.cell = self.matrix, 2.9 / N * 72
         self.image = self.live(_image(axes, np.eye(N)))
-        (tight,) = axes.plot([], [], "s", ms=0.8 * self.cell, mfc="none", mec=pictures.COLOURS["emd"], mew=1.2)
-        self.tight = self.live(tight)
-        self.plan = self.live(
-            axes.scatter([], [], s=[], color=pictures.COLOURS["plan"], edgecolors="white", linewidths=0.8)
-        )
+        look = {"ms": 0.8 * self.cell, "mfc": "none", "mec": COLOURS["emd"], "mew": 1.2}
+        self.tight = self.live_line(axes, "s", **look)
+        self.plan = self.live(axes.scatter([], [], [], COLOURS["plan"], edgecolors="white", linewidths=0.8))
         axes.set(xlim=(-0.5, N - 0.5), ylim=(N - 0.5, -0.5))
         axes.set_axis_off()
 
     def _build_margins(self):
-        x, colours = np.arange(N), pictures.COLOURS
-        self.p_bars = [self.live(bar) for bar in self.left.barh(x, np.zeros(N), 0.8, color=colours["p"])]
-        self.tau_bars = [self.live(bar) for bar in self.top.bar(x, np.zeros(N), 0.8, color=colours["tau"])]
-        self.u_line = self.live(self.right.plot([], [], "o-", color=colours["p"], ms=4, lw=1)[0])
-        self.v_line = self.live(self.below.plot([], [], "o-", color=colours["tau"], ms=4, lw=1)[0])
+        x = np.arange(N)
+        self.p_bars = self.live_bars(self.left.barh, x, 0.8, color=COLOURS["p"])
+        self.tau_bars = self.live_bars(self.top.bar, x, 0.8, color=COLOURS["tau"])
+        self.u_line = self.live_line(self.right, "o-", color=COLOURS["p"], ms=4, lw=1)
+        self.v_line = self.live_line(self.below, "o-", color=COLOURS["tau"], ms=4, lw=1)
         self.left.set(xlim=(1, 0), ylim=(N - 0.5, -0.5), yticks=x, xticks=[])
         self.left.tick_params(length=0)
         self.right.set(xlim=(-1.1, 1.1), ylim=(N - 0.5, -0.5), yticks=[], xticks=(-1, 0, 1), title="price u")
         self.top.set(xlim=(-0.5, N - 0.5), ylim=(0, 1), xticks=[], yticks=[])
-        for axes, sides in ((self.left, ["left", "bottom"]), (self.top, ["left", "bottom"])):
-            axes.spines[sides].set_visible(False)
+        for axes in (self.left, self.top):
+            axes.spines[["left", "bottom"]].set_visible(False)
         self.below.set(xlim=(-0.5, N - 0.5), ylim=(-1.1, 1.1), xticks=x, yticks=(-1, 0, 1), ylabel="price v")
         self.left.set_title("model p", loc="right")
         self.top.set_ylabel("label τ", rotation=0, ha="right", va="center")
-        self.right.axvline(0, color=colours["faint"], lw=1, zorder=0)
-        self.below.axhline(0, color=colours["faint"], lw=1, zorder=0)
+        self.right.axvline(0, color=COLOURS["faint"], lw=1, zorder=0)
+        self.below.axhline(0, color=COLOURS["faint"], lw=1, zorder=0)
 
     def _build_numbers(self, axes):
         axes.set(xlim=(0, 1), ylim=(0, 10))
         axes.set_axis_off()
         rows = ("cost", "EMD", "bill p·u + τ·v", "duality gap", "cells used", "product plan costs", "longest bar: mass")
+        colours = dict.fromkeys(rows, COLOURS["ink"]) | {"EMD": COLOURS["emd"]}
         self.numbers = []
         for k, name in enumerate(rows):
             axes.text(0, 9.3 - 0.85 * k, name, fontsize=9.5)
-            colour = pictures.COLOURS["emd"] if name == "EMD" else pictures.COLOURS["ink"]
-            self.numbers.append(self.live(axes.text(1, 9.3 - 0.85 * k, "", fontsize=9.5, ha="right", color=colour)))
-        self.compared = [
-            self.live(axes.text(x, 9.3 - 0.85 * len(rows), "", fontsize=9.5, ha=side))
-            for x, side in ((0, "left"), (1, "right"))
-        ]
-        key = "grey: cost, dark is dear\ngreen: plan, area is mass\nsquares: tight, u + v = cost\nu, v: in units of the\nlargest cost"
-        axes.text(0, 0, key, fontsize=9, color=pictures.COLOURS["cost"], va="bottom", linespacing=1.4)
+            look = {"fontsize": 9.5, "ha": "right", "color": colours[name]}
+            self.numbers.append(self.live_text(axes, 1, 9.3 - 0.85 * k, **look))
+        y = 9.3 - 0.85 * len(rows)
+        self.compared = [self.live_text(axes, x, y, fontsize=9.5, ha=ha) for x, ha in ((0, "left"), (1, "right"))]
+        key = "grey: cost, dark is dear", "green: plan, area is mass", "squares: tight, u + v = cost"
+        key = "\n".join((*key, "u, v: in units of the", "largest cost"))
+        axes.text(0, 0, key, fontsize=9, color=COLOURS["cost"], va="bottom", linespacing=1.4)
 
     def update(self, data):
         scale, solved = data.cost.max(), data.solved
@@ -188,9 +168,9 @@ class TransportPicture(widget.Picture):
             self._relabel(data.labels)
         self.image.set_data(data.cost)
         self.image.set_clim(0, 1.5 * scale)
-        rows, columns = _cells(solved.plan)
+        rows, columns, masses = _cells(solved.plan)
         self.plan.set_offsets(np.column_stack([columns, rows]))
-        self.plan.set_sizes(_areas(solved.plan[rows, columns], self.cell))
+        self.plan.set_sizes(_areas(masses, self.cell))
         slack = data.cost - solved.u[:, None] - solved.v
         self.tight.set_data(*np.nonzero(slack <= TIGHT * scale)[::-1])
         longest = max(data.p.max(), data.tau.max())
@@ -202,43 +182,33 @@ class TransportPicture(widget.Picture):
         self.v_line.set_data(np.arange(N), solved.v / scale)
         most = np.count_nonzero(data.p) + np.count_nonzero(data.tau) - 1  # D6: nonzeros of a basic plan
         dual = float(data.p @ solved.u + data.tau @ solved.v)
-        values = (
-            data.cost_name,
-            f"{solved.value:.4f}",
-            f"{dual:.4f}",
-            f"{abs(solved.gap):.0g}",
-            f"{len(rows)}, at most {most}",
-            f"{data.product:.4f}",
-            f"{longest:.2f}",
-        )
+        values = (data.cost_name, f"{solved.value:.4f}", f"{dual:.4f}", f"{abs(solved.gap):.0g}")
+        values += (f"{len(rows)}, at most {most}", f"{data.product:.4f}", f"{longest:.2f}")
         for text, value in zip(self.numbers, values, strict=True):
             text.set_text(value)
         self.compared[0].set_text(data.compared)
         self.compared[1].set_text("" if data.compared_value is None else f"{data.compared_value:.4f}")
 
     def _relabel(self, labels):
-        words = labels[0] == WORDS[0]
+        turned = {"rotation": 35, "ha": "right"} if labels is WORDS else {"rotation": 0, "ha": "center"}
         self.left.set_yticklabels(labels)
-        self.below.set_xticklabels(
-            labels, rotation=35 if words else 0, ha="right" if words else "center", rotation_mode="anchor"
-        )
+        self.below.set_xticklabels(labels, rotation_mode="anchor", **turned)
         self.shown = labels
         self.stale()
 
     def alt(self, data):
         solved = data.solved
-        moves = [
-            (mass, i, j) for i, j, mass in zip(*_cells(solved.plan), solved.plan[_cells(solved.plan)], strict=True)
-        ]
+        moves = [(mass, i, j) for i, j, mass in zip(*_cells(solved.plan), strict=True)]
         largest = ", ".join(
             f"{mass:.2f} from {data.labels[i]} to {data.labels[j]}" for mass, i, j in sorted(moves, reverse=True)[:3]
         )
-        p, tau = (", ".join(f"{x:.2f}" for x in values) for values in (data.p, data.tau))
+        p, tau, u, v = (", ".join(f"{x:.2f}" for x in values) for values in (data.p, data.tau, solved.u, solved.v))
         compared = "" if data.compared_value is None else f" {data.compared}: {data.compared_value:.4f}."
         return (
-            f"Cost {data.cost_name} between {', '.join(data.labels)}. Model p: {p}. Label tau: {tau}. The cheapest plan uses {len(moves)} cells, "
-            f"most mass {largest}. EMD {solved.value:.4f}, duality gap {abs(solved.gap):.0g}; the product plan costs {data.product:.4f}.{compared} "
-            f"Potentials u: {', '.join(f'{x:.2f}' for x in solved.u)}; v: {', '.join(f'{x:.2f}' for x in solved.v)}."
+            f"Cost {data.cost_name} between {', '.join(data.labels)}. Model p: {p}. Label tau: {tau}. "
+            f"The cheapest plan uses {len(moves)} cells, most mass {largest}. EMD {solved.value:.4f}, "
+            f"duality gap {abs(solved.gap):.0g}; the product plan costs {data.product:.4f}.{compared} "
+            f"Potentials u: {u}; v: {v}."
         )
 
 
@@ -247,45 +217,30 @@ explorer = widget.explorer(compute, draw, CONTROLS)
 
 
 def panel():
-    """Static small multiples: the same two histograms under four costs: (figure, alt text).
-
-    Returns (matplotlib figure, string).
-    """
-    figure = pictures.new_figure(8.6, 3.2)
-    said = []
-    with pictures.rc_context(pictures.STYLE):
+    """Static small multiples: the same two histograms under four costs: (figure, alt text)."""
+    figure, words = new_figure(8.6, 3.2), []
+    with rc_context(STYLE):
         axes = figure.subplots(2, 4, height_ratios=[0.28, 1])
-        for column, (name, power) in enumerate(((COSTS[1], 1), (COSTS[0], 2), (COSTS[0], 0.25), (COSTS[3], 1))):
+        cases = ((COSTS[1], 1), (COSTS[0], 2), (COSTS[0], 0.25), (COSTS[3], 1))
+        for column, (name, power) in zip(axes.T, cases, strict=True):
             data = compute(2.5, 1.5, 4.5, 1.0, name, power)
-            _panel_column(*axes[:, column], data)
-            rows, columns = _cells(data.solved.plan)
-            stay = float(np.diag(data.solved.plan).sum())
-            said.append(
-                f"{data.cost_name}: EMD {data.solved.value:.3f}, {stay:.2f} of the mass stays, {len(rows)} cells"
-            )
+            _panel_column(*column, data)
+            stay, cells = float(np.diag(data.solved.plan).sum()), len(_cells(data.solved.plan)[0])
+            words.append(f"{data.cost_name}: EMD {data.solved.value:.3f}, {stay:.2f} of the mass stays, {cells} cells")
         axes[0, 0].set_ylabel("label τ")
         axes[1, 0].set_ylabel("model p")
-    return (
-        figure,
-        f"One p and one tau over eight classes, and the cheapest plan between them under four costs. {'; '.join(said)}.",
-    )
+    what = "One p and one tau over eight classes, and the cheapest plan between them under four costs."
+    return figure, f"{what} {'; '.join(words)}."
 
 
 def _panel_column(top, matrix, data):
-    top.bar(np.arange(N), data.tau, 0.8, color=pictures.COLOURS["tau"])
+    top.bar(np.arange(N), data.tau, 0.8, color=COLOURS["tau"])
     top.set(xlim=(-2.2, N - 0.5), xticks=[], yticks=[], title=f"{data.cost_name}\nEMD {data.solved.value:.3f}")
     top.spines[:].set_visible(False)
     _image(matrix, data.cost)
-    rows, columns = _cells(data.solved.plan)
-    matrix.scatter(
-        columns,
-        rows,
-        s=_areas(data.solved.plan[rows, columns], 14),
-        color=pictures.COLOURS["plan"],
-        edgecolors="white",
-        linewidths=0.5,
-    )
-    matrix.barh(np.arange(N), -4 * data.p, 0.8, left=-0.7, color=pictures.COLOURS["p"])
+    rows, columns, masses = _cells(data.solved.plan)
+    matrix.scatter(columns, rows, _areas(masses, 14), COLOURS["plan"], edgecolors="white", linewidths=0.5)
+    matrix.barh(np.arange(N), -4 * data.p, 0.8, left=-0.7, color=COLOURS["p"])
     matrix.set(xlim=(-2.2, N - 0.5), xticks=[], yticks=[], aspect="auto")
     if data.labels == WORDS:
         matrix.yaxis.tick_right()

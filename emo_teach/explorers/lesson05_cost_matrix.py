@@ -1,4 +1,7 @@
-"""Cost-matrix explorer (lesson 05, the centrepiece): what a mistake costs among real words, and where each loss pushes the model."""
+"""Cost-matrix explorer (lesson 05): what a mistake costs among real words, and where each loss pushes the model.
+
+The words are data: data/cost_explorer_words.txt.
+"""
 
 from dataclasses import dataclass
 
@@ -6,38 +9,47 @@ import numpy as np
 from matplotlib.patches import Rectangle
 from scipy.special import softmax
 
-from .. import costs, divergences, pictures, transport
+from .. import costs, divergences, transport
+from ..files import data_path
+from ..pictures import COLOURS, COST_MAP, STYLE, new_figure, rc_context
 from ..words import load_words
 from . import widget
 
-GROUPS = {
-    "days and fruit": "Monday Tuesday Wednesday Sunday weekend January banana lemon apple",
-    "time": "Monday Tuesday Sunday weekend January week day banana gold",
-    "family": "mother mom father daughter sister wife woman doctor stone",
-    "numbers": "three two four five ten third thirty hundred banana",
-    "verb forms": "went go goes going gone came walked ran table",
-    "feelings": "happy glad happier joy unhappy sad angry big table",
-    "praise": "good better best wonderful bad worse awful happy table",
-    "speed": "fast quick rapid faster slow speed quickly easy lemon",
-    "royalty": "king King kings queen prince president castle woman table",
-    "medicine": "doctor physician nurse surgeon lawyer hospital patient banana river",
-}
-TARGETS = (
-    ("Monday", "days and fruit"),
-    ("banana", "days and fruit"),
-    ("Monday", "time"),
-    ("mother", "family"),
-    ("three", "numbers"),
-    ("went", "verb forms"),
-    ("happy", "feelings"),
-    ("good", "praise"),
-    ("fast", "speed"),
-    ("king", "royalty"),
-    ("doctor", "medicine"),
-)
-EXAMPLES = {f"{target} ({group})": (target, tuple(GROUPS[group].split())) for target, group in TARGETS}
+WORDS_FILE = "cost_explorer_words.txt"
+
+
+def read_examples(text):
+    """The menu's entries from lines of `group: word word* word ...`, where a star marks a target: entry -> (target,
+    words of its group).
+
+    Raises ValueError, naming the line, for one without a group, a target or a second word, a group or word that stands
+    twice, a word without an embedding, and a group of another size than the first.
+    """
+    examples, groups = {}, {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        group, colon, members = (part.strip() for part in line.partition(":"))
+        words = tuple(word.removesuffix("*") for word in members.split())
+        targets = [word.removesuffix("*") for word in members.split() if word.endswith("*")]
+        try:
+            if not (group and colon and targets and len(words) > 1) or group in groups or len(set(words)) < len(words):
+                raise ValueError("must be `group: word word* ...`, a new group of different words, one or more starred")
+            load_words().rows(words)
+            groups[group] = len(words)
+            if len(words) != next(iter(groups.values())):
+                raise ValueError(f"has {len(words)} words, the first group {next(iter(groups.values()))}")
+        except ValueError as error:
+            raise ValueError(f"{WORDS_FILE}, line {number}: {error}") from None
+        examples |= {f"{target} ({group})": (target, words) for target in targets}
+    if not examples:
+        raise ValueError(f"{WORDS_FILE} has no words")
+    return examples
+
+
+EXAMPLES = read_examples(data_path(WORDS_FILE).read_text(encoding="utf-8"))
 CONTROLS = (
-    widget.Choice("example", "target (and group)", "Monday (days and fruit)", tuple(EXAMPLES)),
+    widget.Choice("example", "target (and group)", next(iter(EXAMPLES)), tuple(EXAMPLES)),
     widget.Slider("temperature", "temperature of p", 1.0, 0.3, 4.0, 0.1),
     widget.Slider("near", "mass to the nearest word", 0.2, 0.0, 0.45, 0.05),
     widget.Slider("far", "mass to the farthest word", 0.1, 0.0, 0.45, 0.05),
@@ -46,19 +58,21 @@ CONTROLS = (
 )
 DARKEST = 1.2  # the cost drawn black
 VALUES = (
-    ("cross_entropy", "cross-entropy, nats", pictures.COLOURS["ce"]),
-    ("one_minus", "1 − p(target)", pictures.COLOURS["accuracy"]),
-    ("emo", "EMO: Σ p × cost", pictures.COLOURS["emd"]),
-    ("emd", "EMD, solved as LP", pictures.COLOURS["emd"]),
-    ("difference", "EMO − EMD", pictures.COLOURS["cost"]),
+    ("cross_entropy", "cross-entropy, nats", COLOURS["ce"]),
+    ("one_minus", "1 − p(target)", COLOURS["accuracy"]),
+    ("emo", "EMO: Σ p × cost", COLOURS["emd"]),
+    ("emd", "EMD, solved as LP", COLOURS["emd"]),
+    ("difference", "EMO − EMD", COLOURS["cost"]),
 )
 
 
 @dataclass(frozen=True)
 class Data:
-    """Words from the target (index 0) to the farthest, cost and plan (n, n), p and both losses' logit gradients (n,), and the values.
+    """Words from the target (index 0) to the farthest, cost and plan (n, n), p and both losses' logit gradients (n,),
+    and the values.
 
-    `values`: name -> number, as in `VALUES`; `lifted`: how many words, the target included, EMO's gradient lifts: those cheaper than EMO itself.
+    `values`: name -> number, as in `VALUES`; `lifted`: how many words EMO's gradient lifts, the target included: those
+    cheaper than EMO itself.
     """
 
     words: tuple
@@ -72,7 +86,7 @@ class Data:
 
 
 def _model(nearness, seed, temperature, near, far):
-    """A seeded plausible model: logits by likeness to the target plus noise; then some mass is moved to the nearest and the farthest word."""
+    """A seeded model: logits by likeness to the target plus noise; then the nearest and farthest word get some mass."""
     noise = np.random.default_rng(seed).normal(0, 0.6, nearness.size)
     p = (1 - near - far) * softmax((4 * nearness + noise) / temperature)
     p[1] += near
@@ -81,12 +95,10 @@ def _model(nearness, seed, temperature, near, far):
 
 
 def compute(example, temperature, near, far, power, weight):
-    """Cost, model, plan, values and gradients for one setting; costs have no unit, cross-entropy is in nats.
+    """Cost (A8 to a power, blended with A7's), model, plan, values (A1, A5, A4) and logit gradients (`p - onehot`, D1).
 
-    Formula: A8 to a power, blended with A7's cost; A1; EMO by A5 and EMD by A4; gradients `p - onehot` and D1, `p_j
-    (c_jt - L)`. Returns `Data`, cost and plan (n, n), p and gradients (n,). Raises ValueError for an unknown example,
-    a weight outside [0, 1], and numbers that make p no distribution or the cost infinite. Source: Ren et al., EMO
-    (arXiv 2310.04691); data/README.md for the words.
+    Raises ValueError for an unknown example, a weight outside [0, 1], and numbers that make p no distribution or the
+    cost infinite.
     """
     if example not in EXAMPLES:
         raise ValueError(f"example = {example!r} must be one of {', '.join(EXAMPLES)}")
@@ -98,37 +110,26 @@ def compute(example, temperature, near, far, power, weight):
     cost = costs.blend(costs.zero_one(p.size), cosine**power, weight)
     one_hot = np.eye(p.size)[0]
     solved, emo = transport.emd(p, one_hot, cost), float(transport.one_hot_emd(p, cost, 0))
-    values = {
-        "cross_entropy": float(divergences.log_loss(p, 0)),
-        "one_minus": float(1 - p[0]),
-        "emo": emo,
-        "emd": float(solved.value),
-        "difference": emo - float(solved.value),
-    }
+    numbers = (float(divergences.log_loss(p, 0)), float(1 - p[0]), emo, float(solved.value), emo - float(solved.value))
+    values = {name: number for (name, *_), number in zip(VALUES, numbers, strict=True)}
     gradient = transport.one_hot_logit_gradient(p, cost, 0)
     words = tuple(group[i] for i in order)
     return Data(words, cost, p, solved.plan, p - one_hot, gradient, values, int((cost[:, 0] < emo).sum()))
 
 
 def strength(gradient):
-    """How much is pulled up in all, which is as much as is pushed down: half the sum of a logit gradient's sizes.
-
-    Formula: `½ sum_j |g_j|`.
-    """
+    """How much is pulled up in all, which is as much as is pushed down: `½ sum_j |g_j|` of a logit gradient."""
     return float(np.abs(gradient).sum() / 2)
 
 
 def push(gradient):
-    """Each word's share of a descent step on the logits, (n,): the shares pulled up sum to 1, those pushed down to -1.
-
-    Formula: `-g_j / (½ sum_i |g_i|)`, and 0 for a gradient of 0. Returns (n,).
-    """
+    """Each word's share of a descent step on the logits, `-g_j / (½ sum_i |g_i|)`, (n,); 0 for a gradient of 0."""
     total = strength(gradient)
     return -gradient / total if total > 0 else np.zeros_like(gradient)
 
 
 class CostMatrixPicture(widget.Picture):
-    """Above: the values. Left: cost matrix and plan. Middle: p and what each word adds to EMO. Right: where the two gradients push the logits."""
+    """Above: the values. Left: cost and plan. Middle: p and what a word adds to EMO. Right: the pushes."""
 
     size = (8.4, 4.9)
 
@@ -142,22 +143,16 @@ class CostMatrixPicture(widget.Picture):
         cells, outline = _matrix(self.matrix, np.zeros((n, n)))
         self.cells, self.outline = self.live(cells), self.live(outline)
         self.matrix.set_title(f"cost: white 0, black {DARKEST:g}\nframe: to the target; green: plan")
-        self.plan = self.live(
-            self.matrix.scatter(
-                np.zeros(n), np.arange(n), color=pictures.COLOURS["plan"], edgecolor="white", lw=0.8, label="plan"
-            )
-        )
+        dots = {"edgecolor": "white", "lw": 0.8, "label": "plan"}
+        self.plan = self.live(self.matrix.scatter(np.zeros(n), np.arange(n), color=COLOURS["plan"], **dots))
         self.p_bars, self.cost_bars = ([self.live(bar) for bar in bars] for bars in _model_bars(model, n))
         self.ce_bars, self.emo_bars = ([self.live(bar) for bar in bars] for bars in _push_bars(pushes, n))
         model.set_title("model p\nand what it adds to EMO")
         pushes.set_title("push on logits, in shares\n ")
-        above = {"transform": pushes.transAxes, "fontsize": pictures.STYLE["axes.titlesize"], "va": "bottom"}
-        self.headline = self.live(pushes.text(0, 1.02, "", **above))  # the second line of that title
-        self.border = self.live(
-            pushes.plot(
-                [-1.2, 1.2], [0, 0], "--", color=pictures.COLOURS["cost"], lw=1.2, label="above: cheaper than EMO"
-            )[0]
-        )
+        above = {"transform": pushes.transAxes, "fontsize": STYLE["axes.titlesize"], "va": "bottom"}
+        self.headline = self.live_text(pushes, 0, 1.02, **above)  # the second line of that title
+        dashed = {"color": COLOURS["cost"], "lw": 1.2, "label": "above: cheaper than EMO"}
+        self.border = self.live(pushes.plot([-1.2, 1.2], [0, 0], "--", **dashed)[0])
         for axes in (model, pushes):
             axes.tick_params(axis="y", labelleft=False, length=0)
             axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.09), fontsize=9)
@@ -176,7 +171,7 @@ class CostMatrixPicture(widget.Picture):
         for k, (name, label, colour) in enumerate(VALUES):
             axes.add_patch(Rectangle((0.2 * k, 0.05), 0.008, 0.9, color=colour))
             axes.text(0.2 * k + 0.018, 0.95, label, fontsize=9.5, va="top")
-            self.numbers[name] = self.live(axes.text(0.2 * k + 0.018, 0.05, "", fontsize=13, va="bottom"))
+            self.numbers[name] = self.live_text(axes, 0.2 * k + 0.018, 0.05, fontsize=13, va="bottom")
 
     def update(self, data):
         if data.words != self.words:
@@ -185,12 +180,8 @@ class CostMatrixPicture(widget.Picture):
             self.stale()
         self.cells.set_array(data.cost)
         self.plan.set_sizes(300 * data.plan[:, 0])
-        for bars, widths in (
-            (self.p_bars, data.p),
-            (self.cost_bars, data.p * data.cost[:, 0]),
-            (self.ce_bars, push(data.ce_gradient)),
-            (self.emo_bars, push(data.emo_gradient)),
-        ):
+        shown = (data.p, data.p * data.cost[:, 0], push(data.ce_gradient), push(data.emo_gradient))
+        for bars, widths in zip((self.p_bars, self.cost_bars, self.ce_bars, self.emo_bars), shown, strict=True):
             for bar, width in zip(bars, widths, strict=True):
                 bar.set_width(width)
         self.border.set_ydata([data.lifted - 0.5] * 2)
@@ -200,17 +191,18 @@ class CostMatrixPicture(widget.Picture):
             text.set_text(f"0{' (rounding)' * bool(data.values[name])}" if equal else f"{data.values[name]:.3f}")
 
     def alt(self, data):
-        return _said(data)
+        p = ", ".join(f"{word} {value:.2f}" for word, value in zip(data.words, data.p, strict=True))
+        where = f"Target {data.words[0]}. The model's probabilities, from the nearest word to the farthest: {p}."
+        return f"{where} {_lesson(data)}"
 
 
 def _matrix(axes, cost):
-    """The cost as grey cells with the target's column outlined; returns both. (A mesh is drawn ten times faster than an image.)"""
+    """The cost as grey cells, the target's column outlined; returns both. (A mesh is ten times as fast as an image.)"""
     edges = np.arange(len(cost) + 1) - 0.5
-    cells = axes.pcolormesh(edges, edges, cost, cmap=pictures.COST_MAP, vmin=0, vmax=DARKEST)
+    cells = axes.pcolormesh(edges, edges, cost, cmap=COST_MAP, vmin=0, vmax=DARKEST)
     axes.invert_yaxis()
-    outline = axes.add_patch(
-        Rectangle((-0.5, -0.5), 1, len(cost), fill=False, edgecolor=pictures.COLOURS["tau"], lw=3, clip_on=False)
-    )
+    frame = {"fill": False, "edgecolor": COLOURS["tau"], "lw": 3, "clip_on": False}
+    outline = axes.add_patch(Rectangle((-0.5, -0.5), 1, len(cost), **frame))
     axes.tick_params(length=0)
     return cells, outline
 
@@ -223,39 +215,31 @@ def _name(axes, words):
 
 def _model_bars(axes, n, p=0, added=0):
     """Bars of p, and within them what each word adds to EMO; returns both."""
-    wide = axes.barh(np.arange(n), p, 0.8, color=pictures.COLOURS["p"], label="model p")
-    narrow = axes.barh(np.arange(n), added, 0.36, color=pictures.COLOURS["emd"], label="p × cost: adds up to EMO")
+    wide = axes.barh(np.arange(n), p, 0.8, color=COLOURS["p"], label="model p")
+    narrow = axes.barh(np.arange(n), added, 0.36, color=COLOURS["emd"], label="p × cost: adds up to EMO")
     axes.set(xlim=(0, 1), ylim=(n - 0.5, -0.5), xticks=[0, 0.5, 1], title="model p")
     return wide, narrow
 
 
 def _push_bars(axes, n, ce=0, emo=0):
     """Bars of both losses' pushes on the logits, as shares; returns both."""
-    upper = axes.barh(np.arange(n) - 0.2, ce, 0.36, color=pictures.COLOURS["ce"], label="share of CE's push")
-    lower = axes.barh(np.arange(n) + 0.2, emo, 0.36, color=pictures.COLOURS["emd"], label="share of EMO's push")
-    axes.axvline(0, color=pictures.COLOURS["ink"], lw=0.8)
-    axes.set(
-        xlim=(-1.2, 1.2),
-        ylim=(n - 0.5, -0.5),
-        xticks=[-1, 0, 1],
-        xticklabels=["← down", "0", "up →"],
-        title="a step moves the logits",
-    )
+    upper = axes.barh(np.arange(n) - 0.2, ce, 0.36, color=COLOURS["ce"], label="share of CE's push")
+    lower = axes.barh(np.arange(n) + 0.2, emo, 0.36, color=COLOURS["emd"], label="share of EMO's push")
+    axes.axvline(0, color=COLOURS["ink"], lw=0.8)
+    axes.set(xlim=(-1.2, 1.2), ylim=(n - 0.5, -0.5), title="a step moves the logits")
+    axes.set_xticks([-1, 0, 1], ["← down", "0", "up →"])
     return upper, lower
-
-
-def _said(data):
-    p = ", ".join(f"{word} {value:.2f}" for word, value in zip(data.words, data.p, strict=True))
-    return f"Target {data.words[0]}. The model's probabilities, from the nearest word to the farthest: {p}. {_lesson(data)}"
 
 
 def _lesson(data):
     """The values and who is pulled up, in words."""
     values, lifted = data.values, ", ".join(data.words[1 : data.lifted]) or "no other word"
+    ce, emo = strength(data.ce_gradient), strength(data.emo_gradient)
     return (
-        f"Cross-entropy {values['cross_entropy']:.3f} nats, 1 - p(target) {values['one_minus']:.3f}, EMO {values['emo']:.3f}, "
-        f"EMD by linear program {values['emd']:.3f}. A step on cross-entropy pulls up the target alone, in all {strength(data.ce_gradient):.3f}; "
-        f"one on EMO pulls up the target and {lifted}, in all {strength(data.emo_gradient):.3f}."
+        f"Cross-entropy {values['cross_entropy']:.3f} nats, 1 - p(target) {values['one_minus']:.3f}, "
+        f"EMO {values['emo']:.3f}, EMD by linear program {values['emd']:.3f}. "
+        f"A step on cross-entropy pulls up the target alone, in all {ce:.3f}; "
+        f"one on EMO pulls up the target and {lifted}, in all {emo:.3f}."
     )
 
 
@@ -264,39 +248,29 @@ explorer = widget.explorer(compute, draw, CONTROLS)
 
 
 def panel():
-    """Static small multiples: one mistake near, far, and near under the 0/1 cost, with the model and the two pushes: (figure, alt text).
-
-    Returns (matplotlib figure, string).
-    """
-    example = CONTROLS[0].value
+    """Static small multiples: a mistake near, far, and near under the 0/1 cost, with the pushes: (figure, alt text)."""
     cases = (("near mistake", 0.3, 0.0, 1.0), ("far mistake", 0.0, 0.3, 1.0), ("near, 0/1 cost", 0.3, 0.0, 0.0))
-    figure = pictures.new_figure(8.8, 5.6)
-    said = []
-    with pictures.rc_context(pictures.STYLE):
+    figure, words = new_figure(8.8, 5.6), []
+    with rc_context(STYLE):
         grid = figure.subplots(2, 4, width_ratios=[1.25, 1, 1, 1])
         for k, (name, near, far, weight) in enumerate(cases, start=1):
-            data = compute(example, 1.0, near, far, 1.0, weight)
+            data = compute(CONTROLS[0].value, 1.0, near, far, 1.0, weight)
             n, values = data.p.size, data.values
             _model_bars(grid[0, k], n, data.p, data.p * data.cost[:, 0])
             grid[0, k].set_title(f"{name}\nCE {values['cross_entropy']:.2f}, EMO {values['emo']:.3f}")
             _push_bars(grid[1, k], n, push(data.ce_gradient), push(data.emo_gradient))
-            grid[1, k].set_title(
-                f"total push\nCE {strength(data.ce_gradient):.2f}, EMO {strength(data.emo_gradient):.3f}"
-            )
+            ce, emo = strength(data.ce_gradient), strength(data.emo_gradient)
+            grid[1, k].set_title(f"total push\nCE {ce:.2f}, EMO {emo:.3f}")
             if k != 2:
                 axes = grid[k // 3, 0]
                 _matrix(axes, data.cost)
                 _name(axes, data.words)
                 axes.set_title(f"{'0/1' if weight == 0 else 'cosine'} cost\nframe: to the target")
-            said.append(f"{name}: {_lesson(data)}")
+            words.append(f"{name}: {_lesson(data)}")
         for axes in grid[:, 1:].flat:
             axes.set_yticks(range(n), [""] * n)
             axes.tick_params(axis="y", length=0)
-        for k, axes in enumerate(grid[:, 1]):
-            figure.legend(
-                *axes.get_legend_handles_labels(),
-                loc="outside lower left" if k == 0 else "outside lower right",
-                fontsize=9,
-                ncols=2,
-            )
-    return figure, f"Target {data.words[0]}, words from near to far: {', '.join(data.words[1:])}. " + " ".join(said)
+        for axes, side in zip(grid[:, 1], ("left", "right"), strict=True):
+            legend = {"loc": f"outside lower {side}", "fontsize": 9, "ncols": 2}
+            figure.legend(*axes.get_legend_handles_labels(), **legend)
+    return figure, f"Target {data.words[0]}, words from near to far: {', '.join(data.words[1:])}. " + " ".join(words)

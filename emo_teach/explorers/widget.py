@@ -1,28 +1,30 @@
 """Pictures that carry their alt text, and sliders that change them within a few tens of milliseconds.
 
-A `Picture` keeps its figure: what never changes (axes, ticks, titles) is drawn once and kept as a background, and a move of a slider redraws only
-the live artists over it. The picture goes to the page as an HTML `<img>` with alt text, which every front end and screen reader can show.
+A `Picture` keeps its figure. What never changes (axes, ticks, titles) is drawn once, as a background; a slider redraws
+only the live artists over it. The page gets an HTML `<img>` with alt text, for every front end and screen reader.
 """
 
 import html
 import io
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from matplotlib import rc_context
 
 from .. import inputs
-from ..pictures import STYLE, as_image, new_figure
+from ..pictures import STYLE, TRUTH, as_image, new_figure
 
 LABEL = {"description_width": "185px"}
 
 
 class Picture:
-    """A figure that is kept and updated. A subclass says `size`, `build()`, `update(data)` and `alt(data)`.
+    """A figure that is kept and updated. A subclass defines `size` (inches) and three methods:
 
-    `build()` makes the axes on `self.figure` and registers what moves through `self.live(artist)`; `update(data)` sets the artists' values and
-    calls `self.stale()` when it changed something else (limits, ticks, titles), which costs a full redraw.
+    `build()` makes the axes on `self.figure` and registers what moves by `self.live(artist)`, `live_line`, `live_bars`
+    and `live_text`; `update(data)` sets the artists' values, and calls `self.stale()` when it changed something else
+    (limits, ticks, titles), which costs a full redraw; `alt(data)` returns in words what the picture shows, values
+    included.
     """
 
     size = (7.6, 3.4)
@@ -35,28 +37,34 @@ class Picture:
             self.data = data
             self.update(data)
 
-    def build(self):
-        """Make the axes and the artists."""
-        raise NotImplementedError
-
-    def update(self, data):
-        """Bring the artists to `data`."""
-        raise NotImplementedError
-
-    def alt(self, data):
-        """Say in words what the picture shows, values included."""
-        raise NotImplementedError
-
     def live(self, artist):
-        """Register an artist that changes with the data; returns it. It takes no part in the layout, which would then depend on the first data."""
+        """Register an artist that changes with the data, and return it. The layout of the figure ignores it."""
         artist.set_animated(True)
         artist.set_in_layout(False)
         self._live.append(artist)
         return artist
 
+    def live_line(self, axes, *style, **look):
+        """A live line without points yet."""
+        return self.live(axes.plot([], [], *style, **look)[0])
+
+    def live_bars(self, draw, places, thickness, **look):
+        """Live bars of length 0; `draw` is an axes' `bar` or `barh`."""
+        return [self.live(bar) for bar in draw(places, np.zeros(len(places)), thickness, **look)]
+
+    def live_text(self, axes, x=0, y=0, **look):
+        """A live text without words yet."""
+        return self.live(axes.text(x, y, "", **look))
+
     def stale(self):
-        """Have the background drawn again at the next render."""
+        """Redraw the background at the next render."""
         self._background = None
+
+    def title(self, axes, words):
+        """Set a title that belongs to the background."""
+        if words != axes.get_title(loc="left"):
+            axes.set_title(words)
+            self.stale()
 
     def set(self, data):
         """Bring the picture to new data; returns itself."""
@@ -73,7 +81,7 @@ class Picture:
             if self._background is None:
                 for artist in (
                     shown
-                ):  # animated ones are left out by themselves, except images, whose soft edges would be drawn twice
+                ):  # matplotlib leaves animated artists out, but not images, whose soft edges would be drawn twice
                     artist.set_visible(False)
                 canvas.draw()
                 self.figure.set_layout_engine("none")  # the layout of the first drawing stays, so that nothing jumps
@@ -89,8 +97,7 @@ class Picture:
         """The picture as an HTML `<img>` whose alt text states the values shown."""
         from PIL import Image
 
-        pixels = self.pixels()
-        buffer = io.BytesIO()
+        pixels, buffer = self.pixels(), io.BytesIO()
         Image.fromarray(pixels).convert("RGB").save(buffer, format="PNG", compress_level=1)
         return as_image(buffer.getvalue(), self.alt(self.data), pixels.shape[1])
 
@@ -130,18 +137,16 @@ class Choice:
 
     def samples(self, k=None):
         """Every option."""
-        return list(self.options)
+        return self.options
 
     def check(self, value):
         """ValueError when `value` is none of the options."""
-        if (
-            not isinstance(value, Hashable) or value not in self.options
-        ):  # an array would answer for each of its entries
+        if not isinstance(value, Hashable) or value not in self.options:  # an array would be compared entry by entry
             raise ValueError(f"{self.name} = {value!r} is none of {', '.join(map(str, self.options))}")
 
 
 def _slider_widgets(control, value):
-    """Number box and slider tied together. The box carries the label: a slider's handle cannot be named for screen readers."""
+    """Number box and slider, tied together. The box has the label: screen readers cannot name a slider's handle."""
     from ipywidgets import BoundedFloatText, FloatSlider, HBox, Layout
     from traitlets import link
 
@@ -156,17 +161,13 @@ def _slider_widgets(control, value):
 def _choice_widgets(control, value):
     from ipywidgets import Dropdown, HBox, Layout
 
-    menu = Dropdown(
-        options=list(control.options), value=value, description=control.label, style=LABEL, layout=Layout(width="434px")
-    )
+    look = {"description": control.label, "style": LABEL, "layout": Layout(width="434px")}
+    menu = Dropdown(options=list(control.options), value=value, **look)
     return menu, HBox([menu])
 
 
 def settings_for(controls, given):
-    """The controls' starting values with `given` put over them; an unknown name or a value that its control cannot take is refused.
-
-    Returns a dictionary, name -> value. Raises ValueError, naming the setting.
-    """
+    """Each control's name -> its value at the start, or the one in `given`; ValueError for one that it cannot take."""
     known = {control.name: control for control in controls}
     for name, value in given.items():
         if name not in known:
@@ -176,12 +177,10 @@ def settings_for(controls, given):
 
 
 def tie(compute, draw, controls, given):
-    """The widget: controls above one picture that follows them at once.
+    """The widget, an ipywidgets `VBox`: controls above one picture that follows them at once.
 
-    `compute(**settings)` gives data, `draw(data)` a `Picture`, which is then kept and updated. When a combination of settings is refused
-    (ValueError), the message stands in place of the picture until it is put right.
-
-    Returns an ipywidgets `VBox`. Raises ValueError for settings refused at the start.
+    `compute(**settings)` gives data, `draw(data)` a `Picture`, which is kept and updated. When `compute` raises
+    ValueError for some settings, the message stands in place of the picture; at the start, it is raised.
     """
     from ipywidgets import HTML, Box, Layout, VBox
 
@@ -206,16 +205,30 @@ def tie(compute, draw, controls, given):
 
 
 def explorer(compute, draw, controls):
-    """The function that a lesson calls for the widget: `tie` with an explorer's own layers, any control's start given by name.
-
-    Returns a function of settings that returns an ipywidgets box. Raises nothing itself; the function raises
-    ValueError for an unknown setting or a value that its control cannot take.
-    """
+    """The function that a lesson calls: `tie` with an explorer's own layers, and any control's start given by name."""
 
     def widget(**settings):
         return tie(compute, draw, controls, settings)
 
-    widget.__doc__ = (
-        f"The widget. Settings, by name: {', '.join(f'{c.name} ({c.label}) = {c.value!r}' for c in controls)}."
-    )
+    names = ", ".join(f"{c.name} ({c.label}) = {c.value!r}" for c in controls)
+    widget.__doc__ = f"The widget. Settings, by name: {names}."
     return widget
+
+
+class Explorer:
+    """An explorer of a reader's data: a subclass has `CONTROLS`, `compute(**settings)`, `draw(data)` and `panel()`."""
+
+    def explorer(self, **settings):
+        """The widget; any control's start is given by name."""
+        return tie(self.compute, self.draw, self.CONTROLS, settings)
+
+
+def named(argument, given, limit):
+    """A dictionary of 1 to `limit` things by name, none called "truth", as a plain dict; ValueError for anything else."""
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) and name.strip() for name in given):
+        raise ValueError(f"{argument} must be a dictionary, name -> value, got {type(given).__name__}")
+    if not 1 <= len(given) <= limit:
+        raise ValueError(f"{argument} holds {len(given)} entries: 1 to {limit} can be shown")
+    if TRUTH in given:
+        raise ValueError(f"{argument}: {TRUTH!r} is the name of the world's own distribution")
+    return dict(given)

@@ -212,7 +212,7 @@ register(
         statement=r"\nabla_p\,\mathrm{OT}_\varepsilon(p,\tau) = f,\quad \nabla_p\,S_\varepsilon(p,\tau) = f - f_p \text{ up to constants, "
         r"the potentials of } (p,\tau), (p,p)",
         kind="identity",
-        code=(soft.soft_objective, soft.potentials, soft.own_potential),
+        code=(soft.soft_objective, transport.sinkhorn_potentials, transport.symmetric_potentials),
         reference="differences of sixth order",
         instances=lambda: list(_steps()),
         ours=_slopes,
