@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .. import inputs
+from .. import costs, inputs
 from .grammar import rules, word_classes
 from .lexicon import START, TOPICS
 
@@ -133,10 +133,7 @@ class World:
 
         Raises ValueError unless `within` is in [0, 1].
         """
-        inputs.number("within", within, 0, 1)
-        cost = np.where(self.classes[:, None] == self.classes[None, :], float(within), 1.0)
-        np.fill_diagonal(cost, 0.0)
-        return cost
+        return costs.class_cost(self.classes, within)
 
     def encode(self, text):
         """Word numbers of a text whose words are parted by spaces, the start word put in front.
