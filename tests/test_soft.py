@@ -1,4 +1,4 @@
-"""Losses for soft labels, transforms of EMO and escape times: refusals, edges, and gradients where the rows of formulas do not look."""
+"""Losses for soft labels, transforms of EMO and escape times: refusals, edges, and gradients of whole batches."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def problem(n=6, count=4, seed=0):
 
 @pytest.mark.parametrize("name", soft.NAMES)
 def test_gradients_are_those_of_the_values(name):
-    """Central differences of the loss itself along random directions; exact transport is linear between kinks, which 1e-5 does not meet here."""
+    """Central differences along random directions; exact transport is linear between kinks, which 1e-5 does not meet."""
     z, labels, cost = problem()
     loss = soft.soft_objective(name, cost, 0.2, tolerance=1e-12)
     direction = torch.tensor(np.random.default_rng(1).normal(size=z.shape))
@@ -37,13 +37,8 @@ def test_least_at_the_label_or_not(name):
     loss = soft.soft_objective(name, cost, 1.0)
     at_label = loss(labels.log(), labels).item()
     others = torch.tensor(np.random.default_rng(2).dirichlet(np.ones(6), 300))
-    others = torch.cat(
-        [
-            others,
-            0.9 * torch.eye(6, dtype=torch.float64) + 0.1 / 6,
-            *(0.9 * labels + 0.1 * corner for corner in torch.eye(6, dtype=torch.float64)),
-        ]
-    )
+    corners = torch.eye(6, dtype=torch.float64)
+    others = torch.cat([others, 0.9 * corners + 0.1 / 6, 0.9 * labels + 0.1 * corners])
     values = loss(others.log(), labels.expand_as(others))
     assert (values.min().item() < at_label - 1e-6) == (name in ("bound", "sinkhorn"))
 
@@ -83,9 +78,6 @@ def test_one_hot_labels_give_the_closed_form():
         (lambda: soft.soft_objective("bound", np.zeros((3, 3)))(torch.zeros(1, 2), torch.ones(1, 2) / 2), "3"),
         (lambda: transformed(torch.zeros(1, 2), torch.ones(1, 2), "exp"), "'exp'"),
         (lambda: transformed(torch.zeros(1, 2), torch.ones(2, 1), "log"), "same shape"),
-        (lambda: escape_times(0.0), "p_target"),
-        (lambda: escape_times([0.1, 0.6]), r"p_target\[1\] = 0.6"),
-        (lambda: escape_times(0.1, cost=0.0), "cost"),
     ],
 )
 def test_what_makes_no_sense_is_refused(call, words):
@@ -105,7 +97,7 @@ def test_sinkhorn_that_does_not_converge_is_an_error():
 
 
 def test_a_kernel_that_would_underflow_is_summed_in_the_log_domain():
-    """At 1e-4 numbers like exp(-2e4) are 0; D12's bounds still hold: the value lies between the exact distance and the plan's cost plus entropy."""
+    """At 1e-4 numbers like exp(-2e4) are 0; the value still lies between the distance, 0, and the entropy's share."""
     _, labels, cost = problem()
     p = labels.numpy()
     f, g = transport.symmetric_potentials(p, cost, 1e-4)
