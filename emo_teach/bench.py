@@ -31,7 +31,7 @@ METHODS = {  # name: (objective, head, how the cost embedding is kept), and the 
     "EMO plain": (EMO, "logits", "float32", "", ":"),
     "EMO fused": (EMO, "fused", "float32", "////", "-"),
     "EMO fused, int8 cost": (EMO, "fused", "int8", "....", "-."),
-    PACKAGE: (EMO, "package", "float32", "xx", "--"),
+    PACKAGE: (EMO, "package", None, "xx", "--"),
 }
 BASE, PROBE = "CE plain", "one large product"
 POT, HIGHS = "exact EMD, POT", "exact EMD, HiGHS"
@@ -145,12 +145,9 @@ def machine(plan):
     """One line that says on what it is measured."""
     import torch
 
-    name, info = platform.processor() or platform.machine(), Path("/proc/cpuinfo")
-    if device().type == "cuda":
-        name = torch.cuda.get_device_name()
-    elif info.exists():
-        lines = info.read_text(encoding="utf-8").splitlines()
-        name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), name)
+    info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    names = [line.split(":", 1)[1].strip() for line in info.splitlines() if line.startswith("model name")]
+    name = torch.cuda.get_device_name() if device().type == "cuda" else [*names, platform.machine()][0]
     version = f"torch {torch.__version__}, {torch.get_num_threads()} thread(s), float32"
     return f"device: {device().type} ({name}); {version}; median of {plan.repeats} repeats, a fresh batch each\n"
 
@@ -200,9 +197,10 @@ def ready(name, given, optimizer=None):
     goal, head, kept, *_ = METHODS[name]
     layer = isinstance(given, torch.Tensor)
     weight, parameters = (given, [given]) if layer else (given.get_output_embeddings().weight, list(given.parameters()))
-    goal = objective(goal, kept and CostEmbedding(weight.detach(), getattr(torch, kept)))
+    if head != "package":
+        goal = objective(goal, kept and CostEmbedding(weight.detach(), getattr(torch, kept)))
     if layer:
-        loss = _package_loss(weight) if name == PACKAGE else _layer_loss(name, weight, goal, head)
+        loss = _layer_loss(name, weight, goal, head)
     else:
         from .finetune import WithObjective
 
@@ -227,32 +225,22 @@ def ready(name, given, optimizer=None):
 
 
 def _layer_loss(name, weight, goal, head):
-    from torch.nn import functional
+    from torch.nn.functional import cross_entropy, linear, pad
 
     from .losses import fused_loss
+
+    frozen = weight.detach().clone() if head == "package" else None  # the package does not detach
 
     def loss(hidden, labels):
         if head == "fused":
             return fused_loss(hidden, weight, labels, goal)
-        logits = functional.linear(hidden, weight)
-        return functional.cross_entropy(logits, labels) if name == BASE else goal(logits, labels)
+        if head == "package":  # it shifts labels: one more position before labels and after hidden states, one sequence
+            from emo import EMOLoss
 
-    return loss
-
-
-def _package_loss(weight):
-    """The package shifts labels by one itself: one more position before the labels and after the hidden states.
-
-    One sequence, so that its slices stay views, and a frozen copy of the head, since it does not detach.
-    """
-    from emo import EMOLoss
-    from torch.nn import functional
-
-    cost = weight.detach().clone()
-
-    def loss(hidden, labels):
-        logits = functional.linear(functional.pad(hidden, (0, 0, 0, 1)), weight)
-        return EMOLoss(logits.unsqueeze(0), functional.pad(labels, (1, 0)).unsqueeze(0), cost)
+            logits = linear(pad(hidden, (0, 0, 0, 1)), weight)
+            return EMOLoss(logits.unsqueeze(0), pad(labels, (1, 0)).unsqueeze(0), frozen)
+        logits = linear(hidden, weight)
+        return cross_entropy(logits, labels) if name == BASE else goal(logits, labels)
 
     return loss
 
@@ -490,15 +478,11 @@ def _bars(axes, title, quantity, rows):
     axes.legend(fontsize=7)
 
 
-def _peak(row):
-    return f" ({row.peak_ratio:.2f})" if row.peak_ratio else ""
-
-
 def alt(found):
     """What the picture shows, in words, with its numbers."""
     parts = []
     for title, rows in found.items():
-        ratios = ", ".join(f"{r.method} {r.ratio:.2f}{_peak(r)}" for r in rows if r.ratio)
+        ratios = ", ".join(f"{r.method} {r.ratio:.2f} ({r.peak_ratio or math.nan:.2f})" for r in rows if r.ratio)
         if title in ("losses", "training steps"):
             parts.append(f"{title}: time (and peak memory) as multiples of plain cross-entropy's: {ratios}.")
         elif exponents(title, rows):

@@ -57,7 +57,7 @@ def scales(name, terms, weight, options):
 
 
 def hard_logits(n, v, labels, generator):
-    """Rows: mild, steep, +-1e4 at random, one token on top or at the bottom, p_t from 1e-30 to 1 - 1e-7, ties, shift."""
+    """Rows: mild, steep, +-1e4 at random, one token on top or at the bottom, p_t from 1e-30 to 1 - 1e-7, ties, far."""
     z = torch.randn(n, v, generator=generator, dtype=torch.float64)
     kind = torch.arange(n) % 8
     z[kind == 1] *= 10

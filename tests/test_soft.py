@@ -20,7 +20,7 @@ def problem(n=6, count=4, seed=0):
 
 @pytest.mark.parametrize("name", soft.NAMES)
 def test_gradients_are_those_of_the_values(name):
-    """Central differences along random directions; exact transport is linear between kinks, which 1e-5 does not meet."""
+    """Central differences along random directions; exact transport is linear between kinks, none within 1e-5."""
     z, labels, cost = problem()
     loss = soft.soft_objective(name, cost, 0.2, tolerance=1e-12)
     direction = torch.tensor(np.random.default_rng(1).normal(size=z.shape))
