@@ -189,7 +189,7 @@ def batch(case, seed):
 
 
 def ready(name, given, optimizer=None):
-    """A function from a batch to the step to be timed: loss and gradients; of a model, also AdamW's update."""
+    """The step to be timed, a function of a batch: loss and gradients; of a model, also AdamW's update."""
     import torch
 
     from .losses import CostEmbedding, objective
@@ -206,22 +206,18 @@ def ready(name, given, optimizer=None):
 
         loss = WithObjective(given, goal, head)
 
-    def prepared(batch):
+    def step(batch):
         inputs, labels = batch
         inputs = inputs.clone().requires_grad_() if layer else inputs
+        for parameter in parameters:
+            parameter.grad = None
+        value = loss(inputs, labels)
+        value.backward()
+        if optimizer:
+            optimizer.step()
+        return value
 
-        def step():
-            for parameter in parameters:
-                parameter.grad = None
-            value = loss(inputs, labels)
-            value.backward()
-            if optimizer:
-                optimizer.step()
-            return value
-
-        return step
-
-    return prepared
+    return step
 
 
 def _layer_loss(name, weight, goal, head):
@@ -264,9 +260,8 @@ def interleaved(steps, batch, repeats, clock):
     for turn in range(repeats + 1):
         given, first = batch(turn), turn % len(names)
         for name in names[first:] + names[:first]:
-            step = steps[name](given)
             begun = clock()
-            step()
+            steps[name](given)
             seconds[name].append(clock() - begun)
     return {name: statistics.median(taken[1:]) for name, taken in seconds.items()}
 
@@ -298,7 +293,7 @@ def _measure_case(case, names, peak, plan, clock):
     steps, distinct = {name: ready(name, given, optimizer) for name in names}, []
     a, b = torch.randn(2, plan.probe, plan.probe, device=device())
     out = torch.empty_like(a)
-    steps[PROBE] = lambda _: lambda: torch.mm(a, b, out=out)
+    steps[PROBE] = lambda _: torch.mm(a, b, out=out)
 
     def draw(turn):
         inputs, labels = batch(case, turn)
@@ -322,15 +317,12 @@ def exact_transport(plan):
         rng = np.random.default_rng(seed)
         return *rng.dirichlet(np.ones(n), 2), costs.cosine(rng.normal(size=(n, 16)))
 
-    def step(solve, values):
-        return lambda given: lambda: values.append(solve(*given))
-
     rows = []
     for n in plan.points:
         fast, general = [], []
-        steps = {POT: step(lambda *given: transport.emd(*given).value, fast)}
+        steps = {POT: lambda given, found=fast: found.append(transport.emd(*given).value)}
         if n <= plan.max_points:
-            steps[HIGHS] = step(lambda *given: references.linear_program(*given)[0], general)
+            steps[HIGHS] = lambda given, found=general: found.append(references.linear_program(*given)[0])
         seconds = interleaved(steps, lambda seed, n=n: problem(n, seed), plan.repeats, time.perf_counter)
         if not np.allclose(fast[: len(general)], general, rtol=0, atol=1e-8):
             raise RuntimeError(f"POT and HiGHS differ on a problem of {n} points: {fast}, {general}")
@@ -359,12 +351,12 @@ def _why(ended):
 def peak(name, case):
     """Most memory in use over two steps, less what was in use with head or model alone, in MiB; or None."""
     small = Case(66, 269, 64, "tiny") if case.kind in LENGTHS else Case(2, 8, 4)
-    ready(name, *prepare(small))(batch(small, 0))()  # libraries load and make their buffers at first use
+    ready(name, *prepare(small))(batch(small, 0))  # libraries load and make their buffers at first use
     given, batches = prepare(case), [batch(case, seed) for seed in (1, 2)]
     before = _memory(most=False)
     step = ready(name, *given)
     for each in batches[: 1 + (case.kind in LENGTHS)]:  # in the second step AdamW's state lies beside the gradients
-        step(each)()
+        step(each)
     return None if before is None else (_memory(most=True) - before) / 2**20
 
 

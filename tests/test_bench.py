@@ -44,7 +44,7 @@ def test_methods_with_one_objective_take_the_same_step(case):
         given, optimizer = bench.prepare(case)
         weight = given if optimizer is None else given.get_output_embeddings().weight
         before = weight.detach().clone()
-        value = bench.ready(name, given, optimizer)(bench.batch(case, seed=3))()
+        value = bench.ready(name, given, optimizer)(bench.batch(case, seed=3))
         assert torch.equal(before, weight) == (optimizer is None)  # a training step moves the model
         found[name] = float(value.detach()), weight.grad.clone()
     for loss in ("CE", "EMO"):
@@ -67,7 +67,7 @@ def test_the_package_counts_the_same_tokens():
     case = Case(9, 50, 4)
     weight, _ = bench.prepare(case)
     hidden, labels = bench.batch(case, seed=3)
-    theirs = bench.ready(bench.PACKAGE, weight)((hidden, labels))()
+    theirs = bench.ready(bench.PACKAGE, weight)((hidden, labels))
     ours = objective(bench.EMO, CostEmbedding(weight.detach()), clip=3.0)(linear(hidden, weight), labels)
     assert float(theirs.detach()) == pytest.approx(float(ours.detach()), rel=1e-5)  # float32
 
@@ -96,9 +96,9 @@ def test_the_counted_products_are_what_torch_multiplies():
     case = Case(64, 40, 32)
     weight, given = bench.prepare(case)[0], bench.batch(case, seed=0)
     for name in ("CE plain", "EMO plain", *[bench.PACKAGE] * (importlib.util.find_spec("emo") is not None)):
-        step = bench.ready(name, weight)(given)
+        step = bench.ready(name, weight)
         with FlopCounterMode(display=False) as counter:
-            step()
+            step(given)
         right = bench.products(name, case, given[1].unique().numel())
         found = counter.get_total_flops() / (2 * case.N * case.V * case.d)
         assert found == pytest.approx(right, rel=1 / case.N), name  # the package's padding is one more token
@@ -106,7 +106,7 @@ def test_the_counted_products_are_what_torch_multiplies():
 
 def test_interleaved_draws_a_batch_a_round_and_takes_turns():
     calls, clock = [], iter(np.cumsum([0, *[x for k in range(1, 20) for x in (k, 0)]]))
-    steps = {name: lambda batch, name=name: lambda: calls.append((batch, name)) for name in "abc"}
+    steps = {name: lambda batch, name=name: calls.append((batch, name)) for name in "abc"}
     medians = bench.interleaved(steps, lambda turn: turn, 3, lambda: next(clock))
     assert [batch for batch, _ in calls] == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
     assert ["".join(name for _, name in calls[k : k + 3]) for k in range(0, 12, 3)] == ["abc", "bca", "cab", "abc"]
