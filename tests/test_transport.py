@@ -1,4 +1,4 @@
-"""Exact transport, its closed forms, bounds and cousins: what each promises. (What each refuses: `test_refusals`.)"""
+"""Exact transport, its closed forms, bounds and cousins: what `verify` does not show. (Refusals: `test_refusals`.)"""
 
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emo_teach import costs, divergences, transport
-from emo_teach.verify.references import linear_program, marginal_constraints, softmax
+from emo_teach.verify.references import linear_program, softmax
 
 from . import drawing
 
@@ -27,18 +27,14 @@ def test_emd_solves_the_linear_program(problem):
     assert solved.plan.min() >= 0
     assert abs((solved.plan * cost).sum() - solved.value) < 1e-12
     # a feasible dual of equal value is a certificate of optimality
-    assert (solved.u[:, None] + solved.v - cost).max() < 1e-10
+    slack = cost - solved.u[:, None] - solved.v
+    assert slack.min() > -1e-10
+    # where there is no mass the potentials are the largest feasible ones
+    np.testing.assert_allclose(slack[np.ix_(p > 0, tau == 0)].min(0), 0, atol=1e-10)
+    np.testing.assert_allclose(slack[p == 0].min(1), 0, atol=1e-10)
     assert abs(solved.gap) < 1e-10 and abs(p @ solved.u + tau @ solved.v - solved.value) < 1e-10
     assert abs(tau @ solved.v) < 1e-12
     assert abs(solved.value - linear_program(p, tau, cost)[0]) < 1e-8
-
-
-@given(drawing.problems())
-def test_linear_program_obeys_its_constraints(problem):
-    p, tau, cost = problem
-    value, plan = linear_program(p, tau, cost)
-    np.testing.assert_allclose(marginal_constraints(p.size) @ plan.ravel(), np.concatenate([p, tau]), atol=1e-8)
-    assert plan.min() >= -1e-9 and abs((plan * cost).sum() - value) < 1e-8
 
 
 @given(drawing.problems(), st.floats(0.1, 10), st.floats(-5, 5))
@@ -47,16 +43,6 @@ def test_emd_moves_with_its_cost(problem, scale, shift):
     value = transport.emd(p, tau, cost).value
     assert abs(transport.emd(p, tau, scale * cost + shift).value - (scale * value + shift)) < 1e-10
     assert abs(transport.emd(tau, p, cost.T).value - value) < 1e-11
-
-
-@given(drawing.problems())
-def test_potentials_without_mass_are_the_largest_feasible_ones(problem):
-    p, tau, cost = problem
-    solved = transport.emd(p, tau, cost)
-    for j in np.flatnonzero(tau == 0):
-        assert abs(solved.v[j] - (cost[p > 0, j] - solved.u[p > 0]).min()) < 1e-10
-    for i in np.flatnonzero(p == 0):
-        assert abs(solved.u[i] - (cost[i] - solved.v).min()) < 1e-10
 
 
 def test_emd_takes_sums_off_by_rounding():
@@ -110,51 +96,6 @@ def test_one_hot_closed_form_and_gradient(problem):
         np.testing.assert_allclose(stacked, [gradient] * 2, atol=1e-15)  # a matrix product may sum in another order
 
 
-@given(st.integers(0, 2**32 - 1))
-def test_one_hot_gradient_is_the_derivative(seed):
-    rng = np.random.default_rng(seed)
-    logits, cost = rng.normal(size=5), rng.uniform(0, 2, size=(5, 5))
-    for step, slope in zip(1e-5 * np.eye(5), transport.one_hot_logit_gradient(softmax(logits), cost, 3), strict=True):
-        ahead, behind = (transport.one_hot_emd(softmax(logits + side * step), cost, 3) for side in (1, -1))
-        assert abs((ahead - behind) / 2e-5 - slope) < 1e-9  # central differences: step squared
-
-
-@given(drawing.problems())
-def test_product_bound_is_above_and_bilinear(problem):
-    p, tau, cost = problem
-    bound = transport.product_bound(p, tau, cost)
-    assert bound >= transport.emd(p, tau, cost).value - 1e-12
-    assert abs(bound - p @ cost @ tau) < 1e-12
-    corners = transport.product_bound(np.eye(p.size), tau, cost)
-    assert abs(p @ corners - bound) < 1e-12
-    assert transport.medoid(tau, cost) == int(np.argmin(cost @ tau))
-    assert corners[transport.medoid(tau, cost)] <= bound + 1e-12
-
-
-@given(drawing.token_problems())
-def test_cosine_bounds_and_emo(problem):
-    p, tau, embedding, target = problem
-    cost = costs.cosine(embedding)
-    value = transport.emd(p, tau, cost).value
-    mean = transport.mean_direction(p, embedding)
-    assert np.linalg.norm(mean) <= 1 + 1e-14
-    right = sum(a * e / np.linalg.norm(e) for a, e in zip(p, embedding, strict=True))
-    np.testing.assert_allclose(mean, right, atol=1e-14)
-    assert transport.jensen_bound(p, tau, embedding) <= value + 1e-12
-    assert abs(transport.debiased(p, tau, cost) - transport.jensen_bound(p, tau, embedding)) < 1e-13
-    assert abs(transport.emo(p, embedding, target) - transport.one_hot_emd(p, cost, target)) < 1e-13
-    assert transport.emo(np.eye(p.size)[target], embedding, target) == pytest.approx(0, abs=1e-15)
-
-
-@given(drawing.problems())
-def test_debiased_vanishes_at_the_label(problem):
-    p, tau, cost = problem
-    symmetric = cost + cost.T
-    assert abs(transport.debiased(tau, tau, cost)) < 1e-13
-    assert abs(transport.debiased(p, tau, symmetric) - transport.debiased(tau, p, symmetric)) < 1e-12
-    assert abs(transport.debiased(p, tau, costs.zero_one(p.size)) - 0.5 * ((p - tau) ** 2).sum()) < 1e-14
-
-
 def test_stacks_of_distributions_broadcast():
     stack = np.stack([P, TAU])
     assert transport.product_bound(stack, TAU, C).shape == (2,)
@@ -191,25 +132,6 @@ def test_one_dimension(pair, power):
     assert abs(transport.emd_1d(p[::-1], tau[::-1], power) - value) < 1e-10 * max(1, value)
 
 
-@given(st.integers(0, 2**32 - 1), st.floats(0.3, 30))
-def test_entropic_lies_between_the_distance_and_the_bound(seed, regularisation):
-    rng = np.random.default_rng(seed)
-    p, tau, cost = rng.dirichlet(np.ones(4)), rng.dirichlet(np.ones(4)), rng.uniform(size=(4, 4))
-    value, plan = transport.entropic(p, tau, cost, regularisation)
-    assert transport.emd(p, tau, cost).value - 1e-9 <= value <= transport.product_bound(p, tau, cost) + 1e-9
-    np.testing.assert_allclose(plan.sum(1), p, atol=1e-9)
-    np.testing.assert_allclose(plan.sum(0), tau, atol=1e-9)
-    ratio = plan / (np.outer(p, tau) * np.exp(-cost / regularisation))  # the plan rescales its rows and columns
-    np.testing.assert_allclose(ratio * ratio[0, 0], np.outer(ratio[:, 0], ratio[0]), rtol=1e-6)
-
-
-def test_sinkhorn_divergence_runs_from_emd_to_the_debiased_score():
-    p, tau = np.array([0.5, 0.3, 0.2]), np.array([0.2, 0.2, 0.6])
-    assert abs(transport.sinkhorn_divergence(p, tau, C, 1e5) - transport.debiased(p, tau, C)) < 1e-5
-    assert abs(transport.sinkhorn_divergence(p, tau, C, 0.02) - transport.emd(p, tau, C).value) < 0.02
-    assert abs(transport.sinkhorn_divergence(tau, tau, C, 1.0)) < 1e-12
-
-
 @pytest.mark.filterwarnings("error")
 @given(drawing.token_problems(), st.floats(0.01, 100))
 def test_entropic_plan_to_itself(problem, regularisation):
@@ -221,6 +143,7 @@ def test_entropic_plan_to_itself(problem, regularisation):
     np.testing.assert_allclose(plan, plan.T, atol=1e-15)
     above = min(transport.product_bound(tau, tau, cost), regularisation * divergences.entropy(tau))
     assert -1e-10 <= value <= above + 1e-9
+    assert abs(transport.sinkhorn_divergence(tau, tau, cost, regularisation)) < 1e-12
 
 
 def test_entropic_plan_to_itself_agrees_with_alternating_steps():
@@ -241,6 +164,8 @@ def test_potentials_give_the_value_and_its_gradient_for_a_batch(seed, regularisa
     for k, (value, plan) in enumerate(transport.entropic(row, tau, cost, regularisation) for row in p):
         assert abs(p[k] @ f[k] + tau @ g[k] - value) < 1e-9
         np.testing.assert_allclose(plans[k], plan, atol=1e-9)
+        np.testing.assert_allclose(plan.sum(1), p[k], atol=1e-9)
+        np.testing.assert_allclose(plan.sum(0), tau, atol=1e-9)
     f, g = transport.symmetric_potentials(p, cost + cost.T, regularisation, tolerance=1e-11)
     right = [transport.entropic(row, row, cost + cost.T, regularisation)[0] for row in p]
     np.testing.assert_allclose((p * (f + g)).sum(-1), right, atol=1e-10)
