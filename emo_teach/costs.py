@@ -1,7 +1,7 @@
 """Cost matrices: what it costs to move one unit of probability from token i to token j.
 
-All functions take and return numpy arrays; `cost[i, j]` is the cost from i to j, in whatever unit the cost has (the cosine cost
-has none and lies in [0, 2]).
+All functions take and return numpy arrays; `cost[i, j]` is the cost from i to j, in whatever unit the cost has (the
+cosine cost has none and lies in [0, 2]).
 """
 
 from dataclasses import dataclass
@@ -14,9 +14,8 @@ from . import inputs
 def zero_one(n):
     """The 0/1 cost: every mistake costs the same.
 
-    Formula: A7, `c_ij = 1 - delta_ij`. Shape: returns (n, n). Units: none.
-    Raises ValueError when `n` is not an integer of at least 1.
-    Source: https://spaces.ac.cn/archives/9797, the article's first choice of cost.
+    Formula: A7, `c_ij = 1 - delta_ij`. Shape: returns (n, n). Units: none. Raises ValueError when `n` is not an integer
+    of at least 1. Source: https://spaces.ac.cn/archives/9797, the article's first choice of cost.
 
     >>> zero_one(2)
     array([[0., 1.],
@@ -29,8 +28,8 @@ def ordinal(n, power=1.0):
     """The cost of ordered classes, a power of the distance between their ranks.
 
     Formula: D8, `c_ij = |i - j| ** power`, with an exact 0 on the diagonal for every power (numpy's `0 ** 0` is 1).
-    Shape: returns (n, n). Units: rank steps to the given power; `power` is at least 0.
-    Raises ValueError when `n` is not an integer of at least 1 or `power` is negative, not finite, or so large that a cost would overflow.
+    Shape: returns (n, n). Units: rank steps to the given power; `power` is at least 0. Raises ValueError when `n` is
+    not an integer of at least 1 or `power` is negative, not finite, or so large that a cost would overflow.
     Source: the one-dimensional case in Peyré & Cuturi, Computational Optimal Transport (2019), section 2.6.
 
     >>> ordinal(3, power=2)
@@ -63,9 +62,8 @@ def cosine(embedding):
     """The cosine cost between all pairs of tokens.
 
     Formula: A8, `c_ij = 1 - <ê_i, ê_j>`; the diagonal is set to an exact 0 and rounding below 0 is cut off.
-    Shape: embedding (V, d), returns (V, V). Units: none, values in [0, 2].
-    Raises ValueError for an empty or non-finite embedding and for a row of zeros.
-    Source: https://spaces.ac.cn/archives/9797; Ren et al., EMO (arXiv 2310.04691).
+    Shape: embedding (V, d), returns (V, V). Units: none, values in [0, 2]. Raises ValueError for an empty or non-finite
+    embedding and for a row of zeros. Source: https://spaces.ac.cn/archives/9797; Ren et al., EMO (arXiv 2310.04691).
 
     >>> cosine([[1.0, 0.0], [0.0, 2.0], [-3.0, 0.0]])
     array([[0., 1., 2.],
@@ -81,11 +79,11 @@ def cosine(embedding):
 def chord(embedding):
     """Straight-line distance between the tokens' unit vectors, the metric behind the cosine cost.
 
-    Formula: D4, `|ê_i - ê_j| = sqrt(2 (1 - cos))`, so that half its square is the cosine cost. Computed from the differences: the root would
-    turn the cosine's rounding of 1e-16 into 1e-8, enough to break the triangle inequality between tokens that share a direction.
-    Shape: embedding (V, d), returns (V, V). Units: lengths on the unit sphere, values in [0, 2].
-    Raises ValueError for an empty or non-finite embedding and for a row of zeros.
-    Source: the law of cosines; D4 in this project's `appendix_derivations`.
+    Formula: D4, `|ê_i - ê_j| = sqrt(2 (1 - cos))`, so that half its square is the cosine cost. Computed from the
+    differences: the root would turn the cosine's rounding of 1e-16 into 1e-8, enough to break the triangle inequality
+    between tokens that share a direction.
+    Shape: embedding (V, d), returns (V, V). Units: lengths on the unit sphere, values in [0, 2]. Raises ValueError for
+    an empty or non-finite embedding and for a row of zeros. Source: the law of cosines; D4 in the appendix.
     """
     from scipy.spatial.distance import cdist
 
@@ -96,10 +94,10 @@ def chord(embedding):
 def angle(embedding):
     """Angle between the tokens' vectors, the other metric that ranks pairs as the cosine cost does.
 
-    Formula: D4, `arccos <ê_i, ê_j>`, computed as `2 arctan(|ê_i - ê_j| / |ê_i + ê_j|)`, which is exact near 0 and near pi alike.
-    Shape: embedding (V, d), returns (V, V). Units: radians, values in [0, pi].
-    Raises ValueError for an empty or non-finite embedding and for a row of zeros.
-    Source: great-circle distance; D4 in this project's `appendix_derivations`.
+    Formula: D4, `arccos <ê_i, ê_j>`, computed as `2 arctan(|ê_i - ê_j| / |ê_i + ê_j|)`, which is exact near 0 and near
+    pi alike.
+    Shape: embedding (V, d), returns (V, V). Units: radians, values in [0, pi]. Raises ValueError for an empty or
+    non-finite embedding and for a row of zeros. Source: great-circle distance; D4 in the appendix.
     """
     from scipy.spatial.distance import cdist
 
@@ -112,7 +110,7 @@ def blend(first, second, weight):
 
     Formula: `(1 - weight) * first + weight * second`. Shape: both (n, n), returns (n, n). Units: those of the costs.
     Raises ValueError for costs that are not square, not finite or not of one size, and for a weight outside [0, 1].
-    Source: this project; the expected cost of a one-hot label is linear in the cost, so its losses mix alike.
+    Source: A5 is linear in the cost, so that losses mix as costs do.
     """
     first = inputs.square_cost("first", first)
     second = inputs.square_cost("second", second, first.shape[0])
@@ -120,12 +118,30 @@ def blend(first, second, weight):
     return (1.0 - weight) * first + weight * second
 
 
+def class_cost(classes, within=0.0, between=1.0):
+    """The cost of tokens in classes (of synonyms, say): little inside a class, more across, nothing for staying.
+
+    Formula: `c_ii = 0`, `c_ij = within` for two tokens of one class, `between` otherwise. Shape: classes (V,) integers,
+    returns (V, V). Units: none. Raises ValueError for classes that are no integers and unless `0 <= within <= between`.
+    Source: two levels of the 0/1 cost (A7).
+
+    >>> class_cost([0, 0, 1], within=0.25)
+    array([[0.  , 0.25, 1.  ],
+           [0.25, 0.  , 1.  ],
+           [1.  , 1.  , 0.  ]])
+    """
+    classes, between = inputs.integers("classes", classes, ndim=1), inputs.number("between", between, low=0)
+    within = inputs.number("within", within, low=0, high=between)
+    return np.where(classes[:, None] == classes, within, between) * (1.0 - np.eye(classes.size))
+
+
 @dataclass(frozen=True)
 class MetricReport:
     """Which of a metric's four axioms a cost matrix obeys, and the worst broken triangle.
 
-    `triangle_excess` is the largest `c_ik - (c_ij + c_jk)` over all triples (at most 0 for a metric) and `triple` is the (i, j, k) where it
-    occurs. `is_metric` is True when all axioms hold; `is_pseudometric` lets different tokens be at distance 0.
+    `triangle_excess` is the largest `c_ik - (c_ij + c_jk)` over all triples (at most 0 for a metric) and `triple` is
+    the (i, j, k) where it occurs. `is_metric` is True when all axioms hold; `is_pseudometric` lets different tokens be
+    at distance 0.
     """
 
     zero_diagonal: bool
@@ -143,7 +159,7 @@ def metric_report(cost, tolerance=1e-12):
     Formula: D4; `c_ii = 0`, `c_ij = c_ji`, `c_ij > 0` for i != j, and `c_ik <= c_ij + c_jk` for all triples.
     Shape: cost (n, n); takes O(n^3) time and O(n^2) memory. Units: `tolerance` in the cost's own units.
     Raises ValueError for a cost that is not square or not finite, or a negative tolerance.
-    Source: any text on metric spaces; D4 in this project's `appendix_derivations`.
+    Source: any text on metric spaces; D4 in the appendix.
 
     >>> metric_report([[0, .29, 1], [.29, 0, .29], [1, .29, 0]]).triple
     (0, 1, 2)

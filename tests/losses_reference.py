@@ -1,40 +1,27 @@
-"""The objectives written a second time, from their definitions: what the tests of `emo_teach.losses` compare with."""
+"""The objectives written a second time, from the log-odds against the target: what their tests compare with."""
 
 import math
 
 import torch
 
 PLAIN = [
-    ("ce", {}),
-    ("accuracy", {}),
-    ("overconfidence", {}),
-    ("overconfidence", {"gamma": 0.0}),
-    ("overconfidence", {"gamma": 0.999}),
-    ("tailr", {}),
-    ("tailr", {"gamma": 0.3, "floor": 0.0}),
-    ("tailr", {"gamma": 0.0, "floor": 0.0}),
-    ("tailr", {"gamma": 1.0}),
-    ("mixce", {}),
-    ("mixce", {"eta": 0.0}),
-    ("mixce", {"eta": 1.0}),
-    ("smoothing", {}),
-    ("smoothing", {"epsilon": 1.0}),
-]
+    ("ce", {}), ("accuracy", {}),
+    ("overconfidence", {}), ("overconfidence", {"gamma": 0.0}), ("overconfidence", {"gamma": 0.999}),
+    ("tailr", {}), ("tailr", {"gamma": 1.0}),
+    ("tailr", {"gamma": 0.3, "floor": 0.0}), ("tailr", {"gamma": 0.0, "floor": 0.0}),
+    ("mixce", {}), ("mixce", {"eta": 0.0}), ("mixce", {"eta": 1.0}),
+    ("smoothing", {}), ("smoothing", {"epsilon": 1.0}),
+]  # fmt: skip
 TRANSPORT = [
     ("emo", {}),
-    ("emo-mode-1", {}),
-    ("emo-mode-1", {"clip": 3.0}),
-    ("emo-mode-1", {"detach_target": True}),
+    ("emo-mode-1", {}), ("emo-mode-1", {"clip": 3.0}), ("emo-mode-1", {"detach_target": True}),
     ("emo-mode-1", {"detach_target": True, "clip": 0.5}),
-    ("emo-mode-2", {}),
-    ("emo-mode-2", {"detach_target": True}),
-    ("ce+emo", {}),
-    ("ce+emo", {"weight": 2.5}),
-    ("debiased", {}),
-    ("ce+debiased", {}),
-    ("ce+debiased", {"weight": 0.0}),
-]
+    ("emo-mode-2", {}), ("emo-mode-2", {"detach_target": True}),
+    ("ce+emo", {}), ("ce+emo", {"weight": 2.5}),
+    ("debiased", {}), ("ce+debiased", {}), ("ce+debiased", {"weight": 0.0}),
+]  # fmt: skip
 CONFIGS = [*PLAIN, *TRANSPORT]
+EMO_NAMES = {name for name, _ in TRANSPORT}
 DEFAULTS = {
     "overconfidence": {"gamma": 0.1},
     "tailr": {"gamma": 1e-7, "floor": 0.2},
@@ -52,18 +39,8 @@ def name_of(config):
     return " ".join([config[0], *(f"{key}={value}" for key, value in config[1].items())])
 
 
-def naive_terms(z, labels, embedding):
-    """Every term by its plain formula, from p = softmax(z): (ce, p_t, rest, L, B, U), each (N,)."""
-    unit = embedding / (embedding**2).sum(1, keepdim=True).sqrt()
-    p = torch.exp(z) / torch.exp(z).sum(-1, keepdim=True)
-    p_t = p[torch.arange(len(labels)), labels]
-    cost = 1 - unit[labels] @ unit.T
-    b = 0.5 * ((p @ unit - unit[labels]) ** 2).sum(-1)
-    return -torch.log(p_t), p_t, 1 - p_t, (p * cost).sum(-1), b, -torch.log(p).mean(-1)
-
-
 def stable_terms(z, labels, unit):
-    """The same terms where p_t is near 0 or 1, from the log-odds against the target, in float64."""
+    """(ce, p_t, rest, L, B, U), each (N,): every term by its formula, also where p_t is near 0 or 1."""
     n = torch.arange(len(labels))
     others = z.scatter(-1, labels.unsqueeze(-1), -math.inf)
     odds = torch.logsumexp(others, -1) - z[n, labels]
@@ -113,9 +90,9 @@ def combine(name, terms, weight, options):
     }[name]()
 
 
-def naive(name, z, labels, embedding, options):
-    """The objective per token, (N,), from `naive_terms`."""
-    terms = naive_terms(z, labels, embedding)
+def loss(name, z, labels, embedding, options):
+    """The objective per token, (N,)."""
+    terms = stable_terms(z, labels, torch.nn.functional.normalize(embedding, dim=1))
     return combine(name, terms, constants(name, terms, options), options)
 
 

@@ -358,7 +358,7 @@ def test_objectives_explorer_agrees_with_the_losses():
 def test_silence_pulls_are_those_of_the_losses():
     """Torch's gradient of every loss that is drawn, at the start and where nothing is left on the target."""
     torch = pytest.importorskip("torch")
-    from emo_teach.losses.transforms import transformed
+    from emo_teach.losses import transformed
 
     found = module("lesson08_silence")
     for wrong, log10_rest, share in (("table", -2.0, 0.5), ("banana", -1.0, 0.3), ("table", -3.0, 0.9)):

@@ -309,36 +309,6 @@ def test_exact_emd_is_the_ground_floors():
             oracle.exact_emd(*bad)
 
 
-@given(simplex(7), simplex(7), st.lists(st.integers(-1, 3), min_size=7, max_size=7), st.floats(0, 1), st.floats(0, 2))
-def test_class_emd_is_the_linear_programs_value(p, truth, classes, share, between):
-    within = share * between
-    cost = oracle.class_cost(classes, within, between)
-    assert oracle.class_emd(p, truth, classes, within, between) == pytest.approx(
-        transport.emd(p, truth, cost).value, abs=1e-12
-    )
-
-
-def test_class_emd_without_a_price_inside_is_the_tv_of_the_masses():
-    p, truth, classes = laws(20, 9), laws(20, 9), np.array([0, 0, 1, 1, 1, 2, 3, 3, 4])
-    masses = [np.stack([x[:, classes == c].sum(1) for c in range(5)], axis=1) for x in (p, truth)]
-    np.testing.assert_allclose(oracle.class_emd(p, truth, classes), divergences.total_variation(*masses), atol=1e-14)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (([0.5, 0.5], [0.5, 0.5], [0, 1, 2]), "classes has 3 entries, but the distributions have 2"),
-        (([0.5, 0.5], [0.5, 0.5], [0.0, 1.0]), "classes must be an array of integers"),
-        (([0.5, 0.5], [1.0], [0, 1]), "same shape"),
-        (([0.5, 0.5], [0.5, 0.5], [0, 1], 2.0), r"within = 2 must be"),
-        (([0.5, 0.5], [0.5, 0.5], [0, 1], 0.0, -1.0), "between = -1 must be"),
-    ],
-)
-def test_class_emd_refuses(arguments, words):
-    with pytest.raises(ValueError, match=words):
-        oracle.class_emd(*arguments)
-
-
 def test_oracle_perplexity():
     assert oracle.oracle_perplexity(np.log([[0.5, 0.25], [0.25, 0.5]])) == pytest.approx(math.sqrt(8), rel=1e-14)
     assert oracle.oracle_perplexity([-np.inf, -1.0]) == np.inf

@@ -1,12 +1,11 @@
-"""Losses for soft labels, transforms of EMO and escape times: refusals, edges, and gradients where the rows of formulas do not look."""
+"""Losses for soft labels, transforms of EMO and escape times: refusals, edges, and gradients of whole batches."""
 
 import numpy as np
 import pytest
 import torch
 
 from emo_teach import costs, transport
-from emo_teach.losses import soft
-from emo_teach.losses.transforms import transformed
+from emo_teach.losses import soft, transformed
 from emo_teach.transport import SolverError, escape_times
 
 
@@ -21,7 +20,7 @@ def problem(n=6, count=4, seed=0):
 
 @pytest.mark.parametrize("name", soft.NAMES)
 def test_gradients_are_those_of_the_values(name):
-    """Central differences of the loss itself along random directions; exact transport is linear between kinks, which 1e-5 does not meet here."""
+    """Central differences along random directions; exact transport is linear between kinks, none within 1e-5."""
     z, labels, cost = problem()
     loss = soft.soft_objective(name, cost, 0.2, tolerance=1e-12)
     direction = torch.tensor(np.random.default_rng(1).normal(size=z.shape))
@@ -38,13 +37,8 @@ def test_least_at_the_label_or_not(name):
     loss = soft.soft_objective(name, cost, 1.0)
     at_label = loss(labels.log(), labels).item()
     others = torch.tensor(np.random.default_rng(2).dirichlet(np.ones(6), 300))
-    others = torch.cat(
-        [
-            others,
-            0.9 * torch.eye(6, dtype=torch.float64) + 0.1 / 6,
-            *(0.9 * labels + 0.1 * corner for corner in torch.eye(6, dtype=torch.float64)),
-        ]
-    )
+    corners = torch.eye(6, dtype=torch.float64)
+    others = torch.cat([others, 0.9 * corners + 0.1 / 6, 0.9 * labels + 0.1 * corners])
     values = loss(others.log(), labels.expand_as(others))
     assert (values.min().item() < at_label - 1e-6) == (name in ("bound", "sinkhorn"))
 
@@ -84,9 +78,6 @@ def test_one_hot_labels_give_the_closed_form():
         (lambda: soft.soft_objective("bound", np.zeros((3, 3)))(torch.zeros(1, 2), torch.ones(1, 2) / 2), "3"),
         (lambda: transformed(torch.zeros(1, 2), torch.ones(1, 2), "exp"), "'exp'"),
         (lambda: transformed(torch.zeros(1, 2), torch.ones(2, 1), "log"), "same shape"),
-        (lambda: escape_times(0.0), "p_target"),
-        (lambda: escape_times([0.1, 0.6]), r"p_target\[1\] = 0.6"),
-        (lambda: escape_times(0.1, cost=0.0), "cost"),
     ],
 )
 def test_what_makes_no_sense_is_refused(call, words):
@@ -98,7 +89,7 @@ def test_sinkhorn_that_does_not_converge_is_an_error():
     z, labels, cost = problem()
     for name in ("sinkhorn", "sinkhorn-divergence"):
         with pytest.raises(SolverError, match="5000 iterations"):
-            soft.soft_objective(name, cost, 1e-3, tolerance=1e-12)(z, labels)
+            soft.soft_objective(name, cost, 0.007, tolerance=1e-300)(z, labels)
     with pytest.raises(SolverError, match="3 iterations"):
         transport.symmetric_potentials(labels.numpy(), cost, 0.05, max_iterations=3)
     with pytest.raises(ValueError, match="symmetric"):
@@ -106,7 +97,7 @@ def test_sinkhorn_that_does_not_converge_is_an_error():
 
 
 def test_a_kernel_that_would_underflow_is_summed_in_the_log_domain():
-    """At 1e-4 numbers like exp(-2e4) are 0; D12's bounds still hold: the value lies between the exact distance and the plan's cost plus entropy."""
+    """At 1e-4 numbers like exp(-2e4) are 0; the value still lies between the distance, 0, and the entropy's share."""
     _, labels, cost = problem()
     p = labels.numpy()
     f, g = transport.symmetric_potentials(p, cost, 1e-4)

@@ -1,4 +1,4 @@
-"""Exact transport, its closed forms, bounds and cousins: what each promises, on drawn inputs; what each refuses."""
+"""Exact transport, its closed forms, bounds and cousins: what `verify` does not show. (Refusals: `test_refusals`.)"""
 
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -9,60 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emo_teach import costs, divergences, transport
-from emo_teach.verify.references import linear_program, marginal_constraints, softmax
+from emo_teach.verify.references import linear_program, softmax
 
 from . import drawing
 
 P, TAU, E = np.array([0.5, 0.3, 0.2]), np.array([0.6, 0.4, 0.0]), np.array([[2.0, 0.0], [4.0, 3.0], [0.0, 3.0]])
 C = costs.cosine(E)
-ONE = {"p": P, "cost": C, "target": 0}
-TWO = {"p": P, "tau": TAU, "cost": C}
-CALLS = {
-    "emd": (transport.emd, {**TWO, "max_iterations": 1000}),
-    "emd_many": (transport.emd_many, {**TWO, "max_iterations": 1000}),
-    "one_hot_emd": (transport.one_hot_emd, ONE),
-    "product_bound": (transport.product_bound, TWO),
-    "jensen_bound": (transport.jensen_bound, {"p": P, "tau": TAU, "embedding": E}),
-    "mean_direction": (transport.mean_direction, {"p": P, "embedding": E}),
-    "emo": (transport.emo, {"p": P, "embedding": E, "target": 0}),
-    "one_hot_logit_gradient": (transport.one_hot_logit_gradient, ONE),
-    "debiased": (transport.debiased, TWO),
-    "medoid": (transport.medoid, {"tau": TAU, "cost": C}),
-    "emd_1d": (transport.emd_1d, {"p": P, "tau": TAU, "power": 2.0}),
-    "entropic": (transport.entropic, {**TWO, "regularisation": 1.0, "max_iterations": 1000, "tolerance": 1e-9}),
-    "sinkhorn_divergence": (transport.sinkhorn_divergence, {**TWO, "regularisation": 1.0}),
-    "sinkhorn_potentials": (transport.sinkhorn_potentials, {**TWO, "regularisation": 1.0}),
-    "symmetric_potentials": (transport.symmetric_potentials, {"p": P, "cost": C, "regularisation": 1.0}),
-    "escape_times": (transport.escape_times, {"p_target": np.array([0.1, 0.5])}),
-}
-EXTRA = [
-    *((name, "max_iterations", "zero", 0, ("0",)) for name in ("emd", "emd_many", "entropic")),
-    *((name, "max_iterations", "fraction", 10.5, ("10.5",)) for name in ("emd", "emd_many", "entropic")),
-    *(
-        (name, "regularisation", kind, value, (f"{value:g}",))
-        for name in ("entropic", "sinkhorn_divergence", "sinkhorn_potentials", "symmetric_potentials")
-        for kind, value in (("zero", 0.0), ("negative", -1.0), ("NaN", np.nan), ("infinite", np.inf))
-    ),
-    ("entropic", "tolerance", "zero", 0.0, ("0",)),
-    *(("emd_1d", "power", kind, value, (f"{value:g}",)) for kind, value in (("below 1", 0.5), ("NaN", np.nan))),
-]
-REFUSALS = list(drawing.refusals(CALLS, EXTRA))
-
-
-def test_every_public_function_is_tried():
-    assert set(CALLS) == drawing.public_functions(transport)
-
-
-@pytest.mark.parametrize(
-    ("name", "argument", "kind", "value", "fragments"), REFUSALS, ids=lambda x: x if isinstance(x, str) else ""
-)
-def test_refuses(name, argument, kind, value, fragments):
-    drawing.assert_refused(CALLS, name, argument, kind, value, fragments)
-
-
-@pytest.mark.parametrize("name", CALLS)
-def test_leaves_its_inputs_alone(name):
-    drawing.assert_untouched(CALLS, name)
+PAIRS = st.integers(1, 7).flatmap(lambda n: st.tuples(drawing.distribution(n), drawing.distribution(n)))
 
 
 @given(drawing.problems())
@@ -73,20 +26,15 @@ def test_emd_solves_the_linear_program(problem):
     np.testing.assert_allclose(solved.plan.sum(0), tau, atol=1e-14)
     assert solved.plan.min() >= 0
     assert abs((solved.plan * cost).sum() - solved.value) < 1e-12
-    assert (
-        solved.u[:, None] + solved.v - cost
-    ).max() < 1e-10  # feasible dual of equal value: a certificate of optimality
+    # a feasible dual of equal value is a certificate of optimality
+    slack = cost - solved.u[:, None] - solved.v
+    assert slack.min() > -1e-10
+    # where there is no mass the potentials are the largest feasible ones
+    np.testing.assert_allclose(slack[np.ix_(p > 0, tau == 0)].min(0), 0, atol=1e-10)
+    np.testing.assert_allclose(slack[p == 0].min(1), 0, atol=1e-10)
     assert abs(solved.gap) < 1e-10 and abs(p @ solved.u + tau @ solved.v - solved.value) < 1e-10
     assert abs(tau @ solved.v) < 1e-12
-    assert abs(solved.value - linear_program(p, tau, cost)[0]) < 1e-9 * 10
-
-
-@given(drawing.problems())
-def test_linear_program_obeys_its_constraints(problem):
-    p, tau, cost = problem
-    value, plan = linear_program(p, tau, cost)
-    np.testing.assert_allclose(marginal_constraints(p.size) @ plan.ravel(), np.concatenate([p, tau]), atol=1e-8)
-    assert plan.min() >= -1e-9 and abs((plan * cost).sum() - value) < 1e-8
+    assert abs(solved.value - linear_program(p, tau, cost)[0]) < 1e-8
 
 
 @given(drawing.problems(), st.floats(0.1, 10), st.floats(-5, 5))
@@ -95,16 +43,6 @@ def test_emd_moves_with_its_cost(problem, scale, shift):
     value = transport.emd(p, tau, cost).value
     assert abs(transport.emd(p, tau, scale * cost + shift).value - (scale * value + shift)) < 1e-10
     assert abs(transport.emd(tau, p, cost.T).value - value) < 1e-11
-
-
-@given(drawing.problems())
-def test_potentials_without_mass_are_the_largest_feasible_ones(problem):
-    p, tau, cost = problem
-    solved = transport.emd(p, tau, cost)
-    for j in np.flatnonzero(tau == 0):
-        assert abs(solved.v[j] - (cost[p > 0, j] - solved.u[p > 0]).min()) < 1e-10
-    for i in np.flatnonzero(p == 0):
-        assert abs(solved.u[i] - (cost[i] - solved.v).min()) < 1e-10
 
 
 def test_emd_takes_sums_off_by_rounding():
@@ -128,7 +66,7 @@ def test_a_solver_that_stops_early_is_an_error(solve):
 
 @pytest.mark.filterwarnings("error")
 def test_sinkhorn_that_stops_early_is_an_error():
-    with pytest.raises(transport.SolverError, match="regularisation 0.01 .* after 2 iterations"):
+    with pytest.raises(transport.SolverError, match="regularisation 0.01 .* in 2 iterations"):
         transport.entropic(P, [0.1, 0.1, 0.8], C, 0.01, max_iterations=2)
     with pytest.raises(transport.SolverError):
         transport.sinkhorn_divergence(P, [0.1, 0.1, 0.8], C, 0.01, max_iterations=2)
@@ -145,17 +83,6 @@ def test_emd_many_is_emd_one_by_one(first, second):
     assert transport.emd_many(p, tau, cost).plan.shape == (1, p.size, p.size)
 
 
-def test_emd_many_refuses_batches_that_disagree():
-    with pytest.raises(ValueError, match=r"\[2, 3\]"):
-        transport.emd_many(np.stack([P, P]), np.stack([TAU] * 3), C)
-    with pytest.raises(ValueError, match=r"p\[1\] sums to 0.9"):
-        transport.emd_many([P, [0.5, 0.3, 0.1]], TAU, C)
-    with pytest.raises(ValueError, match=r"\(1, 1, 3\)"):
-        transport.emd_many(P[None, None], TAU, C)
-    with pytest.raises(ValueError, match=r"\(1, 1, 3, 3\)"):
-        transport.emd_many(P, TAU, C[None, None])
-
-
 @given(drawing.problems())
 def test_one_hot_closed_form_and_gradient(problem):
     p, _, cost = problem
@@ -166,55 +93,7 @@ def test_one_hot_closed_form_and_gradient(problem):
         gradient = transport.one_hot_logit_gradient(p, cost, target)
         assert abs(gradient.sum()) < 1e-13 and (gradient[p == 0] == 0).all()
         stacked = transport.one_hot_logit_gradient(np.stack([p, p]), cost, target)
-        np.testing.assert_allclose(
-            stacked, [gradient, gradient], atol=1e-15
-        )  # a matrix product may sum in another order
-
-
-@given(st.integers(0, 2**32 - 1))
-def test_one_hot_gradient_is_the_derivative(seed):
-    rng = np.random.default_rng(seed)
-    logits, cost = rng.normal(size=5), rng.uniform(0, 2, size=(5, 5))
-    for step, slope in zip(1e-5 * np.eye(5), transport.one_hot_logit_gradient(softmax(logits), cost, 3), strict=True):
-        ahead, behind = (transport.one_hot_emd(softmax(logits + side * step), cost, 3) for side in (1, -1))
-        assert abs((ahead - behind) / 2e-5 - slope) < 1e-9  # central differences: step squared
-
-
-@given(drawing.problems())
-def test_product_bound_is_above_and_bilinear(problem):
-    p, tau, cost = problem
-    bound = transport.product_bound(p, tau, cost)
-    assert bound >= transport.emd(p, tau, cost).value - 1e-12
-    assert abs(bound - p @ cost @ tau) < 1e-12
-    corners = transport.product_bound(np.eye(p.size), tau, cost)
-    assert abs(p @ corners - bound) < 1e-12
-    assert transport.medoid(tau, cost) == int(np.argmin(cost @ tau))
-    assert corners[transport.medoid(tau, cost)] <= bound + 1e-12
-
-
-@given(drawing.token_problems())
-def test_cosine_bounds_and_emo(problem):
-    p, tau, embedding, target = problem
-    cost = costs.cosine(embedding)
-    value = transport.emd(p, tau, cost).value
-    mean = transport.mean_direction(p, embedding)
-    assert np.linalg.norm(mean) <= 1 + 1e-14
-    np.testing.assert_allclose(
-        mean, sum(a * e / np.linalg.norm(e) for a, e in zip(p, embedding, strict=True)), atol=1e-14
-    )
-    assert transport.jensen_bound(p, tau, embedding) <= value + 1e-12
-    assert abs(transport.debiased(p, tau, cost) - transport.jensen_bound(p, tau, embedding)) < 1e-13
-    assert abs(transport.emo(p, embedding, target) - transport.one_hot_emd(p, cost, target)) < 1e-13
-    assert transport.emo(np.eye(p.size)[target], embedding, target) == pytest.approx(0, abs=1e-15)
-
-
-@given(drawing.problems())
-def test_debiased_vanishes_at_the_label(problem):
-    p, tau, cost = problem
-    symmetric = cost + cost.T
-    assert abs(transport.debiased(tau, tau, cost)) < 1e-13
-    assert abs(transport.debiased(p, tau, symmetric) - transport.debiased(tau, p, symmetric)) < 1e-12
-    assert abs(transport.debiased(p, tau, costs.zero_one(p.size)) - 0.5 * ((p - tau) ** 2).sum()) < 1e-14
+        np.testing.assert_allclose(stacked, [gradient] * 2, atol=1e-15)  # a matrix product may sum in another order
 
 
 def test_stacks_of_distributions_broadcast():
@@ -228,14 +107,22 @@ def test_stacks_of_distributions_broadcast():
     assert transport.one_hot_logit_gradient(stack, C, 1).shape == (2, 3)
 
 
+@given(PAIRS, st.lists(st.integers(-1, 3), min_size=7, max_size=7), st.floats(0, 1), st.floats(0, 2))
+def test_class_emd_is_the_linear_programs_value(pair, classes, share, between):
+    (p, truth), within = pair, share * between
+    classes = classes[: p.size]
+    right = transport.emd(p, truth, costs.class_cost(classes, within, between)).value
+    assert transport.class_emd(p, truth, classes, within, between) == pytest.approx(right, abs=1e-12)
+    masses = [[x[np.equal(classes, c)].sum() for c in range(-1, 4)] for x in pair]
+    assert transport.class_emd(p, truth, classes) == pytest.approx(divergences.total_variation(*masses), abs=1e-14)
+
+
 def test_medoid_takes_the_first_of_a_tie():
     assert transport.medoid([0.5, 0.5], costs.zero_one(2)) == 0
     assert transport.medoid([0.0, 0.5, 0.5], costs.zero_one(3)) == 1
 
 
-@given(
-    st.integers(1, 7).flatmap(lambda n: st.tuples(drawing.distribution(n), drawing.distribution(n))), st.floats(1, 4)
-)
+@given(PAIRS, st.floats(1, 4))
 def test_one_dimension(pair, power):
     p, tau = pair
     value = transport.emd_1d(p, tau, power)
@@ -243,28 +130,6 @@ def test_one_dimension(pair, power):
     assert abs(value - transport.emd(p, tau, costs.ordinal(p.size, power)).value) < 1e-10 * max(1, value)
     assert transport.emd_1d(p, p, power) < 1e-12
     assert abs(transport.emd_1d(p[::-1], tau[::-1], power) - value) < 1e-10 * max(1, value)
-
-
-@given(st.integers(0, 2**32 - 1), st.floats(0.3, 30))
-def test_entropic_lies_between_the_distance_and_the_bound(seed, regularisation):
-    rng = np.random.default_rng(seed)
-    p, tau, cost = rng.dirichlet(np.ones(4)), rng.dirichlet(np.ones(4)), rng.uniform(size=(4, 4))
-    value, plan = transport.entropic(p, tau, cost, regularisation)
-    assert transport.emd(p, tau, cost).value - 1e-9 <= value <= transport.product_bound(p, tau, cost) + 1e-9
-    np.testing.assert_allclose(plan.sum(1), p, atol=1e-9)
-    np.testing.assert_allclose(plan.sum(0), tau, atol=1e-9)
-    again = np.outer(p, tau) * np.exp(
-        -cost / regularisation
-    )  # the optimal plan is this matrix with rows and columns rescaled
-    ratio = plan / again
-    np.testing.assert_allclose(ratio * ratio[0, 0], np.outer(ratio[:, 0], ratio[0]), rtol=1e-6)
-
-
-def test_sinkhorn_divergence_runs_from_emd_to_the_debiased_score():
-    p, tau = np.array([0.5, 0.3, 0.2]), np.array([0.2, 0.2, 0.6])
-    assert abs(transport.sinkhorn_divergence(p, tau, C, 1e5) - transport.debiased(p, tau, C)) < 1e-5
-    assert abs(transport.sinkhorn_divergence(p, tau, C, 0.02) - transport.emd(p, tau, C).value) < 0.02
-    assert abs(transport.sinkhorn_divergence(tau, tau, C, 1.0)) < 1e-12
 
 
 @pytest.mark.filterwarnings("error")
@@ -276,11 +141,9 @@ def test_entropic_plan_to_itself(problem, regularisation):
     value, plan = transport.entropic(tau, tau, cost, regularisation)
     np.testing.assert_allclose(plan.sum(1), tau, atol=1e-10)
     np.testing.assert_allclose(plan, plan.T, atol=1e-15)
-    assert (
-        -1e-10
-        <= value
-        <= min(transport.product_bound(tau, tau, cost), regularisation * divergences.entropy(tau)) + 1e-9
-    )
+    above = min(transport.product_bound(tau, tau, cost), regularisation * divergences.entropy(tau))
+    assert -1e-10 <= value <= above + 1e-9
+    assert abs(transport.sinkhorn_divergence(tau, tau, cost, regularisation)) < 1e-12
 
 
 def test_entropic_plan_to_itself_agrees_with_alternating_steps():
@@ -289,6 +152,23 @@ def test_entropic_plan_to_itself_agrees_with_alternating_steps():
         own, other = (transport.entropic(P, P, cost, regularisation) for cost in (C, nudged))
         assert abs(own[0] - other[0]) < 1e-9
         np.testing.assert_allclose(own[1], other[1], atol=1e-9)
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.3, 30))
+def test_potentials_give_the_value_and_its_gradient_for_a_batch(seed, regularisation):
+    rng = np.random.default_rng(seed)
+    p, tau, cost = rng.dirichlet(np.ones(4), 3), rng.dirichlet(np.ones(4)), rng.uniform(size=(4, 4))
+    f, g = transport.sinkhorn_potentials(p, tau, cost, regularisation, tolerance=1e-11)
+    assert f.shape == g.shape == (3, 4)
+    plans = p[:, :, None] * tau * np.exp((f[:, :, None] + g[:, None] - cost) / regularisation)
+    for k, (value, plan) in enumerate(transport.entropic(row, tau, cost, regularisation) for row in p):
+        assert abs(p[k] @ f[k] + tau @ g[k] - value) < 1e-9
+        np.testing.assert_allclose(plans[k], plan, atol=1e-9)
+        np.testing.assert_allclose(plan.sum(1), p[k], atol=1e-9)
+        np.testing.assert_allclose(plan.sum(0), tau, atol=1e-9)
+    f, g = transport.symmetric_potentials(p, cost + cost.T, regularisation, tolerance=1e-11)
+    right = [transport.entropic(row, row, cost + cost.T, regularisation)[0] for row in p]
+    np.testing.assert_allclose((p * (f + g)).sum(-1), right, atol=1e-10)
 
 
 @pytest.mark.parametrize("scale", [1.7e308, 1e300, 1e8, 1e-8, 1e-12, 1e-16, 1e-100, 1e-308])
@@ -301,20 +181,13 @@ def test_emd_is_as_exact_for_tiny_and_huge_costs(scale):
         assert abs(solved.value / scale - linear_program(p, tau, unit)[0]) < 1e-10
         assert (solved.u[:, None] / scale + solved.v / scale - unit).max() < 1e-12  # 2e-7 without scaling at 1e-8
         assert abs(solved.gap / scale) < 1e-13
-    np.testing.assert_array_equal(
-        transport.emd(p, tau, unit * 2.0**-60).plan, transport.emd(p, tau, unit * 2.0**60 / 2.0**120).plan
-    )
 
 
 def test_emd_takes_any_layout_of_its_arrays():
     tau = np.array([0.1, 0.2, 0.7])  # no zero in it: where there are zeros POT works on copies
     right = transport.emd(P, tau, C)
     views = {
-        "slices with gaps": (
-            np.repeat(P, 2)[::2],
-            np.repeat(tau, 2)[::2],
-            np.repeat(np.repeat(C, 2, 0), 2, 1)[::2, ::2],
-        ),
+        "slices with gaps": (np.repeat(P, 2)[::2], np.repeat(tau, 2)[::2], C.repeat(2, 0).repeat(2, 1)[::2, ::2]),
         "reversed views": (P[::-1].copy()[::-1], tau[::-1].copy()[::-1], C[::-1, ::-1].copy()[::-1, ::-1]),
         "columns first": (np.stack([P, P], 1)[:, 0], np.stack([tau, tau], 1)[:, 0], np.asfortranarray(C)),
         "big-endian": tuple(a.astype(">f8") for a in (P, tau, C)),
@@ -325,34 +198,6 @@ def test_emd_takes_any_layout_of_its_arrays():
     np.testing.assert_array_equal(many.plan[0], right.plan)
 
 
-def test_masked_entries_are_refused_not_read():
-    masked = np.ma.array(P, mask=[False, False, True])
-    with pytest.raises(ValueError, match="p must be .*mask"):
-        transport.emd(masked, TAU, C)
-    assert transport.emd(np.ma.array(P), TAU, C).value == transport.emd(P, TAU, C).value
-
-
-def test_an_array_that_will_not_convert_is_named():
-    class Stubborn:
-        def __array__(self, *args, **options):
-            raise RuntimeError("detach me first")  # as a torch tensor that requires a gradient does
-
-    with pytest.raises(ValueError, match="tau must be .*Stubborn.*detach me first"):
-        transport.emd(P, Stubborn(), C)
-
-
-@pytest.mark.parametrize("name", ["product_bound", "jensen_bound", "debiased"])
-def test_stacks_that_do_not_broadcast_are_named(name):
-    function, arguments = CALLS[name]
-    with pytest.raises(ValueError, match=r"p \(2, 3\) and tau \(4, 3\) do not broadcast"):
-        function(**{**arguments, "p": np.stack([P] * 2), "tau": np.stack([TAU] * 4)})
-
-
-def test_the_place_of_a_bad_sum_in_a_stack_is_named():
-    with pytest.raises(ValueError, match=r"p\[1, 0\] sums to 0.6"):
-        transport.product_bound([[P], [[0.2, 0.2, 0.2]]], TAU, C)
-
-
 def test_one_dimension_scales_what_rounding_left_over():
     p, tau = np.zeros(1000), np.zeros(1000)
     p[0], tau[0] = 1 - 9e-7, 1.0  # the same distribution; unscaled, the rest would travel 999 steps
@@ -360,20 +205,11 @@ def test_one_dimension_scales_what_rounding_left_over():
         assert transport.emd_1d(p, tau, power) < 1e-9 and transport.emd_1d(tau, p, power) < 1e-9
 
 
-def test_powers_that_overflow_are_refused():
-    with pytest.raises(ValueError, match=r"power = 2000 .* 2 \*\* 2000 overflows"):
-        transport.emd_1d(P, TAU, 2000)
-    with pytest.raises(ValueError, match="power is an integer of 1329 bits"):
-        transport.emd_1d(P, TAU, 10**400)
-    with pytest.raises(ValueError, match="max_iterations is an integer of 64 bits"):
-        transport.emd(P, TAU, C, max_iterations=2**63)
-
-
 def test_threads_agree_with_one_after_another():
     rng = np.random.default_rng(0)
     problems = [(rng.dirichlet(np.ones(60)), rng.dirichlet(np.ones(60)), rng.uniform(size=(60, 60))) for _ in range(16)]
     alone = [transport.emd(*problem).value for problem in problems]
-    before = list(warnings.filters)  # filters are shared by all threads: unguarded, one solver would undo another's
+    before = list(warnings.filters)  # shared by all threads: without a lock one solver would undo another's
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(lambda problem: transport.emd(*problem).value, problems)) == alone
     assert warnings.filters == before

@@ -268,11 +268,11 @@ def test_torch_is_loaded_only_for_its_own_rows(call, wanted):
 
 
 def test_a_fault_in_an_objective_is_seen(monkeypatch):
-    from emo_teach.losses import terms
+    from emo_teach.losses import objectives
 
     rows = [row for row in OF_TORCH if row.label in ("A9", "D1", "D7") and row.name != "fused-head"]
-    honest = terms._transport_terms
-    monkeypatch.setattr(terms, "_transport_terms", lambda *a: {key: x * (1 + 1e-6) for key, x in honest(*a).items()})
+    honest = objectives._transport_terms
+    monkeypatch.setattr(objectives, "_transport_terms", lambda *a: {key: x * (1 + 1e-6) for key, x in honest(*a).items()})
     seen = {o.row.name for o in verify.verify(rows) if not o.passed}
     assert seen == {row.name for row in rows} - {
         "mode-1-equals-cross-entropy",

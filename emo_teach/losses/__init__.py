@@ -3,13 +3,13 @@
     cost = CostEmbedding(model.get_output_embeddings().weight.detach())
     loss = objective("emo-mode-1", cost)(logits, labels)
 
-An objective is a few numbers per token (`terms`: cross-entropy, probability off the target, transport cost) and a line that combines them
-(`objectives`); `fused` computes the same from hidden states without ever holding all logits. Importing this package loads torch.
+An objective combines a few numbers per token (`objectives`); `fused` computes the same from hidden states without ever
+holding all logits; `soft` is for labels that are distributions. Importing this package loads torch.
 """
 
 from .cost import CostEmbedding
 from .fused import fused_loss
-from .objectives import NAMES, Objective, objective
-from .terms import Terms, token_terms
+from .objectives import NAMES, TRANSFORMS, Objective, Terms, objective, token_terms, transformed
 
-__all__ = ["NAMES", "CostEmbedding", "Objective", "Terms", "fused_loss", "objective", "token_terms"]
+__all__ = ["NAMES", "TRANSFORMS", "CostEmbedding", "Objective", "Terms"]
+__all__ += ["fused_loss", "objective", "token_terms", "transformed"]

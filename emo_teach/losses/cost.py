@@ -4,25 +4,27 @@ import functools
 
 import torch
 
-_BLOCK = 1024  # tokens at a time: few enough to stay near a core between two steps, and to leave no holes in the heap
+_BLOCK = 1024  # tokens at a time: few enough to stay in the cache between two steps, and to leave no holes in the heap
 
 
 class CostEmbedding(torch.nn.Module):
     """Unit vectors of all tokens, from which the cosine cost is read; nothing in it is trained.
 
     Formula: A8, `c_ij = 1 - <ê_i, ê_j>`, clamped at 0, with `c_tt` an exact 0. Shape: embedding (V, d). Units: none.
-    `dtype` is how the vectors are kept: float16 halves the memory and int8 quarters it. The cost is then that of the rounded vectors, and value and
-    gradient with it; on a paragraph with SmolLM2-135M's head costs moved by up to 1.5e-4 and 4e-3, gradients by 5e-5 and 1.2e-3 of their size.
-    int8 keeps whole numbers from -127 to 127 in each row, and one over the row's length: directions are rounded, lengths are not.
+    `dtype` is how the vectors are kept: float16 halves the memory and int8 quarters it. The cost is then that of the
+    rounded vectors, and value and gradient with it; on a paragraph with SmolLM2-135M's head costs moved by up to 1.5e-4
+    and 4e-3, gradients by 5e-5 and 1.2e-3 of their size. int8 keeps whole numbers from -127 to 127 in each row, and one
+    over the row's length: directions are rounded, lengths are not.
     It is a module whose buffers are saved with a checkpoint and moved by `.to(device)`.
-    Raises ValueError for a tensor that requires grad (C3: a cost that learns shrinks to 0), for rows that are zero or not finite, and for
-    anything that is not a floating-point (V, d) tensor.
-    Source: https://spaces.ac.cn/archives/9797; the published code keeps a frozen copy of the head (github.com/DRSY/EMO).
+    Raises ValueError for a tensor that requires grad (C3: a cost that learns shrinks to 0), for rows that are zero or
+    not finite, and for anything that is not a floating-point (V, d) tensor.
+    Source: https://spaces.ac.cn/archives/9797; the published code freezes a copy of the head (github.com/DRSY/EMO).
     """
 
     def __init__(self, embedding, dtype=None):
         super().__init__()
-        unit, scale = _unit_rows(embedding, dtype)
+        _check(embedding, dtype)
+        unit, scale = _unit_rows(embedding.detach(), dtype)
         self.register_buffer("unit", unit)
         self.register_buffer("scale", scale)  # (V,) for whole numbers, else None
 
@@ -32,23 +34,18 @@ class CostEmbedding(torch.nn.Module):
         return self.unit.shape[0]
 
     def check_vocabulary(self, size):
-        """ValueError unless the logits have as many tokens as the embedding."""
+        """Raise ValueError unless the logits have as many tokens as the embedding."""
         if size != self.size:
-            raise ValueError(
-                f"logits have {size} tokens, but the cost embedding has {self.size}: a padded vocabulary needs padded logits cut off"
-            )
+            sizes = f"logits have {size} tokens, but the cost embedding has {self.size}"
+            raise ValueError(f"{sizes}: a padded vocabulary needs padded logits cut off")
 
     @property
     def whole(self):
-        """Whether products of whole numbers are at hand, several times as fast as float32's and exact."""
+        """Whether the costs come from products of whole numbers, exact and several times as fast as float32's."""
         return self.unit.dtype == torch.int8 and self.unit.device.type == "cpu" and _multiplies_int8()
 
     def rows(self, targets, dtype=torch.float32, out=None):
-        """Cost from every token to each target, column by column; each distinct target is computed once: a product of V*U*d for U of them.
-
-        Formula: A8. Shape: targets (k,), returns (V, k), written into `out` if given. Units: none. Raises IndexError for a target out of range.
-        Source: this project.
-        """
+        """Cost from every token to each target (k,), as columns (V, k), in `out` if given; repeated targets are free."""
         piece = self.pieces(targets, dtype)
         cost = torch.empty(self.size, targets.numel(), dtype=dtype, device=self.unit.device) if out is None else out
         for start in range(0, self.size, _BLOCK):
@@ -57,15 +54,9 @@ class CostEmbedding(torch.nn.Module):
         return cost
 
     def pieces(self, targets, dtype):
-        """A function from a slice of the vocabulary to the costs from its tokens to each target, as `rows` but without the exact 0 at the target.
-
-        Formula: A8. Shape: targets (k,); the function returns (tokens in the slice, k), in `out` if given. Units: none.
-        Raises IndexError for a target out of range. Source: this project.
-        """
+        """A function from a slice of the vocabulary to its part of `rows`, without the exact 0 at the target."""
         distinct, where = targets.unique(return_inverse=True)
-        if (
-            8 * distinct.numel() > 7 * targets.numel()
-        ):  # few repeats: columns of their own are cheaper than copying them out
+        if 8 * distinct.numel() > 7 * targets.numel():  # few repeats: computing them again is cheaper than copying
             distinct, where = targets, None
         towards = self.unit[distinct].T if self.whole else self.vectors(dtype, distinct).T
         scale = -self.scale[distinct].to(dtype) if self.whole else None
@@ -83,62 +74,50 @@ class CostEmbedding(torch.nn.Module):
         return piece
 
     def vectors(self, dtype, which=slice(None)):
-        """Unit vectors in a working type: of all tokens, or of a slice or tensor of them.
-
-        Formula: `ê_i = e_i/|e_i|`. Shape: (tokens, d). Units: none. Raises IndexError for a token out of range. Source: this project.
-        """
+        """Unit vectors `ê_i` (tokens, d) in a working type: of all tokens, or of a slice or tensor of them."""
         unit = self.unit[which].to(dtype)
         return unit if self.scale is None else unit * self.scale[which].to(dtype).unsqueeze(1)
 
 
 @functools.cache
 def _multiplies_int8():
-    """Whether torch multiplies matrices of int8 fast and exactly: on x86 with VNNI. Other processors' sums of pairs may overflow 16 bits.
+    """Whether torch multiplies int8 matrices fast and exactly, as on x86 with VNNI; else sums may overflow 16 bits.
 
-    Both functions are torch's own and may go: where one is missing, or the largest numbers come out wrong, float products are taken instead.
+    Both functions are torch's own and may go: where one is missing, or large numbers come out wrong, floats are used.
     """
     if not hasattr(torch, "_int_mm") or not getattr(torch.cpu, "_is_vnni_supported", lambda: False)():
         return False
-    most = torch.full((32, 768), 127, dtype=torch.int8)
-    return bool(
-        (torch._int_mm(most, -most.T) == -768 * 127**2).all() and (torch._int_mm(most, most.T) == 768 * 127**2).all()
-    )
+    large = torch.full((32, 768), 127, dtype=torch.int8)
+    return all(bool((torch._int_mm(large, sign * large.T) == sign * 768 * 127**2).all()) for sign in (-1, 1))
+
+
+def _check(embedding, dtype):
+    if dtype not in (None, torch.int8, torch.float16, torch.bfloat16, torch.float32, torch.float64):
+        raise ValueError(f"dtype = {dtype!r} is neither a floating-point type of torch nor torch.int8")
+    tensor = isinstance(embedding, torch.Tensor)
+    if not tensor or not embedding.is_floating_point() or embedding.ndim != 2 or 0 in embedding.shape:
+        found = f"{tuple(embedding.shape)} of {embedding.dtype}" if tensor else type(embedding).__name__
+        raise ValueError(f"embedding must be a floating-point tensor of shape (V, d), got {found}")
+    if embedding.requires_grad:
+        raise ValueError(
+            "embedding requires grad: a cost that is trained along lets the model make all tokens alike and the loss 0."
+            " Pass a detached copy of the pretrained head, weight.detach().clone(), and leave it as it is"
+        )
 
 
 def _unit_rows(embedding, dtype):
-    """The embedding's rows divided by their lengths, computed in float32 at least, kept in `dtype` (None: as computed), and a scale or None."""
-    if dtype not in (None, torch.int8, torch.float16, torch.bfloat16, torch.float32, torch.float64):
-        raise ValueError(f"dtype = {dtype!r} is neither a floating-point type of torch nor torch.int8")
-    if (
-        not isinstance(embedding, torch.Tensor)
-        or not embedding.is_floating_point()
-        or embedding.ndim != 2
-        or 0 in embedding.shape
-    ):
-        kind = (
-            f"{tuple(embedding.shape)} of {embedding.dtype}"
-            if isinstance(embedding, torch.Tensor)
-            else type(embedding).__name__
-        )
-        raise ValueError(f"embedding must be a floating-point tensor of shape (V, d), got {kind}")
-    if embedding.requires_grad:
-        raise ValueError(
-            "embedding requires grad: a cost that is trained along lets the model make all tokens alike and the loss 0. "
-            "Pass a detached copy of the pretrained head, weight.detach().clone(), and leave it as it is"
-        )
+    """The rows divided by their lengths in float32 at least, kept in `dtype` (None: as it is), and a scale or None."""
     kind = torch.promote_types(embedding.dtype, torch.float32)
     unit = torch.empty(embedding.shape, dtype=dtype or kind, device=embedding.device)
     scale = torch.empty(len(unit), dtype=torch.float32, device=embedding.device) if dtype == torch.int8 else None
-    for start in range(
-        0, len(unit), _BLOCK
-    ):  # a block at a time: a head of 50,000 tokens is copied once, not three times
-        rows = embedding.detach()[start : start + _BLOCK].to(kind)
+    for start in range(0, len(unit), _BLOCK):  # in blocks, so that a large head is copied once, not three times
+        rows = embedding[start : start + _BLOCK].to(kind)
         largest = rows.abs().amax(dim=1, keepdim=True)
         bad = ~torch.isfinite(largest) | (largest == 0)
         if bad.any():
             index = int(bad.flatten().nonzero()[0])
-            what = "zero: it has no direction" if largest[index] == 0 else "not finite"
-            raise ValueError(f"embedding[{start + index}] is {what}")
+            fault = "zero: it has no direction" if largest[index] == 0 else "not finite"
+            raise ValueError(f"embedding[{start + index}] is {fault}")
         rows = rows / largest
         if scale is not None:
             rows = (127 * rows).round_()

@@ -1,67 +1,66 @@
-"""Loss and gradients straight from hidden states: the head's product, the loss and the gradient of the logits, a chunk of rows at a time.
+"""Loss and gradients straight from hidden states: logits, loss and the logits' gradient, a chunk of rows at a time.
 
-The logits' gradient has a closed form (D1), so that a chunk is done with before the next begins and N x V numbers are never held. Counting products
-of N x V x d: logits, gradient of the hidden states and gradient of the head make 3 for cross-entropy. EMO adds one for the rows of costs, or U/N of
-one with U distinct targets, since rows of equal targets are equal: tokens are sorted by target, so that these meet in one chunk.
+The logits' gradient has a closed form (D1), so that a chunk of rows is finished before the next begins and N x V
+numbers are never held. Counting products of N x V x d: logits, gradient of the hidden states and gradient of the head
+make 3 for cross-entropy. EMO adds one for the rows of costs, or U/N of one with U distinct targets, since rows of equal
+targets are equal: tokens are sorted by target, so that these meet in one chunk.
 """
 
 import torch
 from torch.autograd.function import once_differentiable
 
-from .objectives import Objective, check_batch, check_labels
-from .terms import Terms, working_type
+from .objectives import Objective, Terms, _check_batch, _check_labels, _working_type
 
-# Rows at a time, and tokens of the vocabulary at a time within them. On a CPU a block of BLOCK x CHUNK numbers stays in the cache while all
-# elementwise steps pass over it, and rows in sixteens fill the vector units; a GPU wants few large kernels instead. Larger chunks read and write the
-# head's gradient less often; where the costs are kept too, half as many rows take the same memory.
+# Rows at a time, and tokens of the vocabulary at a time within them. On a CPU a block of BLOCK x CHUNK numbers stays in
+# the cache while all elementwise steps pass over it, and rows in sixteens fill the vector units; a GPU wants few large
+# kernels instead. Larger chunks touch the head's gradient less often; with the costs kept too, half as many rows fit.
 CHUNK, CUDA_CHUNK = 384, 1024
 BLOCK = 512
-FEW = (
-    2**21
-)  # numbers (8 MiB) in which chunking saves no memory worth its calls: a small vocabulary is done with at once
+SMALL = 2**21  # numbers (8 MiB): a smaller matrix of logits is not worth chunking
 
 
 def fused_loss(hidden, weight, labels, objective, bias=None, ignore_index=-100, reduction="mean", chunk=None):
-    """The objective's loss of `hidden @ weight.T + bias`, without ever holding all logits; gradients come with it in one pass.
+    """The objective's loss of `hidden @ weight.T + bias` with its gradients, without ever holding all logits.
 
-    Formula: the objective's; dL/dz_j from D1 and its cousins in closed form. Shape: hidden (..., d), weight (V, d), labels (...), bias (V,);
-    returns a scalar. Units: nats.
-    `chunk` rows are held at a time (3/8 of them, at most 384; on a GPU 1024), in one matrix of chunk * V numbers beside the gradients. An objective
-    with EMO keeps the costs in a second one, at most 192 rows, unless `CostEmbedding.whole`: then multiplying twice costs less than keeping them.
-    A matrix of up to 2**21 numbers is taken in any case, which for a small vocabulary is all rows at once.
-    The gradients are handed over once: a second backward through the same loss, and gradients of gradients, raise RuntimeError.
-    Raises ValueError for shapes that disagree, labels out of range, a vocabulary that does not match the cost, and for reduction "none", which
-    would need the gradient of every token apart. Source: this project; the idea of fusing head and loss follows Liger Kernel (arXiv 2410.10989).
+    Formula: the objective's; dL/dz_j from D1 and its cousins in closed form.
+    `chunk` rows are held at a time (3/8 of them, at most 384; on a GPU 1024), in one matrix of chunk * V numbers beside
+    the gradients. An objective with EMO keeps the costs in a second one, at most 192 rows, unless
+    `CostEmbedding.whole`: then multiplying twice costs less than keeping them. A matrix of up to 2**21 numbers is taken
+    in any case, which for a small vocabulary is all rows at once. The gradients are handed over once: a second backward
+    through the same loss, and gradients of gradients, raise RuntimeError.
+    Shape: hidden (..., d), weight (V, d), labels (...), bias (V,); returns a scalar. Units: nats.
+    Raises ValueError for shapes that disagree, labels out of range, a vocabulary that does not match the cost, and for
+    reduction "none", which would need the gradient of every token apart.
+    Source: derived from D1; the idea of fusing head and loss follows Liger Kernel (arXiv 2410.10989).
     """
     _check(hidden, weight, labels, objective, bias, reduction, chunk)
     labels = labels.long()
     keep = (labels != ignore_index).reshape(-1)
     kept = labels.reshape(-1)[keep]
-    check_labels(kept, weight.shape[0])
+    _check_labels(kept, weight.shape[0])
     order = kept.argsort(stable=True)
     rows = hidden.reshape(-1, hidden.shape[-1])[keep.nonzero().squeeze(-1)[order]]
     scale = 1.0 if reduction == "sum" else 1.0 / max(kept.numel(), 1)
-    chunk = chunk or (CUDA_CHUNK if hidden.is_cuda else _chunk(kept.numel(), weight.shape[0], objective))
+    chunk = chunk or (CUDA_CHUNK if hidden.is_cuda else _cpu_chunk(kept.numel(), weight.shape[0], objective))
     return _Fused.apply(rows, weight, bias, kept[order], objective, scale, chunk, torch.is_grad_enabled())
 
 
 def _check(hidden, weight, labels, objective, bias, reduction, chunk):
-    check_batch(hidden, labels, reduction, name="hidden")
+    _check_batch(hidden, labels, reduction, name="hidden")
     if reduction == "none":
         raise ValueError(
-            'reduction = "none" is not for the fused loss: gradients are summed over tokens as they are computed. Use objective(...)(logits, labels)'
+            'reduction = "none" is not for the fused loss: gradients are summed over tokens as they are computed. '
+            "Use objective(...)(logits, labels)"
         )
     if not isinstance(objective, Objective):
         raise ValueError(f"objective must be made by `objective(name, ...)`, got {type(objective).__name__}")
     for name, value in [("weight", weight)] + [("bias", bias)] * (bias is not None):
         if not isinstance(value, torch.Tensor) or not value.is_floating_point():
-            raise ValueError(
-                f"{name} must be a floating-point tensor, got {getattr(value, 'dtype', type(value).__name__)}"
-            )
+            found = getattr(value, "dtype", type(value).__name__)
+            raise ValueError(f"{name} must be a floating-point tensor, got {found}")
     if weight.ndim != 2 or weight.shape[1] != hidden.shape[-1]:
-        raise ValueError(
-            f"weight {tuple(weight.shape)} must be (V, {hidden.shape[-1]}), as hidden has {hidden.shape[-1]} features"
-        )
+        width = hidden.shape[-1]
+        raise ValueError(f"weight {tuple(weight.shape)} must be (V, {width}), as hidden has {width} features")
     if bias is not None and tuple(bias.shape) != (weight.shape[0],):
         raise ValueError(f"bias {tuple(bias.shape)} must be ({weight.shape[0]},)")
     if chunk is not None and (isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1):
@@ -70,10 +69,9 @@ def _check(hidden, weight, labels, objective, bias, reduction, chunk):
         objective.cost.check_vocabulary(weight.shape[0])
 
 
-def _chunk(count, size, objective):
-    """Rows at a time on a CPU."""
+def _cpu_chunk(count, size, objective):
     rows = min(CHUNK // (1 + _keeps_costs(objective)), 16 * -(-3 * max(count, 1) // 128))
-    return max(rows, FEW // size)
+    return max(rows, SMALL // size)
 
 
 def _keeps_costs(objective):
@@ -86,11 +84,9 @@ class _Fused(torch.autograd.Function):
     @staticmethod
     def forward(ctx, rows, weight, bias, labels, objective, scale, chunk, needs):
         device = rows.device.type
-        product = (
-            torch.get_autocast_dtype(device)
-            if torch.is_autocast_enabled(device)
-            else torch.promote_types(rows.dtype, weight.dtype)
-        )
+        product = torch.promote_types(rows.dtype, weight.dtype)
+        if torch.is_autocast_enabled(device):
+            product = torch.get_autocast_dtype(device)
         wanted = [needs and flag for flag in ctx.needs_input_grad[:3]]
         with torch.autocast(device, enabled=False):  # from here on every type is chosen by hand
             head = _Head(weight.to(product), bias, wanted, len(labels), chunk, _keeps_costs(objective))
@@ -106,41 +102,37 @@ class _Fused(torch.autograd.Function):
     def backward(ctx, grad_output):
         if ctx.grads is None:
             raise RuntimeError(
-                "a second backward through one fused loss: its gradients were computed once and handed over; compute the loss again"
+                "a second backward through one fused loss: its gradients are gone; compute the loss again"
             )
         grads, ctx.grads = ctx.grads, None
-        if grad_output.is_cuda or grad_output != 1:  # asking a GPU would make it wait
+        if grad_output.is_cuda or grad_output != 1:  # to compare on a GPU would make the program wait
             grads = [g if g is None else g.mul_(grad_output.to(g.dtype)) for g in grads]
         return *grads, None, None, None, None, None
 
 
 class _Head:
-    """The output layer at work: buffers that are used again for every chunk, and the gradients as they add up. All that is V wide lies (V, rows)."""
+    """The output layer: buffers that every chunk reuses, and the gradients so far; what is V wide lies (V, rows)."""
 
     def __init__(self, weight, bias, wanted, count, chunk, with_costs):
         self.weight, self.bias, self.wanted = weight, bias, wanted
         size, width = weight.shape
-        self.kind = working_type(weight.dtype)
+        self.kind, device = _working_type(weight.dtype), weight.device
         self.block = size if weight.is_cuda else BLOCK
-        self.buffers = [
-            torch.empty(size * min(chunk, count), dtype=self.kind, device=weight.device) for _ in range(1 + with_costs)
-        ]
+        numbers = size * min(chunk, count)
+        self.buffers = [torch.empty(numbers, dtype=self.kind, device=device) for _ in range(1 + with_costs)]
         make = torch.empty if count else torch.zeros  # the first chunk writes, later ones add
         shapes = ((count, width), (size, width), (size,))
         self.grads = [
-            make(shape, dtype=self.kind, device=weight.device) if flag else None
+            make(shape, dtype=self.kind, device=device) if flag else None
             for shape, flag in zip(shapes, wanted, strict=True)
         ]
 
-    def blocks(self):
-        """Slices of the vocabulary that are worked on at a time."""
-        size = self.weight.shape[0]
-        return [slice(i, min(i + self.block, size)) for i in range(0, size, self.block)]
-
     def step(self, h, labels, start, objective, scale):
         """Losses (n,) of one chunk of rows; adds its share to the gradients."""
-        z, *costs = (buffer[: self.weight.shape[0] * len(labels)].view(-1, len(labels)) for buffer in self.buffers)
-        chunk = _Chunk(self.logits(h, z), labels, self.blocks(), objective, costs)
+        size = self.weight.shape[0]
+        z, *costs = (buffer[: size * len(labels)].view(-1, len(labels)) for buffer in self.buffers)
+        blocks = [slice(i, min(i + self.block, size)) for i in range(0, size, self.block)]
+        chunk = _Chunk(self.logits(h, z), labels, blocks, objective, costs)
         losses, slope = _slopes(objective, chunk.parts, scale)
         if any(self.wanted):
             self.spread(chunk.gradient(slope), h, start)
@@ -171,7 +163,8 @@ class _Head:
 class _Chunk:
     """Logits (V, n) of a few tokens on their way to losses and gradient; the logits' memory is used up.
 
-    `parts` are the objective's terms, each (n,). The matrix holds `exp(z - max)` of the wrong tokens and 0 at the target: nothing cancels.
+    `parts` are the objective's terms, each (n,). The matrix holds `exp(z - max)` of the wrong tokens and 0 at the
+    target, so that nothing cancels.
     """
 
     def __init__(self, z, labels, blocks, objective, costs):
@@ -196,11 +189,9 @@ class _Chunk:
             self.parts["debiased"] = self._debiased()
 
     def _emo(self, buffer=None):
-        """A9 by a row of costs per token, kept for the gradient in the buffer; where there is none they are computed again, block by block."""
-        if buffer is None:
-            self.costs = self.cost.pieces(
-                self.labels, self.z.dtype
-            )  # the target's cost does not matter: its weight is 0
+        """A9 by a row of costs per token: kept in the buffer for the gradient, or without one computed again there."""
+        if buffer is None:  # the target's cost does not matter: its weight is 0
+            self.costs = self.cost.pieces(self.labels, self.z.dtype)
         else:
             self.costs = self.cost.rows(self.labels, self.z.dtype, out=buffer).__getitem__
         return sum((self.z[block] * self.costs(block)).sum(0) for block in self.blocks) * self.shrink
@@ -213,7 +204,7 @@ class _Chunk:
         return 0.5 * (self.away**2).sum(1)
 
     def gradient(self, slope):
-        """The logits' gradient (V, n), `p_j (pull + b (c_j - L) + e (g_j - mean g))`, with the target's entry put in without cancelling."""
+        """The logits' gradient (V, n), `p_j (pull + b (c_j - L) + e (g_j - mean g))`; at the target nothing cancels."""
         pull = slope["ce"] + slope["rest"] * self.p_target + slope["uniform"]
         at_target = slope["uniform"] * self.p_target - (pull - slope["uniform"]) * self.rest
         if "emo" in self.parts:
@@ -235,10 +226,8 @@ class _Chunk:
         if "emo" in self.parts:
             factor = torch.addcmul(factor, self.costs(block), slope["emo"] * self.shrink)
         if "debiased" in self.parts:
-            factor = (
-                self.cost.vectors(self.z.dtype, block) @ (self.away * (slope["debiased"] * self.shrink).unsqueeze(1)).T
-                + factor
-            )
+            away = self.away * (slope["debiased"] * self.shrink).unsqueeze(1)
+            factor = self.cost.vectors(self.z.dtype, block) @ away.T + factor
         return factor
 
 

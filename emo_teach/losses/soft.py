@@ -1,8 +1,9 @@
-"""Objectives for soft labels: a whole distribution per token, such as a teacher's prediction, in place of the one token that came.
+"""Objectives for soft labels: a distribution per token, such as a teacher's prediction, in place of the next token.
 
-With a one-hot label transport has a closed form; here each token poses a problem to be solved, and five answers differ: the exact distance, its
-upper bound by the product plan, two entropic ones, and the debiased score. `soft_objective` gives each as a function of logits and labels. Gradients
-are exact: at the optimum the potentials are the gradient with respect to p (Danskin's theorem), and nothing is differentiated through a solver.
+With a one-hot label transport has a closed form; here each token poses a problem to be solved, and five answers differ:
+the exact distance, its upper bound by the product plan, two entropic ones, and the debiased score. `soft_objective`
+gives each as a function of logits and labels. Gradients are exact: at the optimum the potentials are the gradient with
+respect to p (Danskin's theorem), and nothing is differentiated through a solver.
 """
 
 import numpy as np
@@ -14,15 +15,16 @@ NAMES = ("ce", "bound", "emd", "sinkhorn", "sinkhorn-divergence", "debiased")
 
 
 def soft_objective(name, cost=None, regularisation=0.1, tolerance=1e-6):
-    """A loss for soft labels by name: a function of logits (N, V) and labels (N, V) that gives the losses (N,), in float64.
+    """A loss for soft labels by name: a function of logits (N, V) and labels (N, V) that gives float64 losses (N,).
 
-    Formula: "ce" A2 | "bound" A6, `p^T C tau` | "emd" A4, by linear program | "sinkhorn" D12, `min <plan, C> + r KL(plan || p tau^T)` |
-    "sinkhorn-divergence" D12, less half of each side's own | "debiased" D9, `p^T C tau - ½ p^T C p - ½ tau^T C tau`.
-    Shape: cost (V, V), any array. Units: nats for "ce", else the cost's. `tolerance`: how well Sinkhorn's iteration meets each probability.
-    Raises ValueError for an unknown name, a cost that is missing, not square, negative or (where p meets itself) not symmetric, a regularisation or
-    tolerance not above 0, and labels that are no probabilities of the logits' shape; `SolverError` as `transport.emd` and
-    `transport.sinkhorn_potentials`.
-    Source: Cuturi (2013); Feydy et al., Interpolating between Optimal Transport and MMD (2019); Danskin (1967) for the gradient.
+    Formula: "ce" A2 | "bound" A6, `p^T C tau` | "emd" A4, by linear program |
+    "sinkhorn" D12, `min <plan, C> + r KL(plan || p tau^T)` | "sinkhorn-divergence" D12, less half of each side's own |
+    "debiased" D9, `p^T C tau - ½ p^T C p - ½ tau^T C tau`. The tolerance is Sinkhorn's, for each probability.
+    Shape: cost (V, V), any array. Units: nats for "ce", else the cost's.
+    Raises ValueError for an unknown name, a cost that is missing, not square, negative or (where p meets itself) not
+    symmetric, a regularisation or tolerance not above 0, and labels that are no probabilities of the logits' shape;
+    `SolverError` as `transport.emd` and `transport.sinkhorn_potentials`. Source: Cuturi (2013); Feydy et al.,
+    Interpolating between Optimal Transport and MMD (2019); Danskin (1967) for the gradient.
     """
     if name not in NAMES:
         raise ValueError(f"name = {name!r} is not one of {', '.join(NAMES)}")
@@ -63,13 +65,11 @@ def _bilinear(p, labels, cost, debiased):
 
 
 def _potentials(name, p, tau, cost, regularisation, tolerance):
-    """The gradient with respect to p (N, V), a constant, and the rest of the value (N,): `value = p @ gradient + rest`."""
+    """Constants: the gradient in p (N, V), and the rest of the value (N,) in `value = p @ gradient + rest`."""
     if name == "emd":
         return transport.emd_many(p, tau, cost).u, np.zeros(len(p))
     f, g = transport.sinkhorn_potentials(p, tau, cost, regularisation, tolerance=tolerance)
     if name == "sinkhorn-divergence":
-        f, g = (
-            x - transport.symmetric_potentials(own, cost, regularisation, tolerance=tolerance)[0]
-            for x, own in ((f, p), (g, tau))
-        )
+        f = f - transport.symmetric_potentials(p, cost, regularisation, tolerance=tolerance)[0]
+        g = g - transport.symmetric_potentials(tau, cost, regularisation, tolerance=tolerance)[0]
     return f, (tau * g).sum(-1)

@@ -83,53 +83,13 @@ def exact_emd(p, truth, cost):
     Formula: A4, `min <plan, cost>` over plans with marginals p and truth. Choose the contexts first: at V = 300 one takes some milliseconds.
     Shape: p and truth (N, V), cost (V, V), returns (N,). Units: those of the cost.
     Raises ValueError for bad probabilities, shapes that differ or a bad cost; `SolverError` as `transport.emd`.
-    Source: `transport.emd`; for a cost by classes `class_emd` has the closed form.
+    Source: `transport.emd`; for a cost by classes `transport.class_emd` has the closed form.
     """
     p, truth = inputs.distributions("p", p), inputs.distributions("truth", truth)
     if p.ndim != 2 or p.shape != truth.shape:
         raise ValueError(f"p {p.shape} and truth {truth.shape} must have the same shape (N, V)")
     cost = inputs.square_cost("cost", cost, p.shape[-1])
     return np.array([transport.emd(*pair, cost).value for pair in zip(p, truth, strict=True)])
-
-
-def class_cost(classes, within=0.0, between=1.0):
-    """The cost of tokens in classes (of synonyms, say): little inside a class, more across, nothing for staying.
-
-    Formula: `c_ii = 0`, `c_ij = within` for two tokens of one class, `between` otherwise. Shape: classes (V,) integers, returns (V, V).
-    Units: none. Raises ValueError for classes that are no integers and unless `0 <= within <= between`. Source: this project.
-
-    >>> class_cost([0, 0, 1], within=0.25)
-    array([[0.  , 0.25, 1.  ],
-           [0.25, 0.  , 1.  ],
-           [1.  , 1.  , 0.  ]])
-    """
-    classes = integers("classes", classes, ndim=1)
-    within, between = _levels(within, between)
-    return np.where(classes[:, None] == classes, within, between) * (1.0 - np.eye(classes.size))
-
-
-def _levels(within, between):
-    between = inputs.number("between", between, low=0)
-    return inputs.number("within", within, low=0, high=between), between
-
-
-def class_emd(p, truth, classes, within=0.0, between=1.0):
-    """Earth mover's distance under `class_cost`, in closed form: what must leave its class, and what moves inside it.
-
-    Formula: `within * TV(tokens) + (between - within) * TV(classes)`, TV(classes) being that of the classes' total masses. Any plan moves at least
-    TV(tokens) at all and TV(classes) across, and the plan that first settles each class and then the rest meets both bounds.
-    Shape: p and truth (..., V), classes (V,) integers, returns (...). Units: those of the two costs.
-    Raises ValueError for bad probabilities, shapes that differ, bad classes and unless `0 <= within <= between`. Source: this project.
-
-    >>> round(float(class_emd([0.5, 0.3, 0.2], [0.1, 0.6, 0.3], [0, 0, 1], within=0.25)), 12)
-    0.175
-    """
-    p, truth = inputs.distributions("p", p), inputs.distributions("truth", truth)
-    if p.shape != truth.shape:
-        raise ValueError(f"p {p.shape} and truth {truth.shape} must have the same shape")
-    member, (within, between) = _membership(classes, p), _levels(within, between)
-    tokens, masses = 0.5 * np.abs(p - truth).sum(-1), 0.5 * np.abs((p - truth) @ member).sum(-1)
-    return within * tokens + (between - within) * masses
 
 
 def _membership(classes, p):

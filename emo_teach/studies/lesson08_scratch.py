@@ -59,13 +59,12 @@ def embedding(table, world, seed=0):
 def make_loss(name, world, seed=0):
     """A function of (logits (N, V), labels (N,), progress in [0, 1]) that gives the losses (N,).
 
-    Formula: `losses.objective`'s, `losses.transforms`', or (1 - s) CE + s EMO for progress s. Raises KeyError for an
+    Formula: `losses.objective`'s, `losses.transformed`'s, or (1 - s) CE + s EMO for progress s. Raises KeyError for an
     unknown name.
     """
     import torch
 
     from .. import losses
-    from ..losses import transforms
 
     kind, weight, table = OBJECTIVES[name]
     cost = (
@@ -73,8 +72,8 @@ def make_loss(name, world, seed=0):
         if table is None
         else losses.CostEmbedding(torch.tensor(embedding(table, world, seed), dtype=torch.float32))
     )
-    if kind in transforms.TRANSFORMS:
-        return lambda z, t, s: transforms.transformed(z, cost.rows(t).T, kind)
+    if kind in losses.TRANSFORMS:
+        return lambda z, t, s: losses.transformed(z, cost.rows(t).T, kind)
     if kind == "schedule":
         ce, emo = losses.objective("ce"), losses.objective("emo", cost)
         return lambda z, t, s: (1 - s) * ce(z, t, reduction="none") + s * emo(z, t, reduction="none")

@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+from .. import transport
+
 
 def distances(log_p, truth, following, classes):
     """Perplexity, entropy, distances to the truth and where probability goes, each a mean over all prefixes.
@@ -23,7 +25,7 @@ def distances(log_p, truth, following, classes):
         "reverse_kl": float(oracle.reverse_kl(log_p, truth).mean()),
         "tv": float(oracle.total_variation(log_p, truth).mean()),
         "js": float(oracle.js(log_p, truth).mean()),
-        "emd_classes": float(oracle.class_emd(p, flat_truth, classes, within=0.1).mean()),
+        "emd_classes": float(transport.class_emd(p, flat_truth, classes, within=0.1).mean()),
         "on_target": float(shares.target.mean()),
         "on_synonyms": float(shares.synonyms.mean()),
     }

@@ -4,8 +4,7 @@ import numpy as np
 import torch
 
 from .. import costs, transport
-from ..losses import soft
-from ..losses.transforms import TRANSFORMS, transformed
+from ..losses import TRANSFORMS, soft, transformed
 from . import instances, references
 from .core import Row, register
 from .torch_rest import STENCIL

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .. import inputs
+from .. import costs, inputs
 from .grammar import START, TOPICS, rules, word_classes
 
 _UNEVEN = 1.2  # the r-th commonest word of a class has weight r ** -1.2
@@ -120,10 +120,7 @@ class World:
 
     def cost(self, within=0.1):
         """A cost from the true classes: 0 for the same word, `within` (0 to 1) for a synonym, 1 otherwise."""
-        inputs.number("within", within, 0, 1)
-        cost = np.where(self.classes[:, None] == self.classes[None, :], float(within), 1.0)
-        np.fill_diagonal(cost, 0.0)
-        return cost
+        return costs.class_cost(self.classes, within)
 
     def encode(self, text):
         """Word numbers (L + 1,) of a text of L words with spaces between them; the start word is put in front."""

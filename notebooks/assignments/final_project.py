@@ -54,7 +54,7 @@ for temperature in (1.0, 0.8):
     log_p = np.log(stale) / temperature
     log_p -= np.log(np.exp(log_p).sum(-1, keepdims=True))
     forward, reverse = (measure(log_p, truth).mean() for measure in (oracle.forward_kl, oracle.reverse_kl))
-    emd = oracle.class_emd(np.exp(log_p), truth, B.classes, within=0.1).mean()
+    emd = transport.class_emd(np.exp(log_p), truth, B.classes, within=0.1).mean()
     print(f"T = {temperature}: forward KL {forward:.3f}, reverse KL {reverse:.3f}, EMD {emd:.3f}, entropy {oracle.mean_entropy(log_p):.3f}")
 print(f"linear program, one context: {transport.emd(stale[0], truth[0], B.cost(0.1)).value:.3f}")
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 import transformers
 from IPython.display import display
-from emo_teach import check, costs, figures, finetune, losses, pictures, studies, worked
+from emo_teach import check, costs, figures, finetune, losses, pictures, studies, transport, worked
 from emo_teach.explorers import lesson07_frontier, lesson07_samples, lesson07_training_curves
 from emo_teach.finetune import texts
 from emo_teach.measure import oracle, reading
@@ -68,7 +68,7 @@ truth = B.next_word(test)[:, :-1]
 def measure(model, temperature=1.0):
     log_p = reading.next_token_log_probs(model, test[:, :-1], temperature=temperature)
     both = {"forward_kl": oracle.forward_kl(log_p, truth).mean(), "reverse_kl": oracle.reverse_kl(log_p, truth).mean()}
-    emd = oracle.class_emd(np.exp(log_p), truth, B.classes, within=0.1).mean()
+    emd = transport.class_emd(np.exp(log_p), truth, B.classes, within=0.1).mean()
     return both | {"emd_classes": emd, "entropy": oracle.mean_entropy(log_p)}
 
 def line(numbers):

@@ -14,7 +14,7 @@ import torch
 from IPython.display import display
 from emo_teach import check, costs, figures, losses, pictures, studies, transport, verify, worked
 from emo_teach.explorers import lesson08_silence
-from emo_teach.losses.transforms import transformed
+from emo_teach.losses import transformed
 from emo_teach.measure import reading
 from emo_teach.studies import lesson08_scratch as scratch, summary
 from emo_teach.world import World, small_gpt2

@@ -139,11 +139,11 @@ def by_members(p, truth, classes, topics, prices):
 
 def by_class_emd(p, truth, classes, topics, prices):
     a, b, c = prices
-    low = oracle.class_emd(p, truth, classes, within=0.0, between=1.0)
+    low = transport.class_emd(p, truth, classes, within=0.0, between=1.0)
     return (
-        oracle.class_emd(p, truth, classes, within=a, between=a)
+        transport.class_emd(p, truth, classes, within=a, between=a)
         + (b - a) * low
-        + (c - b) * oracle.class_emd(p, truth, topics)
+        + (c - b) * transport.class_emd(p, truth, topics)
     )
 
 
@@ -170,7 +170,7 @@ def product(p, truth, classes, topics, prices):
 
 
 def two_levels(p, truth, classes, topics, prices):
-    return oracle.class_emd(p, truth, classes, within=prices[0], between=prices[2])
+    return transport.class_emd(p, truth, classes, within=prices[0], between=prices[2])
 
 
 def mean_context(p, truth, classes, topics, prices):
