@@ -64,7 +64,7 @@ def _finetune_arguments(parser):
         "--out",
         required=True,
         metavar="DIR",
-        help="a new folder; of an interrupted run with the same settings: go on with it",
+        help="a new folder, or that of an interrupted run with the same settings, which then goes on",
     )
     parser.add_argument("--steps", type=int, help="optimizer steps (3 epochs when not given, as in the EMO paper)")
     parser.add_argument("--seed", type=int, default=42)
@@ -77,11 +77,15 @@ def _finetune_arguments(parser):
     )
     parser.add_argument("--block", type=int, help="tokens per block (256, or as many as the model has room for)")
     parser.add_argument(
-        "--accumulation", type=int, default=1, help="pieces that a step's batch is worked through in (%(default)s)"
+        "--accumulation", type=int, default=1, help="pieces into which the batch of a step is split (%(default)s)"
     )
     parser.add_argument("--precision", help="fp32, bf16 or fp16 (bf16 on a GPU that has it, otherwise fp32)")
     parser.add_argument(
-        "--option", action="append", default=[], metavar="NAME=VALUE", help="of the objective, such as gamma=0.1"
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="an option of the objective, such as gamma=0.1",
     )
     parser.add_argument(
         "--save-every", type=int, default=200, metavar="N", help="steps between checkpoints (%(default)s)"
