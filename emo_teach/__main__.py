@@ -49,50 +49,25 @@ def _bench(arguments):
 
 
 def _finetune_arguments(parser):
-    parser.add_argument(
-        "--model",
-        required=True,
-        help="tiny (part of this package), gpt2 (from the Hugging Face hub), or a folder with a model",
-    )
-    parser.add_argument(
-        "--text", required=True, help="world (domain B), wikitext-2 (from the hub), or a text file in UTF-8"
-    )
-    parser.add_argument(
-        "--objective", required=True, help="such as ce, tailr, emo-mode-1; an unknown one prints the list"
-    )
-    parser.add_argument(
-        "--out",
-        required=True,
-        metavar="DIR",
-        help="a new folder, or that of an interrupted run with the same settings, which then goes on",
-    )
-    parser.add_argument("--steps", type=int, help="optimizer steps (3 epochs when not given, as in the EMO paper)")
-    parser.add_argument("--seed", type=int, default=42)
-    parser.add_argument("--lr", type=float, default=5e-5)
-    parser.add_argument(
-        "--batch",
-        type=int,
-        default=32,
-        help="blocks per step, over all processes and accumulation pieces (%(default)s)",
-    )
-    parser.add_argument("--block", type=int, help="tokens per block (256, or as many as the model has room for)")
-    parser.add_argument(
-        "--accumulation", type=int, default=1, help="pieces into which the batch of a step is split (%(default)s)"
-    )
-    parser.add_argument("--precision", help="fp32, bf16 or fp16 (bf16 on a GPU that has it, otherwise fp32)")
-    parser.add_argument(
-        "--option",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="an option of the objective, such as gamma=0.1",
-    )
-    parser.add_argument(
-        "--save-every", type=int, default=200, metavar="N", help="steps between checkpoints (%(default)s)"
-    )
-    parser.add_argument(
-        "--log-every", type=int, default=10, metavar="N", help="steps between entries of the history (%(default)s)"
-    )
+    add = parser.add_argument
+    models = "tiny (part of this package), gpt2 (from the Hugging Face hub), or a folder with a model"
+    add("--model", required=True, help=models)
+    add("--text", required=True, help="world (domain B), wikitext-2 (from the hub), or a text file in UTF-8")
+    add("--objective", required=True, help="such as ce, tailr, emo-mode-1; an unknown one prints the list")
+    place = "a new folder, or that of an interrupted run with the same settings, which then goes on"
+    add("--out", required=True, metavar="DIR", help=place)
+    add("--steps", type=int, help="optimizer steps (3 epochs when not given, as in the EMO paper)")
+    add("--seed", type=int, default=42)
+    add("--lr", type=float, default=5e-5)
+    batch = "blocks per step, over all processes and accumulation pieces (%(default)s)"
+    add("--batch", type=int, default=32, help=batch)
+    add("--block", type=int, help="tokens per block (256, or as many as the model has room for)")
+    add("--accumulation", type=int, default=1, help="pieces into which the batch of a step is split (%(default)s)")
+    add("--precision", help="fp32, bf16 or fp16 (bf16 on a GPU that has it, otherwise fp32)")
+    option = "an option of the objective, such as gamma=0.1"
+    add("--option", action="append", default=[], metavar="NAME=VALUE", help=option)
+    add("--save-every", type=int, default=200, metavar="N", help="steps between checkpoints (%(default)s)")
+    add("--log-every", type=int, default=10, metavar="N", help="steps between entries of the history (%(default)s)")
 
 
 def _finetune(arguments):
@@ -220,7 +195,7 @@ COMMANDS = {
 
 
 def main(argv=None):
-    """Run one command and return its exit status: 0 well, 1 something failed, 2 the request makes no sense.
+    """Run one command and return its exit status: 0 for success, 1 for a failure, 2 for a request that makes no sense.
 
     Raises SystemExit from argparse for an unknown command or option.
     """
