@@ -129,11 +129,13 @@ def contents(place):
     return {path: path.is_file() and path.read_bytes() for path in place.rglob("*")}
 
 
-def test_refused_in_one_line_with_nothing_written(damaged, capfd):
+def test_refused_in_one_line_with_nothing_written(damaged, capfd, monkeypatch):
     before = contents(damaged)
     for change, words in REFUSED:
         refused(command(**change), capfd, words)
         assert contents(damaged) == before
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    refused(command(), capfd, "out = run cannot be written: no right to write to ")
 
 
 def test_trains_and_prints_the_held_out_values(place, capfd):
@@ -290,6 +292,21 @@ def test_a_hub_that_does_not_answer(place, capfd, monkeypatch, answer, words):
     assert words in line and time.monotonic() - begun < 30
     assert not (place / "run").exists()
     server.close()
+
+
+def test_a_hub_that_answers(place, monkeypatch):
+    def download(repository, local_files_only=False, **_):
+        if local_files_only:
+            raise FileNotFoundError
+        return place / "model"
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    monkeypatch.setattr(huggingface_hub.HfApi, "repo_info", lambda *_, timeout, **__: timeout)
+    assert texts.model_folder("gpt2") == place / "model"
+    (place / "model" / "tokenizer.json").unlink()
+    with pytest.raises(ValueError, match="openai-community/gpt2 lacks one of config.json, model.safetensors"):
+        texts.model_folder("gpt2")
 
 
 def test_offline_means_offline_and_an_incomplete_cache_is_not_taken_for_a_model(place, capfd, monkeypatch):
