@@ -41,13 +41,11 @@ def test_killed_and_started_again(killed, point):
     first, second = (load_file(path / "model.safetensors") for path in (wanted, found))
     assert first.keys() == second.keys() and all((first[name] == second[name]).all() for name in first)
     assert {path.name for path in wanted.rglob("*")} == {path.name for path in found.rglob("*")}
-    histories = [folder.read_json(path / "history.json") for path in (wanted, found)]
-    assert [[{**entry, "tokens_per_s": 0} for entry in history] for history in histories] == [
-        [{**entry, "tokens_per_s": 0} for entry in histories[0]]
-    ] * 2
+    first, second = (folder.read_json(path / "history.json") for path in (wanted, found))
+    assert [{**entry, "tokens_per_s": 0} for entry in first] == [{**entry, "tokens_per_s": 0} for entry in second]
 
 
-def interrupt(out, at=5):
+def interrupt(out, at=5, **changes):
     """A run with dropout that an exception ends: its folder then has a checkpoint and no model."""
 
     def stop(entry):
@@ -55,7 +53,7 @@ def interrupt(out, at=5):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        short_run(tiny(dropout=0.3), out=out, on_log=stop, **SHORT)
+        short_run(tiny(dropout=0.3), out=out, on_log=stop, **{**SHORT, **changes})
 
 
 def test_an_interrupted_run_has_a_checkpoint_in_transformers_layout_and_no_model(tmp_path):
@@ -88,12 +86,6 @@ def test_a_damaged_record_is_one_line(tmp_path):
 
 
 def test_only_two_checkpoints_are_kept_and_tens_of_steps_are_compared_as_numbers(tmp_path):
-    with pytest.raises(KeyboardInterrupt):
-
-        def stop(entry):
-            if entry["step"] == 11:
-                raise KeyboardInterrupt
-
-        short_run(tiny(), out=tmp_path, on_log=stop, steps=12, save_every=1, batch_size=4)
+    interrupt(tmp_path, at=11, steps=12, save_every=1)
     names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
     assert names == ["checkpoint-10", "checkpoint-9"] and folder.last_checkpoint(tmp_path).name == "checkpoint-10"

@@ -3,16 +3,20 @@
 import os
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
+import torch
 import transformers
 
+from emo_teach import finetune
 from emo_teach.finetune import folder
+from emo_teach.losses import objective
 
 from . import training_runs
 from .test_finetune import ROUNDING
-from .training_runs import largest_gap, masked_blocks, short_run
+from .training_runs import largest_gap, masked_blocks, short_run, tiny
 
 # `accelerate launch --cpu --num_processes 2` starts one process where MPI is missing, without a word: torchrun's
 # launcher behind --multi_gpu starts two, and the environment keeps them on the CPU.
@@ -52,6 +56,16 @@ def test_two_processes_make_the_run_of_one(tmp_path, accumulation):
 def test_the_processes_shares_differ():
     counts = (masked_blocks()[1][:, 1:] != -100).sum(1)
     assert counts.max() > 3 * counts.min()  # a mean of the processes' means would be another number
+
+
+def test_the_second_process_waits_and_writes_nothing(tmp_path, monkeypatch):
+    waits = []
+    monkeypatch.setattr(torch.distributed, "barrier", lambda: waits.append(1))
+    args = types.SimpleNamespace(world_size=2, process_index=1, output_dir=str(tmp_path))
+    second = finetune.run._Run(finetune.WithObjective(tiny(), objective("ce")), args, tmp_path)
+    second.checkpoint_saved(4, [])
+    second.finish(None, [])
+    assert len(waits) == 3 and list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow

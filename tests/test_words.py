@@ -34,20 +34,14 @@ def mean_within(matrix):
     return matrix[~np.eye(len(matrix), dtype=bool)].mean()
 
 
-def test_shapes_and_values(words):
+def test_shapes_and_values(words, cosines):
     n = len(words.words)
     assert 1400 <= n <= 1600
     assert words.embedding.shape == (n, 576) and words.embedding.dtype == np.float64
-    assert len(words.token_ids) == n
-    assert np.isfinite(words.embedding).all()
-    assert np.linalg.norm(words.embedding, axis=1).min() > 0.1
-
-
-def test_words_tokens_and_directions_are_unique(words, cosines):
-    assert len(set(words.words)) == len(words.words)
-    assert len(set(words.token_ids)) == len(words.token_ids)
+    assert np.isfinite(words.embedding).all() and np.linalg.norm(words.embedding, axis=1).min() > 0.1
+    assert len(set(words.words)) == len(words.token_ids) == len(set(words.token_ids)) == n
     assert all(0 <= token < 49152 for token in words.token_ids)
-    assert (cosines - 2 * np.eye(len(cosines))).max() < 0.99
+    assert (cosines - 2 * np.eye(n)).max() < 0.99  # no two words share a direction
 
 
 def test_data_is_small():
@@ -61,9 +55,7 @@ def test_data_is_small():
 def test_categories_are_filled_and_cover_all_words(words):
     known = set(words.words)
     for name, members in words.categories.items():
-        assert members, name
-        assert len(set(members)) == len(members), name
-        assert set(members) <= known, name
+        assert 0 < len(members) == len(set(members)) and set(members) <= known, name
     assert set().union(*words.categories.values()) == known
 
 
@@ -86,12 +78,8 @@ def test_lists_and_tables_agree(words):
     assert listed == [(kind, a, b) for kind, pairs in words.relations.items() for a, b in pairs]
 
 
-def test_worked_example_is_there(words):
-    assert words.words[:2] == ("Monday", "Tuesday")
-    assert "banana" in words.category("fruit")
-
-
 def test_monday_is_nearer_to_tuesday_than_to_banana(words, cosines):
+    assert words.words[:2] == ("Monday", "Tuesday") and "banana" in words.category("fruit")
     tuesday, banana = block(words, cosines, ["Monday"], ["Tuesday", "banana"])[0]
     assert tuesday > banana + 0.2
 
@@ -112,14 +100,10 @@ def test_related_words_are_nearer_than_random_pairs(words, cosines, kind):
     assert related.mean() > random.mean() + 0.15
 
 
-def test_antonyms_are_near_too(words, cosines):
+def test_antonyms_are_near_too_and_cosines_can_be_negative(words, cosines):
     # What a cosine cost cannot see: opposites live in the same contexts. "unhappy" is nearer to "happy" than "glad" is.
     unhappy, glad = block(words, cosines, ["happy"], ["unhappy", "glad"])[0]
-    assert unhappy > glad
-
-
-def test_cosines_can_be_negative(cosines):
-    assert cosines.min() < -0.1
+    assert unhappy > glad and cosines.min() < -0.1
 
 
 def test_rows_follow_the_order_asked_for(words):
@@ -155,36 +139,35 @@ def test_nearest(words, cosines):
     assert len(words.nearest("Monday", len(words.words) - 1)) == len(words.words) - 1
 
 
-@pytest.mark.parametrize("k", [0, -1, 1.5, True, 10**6])
-def test_nearest_refuses_a_bad_k(words, k):
-    with pytest.raises(ValueError, match="k"):
-        words.nearest("Monday", k)
+BAD_CALLS = [
+    *((lambda words, k=k: words.nearest("Monday", k), "k") for k in (0, -1, 1.5, True, 10**6)),
+    (lambda words: words.index("bananna"), "unknown word 'bananna'; did you mean 'banana'"),
+    (lambda words: words.category("day"), "unknown category 'day'; did you mean 'days'"),
+    (lambda words: words.nearest("qqqq"), "unknown word 'qqqq'$"),
+    (lambda words: words.rows(["Monday", 3]), "unknown word 3"),
+    (lambda words: words.rows(None), "list of words, got None"),
+    (lambda words: words.rows(5), "list of words, got 5"),
+    (lambda words: words.rows("Monday"), "list of words, .*did you mean .'Monday'."),
+]
 
 
-def test_unknown_names_come_with_a_suggestion(words):
-    with pytest.raises(ValueError, match="unknown word 'bananna'; did you mean 'banana'"):
-        words.index("bananna")
-    with pytest.raises(ValueError, match="unknown category 'day'; did you mean 'days'"):
-        words.category("day")
-    with pytest.raises(ValueError, match="unknown word 'qqqq'$"):
-        words.nearest("qqqq")
-    with pytest.raises(ValueError, match="unknown word 3"):
-        words.rows(["Monday", 3])
+@pytest.mark.parametrize(("call", "message"), BAD_CALLS)
+def test_bad_calls_are_refused_with_a_suggestion(words, call, message):
+    with pytest.raises(ValueError, match=message):
+        call(words)
 
 
-@pytest.mark.parametrize(("given", "shown"), [(None, "got None"), (5, "got 5"), ("Monday", "did you mean .'Monday'.")])
-def test_rows_refuse_what_is_no_list(words, given, shown):
-    with pytest.raises(ValueError, match=f"list of words, .*{shown}"):
-        words.rows(given)
-
-
-def test_data_path_names_what_there_is():
-    with pytest.raises(ValueError, match=r"no data file 'word.csv'; data/ has .*relations.csv.*words.csv"):
-        data_path("word.csv")
-    with pytest.raises(ValueError, match="no data file"):
-        data_path("../pyproject.toml")
-    with pytest.raises(ValueError, match=r"no data file \['words.csv'\]"):
-        data_path(["words.csv"])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("word.csv", r"no data file 'word.csv'; data/ has .*relations.csv.*words.csv"),
+        ("../pyproject.toml", "no data file"),
+        (["words.csv"], r"no data file \['words.csv'\]"),
+    ],
+)
+def test_data_path_names_what_there_is(name, message):
+    with pytest.raises(ValueError, match=message):
+        data_path(name)
 
 
 def test_data_path_in_a_wheel_and_without_data(tmp_path, monkeypatch):

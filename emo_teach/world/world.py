@@ -7,7 +7,7 @@ from .grammar import START, TOPICS, rules, word_classes
 
 _UNEVEN = 1.2  # the r-th commonest word of a class has weight r ** -1.2
 _SPREAD = 0.8  # domain B multiplies the weight of each class by exp(_SPREAD * normal)
-_SEED = 20231010  # of domain B's frequencies; no knob, so that "domain B" is one world
+_SEED = 20231010  # of domain B's frequencies; no argument, so that "domain B" is one world
 
 
 class World:
@@ -53,7 +53,7 @@ class World:
         """Distributions (S, V) and next states (S, V)."""
         order = {state: k for k, state in enumerate(grammar)}
         rng = np.random.default_rng(_SEED)
-        full = word_classes(len(TOPICS), 4)  # domain B's draws do not depend on the knobs: each class has its own
+        full = word_classes(len(TOPICS), 4)  # domain B's draws do not depend on the settings: each class has its own
         louder = {name: _SPREAD * rng.standard_normal() for name in full}
         ranks = {name: rng.permutation(len(words)) for name, words in full.items()}
         within = {name: self._within(len(words), ranks[name]) for name, words in groups.items()}
