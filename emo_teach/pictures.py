@@ -5,6 +5,7 @@ import html
 import io
 import re
 import sys
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from matplotlib import rc_context
@@ -26,8 +27,8 @@ COLOURS = {  # by role; the colours of data are Okabe & Ito's colour-blind-safe 
     "family": "#5D3A9B",  # a family with a parameter (Cressie-Read's alpha, archives/9526's gamma)
     "loss": "#7E8C96",  # the dark end of a map of losses
     "synonyms": "#332288",
-    "improbable": "#B34700",  # words that the truth finds improbable, and the ground behind them
-    "improbable ground": "#FBE0CF",
+    "wrong": "#B34700",  # wrong labels, improbable words; and the ground behind such words
+    "wrong ground": "#FBE0CF",
     "ink": "#222222",
     "tick": "#333333",
     "outline": "#555555",
@@ -64,6 +65,16 @@ class Look(NamedTuple):
     marker: str
     label: str
 
+    @property
+    def curve(self):
+        """Colour and dash, as matplotlib names them."""
+        return {"color": self.colour, "ls": self.dash}
+
+    @property
+    def line(self):
+        """Colour, dash and marker, as matplotlib names them."""
+        return self.curve | {"marker": self.marker}
+
 
 # Every objective, distribution and distance that pictures draw: name -> (role of its colour, dash, marker, label).
 LOOKS = {
@@ -88,9 +99,10 @@ LOOKS = {
         "smoothing": ("gradient", "-", "*", "label smoothing"),
         "emo": ("emd", ":", "v", "EMO"),
         "emo-mode-1": ("emd", "-", "s", "EMO, mode 1"),
+        "emo-mode-1 detached": ("emd", (0, (4, 1, 1, 1, 1, 1)), "P", "EMO, mode 1, detached"),
         "emo-mode-2": ("emd", "--", "D", "EMO, mode 2"),
         "ce+emo": ("emd", "-.", "^", "CE + EMO"),
-        "ce to emo": ("emd", (0, (6, 1)), "8", "CE to EMO"),
+        "ce to emo": ("emd", (0, (8, 4)), "8", "CE to EMO"),
         "-log(1 - x)": ("family", "-", "o", "−log(1 − x)"),
         "x/(1 - x)": ("family", "--", "s", "x/(1 − x)"),
         "atanh x": ("family", ":", "^", "atanh x"),
@@ -105,6 +117,7 @@ LOOKS = {
 }
 OTHER = Look(COLOURS["cost"], "--", "d", "other")  # the shuffled controls, and whatever has no look of its own
 _SAME = {"mle": "ce", "cross-entropy": "ce", "exact emd": "emd", "bound": "product bound"}
+_SAME |= {name.removeprefix("emo-"): name for name in LOOKS if name.startswith("emo-mode")}
 
 
 def _spelt(name):
@@ -135,18 +148,22 @@ def darker(colour, share=2 / 3):
 
 
 def new_figure(width=7.6, height=3.4):
-    """A white figure in the lessons' style, `width` x `height` inches, with no global state behind it.
-
-    Returns a matplotlib `Figure`. Units: inches of `DENSITY` pixels. Raises matplotlib's ValueError for negative or
-    infinite sizes.
-    """
+    """A white figure in the lessons' style, in inches of `DENSITY` pixels, with no global state behind it."""
     with rc_context(STYLE):
         figure = Figure(figsize=(width, height), dpi=DENSITY, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
+@contextmanager
+def drawing(width=7.6, height=3.4):
+    """A new figure, and the lessons' style for all that is drawn meanwhile."""
+    with rc_context(STYLE):
+        yield new_figure(width, height)
+
+
 def as_image(png, alt, width):
+    """The HTML `<img>` of a PNG file's bytes."""
     source = f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
     style = f"width:{width}px;max-width:100%;height:auto"
     return f'<img alt="{html.escape(alt, quote=True)}" src="{source}" style="{style}">'

@@ -39,12 +39,12 @@ def test_samples_show_the_laws_of_truth_and_models(bench):
     for temperature in (0.5, 1.0, 1.7):
         data = bench.compute(prompt, temperature, 3)
         places = [world.vocabulary.index(word) for word in data.words]
-        assert np.allclose(data.laws["truth"], truth[places])  # the temperature is the models' alone
-        assert (np.diff(data.laws["truth"]) <= 0).all()
-        for name, logs in bench._laws(prompt)[1].items():
+        assert np.allclose(data.shares["truth"], truth[places])  # the temperature is the models' alone
+        assert (np.diff(data.shares["truth"]) <= 0).all()
+        for name, logs in bench._after(prompt)[1].items():
             p = np.exp(logs / temperature)
             p /= p.sum()
-            assert np.allclose(data.laws[name], p[places])
+            assert np.allclose(data.shares[name], p[places])
             found = data.numbers[name]
             assert np.isclose(found["forward_kl"], oracle.forward_kl(np.log(p)[None], truth[None])[0])
             assert np.isclose(found["reverse_kl"], oracle.reverse_kl(np.log(p)[None], truth[None])[0])
@@ -147,8 +147,11 @@ HISTORY = [
 
 def test_curves_are_what_was_logged():
     data = lesson07_training_curves.compute({"ce": HISTORY, "emo-mode-1": HISTORY[:4]}, steps=20)
-    assert data.steps == (0, 20) and np.allclose(data.runs["ce"].loss[:, 1], 3 - 0.1 * np.arange(1, 9))
-    assert data.runs["ce"].valid_ce.tolist() == [[0, 3.0], [8, 2.2]] and len(data.runs["emo-mode-1"].loss) == 3
+    assert data.steps == (0, 20) and np.allclose(data.runs["ce"].points["loss"][:, 1], 3 - 0.1 * np.arange(1, 9))
+    assert (
+        data.runs["ce"].points["valid_ce"].tolist() == [[0, 3.0], [8, 2.2]]
+        and len(data.runs["emo-mode-1"].points["loss"]) == 3
+    )
     figure, alt = lesson07_training_curves.panel({"ce": HISTORY})
     assert "ce: loss 2.900 to 2.200, held-out cross-entropy 3.000 to 2.200" in alt and "tokens" not in alt
 

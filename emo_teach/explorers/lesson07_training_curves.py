@@ -17,57 +17,55 @@ import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from .. import inputs, pictures
+from .. import inputs
+from ..pictures import as_html, drawing, look
 from . import widget
-from .language import named
 
-MOST = 12  # runs in one picture
+MAX_RUNS = 12  # in one picture
 PAUSE, SHARE = 0.3, 0.1  # seconds between two drawings at least; the share of the time that drawing may take
-SIDES = ("loss", "valid_ce")
-TITLES = {"loss": "training loss, each in its own unit", "valid_ce": "held-out cross-entropy, nats"}
+TITLES = {"loss": "training loss, each in its own unit", "valid_ce": "held-out cross-entropy, nats"}  # of the two sides
+LINE = {"ms": 6, "mec": "white", "mew": 0.5, "lw": 1.8}
 
 
 @dataclass(frozen=True)
 class Run:
-    """Points of one run, (k, 2) each: step and loss, step and held-out cross-entropy; tokens per second, the last ones and the median."""
+    """Points of one run by side, (k, 2): step and value; the last tokens per second and their median."""
 
-    loss: np.ndarray
-    valid_ce: np.ndarray
+    points: dict
     rate: float
     median_rate: float
 
 
 @dataclass(frozen=True)
 class Data:
-    """Runs by name, the last one being the present one, and where the axes begin and end: steps, and each side's values."""
+    """Runs by name, the present one last; where the axes begin and end: steps, and values by side."""
 
     runs: dict
     steps: tuple
     spans: dict
 
 
-def _points(history, column):
-    found = [(entry["step"], entry[column]) for entry in history if column in entry]
-    return np.array(found, float).reshape(-1, 2)
-
-
 def _run(name, history):
     for index, entry in enumerate(history):
         if not hasattr(entry, "keys") or "step" not in entry:
             raise ValueError(f"histories[{name!r}][{index}] = {entry!r} is no entry of a history: it has no step")
-    rates = [entry["tokens_per_s"] for entry in history if "tokens_per_s" in entry]
+    points = {side: [(entry["step"], entry[side]) for entry in history if side in entry] for side in TITLES}
+    rates = [entry["tokens_per_s"] for entry in history if "tokens_per_s" in entry] or [np.nan]
     return Run(
-        *(_points(history, side) for side in SIDES),
-        *((rates[-1], float(np.median(rates))) if rates else (np.nan, np.nan)),
+        {side: np.array(found, float).reshape(-1, 2) for side, found in points.items()}, rates[-1], np.median(rates)
     )
 
 
-def _span(values, least=None):
-    """Round ends for an axis: a function of the data alone, which moves in steps, so that the axes are seldom drawn anew."""
+def _locator():
+    return MaxNLocator(6, steps=[1, 2, 2.5, 5, 10])
+
+
+def _span(values, low=None):
+    """Round ends for an axis, by the data alone; they move in steps, so that the axes are seldom drawn anew."""
     values = values[np.isfinite(values)]
-    low, high = (values.min(), values.max()) if values.size else (0.0, 1.0)
-    low, high = (low if least is None else least), max(high, low + 0.05)
-    ticks = MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+    lowest, high = (values.min(), values.max()) if values.size else (0.0, 1.0)
+    low = lowest if low is None else low
+    ticks = _locator().tick_values(low, max(high, low + 0.05))
     return float(ticks[0]), float(ticks[-1])
 
 
@@ -76,10 +74,11 @@ def compute(histories, steps=None):
 
     Returns `Data`. Raises ValueError for a history that is none, or more than 12 runs.
     """
-    runs = {name: _run(name, history) for name, history in named("histories", histories, MOST).items()}
-    reached = np.concatenate([points[:, 0] for run in runs.values() for points in (run.loss, run.valid_ce)])
-    end = _span(reached, least=0.0)[1] if steps is None else float(inputs.count("steps", steps))
-    spans = {side: _span(np.concatenate([getattr(run, side)[:, 1] for run in runs.values()])) for side in SIDES}
+    runs = {name: _run(name, each) for name, each in widget.named("histories", histories, MAX_RUNS).items()}
+    sides = {side: np.concatenate([run.points[side] for run in runs.values()]) for side in TITLES}
+    reached = np.concatenate([points[:, 0] for points in sides.values()])
+    end = _span(reached, low=0.0)[1] if steps is None else float(inputs.count("steps", steps))
+    spans = {side: _span(points[:, 1]) for side, points in sides.items()}
     return Data(runs, (0.0, max(end, reached.max(initial=1.0))), spans)
 
 
@@ -88,53 +87,28 @@ def _every(points):
     return max(1, len(points) // 12)
 
 
-def _line(axes, name, points=()):
-    look = pictures.look(name)
-    xy = np.asarray(points, float).reshape(-1, 2)
-    (line,) = axes.plot(
-        *xy.T,
-        look.dash,
-        markevery=_every(xy),
-        color=look.colour,
-        marker=look.marker,
-        ms=6,
-        mec="white",
-        mew=0.5,
-        lw=1.8,
-        label=name,
-    )
-    return line
-
-
 def _axes(figure, share):
     """A strip for the legend, `share` as high as the two sides below it."""
     grid = figure.add_gridspec(2, 2, height_ratios=[share, 1])
     strip = figure.add_subplot(grid[0, :])
     strip.axis("off")
-    sides = {side: figure.add_subplot(grid[1, k]) for k, side in enumerate(SIDES)}
-    for side, axes in sides.items():
-        axes.set(title=TITLES[side], xlabel="step")
+    sides = {side: figure.add_subplot(grid[1, k], title=TITLES[side], xlabel="step") for k, side in enumerate(TITLES)}
     return strip, sides
 
 
 def _legend(strip, labels):
     """The runs' looks under the labels, in the strip above the curves."""
-    looks = {name: pictures.look(name) for name in labels}
-    handles = [
-        Line2D([], [], ls=s.dash, color=s.colour, marker=s.marker, ms=6, mec="white", mew=0.5, lw=1.8)
-        for s in looks.values()
-    ]
-    strip.legend(
-        handles, labels.values(), loc="lower left", ncols=3, fontsize=9, borderaxespad=0, borderpad=0, handlelength=2.6
-    )
+    handles = [Line2D([], [], **look(name).line, **LINE) for name in labels]
+    place = {"loc": "lower left", "ncols": 3, "fontsize": 9, "borderaxespad": 0, "borderpad": 0, "handlelength": 2.6}
+    strip.legend(handles, labels.values(), **place)
 
 
 def _with_rate(name, run):
     return f"{name}: {run.median_rate:,.0f} tokens/s" if np.isfinite(run.median_rate) else name
 
 
-def _last(points, digits=3):
-    return f"{points[-1, 1]:.{digits}f}" if len(points) else "–"
+def _last(points):
+    return f"{points[-1, 1]:.3f}" if len(points) else "–"
 
 
 class CurvesPicture(widget.Picture):
@@ -144,32 +118,30 @@ class CurvesPicture(widget.Picture):
 
     def build(self):
         self.strip, self.sides = _axes(self.figure, 0.3)
-        self.status = self.live(self.strip.text(0, 1.0, "", transform=self.strip.transAxes, va="top", fontsize=10.5))
+        self.status = self.live_text(self.strip, 0, 1.0, transform=self.strip.transAxes, va="top", fontsize=10.5)
         self.lines, self.shown = {}, None
         for axes in self.sides.values():  # the widest labels that come, so that nothing jumps
             axes.set(xlim=(0, 1), ylim=(0, 0.125), yticks=[0, 0.125])
         self.figure.draw_without_rendering()
         self.figure.set_layout_engine("none")
         for axes in self.sides.values():
-            axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
+            axes.yaxis.set_major_locator(_locator())
 
     def update(self, data):
-        present = list(data.runs)[-1]
+        present, run = list(data.runs.items())[-1]
         shown = (tuple(data.runs), data.steps, tuple(data.spans.values()))
         if shown != self.shown:
             self.shown = shown
             self._rebuild(data, present)
             self.stale()
-        for name, run in data.runs.items():
-            for side, line in self.lines[name].items():
-                line.set_data(*getattr(run, side).T)
-                line.set_markevery(_every(getattr(run, side)))
-        run = data.runs[present]
+        for name, lines in self.lines.items():
+            for side, line in lines.items():
+                points = data.runs[name].points[side]
+                line.set(data=points.T, markevery=_every(points))
         rate = f", {run.rate:,.0f} tokens/s" if np.isfinite(run.rate) else ""
-        step = int(max((points[-1, 0] for points in (run.loss, run.valid_ce) if len(points)), default=0))
-        self.status.set_text(
-            f"{present}: step {step}, loss {_last(run.loss)}, held-out cross-entropy {_last(run.valid_ce)}{rate}"
-        )
+        step = int(max((points[-1, 0] for points in run.points.values() if len(points)), default=0))
+        loss, valid_ce = map(_last, run.points.values())
+        self.status.set_text(f"{present}: step {step}, loss {loss}, held-out cross-entropy {valid_ce}{rate}")
 
     def _rebuild(self, data, present):
         """Other runs or other ends of the axes: lines that are new or gone, the legend, the limits."""
@@ -179,15 +151,18 @@ class CurvesPicture(widget.Picture):
                 line.remove()
         for name in data.runs:
             if name not in self.lines:
-                self.lines[name] = {side: self.live(_line(axes, name)) for side, axes in self.sides.items()}
-        _legend(
-            self.strip, {name: name if name == present else _with_rate(name, run) for name, run in data.runs.items()}
-        )
+                line = look(name).line | LINE
+                self.lines[name] = {side: self.live_line(axes, **line) for side, axes in self.sides.items()}
+        labels = {name: name if name == present else _with_rate(name, run) for name, run in data.runs.items()}
+        _legend(self.strip, labels)
         for side, axes in self.sides.items():
             axes.set(xlim=data.steps, ylim=data.spans[side])
 
     def alt(self, data):
-        return _said(data, rates=True)
+        return _in_words(data, rates=True)
+
+
+draw = CurvesPicture
 
 
 def _moved(points):
@@ -197,39 +172,31 @@ def _moved(points):
     return f"{points[0, 1]:.3f} to {points[-1, 1]:.3f}" + (f" ({gaps} values not finite)" if gaps else "")
 
 
-def _said(data, rates):
+def _in_words(data, rates):
     parts = []
     for name, run in data.runs.items():
         rate = f", {run.median_rate:,.0f} tokens/s" if rates and np.isfinite(run.median_rate) else ""
-        parts.append(f"{name}: loss {_moved(run.loss)}, held-out cross-entropy {_moved(run.valid_ce)}{rate}")
-    return (
-        f"Training curves over {data.steps[1]:.0f} steps; losses in each objective's own unit, held-out cross-entropy in nats. "
-        + "; ".join(parts)
-        + "."
-    )
-
-
-draw = CurvesPicture
+        loss, valid_ce = map(_moved, run.points.values())
+        parts.append(f"{name}: loss {loss}, held-out cross-entropy {valid_ce}{rate}")
+    units = "losses in each objective's own unit, held-out cross-entropy in nats"
+    return f"Training curves over {data.steps[1]:.0f} steps; {units}. {'; '.join(parts)}."
 
 
 def _static(data, rates):
     rows = -(-len(data.runs) // 3)
-    figure = pictures.new_figure(9.0, 3.1 + 0.25 * rows)
-    with pictures.rc_context(pictures.STYLE):
+    with drawing(9.0, 3.1 + 0.25 * rows) as figure:
         strip, sides = _axes(figure, 0.08 * rows)
         for side, axes in sides.items():
             for name, run in data.runs.items():
-                _line(axes, name, getattr(run, side))
+                points = run.points[side]
+                axes.plot(*points.T, markevery=_every(points), **look(name).line, **LINE)
             axes.set(xlim=data.steps, ylim=data.spans[side])
         _legend(strip, {name: _with_rate(name, run) if rates else name for name, run in data.runs.items()})
-    return figure, _said(data, rates)
+    return figure, _in_words(data, rates)
 
 
 def panel(histories):
-    """Static curves of several runs: (figure, alt text); without tokens per second, so that it comes out alike everywhere.
-
-    Returns (matplotlib figure, string).
-    """
+    """Static curves of several runs, without tokens per second, so that they come out alike everywhere: (figure, alt)."""
     return _static(compute(histories), rates=False)
 
 
@@ -252,7 +219,7 @@ class Dashboard:
     def start(self, name):
         """Begin a run under this name, or begin it anew; it becomes the present one."""
         self.histories.pop(name, None)
-        named("name", {**self.histories, name: []}, MOST)
+        widget.named("name", {**self.histories, name: []}, MAX_RUNS)
         self.histories[name], self._name = [], name
         self._redraw()
 
@@ -267,7 +234,7 @@ class Dashboard:
     def finish(self):
         """Draw the last state, all of it, as finely as the static pictures."""
         if self.histories:
-            self._put(pictures.as_html(*_static(compute(self.histories, self.steps), rates=True)))
+            self._put(as_html(*_static(compute(self.histories, self.steps), rates=True)))
 
     def _html(self):
         if not self.histories:

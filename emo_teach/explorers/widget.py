@@ -6,14 +6,14 @@ only the live artists over it. The page gets an HTML `<img>` with alt text, for 
 
 import html
 import io
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from matplotlib import rc_context
 
 from .. import inputs
-from ..pictures import STYLE, as_image, new_figure
+from ..pictures import STYLE, TRUTH, as_image, new_figure
 
 LABEL = {"description_width": "185px"}
 
@@ -213,3 +213,22 @@ def explorer(compute, draw, controls):
     names = ", ".join(f"{c.name} ({c.label}) = {c.value!r}" for c in controls)
     widget.__doc__ = f"The widget. Settings, by name: {names}."
     return widget
+
+
+class Explorer:
+    """An explorer of a reader's data: a subclass has `CONTROLS`, `compute(**settings)`, `draw(data)` and `panel()`."""
+
+    def explorer(self, **settings):
+        """The widget; any control's start is given by name."""
+        return tie(self.compute, self.draw, self.CONTROLS, settings)
+
+
+def named(argument, given, limit):
+    """A dictionary of 1 to `limit` things by name, none called "truth", as a plain dict; ValueError for anything else."""
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) and name.strip() for name in given):
+        raise ValueError(f"{argument} must be a dictionary, name -> value, got {type(given).__name__}")
+    if not 1 <= len(given) <= limit:
+        raise ValueError(f"{argument} holds {len(given)} entries: 1 to {limit} can be shown")
+    if TRUTH in given:
+        raise ValueError(f"{argument}: {TRUTH!r} is the name of the world's own distribution")
+    return dict(given)

@@ -1,84 +1,55 @@
 """Pictures of lesson 07; each function returns (figure, alt text)."""
 
 import numpy as np
+from matplotlib.ticker import LogLocator
 
-from .. import pictures
+from ..pictures import COLOURS, drawing, look
 from ..studies.summary import NAMES, by_seed, mean_and_error
 
-LONG = {
-    "forward_kl": "forward KL, nats",
-    "reverse_kl": "reverse KL, nats",
-    "emd_classes": "EMD, true classes",
-    "entropy": "entropy, nats",
-}
+UNITS = {"forward_kl": ", nats", "reverse_kl": ", nats", "emd_classes": "", "entropy": ", nats"}
+MEASURES = {metric: NAMES[metric] + unit for metric, unit in UNITS.items()}
 
 
 def head_cosines(heads, classes):
-    """Cosines between near-synonyms and between all other words, one panel for each head.
-
-    Formula: A8's cosine. Returns (figure, alt text).
-    """
-    figure, said, bins = pictures.new_figure(9.0, 2.9), [], np.linspace(-0.6, 1, 49)
+    """Cosines (A8) between near-synonyms and between all other words, one panel for each head."""
+    said, bins = [], np.linspace(-0.6, 1, 49)
     above = np.triu(np.ones((len(classes),) * 2, dtype=bool), 1)
     same = (classes[:, None] == classes) & above
-    with pictures.rc_context(pictures.STYLE):
+    with drawing(9.0, 2.9) as figure:
         for axes, (name, unit) in zip(figure.subplots(1, len(heads), sharey=True), heads.items(), strict=True):
             cosine = unit @ unit.T
-            for pairs, label, colour in ((above & ~same, "other words", "cost"), (same, "near-synonyms", "tau")):
-                values = cosine[pairs]
-                axes.hist(
-                    values,
-                    bins,
-                    weights=np.full(values.size, 1 / values.size),
-                    color=pictures.COLOURS[colour],
-                    alpha=0.8,
-                    label=label,
-                )
+            kinds = (cosine[above & ~same], "other words", "cost"), (cosine[same], "near-synonyms", "synonyms")
+            for values, label, role in kinds:
+                shares = np.full(values.size, 1 / values.size)
+                axes.hist(values, bins, weights=shares, color=COLOURS[role], alpha=0.8, label=label)
             axes.set(title=name, xlabel="cosine of two rows of the head")
-            said.append(
-                f"{name}: mean cosine {cosine[same].mean():.2f} among near-synonyms, {cosine[above & ~same].mean():.2f} among other words"
-            )
+            others, near = (values.mean() for values, *_ in kinds)
+            said.append(f"{name}: mean cosine {near:.2f} among near-synonyms, {others:.2f} among other words")
         figure.axes[0].set_ylabel("share of pairs")
         figure.axes[0].legend(fontsize=9, loc="upper left")
     return figure, f"Histograms of cosines between words' rows of the head. {'; '.join(said)}."
 
 
 def against_truth(tracks, entropy):
-    """What a run does to the distance from the truth: one panel for each measure, one curve for each objective, and the truth's own entropy.
-
-    Formula: A3, A4. Returns (figure, alt text). Raises KeyError for an entry that lacks a measure.
-    """
-    figure, said = pictures.new_figure(9.4, 3.0), []
-    with pictures.rc_context(pictures.STYLE):
-        for axes, (measure, title) in zip(figure.subplots(1, len(LONG)), LONG.items(), strict=True):
+    """What a run does to the distance from the truth: a panel for each measure, a curve for each objective."""
+    said = []
+    with drawing(9.4, 3.0) as figure:
+        for axes, (measure, title) in zip(figure.subplots(1, len(MEASURES)), MEASURES.items(), strict=True):
             for name, entries in tracks.items():
-                look = pictures.look(name)
-                steps, values = [entry["step"] for entry in entries], [entry[measure] for entry in entries]
-                axes.plot(
-                    steps,
-                    values,
-                    look.dash,
-                    color=look.colour,
-                    marker=look.marker,
-                    ms=4.5,
-                    mec="white",
-                    mew=0.4,
-                    lw=1.8,
-                    label=name,
-                )
+                line = look(name).line | {"ms": 4.5, "mec": "white", "mew": 0.4, "lw": 1.8}
+                steps, values = zip(*((entry["step"], entry[measure]) for entry in entries), strict=True)
+                axes.plot(steps, values, label=name, **line)
             axes.set(title=title, xlabel="step")
             if measure == "entropy":
-                axes.axhline(entropy, color=pictures.COLOURS["tau"], lw=2.4, zorder=0)
+                axes.axhline(entropy, color=COLOURS["tau"], lw=2.4, zorder=0)
             else:
                 axes.set_ylim(0, None)
-            said.append(
-                f"{title}: " + ", ".join(f"{name} {entries[-1][measure]:.2f}" for name, entries in tracks.items())
-            )
-        figure.legend(
-            *figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(tracks), fontsize=9.5
-        )
+            ends = ", ".join(f"{name} {entries[-1][measure]:.2f}" for name, entries in tracks.items())
+            said.append(f"{title}: {ends}")
+        handles = figure.axes[0].get_legend_handles_labels()
+        figure.legend(*handles, loc="outside lower center", ncols=len(tracks), fontsize=9.5)
     start = next(iter(tracks.values()))[0]
-    began = ", ".join(f"{title} {start[measure]:.2f}" for measure, title in LONG.items())
+    began = ", ".join(f"{title} {start[measure]:.2f}" for measure, title in MEASURES.items())
     told = f"At the start: {began}. At the end: {'; '.join(said)}. The truth's entropy is {entropy:.2f}."
     return figure, f"Measures against the truth while training. {told}"
 
@@ -86,62 +57,49 @@ def against_truth(tracks, entropy):
 def study(rows, metrics):
     """The long comparison: a row of panels for each regime, a panel for each metric, a line for each objective.
 
-    Filled marks are the objectives, hollow ones cross-entropy at the temperature of the same entropy; bars are standard errors over the seeds.
-    Formula: `studies.summary.mean_and_error`. Returns (figure, alt text). Raises ValueError where rows are missing.
+    Filled marks are the objectives, hollow ones cross-entropy at the temperature of the same entropy; bars are standard
+    errors over the seeds.
     """
     regimes = list(dict.fromkeys(row["regime"] for row in rows))
     names = [name for name in dict.fromkeys(row["objective"] for row in rows) if not name.startswith("ce matched")]
-    figure, said = pictures.new_figure(9.6, 2.75 * len(regimes) + 0.5), []
-    with pictures.rc_context(pictures.STYLE):
+    said = []
+    with drawing(9.6, 2.75 * len(regimes) + 0.5) as figure:
         grid = figure.subplots(len(regimes), len(metrics), sharey=True, sharex="col", squeeze=False)
         for regime, line in zip(regimes, grid, strict=True):
-            for metric, axes in zip(metrics, line, strict=True):
-                said.append(_panel(axes, rows, regime, metric, names))
+            said += [_panel(axes, rows, regime, metric, names) for metric, axes in zip(metrics, line, strict=True)]
             line[0].set(ylabel=regime, yticks=range(len(names)), yticklabels=names)
             line[0].set_ylim(len(names) - 0.4, -0.6)
         for metric, axes in zip(metrics, grid[0], strict=True):
             axes.set_title(NAMES.get(metric, metric))
-        handles = [_mark(grid[0, 0], [], [], None, "#222222", hollow) for hollow in (False, True)]
-        figure.legend(
-            handles, ["objective", "CE at the same entropy"], loc="outside lower center", ncols=2, fontsize=9.5
-        )
+        handles = [_mark(grid[0, 0], [], [], None, COLOURS["ce"], hollow) for hollow in (False, True)]
+        labels = ["objective", "CE at the same entropy"]
+        figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=9.5)
     return figure, f"Means over five seeds with standard errors. {' '.join(said)}"
 
 
 def _panel(axes, rows, regime, metric, names):
-    from matplotlib.ticker import LogLocator
-
+    """One metric in one regime; returns its values in words."""
     said = []
     for place, name in enumerate(names):
         mean, error = mean_and_error(by_seed(rows, regime, name, metric))
-        _mark(axes, [mean], [place - 0.13], [error], pictures.look(name).colour, False)
+        _mark(axes, [mean], [place - 0.13], [error], look(name).colour, False)
         said.append(f"{name} {mean:.2g}")
         if name == "ce":
-            axes.axvline(mean, color="#999999", lw=1.2, zorder=0)
+            axes.axvline(mean, color=COLOURS["rule"], lw=1.2, zorder=0)
         elif any(row["objective"] == f"ce matched to {name}" for row in rows):
             mean, error = mean_and_error(by_seed(rows, regime, f"ce matched to {name}", metric))
-            _mark(axes, [mean], [place + 0.2], [error], pictures.COLOURS["ce"], True)
+            _mark(axes, [mean], [place + 0.2], [error], COLOURS["ce"], True)
             said[-1] += f" (CE at its entropy {mean:.2g})"
     if metric != "mauve":
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter("{x:g}")
         axes.minorticks_off()
-    axes.grid(axis="y", color="#EEEEEE", lw=0.8, zorder=-1)
+    axes.grid(axis="y", color=COLOURS["grid"], lw=0.8, zorder=-1)
     axes.tick_params(axis="y", length=0)
     return f"{regime}, {NAMES.get(metric, metric)}: {', '.join(said)}."
 
 
 def _mark(axes, x, y, error, colour, hollow):
-    return axes.errorbar(
-        x,
-        y,
-        xerr=error,
-        fmt="o",
-        ms=4.5,
-        color=colour,
-        mfc="white" if hollow else colour,
-        mew=1.1,
-        elinewidth=1.2,
-        capsize=0,
-    )
+    look = {"color": colour, "mfc": "white" if hollow else colour, "mew": 1.1, "ms": 4.5}
+    return axes.errorbar(x, y, xerr=error, fmt="o", elinewidth=1.2, capsize=0, **look)

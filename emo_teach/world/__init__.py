@@ -9,7 +9,7 @@ small stew inside that bakery ." come from a grammar with topics that persist, a
 frequencies. The state of the grammar after any prefix is a lookup, and so is the law of the next word.
 """
 
-from .small import model_folder, small_gpt2, word_tokenizer
+from .small import model_folder, small_gpt2, small_models, word_tokenizer
 from .world import World
 
-__all__ = ["World", "model_folder", "small_gpt2", "word_tokenizer"]
+__all__ = ["World", "model_folder", "small_gpt2", "small_models", "word_tokenizer"]

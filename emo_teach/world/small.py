@@ -2,6 +2,7 @@
 
 from ..files import data_path
 from .lexicon import START
+from .world import World
 
 
 def model_folder():
@@ -46,3 +47,20 @@ def word_tokenizer(world):
     return transformers.PreTrainedTokenizerFast(
         tokenizer_object=made, model_max_length=64, clean_up_tokenization_spaces=False, **special
     )
+
+
+def small_models():
+    """Two models to try the explorers with: the committed small GPT-2, and a copy whose logits are sharper by a quarter.
+
+    The copy's last layer norm is scaled by 1.25, which is a temperature of 0.8. Returns (world, models by name). Raises
+    ValueError where the data is missing.
+    """
+    import torch
+    import transformers
+
+    names = ("ce", "emo-mode-1")
+    models = {name: transformers.GPT2LMHeadModel.from_pretrained(model_folder()).eval() for name in names}
+    with torch.no_grad():
+        for weight in models["emo-mode-1"].transformer.ln_f.parameters():
+            weight.mul_(1.25)
+    return World(), models
