@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import divergences
-from ..pictures import COLOURS, STYLE, look, new_figure, rc_context
+from ..pictures import COLOURS, drawing, look
 from ..worked import TOKENS
 from . import simplex, widget
 
@@ -206,8 +206,8 @@ explorer = widget.explorer(compute, draw, CONTROLS)
 
 def panel():
     """Static small multiples: value, pull, and one p_t with four splits of the rest: (figure, alt text)."""
-    figure, p_t = new_figure(8.6, 5.6), 0.1
-    with rc_context(STYLE):
+    p_t = 0.1
+    with drawing(8.6, 5.6) as figure:
         axes = figure.subplots(3, 4, sharey="row", height_ratios=[1.4, 1.4, 0.8])
         legends = ("center", "upper right", "upper right", "upper left")
         for column, (title, names), place in zip(axes.T, FAMILIES, legends, strict=True):

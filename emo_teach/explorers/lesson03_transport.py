@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import costs, inputs, transport
-from ..pictures import COLOURS, COST_MAP, STYLE, new_figure, rc_context
+from ..pictures import COLOURS, COST_MAP, drawing
 from ..words import load_words
 from . import widget
 
@@ -213,8 +213,8 @@ explorer = widget.explorer(compute, draw, CONTROLS)
 
 def panel():
     """Static small multiples: the same two histograms under four costs: (figure, alt text)."""
-    figure, words = new_figure(8.6, 3.2), []
-    with rc_context(STYLE):
+    words = []
+    with drawing(8.6, 3.2) as figure:
         axes = figure.subplots(2, 4, height_ratios=[0.28, 1])
         cases = ((COSTS[1], 1), (COSTS[0], 2), (COSTS[0], 0.25), (COSTS[3], 1))
         for column, (name, power) in zip(axes.T, cases, strict=True):

@@ -11,7 +11,7 @@ from scipy.special import softmax
 
 from .. import costs, divergences, transport
 from ..files import data_path
-from ..pictures import COLOURS, COST_MAP, STYLE, new_figure, rc_context
+from ..pictures import COLOURS, COST_MAP, STYLE, drawing
 from ..words import load_words
 from . import widget
 
@@ -245,8 +245,8 @@ explorer = widget.explorer(compute, draw, CONTROLS)
 def panel():
     """Static small multiples: a mistake near, far, and near under the 0/1 cost, with the pushes: (figure, alt text)."""
     cases = (("near mistake", 0.3, 0.0, 1.0), ("far mistake", 0.0, 0.3, 1.0), ("near, 0/1 cost", 0.3, 0.0, 0.0))
-    figure, words = new_figure(8.8, 5.6), []
-    with rc_context(STYLE):
+    words = []
+    with drawing(8.8, 5.6) as figure:
         grid = figure.subplots(2, 4, width_ratios=[1.25, 1, 1, 1])
         for k, (name, near, far, weight) in enumerate(cases, start=1):
             data = compute(CONTROLS[0].value, 1.0, near, far, 1.0, weight)

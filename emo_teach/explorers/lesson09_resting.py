@@ -7,7 +7,7 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Patch, Rectangle
 
 from .. import inputs, transport
-from ..pictures import COLOURS, STYLE, new_figure, rc_context
+from ..pictures import COLOURS, drawing
 from ..worked import COST, TOKENS
 from . import simplex, widget
 
@@ -367,8 +367,8 @@ explorer = widget.explorer(compute, draw, CONTROLS)
 
 def panel():
     """Static small multiples: six losses, with whole laws as labels and one token at a time: (figure, alt text)."""
-    figure, words = new_figure(9.6, 4.4), []
-    with rc_context(STYLE):
+    words = []
+    with drawing(9.6, 4.4) as figure:
         for line, kind in zip(figure.subplots(2, 6), (WHOLE, ONE_HOT), strict=True):
             for axes, loss in zip(line, LOSSES, strict=True):
                 data = compute(loss, kind, 0.625, 0.2, -1.0)

@@ -224,7 +224,7 @@ class Explorer:
 
 
 def named(argument, given, limit):
-    """A dictionary of 1 to `limit` things by name, none called "truth", as a plain dict; ValueError for anything else."""
+    """1 to `limit` things by name, none called "truth", as a plain dict; ValueError for anything else."""
     if not isinstance(given, Mapping) or not all(isinstance(name, str) and name.strip() for name in given):
         raise ValueError(f"{argument} must be a dictionary, name -> value, got {type(given).__name__}")
     if not 1 <= len(given) <= limit:
