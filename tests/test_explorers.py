@@ -164,19 +164,20 @@ MAY_BE_INFINITE = {"lesson02_divergence", "lesson04_soft_label"}
 @pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", EXPLORERS)
 def test_numbers_alt_text_and_frame_at_every_setting(name, whole):
-    for settings in settings_to_try(name, whole):
+    for place, settings in enumerate(settings_to_try(name, whole)):
         data = module(name).compute(**settings)
         for array in numbers(data):
             assert not np.isnan(array).any(), settings
             assert name in MAY_BE_INFINITE or np.isfinite(array).all(), settings
-        shown = picture(name).set(data)
-        alt, image = shown.alt(data), shown.pixels()[..., :3]
+        alt = picture(name).alt(data)
         assert len(re.findall(r"\d[\d.e+-]*", alt)) >= 3 and not re.search(r"\b(nan|inf)\b", alt), alt
         assert len(alt) < 1000
-        frame = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
-        assert (frame == 255).all(), settings  # nothing is cut off at the edge
         if name in CHECKS:
             CHECKS[name](settings, data, alt)
+        if whole or place % 3 == 0:  # drawing takes most of the time
+            image = picture(name).set(data).pixels()[..., :3]
+            frame = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
+            assert (frame == 255).all(), settings  # nothing is cut off at the edge
 
 
 @pytest.mark.parametrize("name", EXPLORERS)
@@ -187,7 +188,7 @@ def test_every_control_changes_picture_and_alt_text(name):
     bases = [start] + [start | {choice.name: option} for choice in choices for option in choice.options]
     for control in controls:
         for base in bases:
-            tried = [base | {control.name: value} for value in control.samples(3)]
+            tried = [base | {control.name: value} for value in control.samples(3)[:3]]
             seen, words = zip(*(look(name, settings) for settings in tried), strict=True)
             if all(a != b for a, b in pairwise(seen)) and len(set(words)) == len(words):
                 break

@@ -19,11 +19,11 @@ WORDS_FILE = "cost_explorer_words.txt"
 
 
 def read_examples(text):
-    """The menu's entries from lines of `group: word word* word ...`, where a star marks a target: entry -> (target,
-    words of its group).
+    """The menu's entries, name -> (target, words of its group), from lines of `group: word word* ...`; a star marks a
+    target.
 
-    Raises ValueError, naming the line, for one without a group, a target or a second word, a group or word that stands
-    twice, a word without an embedding, and a group of another size than the first.
+    Raises ValueError, naming the line, for another form, a group or word that stands twice, a word without an
+    embedding, and a group of another size than the first.
     """
     examples, groups = {}, {}
     for number, line in enumerate(text.splitlines(), start=1):
