@@ -269,13 +269,6 @@ def test_infinite_divergences_are_named_in_the_picture():
     assert not any(note.get_visible() for note in shown.set(computed("lesson02_divergence")).notes)
 
 
-def test_tuesdays_share_moves_the_bars_and_no_value():
-    low, high = (computed("lesson02_divergence", tuesday=share) for share in (0.0, 1.0))
-    assert low.p[1] == 0 and high.p[2] == 0
-    for a, b in zip(low.curves, high.curves, strict=True):
-        assert a.value == pytest.approx(b.value, rel=1e-12) and a.pull == b.pull
-
-
 def test_verdicts_name_what_becomes_of_the_pull():
     flat = "flat: never above 1, pull dies out"
     for name, fate in (("KL", "pull stays"), ("total variation", flat), ("Pearson chi2", "pull grows")):
@@ -285,10 +278,6 @@ def test_verdicts_name_what_becomes_of_the_pull():
 def test_ordered_plan_costs_more_below_power_one_somewhere():
     data = computed("lesson03_transport", power=0.25)
     assert data.compared_value > data.solved.value + 0.05  # D8: crossing is cheaper for concave costs
-
-
-def test_zero_one_cost_is_the_zero_one_cost():
-    assert computed("lesson03_transport", cost="0/1").cost.tolist() == costs.zero_one(8).tolist()
 
 
 @pytest.mark.parametrize("value", [np.array([1, 2]), [1], 3, None])

@@ -43,8 +43,8 @@ class FirstPicture(widget.Picture):
     def build(self):
         bars, curves = self.figure.subplots(1, 2, width_ratios=[1, 1.5])
         self.bars = self.live_bars(bars.bar, range(3), 0.6, color=COLOURS["p"])
-        bars.set(xticks=range(3), xticklabels=worked.TOKENS, ylim=(0, 0.62), ylabel="probability")
-        bars.set_title("the model p (Monday is right)")
+        bars.set_xticks(range(3), worked.TOKENS)
+        bars.set(ylim=(0, 0.62), ylabel="probability", title="the model p (Monday is right)")
         self.ce = self.live_line(curves, color=COLOURS["ce"], lw=2, label="cross-entropy (nats)")
         self.emd = self.live_line(curves, color=COLOURS["emd"], lw=2, label="transport cost")
         self.dots = self.live_line(curves, "o", color=COLOURS["ink"], ms=6)

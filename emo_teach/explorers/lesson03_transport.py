@@ -94,11 +94,6 @@ def _image(axes, cost):
     return axes.imshow(cost, extent=(-0.5, N - 0.5, N - 0.5, -0.5), **look)
 
 
-def _areas(mass, cell):
-    """Marker areas proportional to the mass; half the mass makes a circle as wide as a cell of `cell` points."""
-    return 2 * mass * cell**2
-
-
 class TransportPicture(widget.Picture):
     """The plan over the cost, p and τ left and on top, the potentials u and v right and below, and the numbers."""
 
@@ -170,7 +165,7 @@ class TransportPicture(widget.Picture):
         self.image.set_clim(0, 1.5 * scale)
         rows, columns, masses = _cells(solved.plan)
         self.plan.set_offsets(np.column_stack([columns, rows]))
-        self.plan.set_sizes(_areas(masses, self.cell))
+        self.plan.set_sizes(2 * masses * self.cell**2)  # half the mass makes a circle as wide as a cell
         slack = data.cost - solved.u[:, None] - solved.v
         self.tight.set_data(*np.nonzero(slack <= TIGHT * scale)[::-1])
         longest = max(data.p.max(), data.tau.max())
@@ -239,7 +234,7 @@ def _panel_column(top, matrix, data):
     top.spines[:].set_visible(False)
     _image(matrix, data.cost)
     rows, columns, masses = _cells(data.solved.plan)
-    matrix.scatter(columns, rows, _areas(masses, 14), COLOURS["plan"], edgecolors="white", linewidths=0.5)
+    matrix.scatter(columns, rows, 2 * masses * 14**2, COLOURS["plan"], edgecolors="white", linewidths=0.5)
     matrix.barh(np.arange(N), -4 * data.p, 0.8, left=-0.7, color=COLOURS["p"])
     matrix.set(xlim=(-2.2, N - 0.5), xticks=[], yticks=[], aspect="auto")
     if data.labels == WORDS:

@@ -121,8 +121,8 @@ class SoftLabelPicture(widget.Picture):
         curves.set(xlim=(0, 1), ylim=(0, 1.3), yticks=np.linspace(0, 1, 6), ylabel="cost")
         curves.set_xlabel("label's mass off Monday (0: one-hot)")
         curves.set_title("exact EMD between its bounds")
-        self.image = self.live(_triangle(triangle, np.full((ROWS, COLUMNS, 3), 255, np.uint8)))
         self.triangle = triangle
+        self.image = self.live(_triangle(triangle, np.full((ROWS, COLUMNS, 3), 255, np.uint8)))
         self.p, self.tau = self.live(_dot(triangle, "p")), self.live(_dot(triangle, "tau"))
         self.marks = {loss: self.live(_mark(triangle, loss, f"least {loss}{LATER.get(loss, '')}")) for loss in LOSSES}
         spaced = {"labelspacing": 1.1, "handlelength": 1.4, "handletextpad": 1.1}
@@ -177,11 +177,8 @@ def _bars(axes, data, name):
 
 def panel():
     """Static small multiples: the sandwich and the four losses over all models for three labels: (figure, alt text)."""
-    labels = {
-        "τ: Monday (one-hot)": (0.0, 1.0),
-        "τ: .6 Monday, .4 Tuesday": (0.4, 1.0),
-        "τ: .5 Monday, .5 banana": (0.5, 0.0),
-    }
+    labels = {"τ: Monday (one-hot)": (0.0, 1.0), "τ: .6 Monday, .4 Tuesday": (0.4, 1.0)}
+    labels["τ: .5 Monday, .5 banana"] = (0.5, 0.0)
     figure, words, handles = new_figure(8.8, 5.4), [], {}
     with rc_context(STYLE):
         rows = figure.subplots(3, 5, width_ratios=[1.2, 1, 1, 1, 1])

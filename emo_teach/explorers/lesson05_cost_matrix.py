@@ -134,14 +134,12 @@ class CostMatrixPicture(widget.Picture):
     size = (8.4, 4.9)
 
     def build(self):
-        self.words = None
-        self.n = n = len(EXAMPLES[CONTROLS[0].value][1])
+        self.words, n = None, len(EXAMPLES[CONTROLS[0].value][1])
         grid = self.figure.add_gridspec(2, 3, height_ratios=[0.17, 1], width_ratios=[1.2, 0.8, 1.05])
         self._build_values(self.figure.add_subplot(grid[0, :]))
         self.matrix = self.figure.add_subplot(grid[1, 0])
         model, pushes = (self.figure.add_subplot(grid[1, k], sharey=self.matrix) for k in (1, 2))
-        cells, outline = _matrix(self.matrix, np.zeros((n, n)))
-        self.cells, self.outline = self.live(cells), self.live(outline)
+        self.cells, _ = (self.live(artist) for artist in _matrix(self.matrix, np.zeros((n, n))))
         self.matrix.set_title(f"cost: white 0, black {DARKEST:g}\nframe: to the target; green: plan")
         dots = {"edgecolor": "white", "lw": 0.8, "label": "plan"}
         self.plan = self.live(self.matrix.scatter(np.zeros(n), np.arange(n), color=COLOURS["plan"], **dots))
@@ -156,11 +154,8 @@ class CostMatrixPicture(widget.Picture):
         for axes in (model, pushes):
             axes.tick_params(axis="y", labelleft=False, length=0)
             axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.09), fontsize=9)
-        self._lay_out()
-
-    def _lay_out(self):
-        """Fix the layout with the longest words, so that those of every example find room."""
-        _name(self.matrix, sorted((word for _, group in EXAMPLES.values() for word in group), key=len)[-self.n :])
+        # the layout is that of the longest words, so that those of every example find room
+        _name(self.matrix, sorted((word for _, group in EXAMPLES.values() for word in group), key=len)[-n:])
         self.figure.draw_without_rendering()
         self.figure.set_layout_engine("none")
 
