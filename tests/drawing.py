@@ -88,19 +88,14 @@ BAD_EMBEDDINGS = {
     "other length": (np.ones((4, 2)), ("4", "3")),
 }
 SIZED = {"p", "tau", "cost", "embedding", "first", "second"}
-BAD = {
-    "p": BAD_DISTRIBUTIONS,
-    "tau": BAD_DISTRIBUTIONS,
-    "cost": BAD_COSTS,
-    "target": BAD_TARGETS,
-    "embedding": BAD_EMBEDDINGS,
-}
+BAD = {"p": BAD_DISTRIBUTIONS, "tau": BAD_DISTRIBUTIONS, "cost": BAD_COSTS}
+BAD |= {"target": BAD_TARGETS, "embedding": BAD_EMBEDDINGS}
 
 
 def refusals(calls, extra=()):
-    """(function name, argument, kind, value, fragments) for every argument of every call that has a list of bad values, and the extra ones.
+    """(function name, argument, kind, value, fragments) of every bad value of every argument; then the extra ones.
 
-    Sizes that disagree make no sense for a function with one array and are left out there.
+    A function with one array has no sizes that could disagree.
     """
     for name, (_, arguments) in calls.items():
         for argument in arguments:
@@ -111,7 +106,7 @@ def refusals(calls, extra=()):
 
 
 def assert_refused(calls, name, argument, kind, value, fragments):
-    """The call raises ValueError; its text has the argument's name (where sizes disagree, either one's) and a fragment: value, index or shape."""
+    """The call raises ValueError with the argument's name (where sizes disagree, either one's) and a fragment."""
     function, arguments = calls[name]
     names = {argument} | (SIZED & set(arguments) if kind.startswith("other") else set())
     try:
@@ -137,8 +132,5 @@ def assert_untouched(calls, name):
 
 def public_functions(module):
     """Names of the functions that a module defines itself and does not hide."""
-    return {
-        n
-        for n, f in vars(module).items()
-        if inspect.isfunction(f) and f.__module__ == module.__name__ and not n.startswith("_")
-    }
+    functions = {n for n, f in inspect.getmembers(module, inspect.isfunction) if f.__module__ == module.__name__}
+    return {name for name in functions if not name.startswith("_")}

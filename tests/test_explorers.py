@@ -164,19 +164,20 @@ MAY_BE_INFINITE = {"lesson02_divergence", "lesson04_soft_label"}
 @pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", EXPLORERS)
 def test_numbers_alt_text_and_frame_at_every_setting(name, whole):
-    for settings in settings_to_try(name, whole):
+    for place, settings in enumerate(settings_to_try(name, whole)):
         data = module(name).compute(**settings)
         for array in numbers(data):
             assert not np.isnan(array).any(), settings
             assert name in MAY_BE_INFINITE or np.isfinite(array).all(), settings
-        shown = picture(name).set(data)
-        alt, image = shown.alt(data), shown.pixels()[..., :3]
+        alt = picture(name).alt(data)
         assert len(re.findall(r"\d[\d.e+-]*", alt)) >= 3 and not re.search(r"\b(nan|inf)\b", alt), alt
         assert len(alt) < 1000
-        frame = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
-        assert (frame == 255).all(), settings  # nothing is cut off at the edge
         if name in CHECKS:
             CHECKS[name](settings, data, alt)
+        if whole or place % 3 == 0:  # drawing takes most of the time
+            image = picture(name).set(data).pixels()[..., :3]
+            frame = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
+            assert (frame == 255).all(), settings  # nothing is cut off at the edge
 
 
 @pytest.mark.parametrize("name", EXPLORERS)
@@ -187,7 +188,7 @@ def test_every_control_changes_picture_and_alt_text(name):
     bases = [start] + [start | {choice.name: option} for choice in choices for option in choice.options]
     for control in controls:
         for base in bases:
-            tried = [base | {control.name: value} for value in control.samples(3)]
+            tried = [base | {control.name: value} for value in control.samples(3)[:3]]
             seen, words = zip(*(look(name, settings) for settings in tried), strict=True)
             if all(a != b for a, b in pairwise(seen)) and len(set(words)) == len(words):
                 break
@@ -269,13 +270,6 @@ def test_infinite_divergences_are_named_in_the_picture():
     assert not any(note.get_visible() for note in shown.set(computed("lesson02_divergence")).notes)
 
 
-def test_tuesdays_share_moves_the_bars_and_no_value():
-    low, high = (computed("lesson02_divergence", tuesday=share) for share in (0.0, 1.0))
-    assert low.p[1] == 0 and high.p[2] == 0
-    for a, b in zip(low.curves, high.curves, strict=True):
-        assert a.value == pytest.approx(b.value, rel=1e-12) and a.pull == b.pull
-
-
 def test_verdicts_name_what_becomes_of_the_pull():
     flat = "flat: never above 1, pull dies out"
     for name, fate in (("KL", "pull stays"), ("total variation", flat), ("Pearson chi2", "pull grows")):
@@ -285,10 +279,6 @@ def test_verdicts_name_what_becomes_of_the_pull():
 def test_ordered_plan_costs_more_below_power_one_somewhere():
     data = computed("lesson03_transport", power=0.25)
     assert data.compared_value > data.solved.value + 0.05  # D8: crossing is cheaper for concave costs
-
-
-def test_zero_one_cost_is_the_zero_one_cost():
-    assert computed("lesson03_transport", cost="0/1").cost.tolist() == costs.zero_one(8).tolist()
 
 
 @pytest.mark.parametrize("value", [np.array([1, 2]), [1], 3, None])

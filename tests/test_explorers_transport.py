@@ -111,17 +111,6 @@ def test_linear_program_equals_closed_form_and_gradients_balance(example):
         assert (np.diff(data.cost[:, 0]) >= 0).all()
 
 
-@pytest.mark.parametrize("example", lesson05_cost_matrix.EXAMPLES)
-def test_gradients_are_those_of_the_losses(example):
-    data, step = matrix(example=example), 1e-5
-    n = len(data.words)
-    p = np.exp(np.log(data.p) + step * np.concatenate([np.eye(n), -np.eye(n)]))
-    p /= p.sum(1, keepdims=True)
-    for gradient, loss in ((data.ce_gradient, -np.log(p[:, 0])), (data.emo_gradient, p @ data.cost[:, 0])):
-        central = (loss[:n] - loss[n:]) / (2 * step)  # its error is of the order step**2
-        np.testing.assert_allclose(central, gradient, atol=1e-9)
-
-
 def test_cross_entropy_does_not_see_where_the_mistake_goes_but_emo_does():
     for example in lesson05_cost_matrix.EXAMPLES:
         near, far = matrix(example=example, near=0.3, far=0.0), matrix(example=example, near=0.0, far=0.3)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import divergences, transport, worked
-from ..pictures import COLOURS, STYLE, new_figure, rc_context
+from ..pictures import COLOURS, drawing
 from . import simplex, widget
 
 CONTROLS = (widget.Slider("tuesday", "Tuesday's share of the rest", 0.2, 0.0, 1.0, 0.05),)
@@ -43,8 +43,8 @@ class FirstPicture(widget.Picture):
     def build(self):
         bars, curves = self.figure.subplots(1, 2, width_ratios=[1, 1.5])
         self.bars = self.live_bars(bars.bar, range(3), 0.6, color=COLOURS["p"])
-        bars.set(xticks=range(3), xticklabels=worked.TOKENS, ylim=(0, 0.62), ylabel="probability")
-        bars.set_title("the model p (Monday is right)")
+        bars.set_xticks(range(3), worked.TOKENS)
+        bars.set(ylim=(0, 0.62), ylabel="probability", title="the model p (Monday is right)")
         self.ce = self.live_line(curves, color=COLOURS["ce"], lw=2, label="cross-entropy (nats)")
         self.emd = self.live_line(curves, color=COLOURS["emd"], lw=2, label="transport cost")
         self.dots = self.live_line(curves, "o", color=COLOURS["ink"], ms=6)
@@ -76,8 +76,8 @@ explorer = widget.explorer(compute, draw, CONTROLS)
 
 def panel():
     """Static small multiples for three shares: (figure, alt text)."""
-    figure, words = new_figure(7.6, 2.4), []
-    with rc_context(STYLE):
+    words = []
+    with drawing(7.6, 2.4) as figure:
         for axes, share in zip(figure.subplots(1, 3, sharey=True), (0.0, 0.5, 1.0), strict=True):
             data = compute(share)
             axes.bar(range(3), data.p, 0.6, color=COLOURS["p"])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import divergences
-from ..pictures import COLOURS, STYLE, new_figure, rc_context
+from ..pictures import COLOURS, drawing, look
 from ..worked import TOKENS
 from . import simplex, widget
 
@@ -17,8 +17,8 @@ CONTROLS = (
 )
 HEIGHTS = (3.0, 9.0)  # nats at the top of the axes; the second where CE would leave the first
 SWEEP = np.linspace(0.01, 0.98, 98)  # p(Monday)
-CE_LOOK = {"color": COLOURS["ce"], "lw": 2, "label": "CE(τ, p)"}
-KL_LOOK = {"color": COLOURS["ce"], "lw": 2, "ls": "--", "label": "KL(τ‖p)"}
+CE_LOOK = look("ce").curve | {"lw": 2, "label": "CE(τ, p)"}
+KL_LOOK = look("kl").curve | {"lw": 2, "label": "KL(τ‖p)"}
 
 
 @dataclass(frozen=True)
@@ -110,8 +110,8 @@ explorer = widget.explorer(compute, draw, CONTROLS)
 def panel():
     """Static small multiples for three labels (hard, smoothed, soft): (figure, alt text)."""
     labels = ((1.0, 0.5, "hard label"), (0.9, 0.5, "smoothed label"), (0.6, 0.9, "soft label"))
-    figure, words = new_figure(8.4, 2.7), []
-    with rc_context(STYLE):
+    words = []
+    with drawing(8.4, 2.7) as figure:
         for axes, (first, share, title) in zip(figure.subplots(1, 3, sharey=True), labels, strict=True):
             data = compute(first, share, 0.5, 0.5)
             axes.fill_between(SWEEP, data.kl_curve, data.ce_curve, color=COLOURS["faint"], label="H(τ)")

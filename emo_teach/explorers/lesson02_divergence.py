@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import divergences
-from ..pictures import COLOURS, STYLE, look, new_figure, rc_context
+from ..pictures import COLOURS, drawing, look
 from ..worked import TOKENS
 from . import simplex, widget
 
@@ -19,9 +19,7 @@ CONTROLS = (
     widget.Slider("tuesday", "Tuesday's share of the rest", 0.8, 0.0, 1.0, 0.05),
 )
 SWEEP = 10.0 ** np.linspace(-6, -0.01, 80)  # p(Monday)
-SHARES = np.linspace(0, 1, 11)
 DASHES = ("-", "--", ":")
-TICKS = (1e-6, 1e-4, 1e-2, 1)
 FAMILIES = (
     ("infinite", ("reverse KL", "Neyman chi2")),
     ("unbounded, steady pull", ("KL",)),
@@ -81,14 +79,11 @@ def compute(first, second, alpha, log10_p, tuesday):
     p = simplex.three(first_p, tuesday)
     family = divergences.alpha_generator(round(alpha, 6) + 0.0)  # a slider's 1e-17 is 0
     generators = [divergences.GENERATORS[first], divergences.GENERATORS[second], family]
-    values = np.stack([divergences.f_divergence(g, TAU, simplex.three(first_p, SHARES)) for g in generators])
+    shares = simplex.three(first_p, np.linspace(0, 1, 11))
+    values = np.stack([divergences.f_divergence(g, TAU, shares) for g in generators])
     values = values[np.isfinite(values).all(1)]
     change = float((np.ptp(values, axis=1) / values.max(1)).max(initial=0.0))
     return Data(p, tuesday, tuple(_curve(g, p) for g in generators), change)
-
-
-def _colour(slot, name):
-    return COLOURS["family"] if slot == 2 else look(name).colour
 
 
 def _label_axes(values, pulls):
@@ -96,7 +91,7 @@ def _label_axes(values, pulls):
     values.set(xscale="log", ylim=(0, TOP), ylabel="value (KL, JS: nats)")
     pulls.set(xscale="log", yscale="log", ylim=(3e-7, 3e6), ylabel="|gradient|")
     for axes in (values, pulls):
-        axes.set(xlim=(7e-7, 1), xlabel="p(Monday), the target", xticks=TICKS)
+        axes.set(xlim=(7e-7, 1), xlabel="p(Monday), the target", xticks=(1e-6, 1e-4, 1e-2, 1))
         axes.minorticks_off()
 
 
@@ -176,7 +171,7 @@ class DivergencePicture(widget.Picture):
         self.change.set_text(f"{data.change:.0e} (rounding)" if 0 < data.change < 1e-12 else f"{data.change:.0g}")
 
     def _update_curve(self, slot, curve):
-        colour, infinite = _colour(slot, curve.name), curve.values is None
+        colour, infinite = COLOURS["family"] if slot == 2 else look(curve.name).colour, curve.values is None
         # an infinite divergence is a line at the very top of the values; of its pull nothing can be drawn
         top = np.full_like(SWEEP, TOP - 0.1 - 0.2 * slot)
         self.value_lines[slot].set_data(SWEEP, top if infinite else curve.values)
@@ -211,8 +206,8 @@ explorer = widget.explorer(compute, draw, CONTROLS)
 
 def panel():
     """Static small multiples: value, pull, and one p_t with four splits of the rest: (figure, alt text)."""
-    figure, p_t = new_figure(8.6, 5.6), 0.1
-    with rc_context(STYLE):
+    p_t = 0.1
+    with drawing(8.6, 5.6) as figure:
         axes = figure.subplots(3, 4, sharey="row", height_ratios=[1.4, 1.4, 0.8])
         legends = ("center", "upper right", "upper right", "upper left")
         for column, (title, names), place in zip(axes.T, FAMILIES, legends, strict=True):
@@ -234,7 +229,7 @@ def panel():
 
 
 def _panel_curve(axes, slot, curve):
-    style = {"color": _colour(0, curve.name), "lw": 2, "ls": DASHES[slot]}
+    style = {"color": look(curve.name).colour, "lw": 2, "ls": DASHES[slot]}
     if curve.values is None:
         axes[0].plot(SWEEP, np.full_like(SWEEP, TOP - 0.15 - 0.3 * slot), label=f"{curve.name} = ∞", **style)
         axes[1].set_title("no gradient", y=0.45, loc="center", fontsize=9)

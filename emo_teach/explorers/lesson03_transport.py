@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import costs, inputs, transport
-from ..pictures import COLOURS, COST_MAP, STYLE, new_figure, rc_context
+from ..pictures import COLOURS, COST_MAP, drawing
 from ..words import load_words
 from . import widget
 
@@ -94,11 +94,6 @@ def _image(axes, cost):
     return axes.imshow(cost, extent=(-0.5, N - 0.5, N - 0.5, -0.5), **look)
 
 
-def _areas(mass, cell):
-    """Marker areas proportional to the mass; half the mass makes a circle as wide as a cell of `cell` points."""
-    return 2 * mass * cell**2
-
-
 class TransportPicture(widget.Picture):
     """The plan over the cost, p and τ left and on top, the potentials u and v right and below, and the numbers."""
 
@@ -170,7 +165,7 @@ class TransportPicture(widget.Picture):
         self.image.set_clim(0, 1.5 * scale)
         rows, columns, masses = _cells(solved.plan)
         self.plan.set_offsets(np.column_stack([columns, rows]))
-        self.plan.set_sizes(_areas(masses, self.cell))
+        self.plan.set_sizes(2 * masses * self.cell**2)  # half the mass makes a circle as wide as a cell
         slack = data.cost - solved.u[:, None] - solved.v
         self.tight.set_data(*np.nonzero(slack <= TIGHT * scale)[::-1])
         longest = max(data.p.max(), data.tau.max())
@@ -218,8 +213,8 @@ explorer = widget.explorer(compute, draw, CONTROLS)
 
 def panel():
     """Static small multiples: the same two histograms under four costs: (figure, alt text)."""
-    figure, words = new_figure(8.6, 3.2), []
-    with rc_context(STYLE):
+    words = []
+    with drawing(8.6, 3.2) as figure:
         axes = figure.subplots(2, 4, height_ratios=[0.28, 1])
         cases = ((COSTS[1], 1), (COSTS[0], 2), (COSTS[0], 0.25), (COSTS[3], 1))
         for column, (name, power) in zip(axes.T, cases, strict=True):
@@ -239,7 +234,7 @@ def _panel_column(top, matrix, data):
     top.spines[:].set_visible(False)
     _image(matrix, data.cost)
     rows, columns, masses = _cells(data.solved.plan)
-    matrix.scatter(columns, rows, _areas(masses, 14), COLOURS["plan"], edgecolors="white", linewidths=0.5)
+    matrix.scatter(columns, rows, 2 * masses * 14**2, COLOURS["plan"], edgecolors="white", linewidths=0.5)
     matrix.barh(np.arange(N), -4 * data.p, 0.8, left=-0.7, color=COLOURS["p"])
     matrix.set(xlim=(-2.2, N - 0.5), xticks=[], yticks=[], aspect="auto")
     if data.labels == WORDS:

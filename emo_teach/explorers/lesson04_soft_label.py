@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 
 from .. import transport
-from ..pictures import COLOURS, STYLE, look, new_figure, rc_context
+from ..pictures import COLOURS, drawing, look
 from ..worked import COST, EMBEDDING, TOKENS
 from . import simplex, widget
 from .simplex import LOSSES
@@ -111,7 +111,7 @@ class SoftLabelPicture(widget.Picture):
         curves, triangle = self.figure.subplots(1, 2, width_ratios=[1, 1.9])
         self.curves = {}
         for row, (name, words) in enumerate(SANDWICH.items()):
-            height, style = 0.95 - 0.08 * row, {"color": look(words).colour, "ls": look(words).dash, "lw": 2}
+            height, style = 0.95 - 0.08 * row, look(words).curve | {"lw": 2}
             curves.plot([0.04, 0.17], [height] * 2, transform=curves.transAxes, **style)
             self.curves[name] = (
                 self.live_line(curves, **style),
@@ -121,8 +121,8 @@ class SoftLabelPicture(widget.Picture):
         curves.set(xlim=(0, 1), ylim=(0, 1.3), yticks=np.linspace(0, 1, 6), ylabel="cost")
         curves.set_xlabel("label's mass off Monday (0: one-hot)")
         curves.set_title("exact EMD between its bounds")
-        self.image = self.live(_triangle(triangle, np.full((ROWS, COLUMNS, 3), 255, np.uint8)))
         self.triangle = triangle
+        self.image = self.live(_triangle(triangle, np.full((ROWS, COLUMNS, 3), 255, np.uint8)))
         self.p, self.tau = self.live(_dot(triangle, "p")), self.live(_dot(triangle, "tau"))
         self.marks = {loss: self.live(_mark(triangle, loss, f"least {loss}{LATER.get(loss, '')}")) for loss in LOSSES}
         spaced = {"labelspacing": 1.1, "handlelength": 1.4, "handletextpad": 1.1}
@@ -177,13 +177,10 @@ def _bars(axes, data, name):
 
 def panel():
     """Static small multiples: the sandwich and the four losses over all models for three labels: (figure, alt text)."""
-    labels = {
-        "τ: Monday (one-hot)": (0.0, 1.0),
-        "τ: .6 Monday, .4 Tuesday": (0.4, 1.0),
-        "τ: .5 Monday, .5 banana": (0.5, 0.0),
-    }
-    figure, words, handles = new_figure(8.8, 5.4), [], {}
-    with rc_context(STYLE):
+    labels = {"τ: Monday (one-hot)": (0.0, 1.0), "τ: .6 Monday, .4 Tuesday": (0.4, 1.0)}
+    labels["τ: .5 Monday, .5 banana"] = (0.5, 0.0)
+    words, handles = [], {}
+    with drawing(8.8, 5.4) as figure:
         rows = figure.subplots(3, 5, width_ratios=[1.2, 1, 1, 1, 1])
         for loss, axes in zip(LOSSES, rows[0, 1:], strict=True):
             axes.set_title(loss, loc="center")

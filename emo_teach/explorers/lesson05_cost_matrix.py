@@ -11,7 +11,7 @@ from scipy.special import softmax
 
 from .. import costs, divergences, transport
 from ..files import data_path
-from ..pictures import COLOURS, COST_MAP, STYLE, new_figure, rc_context
+from ..pictures import COLOURS, COST_MAP, STYLE, drawing
 from ..words import load_words
 from . import widget
 
@@ -19,11 +19,11 @@ WORDS_FILE = "cost_explorer_words.txt"
 
 
 def read_examples(text):
-    """The menu's entries from lines of `group: word word* word ...`, where a star marks a target: entry -> (target,
-    words of its group).
+    """The menu's entries, name -> (target, words of its group), from lines of `group: word word* ...`; a star marks a
+    target.
 
-    Raises ValueError, naming the line, for one without a group, a target or a second word, a group or word that stands
-    twice, a word without an embedding, and a group of another size than the first.
+    Raises ValueError, naming the line, for another form, a group or word that stands twice, a word without an
+    embedding, and a group of another size than the first.
     """
     examples, groups = {}, {}
     for number, line in enumerate(text.splitlines(), start=1):
@@ -134,14 +134,12 @@ class CostMatrixPicture(widget.Picture):
     size = (8.4, 4.9)
 
     def build(self):
-        self.words = None
-        self.n = n = len(EXAMPLES[CONTROLS[0].value][1])
+        self.words, n = None, len(EXAMPLES[CONTROLS[0].value][1])
         grid = self.figure.add_gridspec(2, 3, height_ratios=[0.17, 1], width_ratios=[1.2, 0.8, 1.05])
         self._build_values(self.figure.add_subplot(grid[0, :]))
         self.matrix = self.figure.add_subplot(grid[1, 0])
         model, pushes = (self.figure.add_subplot(grid[1, k], sharey=self.matrix) for k in (1, 2))
-        cells, outline = _matrix(self.matrix, np.zeros((n, n)))
-        self.cells, self.outline = self.live(cells), self.live(outline)
+        self.cells, _ = (self.live(artist) for artist in _matrix(self.matrix, np.zeros((n, n))))
         self.matrix.set_title(f"cost: white 0, black {DARKEST:g}\nframe: to the target; green: plan")
         dots = {"edgecolor": "white", "lw": 0.8, "label": "plan"}
         self.plan = self.live(self.matrix.scatter(np.zeros(n), np.arange(n), color=COLOURS["plan"], **dots))
@@ -156,11 +154,8 @@ class CostMatrixPicture(widget.Picture):
         for axes in (model, pushes):
             axes.tick_params(axis="y", labelleft=False, length=0)
             axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.09), fontsize=9)
-        self._lay_out()
-
-    def _lay_out(self):
-        """Fix the layout with the longest words, so that those of every example find room."""
-        _name(self.matrix, sorted((word for _, group in EXAMPLES.values() for word in group), key=len)[-self.n :])
+        # the layout is that of the longest words, so that those of every example find room
+        _name(self.matrix, sorted((word for _, group in EXAMPLES.values() for word in group), key=len)[-n:])
         self.figure.draw_without_rendering()
         self.figure.set_layout_engine("none")
 
@@ -250,8 +245,8 @@ explorer = widget.explorer(compute, draw, CONTROLS)
 def panel():
     """Static small multiples: a mistake near, far, and near under the 0/1 cost, with the pushes: (figure, alt text)."""
     cases = (("near mistake", 0.3, 0.0, 1.0), ("far mistake", 0.0, 0.3, 1.0), ("near, 0/1 cost", 0.3, 0.0, 0.0))
-    figure, words = new_figure(8.8, 5.6), []
-    with rc_context(STYLE):
+    words = []
+    with drawing(8.8, 5.6) as figure:
         grid = figure.subplots(2, 4, width_ratios=[1.25, 1, 1, 1])
         for k, (name, near, far, weight) in enumerate(cases, start=1):
             data = compute(CONTROLS[0].value, 1.0, near, far, 1.0, weight)

@@ -204,9 +204,8 @@ class Frontier(widget.Explorer):
             widget.Slider("temperature", "temperature T", 1.0, 0.4, 2.5, 0.02),
             widget.Choice("mode", "T is set", BY_HAND, (BY_HAND, MATCHED)),
         )
-        self._path, self._second, self._matched = (
-            lru_cache(maxsize=64)(f) for f in (self._path_of, self._second_of, self._matched_of)
-        )
+        computed = self._path_of, self._second_of, self._matched_of
+        self._path, self._second, self._matched = (lru_cache(maxsize=64)(each) for each in computed)
 
     def _checked(self, name, log_p):
         log_p = inputs.log_distributions(f"log_probs[{name!r}]", log_p)

@@ -103,29 +103,26 @@ class SamplesPicture(widget.Picture):
     size = (9.0, 3.7)
 
     def build(self):
-        self.words, self.bars = None, None
-        self.left, self.table = self.figure.subplots(1, 2, width_ratios=[0.85, 1])
-        self.table.axis("off")
-        self.table.set(xlim=(0, 1), ylim=(0, 1))
-
-    def _begin(self, data):
-        """What depends on the models' names, once."""
-        bars, marks = _model_axes(self.left, data.words, list(data.shares)[1:])
+        left, self.table = self.figure.subplots(1, 2, width_ratios=[0.85, 1])
+        self.left, self.words = left, None
+        bars, marks = _model_axes(left, self.data.words, list(self.data.shares)[1:])
         self.bars = [self.live(bar) for bar in bars]
         self.marks = {name: self.live(line) for name, line in marks.items()}
-        self.left.set_title(" \n ")
-        self._begin_table(data)
-        self.left.set_yticks(range(WORDS), ["m" * 8] * WORDS)  # room for the longest words
+        self._build_table()
+        left.set_title(" \n ")
+        left.set_yticks(range(WORDS), ["m" * 8] * WORDS)  # room for the longest words
         self.figure.draw_without_rendering()
         self.figure.set_layout_engine("none")
-        above = {"transform": self.left.transAxes, "fontsize": STYLE["axes.titlesize"], "va": "bottom"}
-        self.headline = self.live_text(self.left, 0, 1.02, **above)
+        above = {"transform": left.transAxes, "fontsize": STYLE["axes.titlesize"], "va": "bottom"}
+        self.headline = self.live_text(left, 0, 1.02, **above)
 
-    def _begin_table(self, data):
+    def _build_table(self):
+        self.table.axis("off")
+        self.table.set(xlim=(0, 1), ylim=(0, 1))
         self.numbers, columns = {}, dict(zip(NUMBERS, (0.52, 0.68, 0.84, 1.0), strict=True))
         for key, label in NUMBERS.items():
             self.table.text(columns[key], 0.98, label, ha="right", va="top", fontsize=9.5)
-        for k, name in enumerate(data.shares):
+        for k, name in enumerate(self.data.shares):
             y, marker = 0.78 - 0.15 * k, "s" if name == TRUTH else look(name).marker
             self.table.plot([0.02], [y], marker, color=look(name).colour, ms=9, mec="white", mew=0.6)
             self.table.text(0.06, y, name, va="center", fontsize=9.5)
@@ -135,8 +132,6 @@ class SamplesPicture(widget.Picture):
         self.table.text(0, 0.0, key, fontsize=9)
 
     def update(self, data):
-        if self.bars is None:
-            self._begin(data)
         if data.words != self.words:
             self.words = data.words
             self.left.set_yticks(range(WORDS), data.words)
@@ -149,11 +144,8 @@ class SamplesPicture(widget.Picture):
         self.headline.set_text(f"“{data.prompt} …”\nmodels at temperature {data.temperature:.2f}")
 
     def alt(self, data):
-        parts = [
-            f"{name}: {_likeliest(data, name)}; {_measured(found)}"
-            for name, found in data.numbers.items()
-            if name != TRUTH
-        ]
+        models = list(data.numbers.items())[1:]
+        parts = [f"{name}: {_likeliest(data, name)}; {_measured(found)}" for name, found in models]
         return (
             f"Next word after “{data.prompt}”, models at temperature {data.temperature:.2f}. Truth: "
             f"{_likeliest(data, TRUTH)}; entropy {data.numbers[TRUTH]['entropy']:.3f} nats. {'. '.join(parts)}."

@@ -187,8 +187,7 @@ def _static(data, rates):
     with drawing(9.0, 3.1 + 0.25 * rows) as figure:
         strip, sides = _axes(figure, 0.08 * rows)
         for side, axes in sides.items():
-            for name, run in data.runs.items():
-                points = run.points[side]
+            for name, points in ((name, run.points[side]) for name, run in data.runs.items()):
                 axes.plot(*points.T, markevery=_every(points), **look(name).line, **LINE)
             axes.set(xlim=data.steps, ylim=data.spans[side])
         _legend(strip, {name: _with_rate(name, run) if rates else name for name, run in data.runs.items()})
@@ -196,14 +195,14 @@ def _static(data, rates):
 
 
 def panel(histories):
-    """Static curves of several runs, without tokens per second, so that they come out alike everywhere: (figure, alt)."""
+    """Static curves of several runs, without tokens per second, so that they come out alike everywhere."""
     return _static(compute(histories), rates=False)
 
 
 class Dashboard:
-    """Curves in a notebook cell that grow while models train: `show`, then for each run `start` and `on_log`, in the end `finish`.
+    """Curves in a notebook cell that grow while models train: `show`; for each run `start` and `on_log`; then `finish`.
 
-    `steps` is where the axis of steps ends (None: as far as the runs go). `histories` holds every run's entries, by name.
+    `steps` is where the axis of steps ends (None: as far as the runs go); `histories` holds the runs' entries by name.
     """
 
     def __init__(self, steps=None):

@@ -1,13 +1,14 @@
 """Resting-place explorer (lesson 09): which model has the least mean loss, for six losses and three kinds of labels."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from matplotlib.image import AxesImage
 from matplotlib.patches import Patch, Rectangle
 
 from .. import inputs, transport
-from ..pictures import COLOURS, STYLE, new_figure, rc_context
+from ..pictures import COLOURS, drawing
 from ..worked import COST, TOKENS
 from . import simplex, widget
 
@@ -39,8 +40,9 @@ AT = 5e-4  # closer than this is "at": half of the last digit shown
 
 @dataclass(frozen=True)
 class Data:
-    """Truth and mean label (3,), the mean loss on the lattice, its minimum, and the models that have it (k, 3), the
-    nearest to the truth first: one, or the two ends of a line that ties; `apart`: their total variation from the truth.
+    """Truth and mean label (3,), the mean loss on the lattice, its minimum, the map's darkest value, and the models
+    that have it (k, 3), the nearest to the truth first: one, or the two ends of a line that ties; `apart`: their total
+    variation from the truth.
     """
 
     loss: str
@@ -50,6 +52,7 @@ class Data:
     mean: np.ndarray
     values: np.ndarray
     least: float
+    darkest: float
     resting: np.ndarray
     apart: np.ndarray
 
@@ -60,7 +63,7 @@ def labels_of(kind, tau):
     Formula: tau itself; or `e_k` with share tau_k; or `(1 - s) e_k + s/n_k` over the `n_k` tokens of k's class, s =
     `SPREAD`. Raises ValueError for another kind or a tau that is no distribution.
     """
-    tau = _distribution("tau", tau)
+    tau = _distributions("tau", tau, 1)
     if kind not in KINDS:
         raise ValueError(f"kind = {kind!r} must be one of {', '.join(KINDS)}")
     if kind == WHOLE:
@@ -70,10 +73,11 @@ def labels_of(kind, tau):
     return tau, (1 - spread) * np.eye(3) + spread * same
 
 
-def _distribution(name, values):
-    values = inputs.distribution(name, values)
-    if len(values) != 3:
-        raise ValueError(f"{name} has {len(values)} entries, not 3")
+def _distributions(name, values, axes):
+    """Distributions over the three tokens in an array of so many axes."""
+    values = inputs.distributions(name, values)
+    if values.ndim != axes or values.shape[-1] != 3:
+        raise ValueError(f"{name} must be {'(3,)' if axes == 1 else '(m, 3)'}, got shape {values.shape}")
     return values
 
 
@@ -86,7 +90,7 @@ def entropic_values(p, label, regularisation, tolerance=EXACT):
     `LEAST_REGULARISATION`; `transport.SolverError` where it does not converge. Source: Cuturi & Peyré, A smoothed dual
     approach for variational Wasserstein problems (2016).
     """
-    p, label = _models(p), _distribution("label", label)
+    p, label = _distributions("p", p, 2), _distributions("label", label, 1)
     r = inputs.number("regularisation", regularisation, low=LEAST_REGULARISATION)
     order = np.argsort(-label, kind="stable")  # the likeliest token first: its potential stays, the others move
     label, cost = label[order], COST[:, order]
@@ -114,13 +118,6 @@ def entropic_values(p, label, regularisation, tolerance=EXACT):
     raise transport.SolverError(f"no entropic plan at regularisation {r:g} after {MAX_ITERATIONS} iterations")
 
 
-def _models(p):
-    p = inputs.distributions("p", p)
-    if p.ndim != 2 or p.shape[1] != 3:
-        raise ValueError(f"p must be (m, 3), got shape {p.shape}")
-    return p
-
-
 def _dual(p, label, kernel, g, r):
     """The dual at g (m, 3): value, columns' masses (m, 3), minus the Hessian's entries 01, 02 and 12 times r (m, 3)."""
     v = label * np.exp(g / r)
@@ -145,7 +142,7 @@ def _newton(label, now, r):
 
 def own_values(p, regularisation):
     """Entropic transport from models to themselves, (m,). Formula: D12 with tau = p."""
-    f, g = transport.symmetric_potentials(_models(p), COST, regularisation, MAX_ITERATIONS, 1e-8)
+    f, g = transport.symmetric_potentials(_distributions("p", p, 2), COST, regularisation, MAX_ITERATIONS, 1e-8)
     return (p * (f + g)).sum(-1)  # its error is of the square of the tolerance
 
 
@@ -157,14 +154,13 @@ def mean_loss(loss, p, tau, kind, regularisation, tolerance=EXACT):
     """
     if loss not in LOSSES:
         raise ValueError(f"loss = {loss!r} must be one of {', '.join(LOSSES)}")
-    p, (shares, labels) = _models(p), labels_of(kind, tau)
-
-    def values(label):
-        if loss in ENTROPIC:
-            return entropic_values(p, label, regularisation, tolerance)
-        return simplex.loss_values("debiased" if loss == DEBIASED else loss, p, label)
-
-    mean = sum(share * values(label) for share, label in zip(shares, labels, strict=True) if share > 0)
+    p, (shares, labels) = _distributions("p", p, 2), labels_of(kind, tau)
+    shares, labels = shares[shares > 0], labels[shares > 0]
+    if loss in ENTROPIC:
+        values = [entropic_values(p, label, regularisation, tolerance) for label in labels]
+    else:
+        values = [simplex.loss_values("debiased" if loss == DEBIASED else loss, p, label) for label in labels]
+    mean = sum(share * value for share, value in zip(shares, values, strict=True))
     if loss == DIVERGENCE:
         mean = mean - 0.5 * own_values(p, regularisation) - 0.5 * shares @ own_values(labels, regularisation)
     return mean
@@ -181,10 +177,7 @@ def resting_places(loss, tau, kind, regularisation):
     mean = shares @ labels
     if loss in (CE, DEBIASED) or (loss == DIVERGENCE and kind == WHOLE):
         return mean[None]
-
-    def values(models):
-        return mean_loss(loss, models, tau, kind, regularisation)
-
+    values = partial(mean_loss, loss, tau=tau, kind=kind, regularisation=regularisation)
     crossings = _crossings(labels[shares > 0])
     found = values(crossings)
     if loss in (BOUND, EMD) or (loss == SINKHORN and kind == ONE_HOT):
@@ -245,16 +238,12 @@ def compute(loss, kind, monday, banana, log10_regularisation):
     apart = 0.5 * np.abs(resting - tau).sum(-1)
     order = np.argsort(apart.round(9), kind="stable")
     least = float(mean_loss(loss, resting[:1], tau, kind, regularisation)[0])
-    return Data(loss, kind, regularisation, tau, shares @ labels, values, least, resting[order], apart[order])
+    darkest, mean = least + simplex.NATS_SHOWN if loss == CE else values.max(), shares @ labels
+    return Data(loss, kind, regularisation, tau, mean, values, least, darkest, resting[order], apart[order])
 
 
 def _short(value):
     return f"{0.0 if abs(value) < 5e-4 else value:.3f}"
-
-
-def _most(data):
-    """The value at which the map is darkest."""
-    return data.least + simplex.NATS_SHOWN if data.loss == CE else data.values.max()
 
 
 def _map(data):
@@ -262,7 +251,7 @@ def _map(data):
     near, nodes, weights = simplex.interpolation(*GRID)
     image = np.full((*near.shape, 4), 255, np.uint8)
     values = np.einsum("mk,mk->m", data.values[nodes], weights)
-    image[near, :3] = simplex.tints(values, data.least, _most(data))
+    image[near, :3] = simplex.tints(values, data.least, data.darkest)
     return image
 
 
@@ -332,7 +321,7 @@ class RestingPicture(widget.Picture):
         self.image.set_data(_map(data))
         self.title(self.triangle, f"mean {data.loss} over all models p\nlabels: {data.kind}")
         _place(self.marks, data)
-        for text, word, value in zip(self.ends, ("most", "least"), (_most(data), data.least), strict=True):
+        for text, word, value in zip(self.ends, ("most", "least"), (data.darkest, data.least), strict=True):
             text.set_text(f"{word} {_short(value)}{'+' if data.loss == CE and word == 'most' else ''}")
         entropic = data.loss in ENTROPIC
         self.taken.set_text(f"regularisation\n{data.regularisation:.3g}" if entropic else "takes no\nregularisation")
@@ -346,7 +335,7 @@ class RestingPicture(widget.Picture):
         return (
             f"Truth: {simplex.in_words(data.tau)}. Labels: {data.kind}; mean label: {simplex.in_words(data.mean)}. "
             f"All models in a triangle, tinted by the mean {data.loss}{taken}: white at {_short(data.least)}, "
-            f"darkest from {_short(_most(data))}. "
+            f"darkest from {_short(data.darkest)}. "
             f"It is {' '.join(_verdict(data))}: {' or '.join(map(simplex.in_words, data.resting))}."
         )
 
@@ -367,8 +356,8 @@ explorer = widget.explorer(compute, draw, CONTROLS)
 
 def panel():
     """Static small multiples: six losses, with whole laws as labels and one token at a time: (figure, alt text)."""
-    figure, words = new_figure(9.6, 4.4), []
-    with rc_context(STYLE):
+    words = []
+    with drawing(9.6, 4.4) as figure:
         for line, kind in zip(figure.subplots(2, 6), (WHOLE, ONE_HOT), strict=True):
             for axes, loss in zip(line, LOSSES, strict=True):
                 data = compute(loss, kind, 0.625, 0.2, -1.0)

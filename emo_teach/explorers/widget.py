@@ -33,8 +33,8 @@ class Picture:
         self.figure = new_figure(*self.size)
         self._live, self._background = [], None
         with rc_context(STYLE):
-            self.build()
             self.data = data
+            self.build()
             self.update(data)
 
     def live(self, artist):
@@ -224,7 +224,7 @@ class Explorer:
 
 
 def named(argument, given, limit):
-    """A dictionary of 1 to `limit` things by name, none called "truth", as a plain dict; ValueError for anything else."""
+    """A dictionary of 1 to `limit` things by name, none called "truth"; ValueError for anything else."""
     if not isinstance(given, Mapping) or not all(isinstance(name, str) and name.strip() for name in given):
         raise ValueError(f"{argument} must be a dictionary, name -> value, got {type(given).__name__}")
     if not 1 <= len(given) <= limit:
