@@ -23,17 +23,8 @@ def generator_expression(f, slope, tau, p):
     return sum(itertools.starmap(term, zip(tau, p, strict=True)))
 
 
-def drops_all_zeros(f, slope, tau, p):
-    return sum(b * f(a / b) for a, b in zip(tau, p, strict=True) if a > 0 and b > 0)
-
-
 def nan_at_both_zero(f, slope, tau, p):
     return sum(b * f(a / b) if b > 0 else a * slope for a, b in zip(tau, p, strict=True))
-
-
-def floored(f, slope, tau, p):
-    p = np.maximum(p, 1e-12)
-    return sum(b * f(a / b) for a, b in zip(tau, p, strict=True))
 
 
 # 2.2 roles exchanged
@@ -77,15 +68,6 @@ def torch_gradient(f, df, logits, targets):
     return z.grad
 
 
-def target_only(f, df, logits, targets):
-    return looped_gradient(f, df, logits, targets) * np.eye(logits.shape[1])[targets]
-
-
-def overflows(f, df, logits, targets):
-    e = np.exp(logits)
-    return looped_gradient(f, df, np.log(e / e.sum(1, keepdims=True)), targets)
-
-
 # 2.4 one question
 
 
@@ -93,13 +75,10 @@ def two_cells(a, b):
     return rel_entr(a, b) + rel_entr(max(1 - a, 0), 1 - b)
 
 
-def looped_question(tau, p):
-    order, best, chosen = sorted(range(len(p)), key=lambda i: tau[i] / p[i]), -1.0, None
-    for k in range(1, len(p)):
-        value = two_cells(tau[order[:k]].sum(), p[order[:k]].sum())
-        if value > best:
-            best, chosen = value, order[:k]
-    return [i in chosen for i in range(len(p))]
+def looped_question(tau, p, rank=lambda tau, p: tau / p):
+    order = np.argsort(rank(tau, p))
+    best = max(range(1, len(p)), key=lambda k: two_cells(tau[order[:k]].sum(), p[order[:k]].sum()))
+    return [i in order[:best] for i in range(len(p))]
 
 
 def torch_question(tau, p):
@@ -110,15 +89,6 @@ def torch_question(tau, p):
     asked = torch.zeros(len(p), dtype=torch.bool)
     asked[order[: value.argmax() + 1]] = True
     return asked
-
-
-def best_single(tau, p):
-    return np.arange(len(p)) == np.argmax([two_cells(a, b) for a, b in zip(tau, p, strict=True)])
-
-
-def along(order, value, tau, p):
-    best = max(range(1, len(p)), key=lambda k: value(tau[order[:k]].sum(), p[order[:k]].sum()))
-    return np.isin(np.arange(len(p)), order[:best])
 
 
 # 2.5 where the mean loss rests
@@ -146,29 +116,11 @@ def greedy_rest(dg, tau):
     return p / p.sum()
 
 
-def exchange_rest(dg, tau):
-    """Exact exchanges between pairs, until nothing changes."""
-    p = np.full(len(tau), 1 / len(tau))
-    for _ in range(60):
-        before = p.copy()
-        for i, j in itertools.combinations(range(len(tau)), 2):
-            both = p[i] + p[j]
-            low, high = 0.0, both
-            for _ in range(45):
-                x = (low + high) / 2
-                pull = tau[[i, j]] * dg(np.maximum(np.array([x, both - x]), 1e-15))
-                low, high = (x, high) if pull[0] < pull[1] else (low, x)
-            p[i], p[j] = x, both - x
-        if abs(p - before).max() < 1e-8:
-            break
-    return torch.tensor(p)
-
-
 def without_border(dg, tau):
     """Lagrange for all tokens, shares below 0 allowed on a line through the slope at 0, then cut off and scaled."""
     slope0 = dg(np.full(1, 1e-9))[0]
     if slope0 < -1e6:
-        return exchange_rest(dg, tau).numpy()
+        return np.array(brentq_rest(dg, tau))
 
     def share(level):
         low, high = np.full(len(tau), -5.0), np.ones(len(tau))
@@ -197,9 +149,9 @@ RIGHT = {
 WRONG = {
     "2.1": [
         lambda f, slope, tau, p: masked_divergence(f, slope, p, tau),  # roles exchanged
-        drops_all_zeros,
+        lambda f, slope, tau, p: nan_at_both_zero(f, slope, tau[tau * p > 0], p[tau * p > 0]),  # drops all zeros
         nan_at_both_zero,
-        floored,
+        lambda f, slope, tau, p: nan_at_both_zero(f, slope, tau, np.maximum(p, 1e-12)),  # a floor in place of 0
         in_place(masked_divergence, 3),
     ],
     "2.2": [
@@ -212,14 +164,14 @@ WRONG = {
     "2.3": [
         lambda f, df, logits, targets: looped_gradient(f, df, logits, targets) * len(targets),  # sum gradient
         lambda f, df, logits, targets: -looped_gradient(f, df, logits, targets),  # uphill
-        target_only,
-        overflows,
+        lambda f, df, logits, targets: looped_gradient(f, df, logits, targets) * np.eye(logits.shape[1])[targets],
+        lambda f, df, logits, targets: looped_gradient(f, df, np.log(np.exp(logits)), targets),  # overflows
         in_place(looped_gradient, 2),
     ],
     "2.4": [
-        best_single,
-        lambda tau, p: along(np.argsort(p - tau), two_cells, tau, p),  # by difference
-        lambda tau, p: along(np.argsort(-tau), two_cells, tau, p),  # by label
+        lambda tau, p: np.arange(len(p)) == np.argmax([two_cells(a, b) for a, b in zip(tau, p, strict=True)]),
+        lambda tau, p: looped_question(tau, p, rank=lambda tau, p: tau - p),
+        lambda tau, p: looped_question(tau, p, rank=lambda tau, p: tau),
         lambda tau, p: np.flatnonzero(looped_question(tau, p)),  # as indices
         in_place(looped_question),
     ],
@@ -227,7 +179,7 @@ WRONG = {
         lambda dg, tau: tau.copy(),  # proper always
         lambda dg, tau: np.eye(len(tau))[tau.argmax()],  # the mode
         without_border,
-        lambda dg, tau: 0.5 * np.asarray(exchange_rest(dg, tau)),  # unscaled
+        lambda dg, tau: 0.5 * np.array(brentq_rest(dg, tau)),  # unscaled
         in_place(brentq_rest, 1),
     ],
 }

@@ -2,6 +2,7 @@ import numpy as np
 import torch
 from scipy.integrate import quad_vec
 from scipy.optimize import brentq
+from scipy.special import softmax
 from torch.nn import functional as F
 
 from tests.answers import in_place
@@ -13,26 +14,30 @@ def looped_mean(pieces, ignore_index=-100):
     total = count = 0
     for losses, labels in pieces:
         for row, own in zip(losses, labels, strict=True):
-            for i in range(len(row) - 1):
-                if own[i + 1] != ignore_index:
-                    total, count = total + row[i], count + 1
+            for loss, label in zip(row, own[1:], strict=False):
+                if label != ignore_index:
+                    total, count = total + loss, count + 1
     return total / count if count else 0.0
 
 
+def counted(pieces, ignore_index=-100):
+    """Losses that count, piece by piece."""
+    return [torch.tensor(a)[:, :-1][torch.tensor(y)[:, 1:] != ignore_index] for a, y in pieces]
+
+
 def torch_mean(pieces, ignore_index=-100):
-    kept = [torch.tensor(a)[:, :-1][torch.tensor(y)[:, 1:] != ignore_index] for a, y in pieces]
-    flat = torch.cat(kept)
+    flat = torch.cat(counted(pieces, ignore_index))
     return flat.mean() if flat.numel() else 0.0
 
 
 def mean_of_means(pieces, ignore_index=-100):
-    kept = [a[:, :-1][y[:, 1:] != ignore_index] for a, y in pieces]
-    return np.mean([one.mean() for one in kept if one.size] or [0.0])
+    return np.mean([one.mean() for one in counted(pieces, ignore_index) if one.numel()] or [0.0])
 
 
 def masked_by_product(pieces, ignore_index=-100):
+    """Infinite losses of padding survive: 0 times infinity."""
     total = sum((a[:, :-1] * (y[:, 1:] != ignore_index)).sum() for a, y in pieces)
-    return total / max(sum((y[:, 1:] != ignore_index).sum() for _, y in pieces), 1)
+    return total / max(sum(map(len, counted(pieces, ignore_index))), 1)
 
 
 def unshifted_mean(pieces, ignore_index=-100):
@@ -42,17 +47,11 @@ def unshifted_mean(pieces, ignore_index=-100):
 
 def cleaned_in_place(pieces, ignore_index=-100):
     for a, y in pieces:
-        a[:, -1] = 0
         a[:, :-1][y[:, 1:] == ignore_index] = 0
-    return sum(a.sum() for a, _ in pieces) / max(sum((y[:, 1:] != ignore_index).sum() for _, y in pieces), 1)
+    return looped_mean(pieces, ignore_index)
 
 
 # 6.2 the debiased score's gradient
-
-
-def numpy_softmax(z):
-    e = np.exp(z - z.max(-1, keepdims=True))
-    return e / e.sum(-1, keepdims=True)
 
 
 def by_autograd(logits, targets, unit):
@@ -64,14 +63,14 @@ def by_autograd(logits, targets, unit):
 def by_loop(logits, targets, unit):
     rows = []
     for z, t in zip(logits, targets, strict=True):
-        p = numpy_softmax(z)
+        p = softmax(z)
         m = p @ unit
         rows.append([p[j] * (unit[j] - m) @ (m - unit[t]) / len(logits) for j in range(len(p))])
     return np.array(rows)
 
 
 def by_jacobian(logits, targets, unit):
-    p, rows = numpy_softmax(logits), []
+    p, rows = softmax(logits, axis=1), []
     for q, t in zip(p, targets, strict=True):
         rows.append((np.diag(q) - np.outer(q, q)) @ unit @ (q @ unit - unit[t]) / len(p))
     return np.array(rows)
@@ -79,7 +78,7 @@ def by_jacobian(logits, targets, unit):
 
 def gradient(finish, middle=lambda p, g: (p * g).sum(1, keepdims=True), gap=lambda m, e: m - e):
     def answer(logits, targets, unit):
-        p = numpy_softmax(logits)
+        p = softmax(logits, axis=1)
         g = gap(p @ unit, unit[targets]) @ unit.T
         return finish(p, g, middle(p, g))
 
@@ -127,54 +126,49 @@ def by_weights(logits, targets, unit):
     return (w * ce + L).mean()
 
 
-def built(combine, widen=True, take_out=True, freeze=True, clip=True, ce=None):
+def built(combine, take_out=True, freeze=True):
     """Answers that differ in one step."""
 
     def answer(logits, targets, unit):
-        z = logits.double() if widen else logits
-        u = (unit.detach() if freeze else unit).to(z.dtype)
+        z, u = logits.double(), (unit.detach() if freeze else unit).double()
         c = 1 - u[targets] @ u.T
-        c = c.clamp(min=0) if clip else c
         if take_out:
-            c = c.scatter(1, targets[:, None], 0.0)
-        L = (z.softmax(1) * c).sum(1)
-        if ce is not None:
-            loss = ce(z, targets)
-        else:
-            away = z.scatter(1, targets[:, None], -torch.inf).logsumexp(1) - z.gather(1, targets[:, None])[:, 0]
-            loss = F.softplus(away)
-        return combine(loss, L)
+            c = c.clamp(min=0).scatter(1, targets[:, None], 0.0)
+        away = z.scatter(1, targets[:, None], -torch.inf).logsumexp(1) - z.gather(1, targets[:, None])[:, 0]
+        return combine(F.softplus(away), (z.softmax(1) * c).sum(1))
 
     return answer
 
 
 def ratio(a, b):
-    return torch.where(b > 0, a / b.clamp(min=1e-300 if b.dtype == torch.float64 else 1e-37), 0.0)
+    return torch.where(b > 0, a / b.clamp(min=1e-300), 0.0)
 
 
-def two_l(ce, L):
+def mode_2(ce, L):
     return (ratio(L, ce).detach() * ce + L).mean()
-
-
-def no_guard(ce, L):
-    return ((L / ce).detach() * ce + L).mean()
 
 
 # 6.4 work around a polygon
 
 
-def adaptive(update, corners):
-    total = 0.0
-    for k in range(len(corners)):
-        a, b = corners[k - 1], corners[k]
-        total += quad_vec(lambda s, a=a, b=b: update(a + s * (b - a)) @ (b - a), 0, 1, epsabs=1e-12, epsrel=1e-11)[0]
-    return total
+def sides(corners):
+    return list(zip(corners, np.roll(corners, -1, 0), strict=True))
+
+
+def adaptive(update, corners, sides=sides):
+    along = lambda a, b: quad_vec(lambda s: update(a + s * (b - a)) @ (b - a), 0, 1, epsabs=1e-12, epsrel=1e-11)[0]
+    return sum(along(a, b) for a, b in sides(corners))
+
+
+def midpoints(update, corners, n=20):
+    shares = (np.arange(n) + 0.5) / n
+    return sum(update(a + s * (b - a)) @ (b - a) / n for a, b in sides(corners) for s in shares)
 
 
 def romberg(update, corners):
     """Trapezoids of ever finer steps, extrapolated; the answer as a tensor."""
     total = 0.0
-    for a, b in zip(corners, np.roll(corners, -1, 0), strict=True):
+    for a, b in sides(corners):
         rows = [[np.mean([update(a) @ (b - a), update(b) @ (b - a)])]]
         for k in range(1, 9):
             n = 2**k
@@ -185,24 +179,6 @@ def romberg(update, corners):
             rows.append(row)
         total += rows[-1][-1]
     return torch.tensor(total)
-
-
-def adaptive_open(update, corners):
-    return sum(
-        quad_vec(lambda s, a=a, b=b: update(a + s * (b - a)) @ (b - a), 0, 1)[0]
-        for a, b in zip(corners[:-1], corners[1:], strict=True)
-    )
-
-
-def trapezoids(update, corners):
-    return sum(0.5 * (update(a) + update(b)) @ (b - a) for a, b in zip(corners, np.roll(corners, -1, 0), strict=True))
-
-
-def coarse(update, corners, n=20):
-    total = 0.0
-    for a, b in zip(corners, np.roll(corners, -1, 0), strict=True):
-        total += sum(update(a + (k + 0.5) / n * (b - a)) @ (b - a) for k in range(n)) / n
-    return total
 
 
 # 6.5 where CE + weight * EMO rests
@@ -243,11 +219,6 @@ def ignores_unseen(tau, cost, weight):
     return p
 
 
-def gibbs(tau, cost, weight):
-    p = tau * np.exp(-weight * (cost @ tau))
-    return p / p.sum()
-
-
 RIGHT = {
     "6.1": [looped_mean, torch_mean],
     "6.2": [by_autograd, by_loop],
@@ -271,23 +242,23 @@ WRONG = {
         in_place(by_loop),
     ],
     "6.3": [
-        built(two_l, take_out=False, clip=False),  # the target's own cost is rounding noise
-        built(two_l, freeze=False),  # a cost that learns
-        built(no_guard),  # 0/0
+        built(mode_2, take_out=False),  # the target's own cost is rounding noise
+        built(mode_2, freeze=False),  # a cost that learns
+        built(lambda ce, L: ((L / ce).detach() * ce + L).mean()),  # 0 / 0
         built(lambda ce, L: 0.5 * (ce + ratio(ce, L).detach() * L).mean()),  # mode 1
-        lambda z, t, u: built(two_l)(z, t, u).item(),  # no tensor
+        lambda z, t, u: built(mode_2)(z, t, u).item(),  # no tensor
     ],
     "6.4": [
-        lambda update, corners: adaptive_open(update, corners),  # left home
-        trapezoids,
-        coarse,
+        lambda update, corners: adaptive(update, corners, lambda corners: sides(corners)[:-1]),  # does not go home
+        lambda update, corners: sum(0.5 * (update(a) + update(b)) @ (b - a) for a, b in sides(corners)),
+        midpoints,  # too few
         in_place(adaptive, 1),
-        lambda u, c: 0.0,
+        lambda update, corners: 0.0,
     ],
     "6.5": [
         ignores_unseen,
         lambda tau, cost, weight: by_brent(tau, cost.T, weight),  # transposed
-        gibbs,
+        lambda tau, cost, weight: softmax(np.log(np.maximum(tau, 1e-300)) - weight * (cost @ tau)),  # Gibbs
         lambda tau, cost, weight: np.eye(tau.size)[(cost @ tau).argmin()] if weight > 0 else tau,  # medoid
         in_place(by_brent),
     ],

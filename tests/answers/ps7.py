@@ -65,31 +65,15 @@ def by_matching(p, truth, classes, topics, prices):
     return found
 
 
-def by_members(p, truth, classes, topics, prices):
-    a, b, c = prices
+def by_members(p, truth, classes, topics, prices, weights=lambda a, b, c: (a, b - a, c - b)):
     d = torch.tensor(p - truth)
 
     def variation(labels):
         labels = torch.tensor(labels)
         return 0.5 * torch.zeros(len(d), int(labels.max()) + 1, dtype=d.dtype).index_add_(1, labels, d).abs().sum(1)
 
-    return a * variation(np.arange(d.shape[1])) + (b - a) * variation(classes) + (c - b) * variation(topics)
-
-
-def variations(p, truth, labels):
-    return 0.5 * np.abs((p - truth) @ np.equal.outer(labels, np.unique(labels))).sum(1)
-
-
-def combined(weights, half=1.0):
-    def answer(p, truth, classes, topics, prices):
-        levels = [variations(p, truth, labels) for labels in (np.arange(p.shape[1]), classes, topics)]
-        return half * sum(w * level for w, level in zip(weights(*prices), levels, strict=True))
-
-    return answer
-
-
-def fixed_prices(p, truth, classes, topics, prices):
-    return by_members(p, truth, classes, topics, (0.1, 0.5, 1.0))
+    levels = (np.arange(d.shape[1]), classes, topics)
+    return sum(weight * variation(level) for weight, level in zip(weights(*prices), levels, strict=True))
 
 
 # 7.3 matched collisions
@@ -99,56 +83,30 @@ def collide(z, temperature=1.0):
     return (softmax(z / temperature, axis=1) ** 2).sum(1).mean()
 
 
-def root(of, logits, wanted):
-    return np.exp(
-        brentq(lambda s: of(logits, np.exp(s)) - wanted, np.log(1e-3), np.log(1e3), xtol=1e-13, rtol=1e-13, maxiter=500)
-    )
+def by_root(logits, other, of=collide):
+    surplus = lambda s: of(logits, np.exp(s)) - of(other)
+    return np.exp(brentq(surplus, np.log(1e-3), np.log(1e3), xtol=1e-13, rtol=1e-13, maxiter=500))
 
 
-def by_root(logits, other):
-    return root(collide, logits, collide(other))
+def by_halving(logits, other, collide=collide, low=1e-3, high=1e3):
+    for _ in range(100):
+        middle = (low * high) ** 0.5
+        low, high = (middle, high) if collide(logits, middle) > collide(other) else (low, middle)
+    return torch.tensor(high)
 
 
-def by_torch_halving(logits, other):
-    z, low, high = torch.tensor(logits), torch.tensor(1e-3).double(), torch.tensor(1e3).double()
-    goal = torch.tensor(other).softmax(-1).square().sum(-1).mean()
-    while high / low > 1 + 1e-11:
-        middle = (low * high).sqrt()
-        low, high = (middle, high) if (z / middle).softmax(-1).square().sum(-1).mean() > goal else (low, middle)
-    return high
-
-
-def mean_collides(z, temperature=1.0):
+def of_mean(z, temperature=1.0):
     return (softmax(z / temperature, axis=1).mean(0) ** 2).sum()
 
 
-def matching(of):
-    return lambda logits, other: root(of, logits, of(other))
+def overflowing(z, temperature=1.0):
+    e = np.exp(z / temperature)
+    return ((e / e.sum(1, keepdims=True)) ** 2).sum(1).mean()
 
 
 def on_a_grid(logits, other):
     grid = np.geomspace(1e-3, 1e3, 2000)
     return grid[np.argmin([abs(collide(logits, T) - collide(other)) for T in grid])]
-
-
-def up_to_5(logits, other):
-    low, high = 0.05, 5.0
-    for _ in range(100):
-        middle = (low * high) ** 0.5
-        low, high = (middle, high) if collide(logits, middle) > collide(other) else (low, middle)
-    return high
-
-
-def overflowing(logits, other):
-    def plain(z, temperature=1.0):
-        e = np.exp(z / temperature)
-        return ((e / e.sum(1, keepdims=True)) ** 2).sum(1).mean()
-
-    low, high = 1e-3, 1e3
-    for _ in range(100):
-        middle = (low * high) ** 0.5
-        low, high = (middle, high) if plain(logits, middle) > plain(other) else (low, middle)
-    return high
 
 
 # 7.4 the paired interval
@@ -162,37 +120,14 @@ def from_student(first, second, level=0.95):
     return student.interval(level, len(d) - 1, loc=float(d.mean()), scale=float(d.std()) / len(d) ** 0.5)
 
 
-def by_hand(first, second, level=0.95):
+def by_hand(first, second, level=0.95, quantile=lambda level, n: student.ppf((1 + level) / 2, n - 1), least=2):
     d = [value - second[seed] for seed, value in first.items() if seed in second]
     n = len(d)
-    if n < 2:
+    if n < least:
         raise ValueError(n)
     mean = sum(d) / n
-    error = (sum((x - mean) ** 2 for x in d) / (n - 1) / n) ** 0.5
-    t = -student.ppf((1 - level) / 2, n - 1)
-    return [mean - t * error, mean + t * error]
-
-
-def around(d, half):
-    return np.mean(d) - half, np.mean(d) + half
-
-
-def varied(quantile=lambda level, n: student.ppf((1 + level) / 2, n - 1), ddof=1, root=True, sign=1):
-    def answer(first, second, level=0.95):
-        both = sorted(first.keys() & second.keys())
-        if len(both) < 2:
-            raise ValueError("too few")
-        d = sign * np.array([first[s] - second[s] for s in both])
-        return around(d, quantile(level, len(d)) * d.std(ddof=ddof) / (np.sqrt(len(d)) if root else 1))
-
-    return answer
-
-
-def one_is_enough(first, second, level=0.95):
-    both = first.keys() & second.keys()
-    if len(both) < 2:
-        return (0.0, 0.0)
-    return by_hand(first, second, level)
+    error = (sum((x - mean) ** 2 for x in d) / max(n - 1, 1) / n) ** 0.5
+    return [mean - quantile(level, n) * error, mean + quantile(level, n) * error]
 
 
 def popping(first, second, level=0.95):
@@ -215,27 +150,16 @@ def closed(p, q):
     return total
 
 
+def plain_formula(p, q):
+    return float(1 - (p * q * np.log(p / q) / (p - q)).sum())
+
+
 def integrated(p, q):
     def inside(s):
         r = s * p + (1 - s) * q
         return 2 * (s * rel_entr(p, r).sum() + (1 - s) * rel_entr(q, r).sum())
 
     return quad(inside, 0, 0.5, limit=200, epsabs=1e-11)[0] + quad(inside, 0.5, 1, limit=200, epsabs=1e-11)[0]
-
-
-def plain_formula(p, q):
-    with np.errstate(all="ignore"):
-        return float(1 - (p * q * np.log(p / q) / (p - q)).sum())
-
-
-def smoothed(p, q):
-    p, q = p + 1e-6, q + 1e-6
-    return closed(p / p.sum(), q / q.sum())
-
-
-def jensen_shannon(p, q):
-    r = (p + q) / 2
-    return (rel_entr(p, r).sum() + rel_entr(q, r).sum()) / 2 / np.log(2)
 
 
 def zeros_dropped(p, q):
@@ -273,53 +197,34 @@ def with_gather(model, optimizer, batch, frozen, pad):
     return float(loss.detach())
 
 
-def faulty(
-    shift=True,
-    live=False,
-    everywhere=False,
-    clear=True,
-    normalise=True,
-    emo=1.0,
-    ce=1.0,
-    total=False,
-    late=False,
-    change=False,
-):
+def faulty(shift=True, live=False, everywhere=False, clear=True, late=False, change=False):
+    """A step with one mistake or more."""
+
+    def loss_of(model, batch, frozen, pad):
+        z, t = (model(batch)[:, :-1], batch[:, 1:]) if shift else (model(batch), batch)
+        counts, t = t != pad, t.clamp(min=0)
+        unit = F.normalize(model.head.weight if live else frozen, dim=-1)
+        L = 1 - ((z.softmax(-1) @ unit) * unit[t]).sum(-1)
+        each = counts * (F.cross_entropy(z.transpose(1, 2), t, reduction="none") + L)
+        return each.mean() if everywhere else each.sum() / counts.sum()
+
     def answer(model, optimizer, batch, frozen, pad):
         if clear:
             optimizer.zero_grad()
-        z, t = (model(batch)[:, :-1], batch[:, 1:]) if shift else (model(batch), batch)
-        z, t = z.flatten(0, 1), t.flatten()
-        weight = (t != pad).double()
-        unit = F.normalize(model.head.weight if live else frozen, dim=-1) if normalise else frozen
         if change:
-            frozen.copy_(unit)
-        t = t.clamp(min=0)
-        L = 1 - ((z.softmax(-1) @ unit) * unit[t]).sum(-1)
-        each = weight * (ce * F.cross_entropy(z, t, reduction="none") + emo * L)
-        loss = each.mean() if everywhere else each.sum() if total else each.sum() / weight.sum()
+            frozen.copy_(F.normalize(frozen, dim=-1))
+        loss = loss_of(model, batch, frozen, pad)
         loss.backward()
         optimizer.step()
-        return with_value(model, batch, frozen, pad) if late else loss.item()
+        return (loss_of(model, batch, frozen, pad) if late else loss).item()
 
     return answer
-
-
-def with_value(model, batch, frozen, pad):
-    z, t = labelled(model, batch, pad)
-    unit = F.normalize(frozen, dim=-1)
-    return (F.cross_entropy(z, t) + (1 - ((z.softmax(-1) @ unit) * unit[t]).sum(-1)).mean()).item()
-
-
-def broken(model, optimizer, batch, frozen, pad):
-    """The colleague's own."""
-    return faulty(shift=False, live=True, everywhere=True, clear=False)(model, optimizer, batch, frozen, pad)
 
 
 RIGHT = {
     "7.1": [by_loop, by_torch],
     "7.2": [by_matching, by_members],
-    "7.3": [by_root, by_torch_halving],
+    "7.3": [by_root, by_halving],
     "7.4": [from_student, by_hand],
     "7.5": [closed, integrated],
     "7.6": [with_package, with_gather],
@@ -333,20 +238,38 @@ WRONG = {
         in_place(by_loop),
     ],
     "7.2": [
-        combined(lambda a, b, c: (a, b - a, c - b), half=2.0),  # the half of total variation forgotten
-        combined(lambda a, b, c: (a, b, c)),  # pays the lower levels twice
-        lambda p, truth, classes, topics, prices: by_members(p, truth, classes, topics, prices).mean(),  # mean context
-        fixed_prices,
+        lambda *given: 2 * by_members(*given),  # the half of total variation forgotten
+        lambda *given: by_members(*given, weights=lambda a, b, c: (a, b, c)),  # pays the lower levels twice
+        lambda *given: by_members(*given).mean(),
+        lambda *given: by_members(*given[:-1], (0.1, 0.5, 1.0)),  # its own prices
         in_place(by_members),
     ],
-    "7.3": [lambda z, other: 1 / by_root(z, other), matching(mean_collides), on_a_grid, up_to_5, overflowing],
+    "7.3": [
+        lambda logits, other: 1 / by_root(logits, other),
+        lambda logits, other: by_root(logits, other, of_mean),
+        on_a_grid,
+        lambda logits, other: by_halving(logits, other, low=0.05, high=5.0),
+        lambda logits, other: by_halving(logits, other, overflowing),
+    ],
     "7.4": [
-        varied(quantile=lambda level, n: norm.ppf((1 + level) / 2)),  # the normal law's 1.96
-        varied(sign=-1),
-        lambda first, second, level=0.95: by_hand(first, second),  # always 95
-        one_is_enough,
+        lambda *given: by_hand(*given, quantile=lambda level, n: norm.ppf((1 + level) / 2)),  # the normal law's 1.96
+        lambda first, second, level=0.95: by_hand(second, first, level),  # the sign
+        lambda first, second, level=0.95: by_hand(first, second),  # always 95 %
+        lambda *given: by_hand(*given, least=1),
         popping,
     ],
-    "7.5": [plain_formula, smoothed, jensen_shannon, zeros_dropped, in_place(integrated)],
-    "7.6": [broken, faulty(live=True), faulty(clear=False), faulty(late=True), faulty(change=True)],
+    "7.5": [
+        plain_formula,
+        lambda p, q: closed((p + 1e-6) / (p + 1e-6).sum(), (q + 1e-6) / (q + 1e-6).sum()),  # smoothed
+        lambda p, q: (rel_entr(p, (p + q) / 2).sum() + rel_entr(q, (p + q) / 2).sum()) / np.log(4),  # Jensen-Shannon
+        zeros_dropped,
+        in_place(integrated),
+    ],
+    "7.6": [
+        faulty(shift=False, live=True, everywhere=True, clear=False),  # the colleague's own
+        faulty(live=True),
+        faulty(clear=False),
+        faulty(late=True),
+        faulty(change=True),
+    ],
 }
