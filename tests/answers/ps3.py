@@ -107,11 +107,10 @@ def torch_prices_of_plan(plan, cost):
     return x[:m], x[m:]
 
 
-def best_plans_prices(plan, cost):
-    size = max(plan.shape)
-    grow = lambda a: np.pad(a, [(0, size - k) for k in a.shape])
-    solved = transport.emd(grow(plan.sum(1)), grow(plan.sum(0)), grow(cost))
-    return solved.u[: plan.shape[0]], solved.v[: plan.shape[1]]
+def solved(plan, cost):
+    """The exact solver, for as many piles as holes: what is missing has no mass."""
+    grow = lambda a: np.pad(a, [(0, max(plan.shape) - k) for k in a.shape])
+    return transport.emd(grow(plan.sum(1)), grow(plan.sum(0)), grow(cost))
 
 
 def one_sweep(plan, cost):
@@ -193,7 +192,7 @@ WRONG = {
         in_place(tried_offsets),
     ],
     "3.4": [
-        best_plans_prices,
+        lambda plan, cost: (solved(plan, cost).u[: len(plan)], solved(plan, cost).v[: len(plan.T)]),  # the best plan's
         one_sweep,
         lambda plan, cost: (visited_prices(plan, cost)[0], -visited_prices(plan, cost)[1]),  # minus sign
         lambda plan, cost: visited_prices(plan, cost)[::-1],  # exchanged prices
@@ -201,9 +200,9 @@ WRONG = {
     ],
     "3.5": [
         stepping(limit=lambda plan, turn: plan[turn < 0].max()),  # too far
-        stepping(limit=lambda plan, turn: plan[plan > 0].min()),  # over all cells in use, not those that give
+        lambda plan, cost: solved(plan, cost).plan[:, : len(plan.T)],  # all steps at once, and too many rows
         stepping(wanted=lambda turn, change: change > 1e-9),  # makes the plan dearer
         stepping(wanted=lambda turn, change: change < -1e-9 and np.abs(turn).sum() == 4),  # circuits of four cells only
-        in_place(by_prices),
+        in_place(stepping(limit=lambda plan, turn: smallest_giver(plan, turn) / 2)),
     ],
 }
