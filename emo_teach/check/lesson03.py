@@ -14,12 +14,14 @@ def marginal_constraints(answer, rng):
         value = ask(answer, p, tau)
         if not isinstance(value, (tuple, list)) or len(value) != 2:
             raise Wrong("return two things: A_eq and b_eq")
-        if np.shape(value[0]) == (n, n * n):
-            raise Wrong("A_eq has only n rows: piles *and* holes give conditions")
-        if np.shape(value[0]) == (2 * n - 1, n * n):
-            raise Wrong("A_eq has 2n - 1 rows: one condition follows from the others, but the exercise asks for all 2n")
-        if np.shape(value[0]) == (6, 9) and n != 3:
-            raise Wrong(f"A_eq is made for three tokens, but p and tau have {n}: build it for any n")
+        shapes = {
+            (n, n * n): "A_eq has only n rows: piles *and* holes give conditions",
+            (2 * n - 1, n * n): "A_eq has 2n - 1 rows: one follows from the others, but the exercise asks for all 2n",
+            (6, 9): f"A_eq is made for three tokens, but p and tau have {n}: build it for any n",
+        }
+        shape = np.shape(value[0])
+        if shape != (2 * n, n * n) and shape in shapes:
+            raise Wrong(shapes[shape])
         matrix = as_array(value[0], (2 * n, n * n), "A_eq")
         right_side = as_array(value[1], (2 * n,), "b_eq")
         cell = np.arange(n * n)
