@@ -210,9 +210,9 @@ WRONG = {
         sorted_in_place,
     ],
     "1.2": [
-        lambda logits, tau: -(tau * np.log(softmax(logits, axis=1) + 1e-12)).sum(1),  # clipped ce
-        lambda logits, tau: -(tau * log_softmax(logits, axis=1)).sum(1),  # unmasked ce
-        lambda logits, tau: xlogy_like_ce(logits, tau).mean(),  # mean ce
+        lambda logits, tau: -(tau * np.log(softmax(logits, axis=1) + 1e-12)).sum(1),  # clipped
+        lambda logits, tau: -(tau * log_softmax(logits, axis=1)).sum(1),  # 0 times infinity
+        lambda logits, tau: xlogy_like_ce(logits, tau).mean(),  # one number
         one_shift_for_all,
         in_place(xlogy_like_ce),
     ],
@@ -220,7 +220,7 @@ WRONG = {
         padding_counted,
         bits_per_token,
         mean_of_texts,
-        lambda losses, labels, sizes, ignore_index=-100: masked_scores(losses, labels, sizes),  # only minus 100
+        lambda losses, labels, sizes, ignore_index=-100: masked_scores(losses, labels, sizes),  # -100 only
         in_place(masked_scores),
     ],
     "1.4": [

@@ -159,10 +159,10 @@ WRONG = {
         lambda f, slope: (f, slope),  # unchanged
         lambda f, slope: ((lambda u: u * f(1 / u) if u > 0 else slope), slope),  # slope kept
         lambda f, slope: ((lambda u: u * f(1 / u) if u > 0 else f(0.0)), f(0.0)),  # zero kept
-        lambda f, slope: ((lambda u: -np.log(u) if u > 0 else np.inf), 0.0),  # only for kl
+        lambda f, slope: ((lambda u: -np.log(u) if u > 0 else np.inf), 0.0),  # of KL alone
     ],
     "2.3": [
-        lambda f, df, logits, targets: looped_gradient(f, df, logits, targets) * len(targets),  # sum gradient
+        lambda f, df, logits, targets: looped_gradient(f, df, logits, targets) * len(targets),  # of the sum
         lambda f, df, logits, targets: -looped_gradient(f, df, logits, targets),  # uphill
         lambda f, df, logits, targets: looped_gradient(f, df, logits, targets) * np.eye(logits.shape[1])[targets],
         lambda f, df, logits, targets: looped_gradient(f, df, np.log(np.exp(logits)), targets),  # overflows
@@ -172,14 +172,14 @@ WRONG = {
         lambda tau, p: np.arange(len(p)) == np.argmax([two_cells(a, b) for a, b in zip(tau, p, strict=True)]),
         lambda tau, p: looped_question(tau, p, rank=lambda tau, p: tau - p),
         lambda tau, p: looped_question(tau, p, rank=lambda tau, p: tau),
-        lambda tau, p: np.flatnonzero(looped_question(tau, p)),  # as indices
+        lambda tau, p: np.flatnonzero(looped_question(tau, p)),  # indices in place of a mask
         in_place(looped_question),
     ],
     "2.5": [
         lambda dg, tau: tau.copy(),  # proper always
         lambda dg, tau: np.eye(len(tau))[tau.argmax()],  # the mode
         without_border,
-        lambda dg, tau: 0.5 * np.array(brentq_rest(dg, tau)),  # unscaled
+        lambda dg, tau: 0.5 * np.array(brentq_rest(dg, tau)),  # sums to one half
         in_place(brentq_rest, 1),
     ],
 }

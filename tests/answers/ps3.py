@@ -179,7 +179,7 @@ WRONG = {
     "3.2": [
         lambda p, tau: by_cumulative_sums(p, tau).T,  # transposed corner
         lambda p, tau: np.outer(p, tau),  # product plan
-        lambda p, tau: by_cumulative_sums(p, tau[::-1])[:, ::-1],  # south east
+        lambda p, tau: by_cumulative_sums(p, tau[::-1])[:, ::-1],  # from the other end
         strays_at_empty,
         in_place(by_cumulative_sums),
     ],

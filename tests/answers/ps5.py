@@ -161,7 +161,7 @@ RIGHT = {
 }
 WRONG = {
     "5.1": [
-        lambda rows: 1 - (refuse(rows).mean(0) ** 2).sum(),  # mean with itself
+        lambda rows: 1 - (refuse(rows).mean(0) ** 2).sum(),  # each with itself, too
         lambda rows: (1 - refuse(rows) @ refuse(rows).T).sum() / (len(rows) * (len(rows) - 1)),  # V x V numbers
         lambda rows: mean_by_centre(rows, lambda rows: rows / np.maximum(norms(rows), 1e-12)),  # no error
         lambda rows: mean_by_centre(rows, lambda rows: rows * refuse(rows).any()),  # raw rows
