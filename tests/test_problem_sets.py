@@ -1,4 +1,4 @@
-"""The graders of the problem sets: differently written right answers are accepted, classic mistakes rejected, stubs fail by themselves."""
+"""The problem sets' graders accept differently written right answers, reject classic mistakes, and fail on stubs."""
 
 import functools
 import importlib
@@ -12,100 +12,86 @@ from emo_teach.authoring.course import source
 SETS = source.sets()
 ANSWERS = {name: importlib.import_module(f"tests.answers.{name}") for name in SETS}
 STUB = re.compile(r"^([ \t]*)### BEGIN SOLUTION\n.*?### END SOLUTION$", re.MULTILINE | re.DOTALL)
-RIGHT = [
-    (name, number, k)
-    for name, module in ANSWERS.items()
-    for number, found in module.RIGHT.items()
-    for k in range(len(found))
-]
-WRONG = [
-    (name, number, k)
-    for name, module in ANSWERS.items()
-    for number, found in module.WRONG.items()
-    for k in range(len(found))
-]
+DEFINED = re.compile(r"^def (\w+)\(", re.MULTILINE)
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # wrong answers divide by 0
+
+
+def battery(table):
+    """All answers in `RIGHT` or in `WRONG`; the tests of one set share its namespace, so one worker runs them all."""
+    return [
+        pytest.param(name, number, answer, id=f"{name}-{number}-{k}", marks=pytest.mark.xdist_group(name))
+        for name, module in ANSWERS.items()
+        for number, answers in getattr(module, table).items()
+        for k, answer in enumerate(answers)
+    ]
 
 
 @functools.cache
-def code_cells(name, kind=None):
-    """Number -> source of a kind of cell; all code cells in order, with no kind."""
-    cells = [cell for cell in source.read(SETS[name]).cells if cell.cell_type == "code"]
-    return (
-        cells
-        if kind is None
-        else {source.labels(cell)[kind]: cell.source for cell in cells if kind in source.labels(cell)}
-    )
+def code_cells(name, seed=0):
+    """Labels and source of each code cell of a set, in order."""
+    cells = source.read(SETS[name], seed).cells
+    return [(source.labels(cell), cell.source) for cell in cells if cell.cell_type == "code"]
 
 
-@pytest.fixture(scope="module")
-def solved():
-    """Each set run with its own solutions, once; its names, to be copied by each test."""
-    spaces = {}
+def numbered(name, kind):
+    """Number -> source of all cells of a kind."""
+    return {labels[kind]: text for labels, text in code_cells(name) if kind in labels}
 
-    def space(name):
-        if name not in spaces:
-            spaces[name] = {"__name__": name}
-            for cell in code_cells(name):
-                exec(compile(cell.source, f"{name}: {cell.metadata.get('tags', '')}", "exec"), spaces[name])
-        return {
-            key: value.copy() if isinstance(value, np.ndarray) else value for key, value in spaces[name].items()
-        }  # answers may spoil arrays
 
+def run_cells(name, seed=0):
+    """The namespace after a set ran with its own solutions."""
+    space = {"__name__": name}
+    for labels, text in code_cells(name, seed):
+        exec(compile(text, f"{name}, variant {seed}: {labels}", "exec"), space)
     return space
 
 
-def grade(space, name, number, answer):
-    """Run a problem's asserts, hidden ones included, on one answer."""
-    space[ANSWERS[name].FUNCTIONS[number]] = answer
-    exec(compile(code_cells(name, "tests")[number], f"{name}: tests of {number}", "exec"), space)
+solved = functools.cache(run_cells)
+
+
+def grade(name, number, answer):
+    """Run a problem's asserts, hidden ones included, on one answer, with copies of all arrays, which it may spoil."""
+    space = {key: value.copy() if isinstance(value, np.ndarray) else value for key, value in solved(name).items()}
+    space[DEFINED.search(numbered(name, "answer")[number])[1]] = answer
+    exec(compile(numbered(name, "tests")[number], f"{name}: tests of {number}", "exec"), space)
 
 
 @pytest.mark.parametrize("name", SETS)
 def test_every_problem_has_its_battery(name):
-    module, numbers = ANSWERS[name], set(code_cells(name, "answer"))
-    assert set(module.RIGHT) == set(module.WRONG) == set(module.FUNCTIONS) == numbers
-    assert all(len(found) >= 3 for found in module.RIGHT.values()) and all(
-        len(found) >= 4 for found in module.WRONG.values()
-    )
+    module = ANSWERS[name]
+    assert set(module.RIGHT) == set(module.WRONG) == set(numbered(name, "answer"))
+    assert all(2 <= len(answers) <= 3 for answers in module.RIGHT.values())  # the set's own solution is one more
+    assert all(3 <= len(answers) <= 5 for answers in module.WRONG.values())
 
 
-@pytest.mark.parametrize(("name", "number", "k"), RIGHT)
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_right_answers_are_accepted(solved, name, number, k):
-    grade(solved(name), name, number, ANSWERS[name].RIGHT[number][k])
+@pytest.mark.parametrize(("name", "number", "answer"), battery("RIGHT"))
+def test_right_answers_are_accepted(name, number, answer):
+    grade(name, number, answer)
 
 
-@pytest.mark.parametrize(("name", "number", "k"), WRONG)
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_wrong_answers_are_rejected(solved, name, number, k):
+@pytest.mark.parametrize(("name", "number", "answer"), battery("WRONG"))
+def test_wrong_answers_are_rejected(name, number, answer):
     with pytest.raises(Exception) as caught:
-        grade(solved(name), name, number, ANSWERS[name].WRONG[number][k])
-    assert not isinstance(caught.value, (NameError, NotImplementedError, SyntaxError)), (
-        caught.value
-    )  # the answer itself must be what is wrong
+        grade(name, number, answer)
+    assert not isinstance(caught.value, (NameError, NotImplementedError, SyntaxError)), "not what the answer got wrong"
 
 
 @pytest.mark.parametrize("name", SETS)
 def test_stubs_fail_in_their_own_cells(name):
     """Nothing filled in: every cell but the tests runs, and each test says that its own answer is missing."""
     space, failed = {"__name__": name}, []
-    for cell in code_cells(name):
-        found = source.labels(cell)
-        code = STUB.sub(r"\1raise NotImplementedError", cell.source) if "answer" in found else cell.source
-        if "tests" in found:
+    for labels, text in code_cells(name):
+        code = compile(STUB.sub(r"\1raise NotImplementedError", text), f"{name}: {labels}", "exec")
+        if "tests" in labels:
             with pytest.raises(NotImplementedError):
-                exec(compile(code, f"{name}: {found}", "exec"), space)
-            failed.append(found["tests"])
+                exec(code, space)
+            failed.append(labels["tests"])
         else:
-            exec(compile(code, f"{name}: {found}", "exec"), space)
-    assert failed == list(code_cells(name, "answer"))
+            exec(code, space)
+    assert failed == list(numbered(name, "answer"))
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", SETS)
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_the_solutions_pass_in_other_variants(name, seed):
-    space = {"__name__": name}
-    for cell in source.read(SETS[name], seed).cells:
-        if cell.cell_type == "code":
-            exec(compile(cell.source, f"{name}, variant {seed}", "exec"), space)
+    run_cells(name, seed)

@@ -3,31 +3,24 @@
 import numpy as np
 
 from .. import costs, transport
-from .verdicts import Wrong, ask, compare, exercise
-
-
-def _rows(rng, n, d):
-    """An embedding whose rows have very different lengths."""
-    return rng.normal(size=(n, d)) * rng.uniform(0.3, 5.0, size=(n, 1))
+from .verdicts import Wrong, ask, compare, exercise, random_rows
 
 
 @exercise("05.1", "A8")
 def cosine_cost(answer, rng):
     """`answer(embedding)` is the matrix of 1 - cos between all rows."""
     for n, d in ((4, 3), (6, 2), (5, 5), (3, 8)):
-        embedding = _rows(rng, n, d)
+        embedding = random_rows(rng, n, d)
         right = costs.cosine(embedding)
         dots, lengths = embedding @ embedding.T, np.linalg.norm(embedding, axis=1)
         columns = embedding / np.linalg.norm(embedding, axis=0)
         sums = embedding / abs(embedding).sum(1, keepdims=True)
+        by_whole = 1 - dots / (embedding**2).sum()
         mistakes = [
             (1 - right, "that is the cosine itself: the cost of a token to itself must be 0, not 1"),
             (1 - dots, "the lengths are still in it: divide each row by its own length first"),
             (1 - dots / lengths[:, None], "only one of the two vectors was divided by its length: divide both"),
-            (
-                1 - dots / (embedding**2).sum(),
-                "you divided by the length of the whole matrix: each row has its own (axis=1)",
-            ),
+            (by_whole, "you divided by the length of the whole matrix: each row has its own (axis=1)"),
             (1 - columns @ columns.T, "you normalised the columns: a token is a row (axis=1)"),
             (1 - abs(1 - right), "you dropped the cosine's sign: opposite directions are the farthest, with cost 2"),
             (2 * right, "twice too large: that is the squared chord |ê_i - ê_j|²"),
@@ -37,54 +30,42 @@ def cosine_cost(answer, rng):
             (np.minimum(right, 1), "you cut the cost off at 1: opposite directions are the farthest, with cost 2"),
         ]
         otherwise = "the cost is off: compare with the example of the lesson, where it is 0.2, 1 and 0.4"
-        compare(
-            ask(answer, embedding), right, mistakes, otherwise, tolerance=1e-7
-        )  # roots and arccos make 1e-8 of 1e-16 on the diagonal
+        # roots and arccos make 1e-8 of 1e-16 on the diagonal
+        compare(ask(answer, embedding), right, mistakes, otherwise, tolerance=1e-7)
 
 
 @exercise("05.2", "D3")
 def lower_bound(answer, rng):
     """`answer(p, tau, embedding)` is half the squared distance of the two mean directions."""
     for n, d in ((3, 2), (6, 4), (5, 9)):
-        embedding, p, tau = _rows(rng, n, d), rng.dirichlet(np.ones(n)), rng.dirichlet(np.ones(n))
+        embedding, p, tau = random_rows(rng, n, d), rng.dirichlet(np.ones(n)), rng.dirichlet(np.ones(n))
         right = float(transport.jensen_bound(p, tau, embedding))
         m_p, m_tau = transport.mean_direction(p, embedding), transport.mean_direction(tau, embedding)
         raw_p, raw_tau = (q @ embedding / np.linalg.norm(q @ embedding) for q in (p, tau))
+        raw = 0.5 * (((p - tau) @ embedding) ** 2).sum()
         cosine = m_p @ m_tau / np.linalg.norm(m_p) / np.linalg.norm(m_tau)
+        exact = transport.emd(p, tau, costs.cosine(embedding)).value
         mistakes = [
             (2 * right, "the half is missing: 1 - cos is half the squared chord"),
             (np.sqrt(2 * right), "that is the distance of the means: square it and halve it"),
             (np.sqrt(right / 2), "that is half the distance of the means: it is the square that is halved"),
-            (
-                0.5 * (((p - tau) @ embedding) ** 2).sum(),
-                "the rows are not normalised: average directions, not embeddings",
-            ),
+            (raw, "the rows are not normalised: average directions, not embeddings"),
             (1 - raw_p @ raw_tau, "first every row is normalised, then the average is taken, and left as it is"),
             (-right, "the sign is reversed: half a squared length is never negative"),
             (1 - cosine, "you normalised the means: how short they are is what the bound is about"),
-            (
-                float(1 - m_p @ m_tau),
-                "that is the upper bound 1 - <m_p, m_tau>: compare the means with each other instead",
-            ),
-            (
-                transport.emd(p, tau, costs.cosine(embedding)).value,
-                "that is the exact distance: the bound needs no solver",
-            ),
+            (1 - m_p @ m_tau, "that is the upper bound 1 - <m_p, m_tau>: compare the means with each other instead"),
+            (exact, "that is the exact distance: the bound needs no solver"),
         ]
-        compare(
-            ask(answer, p, tau, embedding),
-            right,
-            mistakes,
-            "the value is off: compare with 0.026 from the lesson's computation on paper",
-        )
+        otherwise = "the value is off: compare with 0.026 from the lesson's computation on paper"
+        compare(ask(answer, p, tau, embedding), right, mistakes, otherwise)
 
 
 def _triangles(rng):
     """Costs that break the inequality, the first with its middle token in front; then a metric."""
     yield np.array([[0.0, 0.2, 0.5], [0.2, 0.0, 1.2], [0.5, 1.2, 0.0]])
     for n in (4, 6):
-        yield costs.cosine(_rows(rng, n, 2))
-    yield costs.chord(_rows(rng, 5, 3))
+        yield costs.cosine(random_rows(rng, n, 2))
+    yield costs.chord(random_rows(rng, 5, 3))
 
 
 @exercise("05.3", "D4")
@@ -96,22 +77,15 @@ def triangle_excess(answer, rng):
         excess = cost[:, None, :] - detour
         i, j, k = np.ogrid[:n, :n, :n]
         right = max(float(excess.max()), 0.0)  # repeats give exactly 0
+        ordered, distinct = excess[(i < j) & (j < k)].max(), excess[(i != j) & (j != k) & (i != k)].max()
+        count = float((excess > 1e-12).sum())
         mistakes = [
             (-right, "the sign is reversed: a broken triangle counts as positive"),
-            (
-                excess[(i < j) & (j < k)].max(),
-                "you only tried i < j < k: the stopover may be any token, not just one that stands in between",
-            ),
+            (ordered, "you only tried i < j < k: the stopover may be any token, also one that stands elsewhere"),
             (excess.min(), "that is the smallest difference: look for the largest"),
             (-excess.min(), "you subtracted the direct way from the detour: take c_ik - (c_ij + c_jk)"),
-            (
-                excess[(i != j) & (j != k) & (i != k)].max(),
-                "you left out triples with repeats: they give 0, so the answer is never negative",
-            ),
-            (
-                float((excess > 1e-12).sum()),
-                "that counts the broken triangles: return by how much the worst one is broken",
-            ),
+            (distinct, "you left out triples with repeats: they give 0, so the answer is never negative"),
+            (count, "that counts the broken triangles: return by how much the worst one is broken"),
             (cost.max(), "that is the largest cost: subtract the detour over j"),
         ]
         value = ask(answer, cost)

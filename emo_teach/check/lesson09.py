@@ -1,18 +1,19 @@
-"""Exercises of lesson 09: KL between classes and inside them, a trend with its interval, and the gradient of a distance."""
+"""Exercises of lesson 09: KL between and inside classes, a trend with its interval, and the gradient of a distance."""
 
 import numpy as np
+from scipy.special import rel_entr
+from scipy.stats import t as student
 
 from .. import costs, transport
-from ..studies.summary import T_95
 from .verdicts import as_array, ask, compare, exercise
 
 
 def _kl(a, b):
-    has = a > 0
-    return float((a[has] * np.log(a[has] / b[has])).sum())
+    return float(rel_entr(a, b).sum())
 
 
 def _parts(tau, p, classes):
+    """KL between classes, the classes' masses under tau and p, and KL inside each class."""
     groups = [classes == k for k in np.unique(classes)]
     T, P = (np.array([x[g].sum() for g in groups]) for x in (tau, p))
     inside = [_kl(tau[g] / t, p[g] / q) if t > 0 else 0.0 for g, t, q in zip(groups, T, P, strict=True)]
@@ -29,7 +30,8 @@ def split(answer, rng):
         tau /= tau.sum()
         between, T, P, inside = _parts(tau, p, classes)
         right = np.array([between, T @ inside])
-        backward, _, _, _ = _parts(p, np.maximum(tau, 1e-300), classes)
+        backward = _parts(p, np.maximum(tau, 1e-300), classes)[0]
+        undivided = sum(_kl(tau[classes == c], p[classes == c]) for c in range(k))
         mistakes = [
             (right[::-1], "the two are swapped: first between classes, then inside"),
             (
@@ -37,22 +39,15 @@ def split(answer, rng):
                 "the parts inside must be weighed: each class counts T_c, its share of the truth",
             ),
             ((between, P @ inside), "weigh the parts inside with the truth's shares T_c, not with the model's"),
-            (
-                (between, inside.mean()),
-                "weigh the parts inside with T_c: a plain mean counts rare classes as much as common ones",
-            ),
+            ((between, inside.mean()), "weigh the parts inside with T_c: rare classes count less than common ones"),
             ((between, _kl(tau, p)), "the second is all of KL: take the part between classes away"),
             (right / np.log(2), "that is in bits: use the natural logarithm"),
-            (
-                (between, sum(_kl(tau[classes == c], p[classes == c]) for c in range(k))),
-                "inside a class both must be divided by their class's mass",
-            ),
+            ((between, undivided), "inside a class both must be divided by their class's mass"),
             ((backward, right[1]), "the first is KL(P || T): the truth comes first"),
         ]
         value = as_array(ask(answer, tau, p, classes), (2,), "the pair (between, inside)")
-        compare(
-            value, right, mistakes, "the two must add up to KL(tau || p); a class that never comes adds nothing inside"
-        )
+        otherwise = "the two must add up to KL(tau || p); a class that never comes adds nothing inside"
+        compare(value, right, mistakes, otherwise)
 
 
 @exercise("09.3", "D17")
@@ -62,72 +57,53 @@ def gradient(answer, rng):
         cost = costs.cosine(rng.normal(size=(n, 3)))
         p, tau = (0.9 * rng.dirichlet(np.ones(n)) + 0.1 / n for _ in range(2))
         u = transport.emd(p, tau, cost).u
-        right = p * (u - p @ u)
+        right, bound = p * (u - p @ u), p * (cost @ tau - p @ cost @ tau)
         mistakes = [
-            (
-                -right,
-                "the sign is reversed: what is dear to move must fall (and v are the prices where it arrives: take u)",
-            ),
+            (-right, "the sign is reversed: what costs much to move must fall (v are the prices of arrival: take u)"),
             (u - p @ u, "the factor p_j is missing: the logits act through the softmax"),
             (u, "that is the gradient on p: the logits act through the softmax, p_j (u_j - p.u)"),
             (p * u, "the average is missing: softmax takes p.u away, and the entries sum to 0"),
             (p * (u - u.mean()), "weigh the average with p"),
-            (p * (cost @ tau - p @ cost @ tau), "that is the product bound's gradient: the plan is not the product"),
+            (bound, "that is the product bound's gradient: the plan is not the product"),
             (p - tau, "that is cross-entropy's gradient"),
         ]
-        compare(
-            ask(answer, p, tau, cost),
-            right,
-            mistakes,
-            "the gradient is off: p_j (u_j - p.u) with u from transport.emd",
-            1e-7,
-        )
+        otherwise = "the gradient is off: p_j (u_j - p.u) with u from transport.emd"
+        compare(ask(answer, p, tau, cost), right, mistakes, otherwise, 1e-7)
+
+
+def _slopes(gains, x):
+    steps = x - x.mean()
+    return gains @ steps / (steps @ steps)
 
 
 @exercise("09.2", "95 % interval")
 def trend(answer, rng):
     """`answer(gains, x)` is the mean slope of gains (seeds, m) on log2 x (m,), and half of its 95 % interval."""
     for m in (3, 4, 5):
-        x = np.array([40.0, 128.0, 400.0, 1280.0, 4096.0])[:m]
-        seeds = 5
+        x, seeds = np.array([40.0, 128.0, 400.0, 1280.0, 4096.0])[:m], 5
         gains = 0.02 * np.log2(x) + rng.normal(size=(seeds, 1)) + 0.05 * rng.normal(size=(seeds, m))
+        quantile = student.ppf(0.975, seeds - 1)
+
+        def interval(slopes, quantile=quantile, ddof=1, root=seeds**0.5):
+            return slopes.mean(), quantile * slopes.std(ddof=ddof) / root
+
+        slopes, of_x, of_log = (_slopes(gains, scale) for scale in (np.log2(x), x, np.log(x)))
         steps = np.log2(x) - np.log2(x).mean()
-        slopes = gains @ steps / (steps @ steps)
-        mean, error = slopes.mean(), slopes.std(ddof=1) / np.sqrt(seeds)
-        right = np.array([mean, T_95[seeds] * error])
-        rest = gains - gains.mean() - mean * steps
+        rest = gains - gains.mean() - slopes.mean() * steps
         pooled = np.sqrt((rest**2).sum() / (gains.size - 2) / (seeds * steps @ steps))
-        plain = x - x.mean()
-        of_x = gains @ plain / (plain @ plain)
-        natural = np.log(x) - np.log(x).mean()
-        of_log = gains @ natural / (natural @ natural)
+        error = "that is the standard error: the interval is Student's t times it, 2.78 for five seeds"
+        seed = "divide by sqrt(n): the interval is of the mean slope, not of one seed's"
+        pool = "that pools all points as if each were a run of its own: take one slope per seed, then their mean"
         mistakes = [
-            ((mean, error), "that is the standard error: the interval is Student's t times it, 2.78 for five seeds"),
-            ((mean, 1.96 * error), "1.96 is for many seeds: with five, Student's t is 2.78"),
-            (
-                (mean, T_95[seeds] * slopes.std(ddof=1)),
-                "divide by sqrt(n): the interval is of the mean slope, not of one seed's",
-            ),
-            ((mean, T_95[seeds] * slopes.std() / np.sqrt(seeds)), "divide by n - 1 in the standard deviation"),
-            (
-                (mean, 1.96 * pooled),
-                "that pools all points as if each were a run of its own: take one slope per seed, then their mean",
-            ),
-            (
-                (mean, T_95[seeds] * pooled),
-                "that pools all points as if each were a run of its own: take one slope per seed, then their mean",
-            ),
-            ((of_x.mean(), T_95[seeds] * of_x.std(ddof=1) / np.sqrt(seeds)), "that is the slope on x: take log2 of it"),
-            (
-                (of_log.mean(), T_95[seeds] * of_log.std(ddof=1) / np.sqrt(seeds)),
-                "natural logarithms: per doubling means log2",
-            ),
+            (interval(slopes, 1), error),
+            (interval(slopes, 1.96), "1.96 is for many seeds: with five, Student's t is 2.78"),
+            (interval(slopes, root=1), seed),
+            (interval(slopes, ddof=0), "divide by n - 1 in the standard deviation"),
+            ((slopes.mean(), 1.96 * pooled), pool),
+            ((slopes.mean(), quantile * pooled), pool),
+            (interval(of_x), "that is the slope on x: take log2 of it"),
+            (interval(of_log), "natural logarithms: per doubling means log2"),
         ]
         value = as_array(ask(answer, gains, x), (2,), "the pair (mean slope, half of the interval)")
-        compare(
-            value,
-            right,
-            mistakes,
-            "off: one slope per seed by least squares on log2 x, then mean and 2.78 standard errors",
-            1e-4,
-        )
+        otherwise = "off: one slope per seed by least squares on log2 x, then mean and 2.78 standard errors"
+        compare(value, np.array(interval(slopes)), mistakes, otherwise, 1e-4)

@@ -126,6 +126,21 @@ def close(value, right, tolerance=1e-8):
     return value.shape == right.shape and bool(np.allclose(value, right, rtol=tolerance, atol=tolerance))
 
 
+def random_rows(rng, n, d):
+    """An embedding (n, d) whose rows have very different lengths."""
+    return rng.normal(size=(n, d)) * rng.uniform(0.3, 5.0, size=(n, 1))
+
+
+def check_shift(value, right):
+    """Complain unless an answer gave the same gradient for logits that are all larger by one large constant.
+
+    Raises `Wrong`.
+    """
+    if not np.allclose(value, right):
+        what = "adding a constant to all logits changes your answer or overflows"
+        raise Wrong(f"{what}: subtract the largest logit before exp")
+
+
 def compare(value, right, mistakes, otherwise, tolerance=1e-8):
     """Pass when value is right; else raise `Wrong`, naming the first known mistake whose value was given.
 

@@ -2,6 +2,8 @@ import math
 
 import numpy as np
 
+from tests.answers import in_place
+
 
 def ce_loop(tau, p):
     return sum(-t * (math.log(q) if q > 0 else -math.inf) for t, q in zip(tau, p, strict=True) if t > 0)
@@ -10,11 +12,6 @@ def ce_loop(tau, p):
 def ce_nansum(tau, p):
     with np.errstate(divide="ignore", invalid="ignore"):
         return -np.nansum(tau * np.log(p))
-
-
-def ce_in_place(tau, p):
-    p[tau == 0] = 1
-    return -np.sum(tau * np.log(p))
 
 
 def softmax(z):
@@ -47,23 +44,15 @@ RIGHT = {
 }
 WRONG = {
     "01.1": [
-        (lambda tau, p: ce_loop(tau, p) / math.log(2), "bits"),
-        (lambda tau, p: -ce_loop(tau, p), "sign"),
-        (lambda tau, p: ce_loop(tau, p) / len(p), "mean"),
-        (lambda tau, p: ce_loop(p, np.maximum(tau, 1e-300)), "swapped"),
         (kl, "KL"),
-        (ce_in_place, "in place"),
+        (in_place(ce_loop), "in place"),
         (lambda tau, p: -np.sum(tau * np.log(p)), "nan where"),
         (lambda tau, p: -np.sum(tau[p > 0] * np.log(p[p > 0])), "infinite"),
         (lambda tau, p: -np.sum(tau * np.log(p + 1e-12)), "infinite"),
-        (lambda tau, p: None, "None"),
-        (lambda tau, p: -tau * np.log(p), "shape"),
-        (0.8975, "expected a function"),
     ],
     "01.2": [
         (lambda t, n, e: np.eye(n)[t], "no effect"),
         (others_only, "other"),
-        (lambda t, n, e: np.eye(n)[t] * (1 - e) + e, "epsilon / n"),
         (lambda t, n, e: np.eye(n)[t] + e / n, "more than 1"),
         (lambda t, n, e: np.where(np.arange(n) == t, 1 - e, e / n), "less than 1"),
         (lambda t, n, e: np.where(np.arange(n) == t, 1 - e, e), "epsilon / n"),
@@ -71,7 +60,6 @@ WRONG = {
     "01.3": [
         (lambda tau, z, t: (tau - softmax(z / t)) / t, "sign"),
         (lambda tau, z, t: softmax(z / t) - tau, "chain rule"),
-        (lambda tau, z, t: t * (softmax(z / t) - tau), "divides"),
         (lambda tau, z, t: (softmax(z) - tau) / t, "no effect"),
         (lambda tau, z, t: -tau / softmax(z / t), "softmax"),
         (lambda tau, z, t: (np.exp(z / t) / np.exp(z / t).sum() - tau) / t, "overflow"),

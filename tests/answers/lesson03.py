@@ -21,11 +21,6 @@ def constraints_columns_first(p, tau):
     return np.roll(matrix, len(p), axis=0), right
 
 
-def constraints_rows_only(p, tau):
-    matrix, right = constraints_kron(p, tau)
-    return matrix[: len(p)], right[: len(p)]
-
-
 def constraints_one_off(p, tau):
     matrix, right = constraints_kron(p, tau)
     return np.vstack([matrix[:-1], matrix[:1]]), right
@@ -55,10 +50,6 @@ def any_cell_tight(plan, u, v, cost):
     return bool((slack > -1e-9).all() and (np.abs(slack[plan > 0]) < 1e-9).any())
 
 
-def by_rows_of_u(plan, u, v, cost):
-    return by_slackness(plan, v, u, cost)
-
-
 def value_is_p_dot_u(plan, u, v, cost):
     return bool(slack_of(u, v, cost).min() > -1e-9 and abs((plan * cost).sum() - plan.sum(1) @ u) < 1e-9)
 
@@ -74,40 +65,24 @@ RIGHT = {
 WRONG = {
     "03.1": [
         (constraints_columns_first, "column sums come first"),
-        (constraints_rows_only, "only n rows"),
         (constraints_one_off, "column"),
         (lambda p, tau: [part[:-1] for part in constraints_kron(p, tau)], "all 2n"),
         (lambda p, tau: constraints_kron(np.ones(3), np.ones(3)), "any n"),
         (lambda p, tau: (constraints_kron(p, tau)[0], np.concatenate([tau, p])), "wrong order"),
         (lambda p, tau: constraints_kron(p, tau)[0], "two things"),
-        (lambda p, tau: (2 * constraints_kron(p, tau)[0], np.concatenate([p, tau])), "row 0"),
-        (lambda p, tau: (constraints_kron(p, tau)[0], np.ones(2 * len(p))), "b_eq is off"),
     ],
     "03.2": [
-        (lambda plan, u, v, cost: bool((slack_of(u, v, cost) > -1e-9).all()), "too low"),
-        (lambda plan, u, v, cost: bool(np.abs(plan * slack_of(u, v, cost)).max() < 1e-9), "feasibility"),
         (lambda plan, u, v, cost: bool((np.abs(slack_of(u, v, cost)[plan > 0]) < 1e-9).all()), "feasibility"),
         (any_cell_tight, "loose"),
         (tight_exactly_where_used, "not in use"),
-        (by_rows_of_u, "reject a true proof"),
         (value_is_p_dot_u, "shifted"),
-        (lambda plan, u, v, cost: True, "too low"),
-        (lambda plan, u, v, cost: False, "reject"),
         (lambda plan, u, v, cost: slack_of(u, v, cost) > -1e-9, "True or False"),
-        (
-            lambda plan, u, v, cost: (slack_of(u, v, cost) >= 0).all() and not (plan * slack_of(u, v, cost)).any(),
-            "rounding",
-        ),
     ],
     "03.3": [
         (lambda p, tau: np.abs(p - tau).sum() / 2, "total variation"),
-        (lambda p, tau: np.abs(p - tau).sum(), "entry by entry"),
         (lambda p, tau: (np.cumsum(p) - np.cumsum(tau)).sum(), "absolute value"),
         (lambda p, tau: abs((np.cumsum(p) - np.cumsum(tau)).sum()), "absolute value"),
-        (lambda p, tau: np.abs(np.cumsum(p) - np.cumsum(tau)).sum() / 2, "half"),
-        (lambda p, tau: np.abs(np.cumsum(p) - np.cumsum(tau)).mean(), "mean"),
         (lambda p, tau: np.abs(np.cumsum(p) - np.cumsum(tau)).max(), "largest"),
-        (lambda p, tau: ((np.cumsum(p) - np.cumsum(tau)) ** 2).sum(), "squared"),
         (lambda p, tau: np.abs(np.cumsum(p) - np.cumsum(tau)), "shape"),
     ],
 }
