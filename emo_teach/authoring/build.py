@@ -110,7 +110,8 @@ def readme(published):
         raise ValueError("README.md must have one table between <!-- table of lessons --> and <!-- end of table -->")
     rows = ["| lesson | question | you meet |", "| --- | --- | --- |"]
     for path in sources():
-        first, mark = jupytext.read(path, fmt="py:percent").cells[0], badge(path.stem, *published)
+        text_of_first = path.read_text(encoding="utf-8").partition("\n# %%")[0]
+        first, mark = jupytext.reads(text_of_first, fmt="py:percent").cells[0], badge(path.stem, *published)
         if "meets" not in first.metadata:
             raise ValueError(f'{path.name}: its first line must say what a reader meets: # %% [markdown] meets="..."')
         link = f"[{path.stem.partition('_')[0]}](notebooks/{path.stem}.ipynb)" + (f" {mark}" if mark else "")
@@ -222,9 +223,9 @@ def _settings(slug, ref):
     return text
 
 
-def badges(slug, ref):
-    """Publish the lessons under an address and print the files that changed; returns 0."""
-    for path in publish(slug, ref):
+def badges(repo, ref):
+    """Publish the lessons at an address and print the files that changed; returns 0."""
+    for path in publish(repo, ref):
         print(path.relative_to(ROOT))
-    print(f"published at github.com/{slug}, {ref}" if slug else "no address: no badges")
+    print(f"published at github.com/{repo}, {ref}" if repo else "no address: no badges")
     return 0
