@@ -1,5 +1,6 @@
 """What a stranger meets first: the README's commands, pinned versions, the bootstrap cell, files that stand alone."""
 
+import json
 import re
 import subprocess
 import sys
@@ -115,6 +116,22 @@ def test_files_stand_on_their_own():
         if name != "tests/test_setup.py":
             assert not machine.search(text), (name, machine.search(text))
             assert not re.search(r"files\.pythonhosted|registry\.npmjs|deb\.debian|pypi\.org/simple", text), name
+
+
+def test_build_makes_the_notebook_and_renews_the_table(tmp_path, monkeypatch):
+    for name, place in (("ROOT", tmp_path), ("LESSONS", tmp_path), ("SOURCES", tmp_path / "src")):
+        monkeypatch.setattr(build, name, place)
+    build.SOURCES.mkdir()
+    text = '# %% [markdown] meets="a cell"\n# # 99 · Why?\n\n# %%\nprint(1, flush=True)\nprint(2)\nprint(3)\n'
+    (tmp_path / "src" / "99_why.py").write_text(text, encoding="utf-8")
+    (tmp_path / "README.md").write_text("<!-- table of lessons -->\n<!-- end of table -->\n", encoding="utf-8")
+    (tmp_path / "pyproject.toml").write_text('[tool.emo_teach]\nslug = ""\nref = "main"\n', encoding="utf-8")
+    assert main(["build", "99_why"]) == 0
+    cells = json.loads((tmp_path / "99_why.ipynb").read_text(encoding="utf-8"))["cells"]
+    assert cells[0]["metadata"] == {} and [one["text"] for one in cells[1]["outputs"]] == [["1\n", "2\n", "3\n"]]
+    assert "\n| [99](notebooks/99_why.ipynb) | Why? | a cell |\n" in (tmp_path / "README.md").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_a_build_whose_cell_fails_leaves_the_old_notebook(tmp_path, monkeypatch):
