@@ -2,10 +2,22 @@
 
 import argparse
 import sys
+from importlib import import_module
 from importlib.util import find_spec
 
 
+def _call(module, function="main"):
+    """A function of a module, imported only when its command runs and called with the command's arguments by name."""
+
+    def run(arguments):
+        options = {name: value for name, value in vars(arguments).items() if name not in ("command", "run")}
+        return getattr(import_module(f"{__package__}.{module}"), function)(**options)
+
+    return run
+
+
 def _verify_arguments(parser):
+    """check each formula against a reference, and that a wrong version is rejected"""
     parser.add_argument("--lesson", help='only the rows of one lesson, such as "03"')
     parser.add_argument("--label", help='only the rows of one formula, such as "D3"')
 
@@ -21,16 +33,12 @@ def _verify(arguments):
 
 
 def _build_arguments(parser):
+    """execute the lessons into notebooks, renew the README's table"""
     parser.add_argument("names", nargs="*", metavar="lesson", help="such as 04_one_hot_closed_form (default: all)")
 
 
-def _build(arguments):
-    from .authoring import build
-
-    return build.main(arguments.names)
-
-
 def _course_arguments(parser):
+    """problem sets: make the student edition, grade submissions, check the graders"""
     from .authoring.course.limits import Limits
 
     tasks = parser.add_subparsers(dest="task", required=True, metavar="task")
@@ -38,9 +46,8 @@ def _course_arguments(parser):
     build.add_argument("names", nargs="*", metavar="set", help="such as ps3 (default: all)")
     where = "a new folder, or an earlier course (default: %(default)s)"
     build.add_argument("--out", metavar="DIR", default="build/course", help=where)
-    build.add_argument(
-        "--seed", type=int, default=0, help="a variant with other data and other hidden tests (default: %(default)s)"
-    )
+    variant = "a variant with other data and other hidden tests (default: %(default)s)"
+    build.add_argument("--seed", type=int, default=0, help=variant)
     grade = tasks.add_parser("grade", help="grade a folder that holds one folder of notebooks for each student")
     grade.add_argument("folder", metavar="DIR")
     where = "the folder that `course build` made (default: %(default)s)"
@@ -51,61 +58,35 @@ def _course_arguments(parser):
     tasks.add_parser("check", help="check that no answer is given away, and that the graders accept and reject rightly")
 
 
-def _course(arguments):
-    from .authoring import course
-
-    return course.main(arguments)
-
-
 def _badges_arguments(parser):
+    """say where the lessons are published: badges, and the address that Colab installs from"""
     parser.add_argument("--repo", required=True, metavar="OWNER/NAME", help='on GitHub; "" takes all badges out again')
     parser.add_argument("--ref", default="main", help="branch, tag or commit (default: %(default)s)")
 
 
-def _badges(arguments):
-    from .authoring import build
-
-    return build.badges(arguments.repo, arguments.ref)
-
-
 def _site_arguments(parser):
+    """make a static edition of all lessons, to be read without a kernel or a network"""
     where = "a new folder, or an earlier edition (default: %(default)s)"
     parser.add_argument("--out", metavar="DIR", default="build/site", help=where)
 
 
-def _site(arguments):
-    from .authoring import site
-
-    return site.main(arguments.out)
-
-
 def _words_arguments(parser):
+    """rebuild the word vectors and tables in data/ from a model's weights"""
     parser.add_argument("--gguf", metavar="FILE", required=True, help="the GGUF file with the model's weights")
     parser.add_argument("--out", metavar="DIR", required=True, help="the folder to write to, such as data")
 
 
-def _words(arguments):
-    from .authoring import words_data
-
-    return words_data.main(arguments.gguf, arguments.out)
-
-
 def _tiny_arguments(parser):
+    """pretrain the small model in data/tiny again"""
     parser.add_argument("--out", metavar="DIR", required=True, help="the folder to write to, such as data/tiny")
 
 
-def _tiny(arguments):
-    from .authoring import tiny_model
-
-    return tiny_model.main(arguments.out)
-
-
 def _study_arguments(parser):
+    """run a long comparison, or what is left of it, and draw its pictures"""
     parser.add_argument("name", help="objectives, scratch, questions or soft_labels")
-    where = "folder of its tables, which are continued (default: %(default)s)"
-    parser.add_argument("--out", metavar="FOLDER", default="data/studies", help=where)
-    where = "folder for pretrained models and pictures (default: %(default)s)"
-    parser.add_argument("--work", metavar="FOLDER", default="build/studies", help=where)
+    parser.add_argument("--out", metavar="DIR", default="data/studies", help="for its tables (default: %(default)s)")
+    where = "for pretrained models and pictures (default: %(default)s)"
+    parser.add_argument("--work", metavar="DIR", default="build/studies", help=where)
     parser.add_argument("--workers", type=int, help="processes at a time (default: one for each core)")
 
 
@@ -119,33 +100,27 @@ def _study(arguments):
 
 
 def _bench_arguments(parser):
-    parts = "measure one part: the losses alone, whole training steps, or exact transport"
-    parser.add_argument("--only", choices=("loss", "step", "emd"), help=parts)
+    """measure what the losses and exact transport cost on this machine"""
+    parser.add_argument("--only", choices=("loss", "step", "emd"), help="the losses, whole steps, or exact transport")
     parser.add_argument("--quick", action="store_true", help="the first size only, 3 repeats, no growth of the losses")
     parser.add_argument("--csv", metavar="FILE", help="write every measurement to this file")
     parser.add_argument("--plot", metavar="FILE", help="draw the measurements into this file (.png or .svg)")
 
 
-def _bench(arguments):
-    from . import bench
-
-    return bench.main(arguments.only, arguments.quick, arguments.csv, arguments.plot)
-
-
 def _finetune_arguments(parser):
+    """fine-tune a language model with an objective; the defaults are the EMO paper's settings"""
+
     def add(name, text, **options):
         parser.add_argument(f"--{name}", help=text, **options)
 
     add("model", "tiny (part of this package), gpt2 (from the Hugging Face hub), or a model's folder", required=True)
     add("text", "world (domain B), wikitext-2 (from the hub), or a text file in UTF-8", required=True)
     add("objective", "such as ce, tailr, emo-mode-1; an unknown name prints the list", required=True)
-    folder = "a new folder, or that of an interrupted run with the same settings, which goes on"
-    add("out", folder, required=True, metavar="DIR")
+    add("out", "a new folder, or that of an interrupted run, which goes on", required=True, metavar="DIR")
     add("steps", "optimizer steps (default: 3 epochs, as in the EMO paper)", type=int)
     add("seed", "of the weights and the order of the texts (default: %(default)s)", type=int, default=42)
     add("lr", "learning rate (default: %(default)s)", type=float, default=5e-5)
-    size = "blocks per step, over all processes and accumulation pieces (default: %(default)s)"
-    add("batch", size, type=int, default=32)
+    add("batch", "blocks per step, over all processes and pieces (default: %(default)s)", type=int, default=32)
     add("block", "tokens per block (default: 256, or as many as the model takes)", type=int)
     add("accumulation", "pieces into which a step's batch is cut (default: %(default)s)", type=int, default=1)
     add("precision", "fp32, bf16 or fp16 (default: bf16 on a GPU that has it, otherwise fp32)")
@@ -162,21 +137,17 @@ def _finetune(arguments):
     return run.main(arguments)
 
 
-COMMANDS = {  # name: (one line of help, function that declares the arguments, function that returns the exit status)
-    "verify": (
-        "check each formula against a reference, and that a wrong version is rejected",
-        _verify_arguments,
-        _verify,
-    ),
-    "build": ("execute the lessons' sources into notebooks; renew the README's table", _build_arguments, _build),
-    "course": ("problem sets: make the student edition, grade submissions, check", _course_arguments, _course),
-    "badges": ("say where the lessons are published: Colab badges and address", _badges_arguments, _badges),
-    "site": ("make a static edition of all lessons, readable without kernel or network", _site_arguments, _site),
-    "words": ("rebuild the word vectors and tables in data/ from a model's weights", _words_arguments, _words),
-    "tiny": ("pretrain the small model in data/tiny again", _tiny_arguments, _tiny),
-    "study": ("run a long comparison, or what is left of it, and draw its pictures", _study_arguments, _study),
-    "bench": ("measure what the losses and exact transport cost on this machine", _bench_arguments, _bench),
-    "finetune": ("fine-tune a language model; defaults as in the EMO paper", _finetune_arguments, _finetune),
+COMMANDS = {  # name: (function that declares the arguments, function that runs and returns the exit status)
+    "verify": (_verify_arguments, _verify),
+    "build": (_build_arguments, _call("authoring.build")),
+    "course": (_course_arguments, _call("authoring.course")),
+    "badges": (_badges_arguments, _call("authoring.build", "badges")),
+    "site": (_site_arguments, _call("authoring.site")),
+    "words": (_words_arguments, _call("authoring.words_data")),
+    "tiny": (_tiny_arguments, _call("authoring.tiny_model")),
+    "study": (_study_arguments, _study),
+    "bench": (_bench_arguments, _call("bench")),
+    "finetune": (_finetune_arguments, _finetune),
 }
 AUTHORS = {"build", "course", "badges", "site", "words", "tiny"}  # the student edition comes without these
 
@@ -186,10 +157,10 @@ def main(argv=None):
     about = "Optimal-transport losses, formula by formula."
     parser = argparse.ArgumentParser(prog="python -m emo_teach", description=about)
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    for name, (text, declare, run) in COMMANDS.items():
+    for name, (declare, run) in COMMANDS.items():
         if name in AUTHORS and find_spec(f"{__package__}.authoring") is None:
             continue
-        command = commands.add_parser(name, help=text, description=text)
+        command = commands.add_parser(name, help=declare.__doc__, description=declare.__doc__)
         declare(command)
         command.set_defaults(run=run)
     arguments = parser.parse_args(argv)

@@ -3,32 +3,38 @@
 import copy
 import json
 
-LOOP = "def soft_label(texts, vocabulary):\n    while True:\n        pass"
-STUBBORN = "def soft_label(texts, vocabulary):\n    while True:\n        try:\n            while True: pass\n        except BaseException: pass"
-HOG = "def soft_label(texts, vocabulary):\n    kept = []\n    while True:\n        kept.append(np.zeros(2**25))"
+HEAD = "def soft_label(texts, vocabulary):\n"
+LOOP = HEAD + "    while True:\n        pass"
+STUBBORN = HEAD + "    while True:\n        try:\n            while True: pass\n        except BaseException: pass"
+HOG = HEAD + "    kept = []\n    while True:\n        kept.append(np.zeros(2**25))"
+WRONG = HEAD + "    return np.array([list(texts).count(word) for word in vocabulary])"
+NO_ERROR = (
+    HEAD + "    return np.array([(np.asarray(texts) == word).mean() for word in vocabulary])"
+)  # accepts unknown words
 FLOOD = "\nfor _ in range(100_000):\n    print('x' * 100)"
 LEFT = "\nimport subprocess\nleft = subprocess.Popen(['sleep', '2345.25'], start_new_session=True)"
-FORKED = "\nimport os, time\nif os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n        time.sleep(2345.25)\n    os._exit(0)"
-WARNS = (
-    "\nimport warnings, sys\n_inner = soft_label\n"
-    "def soft_label(*a):\n    warnings.warn('old'); print('noise', file=sys.stderr)\n    return _inner(*a)"
-)
-WRONG = "def soft_label(texts, vocabulary):\n    return np.array([list(texts).count(word) for word in vocabulary])"
+FORKED = "\nimport os, time\nif os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n"
+FORKED += "        time.sleep(2345.25)\n    os._exit(0)"
+WARNS = "\nimport warnings, sys\n_inner = soft_label\ndef soft_label(*a):\n"
+WARNS += "    warnings.warn('old'); print('noise', file=sys.stderr)\n    return _inner(*a)"
+SHOW_ALL = "from IPython.core.interactiveshell import InteractiveShell\nInteractiveShell.ast_node_interactivity = 'all'"
+
+
+def name_of(one):
+    """nbgrader's name of a cell, or ""."""
+    return one["metadata"].get("nbgrader", {}).get("grade_id", "")
 
 
 def cell(notebook, kind):
     """The cell of problem 1 of a kind ("answer", "tests"), in place."""
-    (found,) = [
-        one
-        for one in notebook["cells"]
-        if one["metadata"].get("nbgrader", {}).get("grade_id", "").endswith(f"-1-{kind}")
-    ]
+    (found,) = [one for one in notebook["cells"] if name_of(one).endswith(f"-1-{kind}")]
     return found
 
 
-NO_ERROR = """def soft_label(texts, vocabulary):
-    return np.array([(np.asarray(texts) == word).mean() for word in vocabulary])"""  # strangers are not refused
-SHOW_ALL = "from IPython.core.interactiveshell import InteractiveShell\nInteractiveShell.ast_node_interactivity = 'all'"
+def code(identity, text):
+    """A new code cell without marks."""
+    empty = {"metadata": {}, "outputs": [], "execution_count": None}
+    return {"cell_type": "code", "id": identity, "source": text} | empty
 
 
 def answered(notebook, text, add=False):
@@ -41,14 +47,11 @@ def answered(notebook, text, add=False):
 
 def filled(blank, source):
     """The release with the answers of the instructor's source: what a student with the right answers hands in."""
-    right = {
-        one["metadata"]["nbgrader"]["grade_id"]: one["source"]
-        for one in source["cells"]
-        if one["metadata"].get("nbgrader", {}).get("solution")
-    }
+    cells = source["cells"]
+    right = {name_of(one): one["source"] for one in cells if one["metadata"].get("nbgrader", {}).get("solution")}
     notebook = copy.deepcopy(blank)
     for one in notebook["cells"]:
-        one["source"] = right.get(one["metadata"].get("nbgrader", {}).get("grade_id"), one["source"])
+        one["source"] = right.get(name_of(one), one["source"])
     return notebook
 
 
@@ -64,10 +67,8 @@ def through_colab(notebook):
     """Format 4.0, ids in the metadata, Colab's own metadata, outputs; sources as lists of lines."""
     notebook = copy.deepcopy(notebook)
     notebook["nbformat_minor"] = 0
-    notebook["metadata"] = {
-        "colab": {"provenance": [], "toc_visible": True},
-        "kernelspec": {"name": "python3", "display_name": "Python 3"},
-    }
+    kernel = {"name": "python3", "display_name": "Python 3"}
+    notebook["metadata"] = {"colab": {"provenance": [], "toc_visible": True}, "kernelspec": kernel}
     for one in notebook["cells"]:
         one["metadata"] |= {"id": one.pop("id"), "colab": {"base_uri": "https://localhost:8080/"}, "outputId": "0123"}
         one["source"] = one["source"].splitlines(keepends=True)
@@ -103,29 +104,20 @@ def tests_changed(notebook, text="assert True", **metadata):
 
 def first_cell(notebook, text, kind="code"):
     """A cell of the student's own in front of all others."""
-    cell = {"cell_type": kind, "id": "own", "metadata": {}, "source": text}
-    return notebook | {
-        "cells": [cell | ({"outputs": [], "execution_count": None} if kind == "code" else {}), *notebook["cells"]]
-    }
+    own = code("own", text) if kind == "code" else {"cell_type": kind, "id": "own", "metadata": {}, "source": text}
+    return notebook | {"cells": [own, *notebook["cells"]]}
 
 
 def moved_answer(notebook):
     """The answer was cut and pasted into a new cell: the old one is gone, with its marks."""
     text, notebook = cell(notebook, "answer")["source"], copy.deepcopy(notebook)
     place = notebook["cells"].index(cell(notebook, "answer"))
-    notebook["cells"][place] = {
-        "cell_type": "code",
-        "id": "new",
-        "metadata": {},
-        "source": text,
-        "outputs": [],
-        "execution_count": None,
-    }
+    notebook["cells"][place] = code("new", text)
     return notebook
 
 
 def everyone(solved, blank, other):
-    """{student: ({file name: notebook or text}, status, points of problem 1 (None: nothing is graded), part of the note)}, for set ps1.
+    """{student: ({file name: notebook or text}, status, points of problem 1 or None, part of the note)}, for set ps1.
 
     `solved` and `blank` are ps1 with and without solutions, `other` is another set's notebook.
     """

@@ -1,7 +1,8 @@
-"""Lessons and a problem set under the versions that Colab has, in an environment that `.ci/run` makes and names in EMO_TEACH_COLAB_PYTHON.
+"""Lessons and a problem set under the versions that Colab has, in an environment that EMO_TEACH_COLAB_PYTHON names.
 
-There is no checkout beside the kernel: what runs is what the bootstrap cell installs from a copy of the repository, as a reader's Colab would from
-GitHub. Two things differ from Colab: the Python is this machine's, and torch is the build without CUDA that the rest is tested with.
+There is no checkout beside the kernel: what runs is what the bootstrap cell installs from a copy of the repository, as
+a reader's Colab would from GitHub. Two things differ from Colab: the Python is this machine's, and torch is the build
+without CUDA that the rest is tested with.
 """
 
 import json
@@ -21,11 +22,8 @@ from tests.lessons import SOURCES, built, exempt, said, same_text, tags
 from tests.test_setup import COLAB
 
 pytestmark = pytest.mark.colab
-PINS = {name: version for name, version in COLAB.items() if name != "torch"} | {
-    "ipykernel": "6.17.1",
-    "ipython": "7.34.0",
-    "traitlets": "5.7.1",
-}
+PINS = {name: version for name, version in COLAB.items() if name != "torch"}
+PINS |= {"ipykernel": "6.17.1", "ipython": "7.34.0", "traitlets": "5.7.1"}
 LESSONS = [name for name in SOURCES if name[:2] in ("00", "01", "02", "03", "04", "05", "06")]
 PARTS = ("emo_teach", "data", "README.md", "LICENSE", "pyproject.toml")  # what an installation is made of
 # Every kernel of Colab has this module. Nothing here may need it: what touches it fails.
@@ -37,14 +35,15 @@ def __getattr__(name):
 """
 INSTALLED = """\
 import importlib.metadata as m, json
-print(json.dumps({d.name.lower(): [d.version, d.locate_file(d._path / "METADATA").stat().st_mtime_ns] for d in m.distributions()}))
+found = {d.name.lower(): [d.version, d.locate_file(d._path / "METADATA").stat().st_mtime_ns] for d in m.distributions()}
+print(json.dumps(found))
 """
 STUB = re.compile(r"^([ \t]*)### BEGIN SOLUTION\n.*?### END SOLUTION$", re.MULTILINE | re.DOTALL)
 HIDDEN = re.compile(r"^[ \t]*### BEGIN HIDDEN TESTS\n.*?### END HIDDEN TESTS$", re.MULTILINE | re.DOTALL)
 
 
 class Colab:
-    """The environment: `installed()` says what is in it, `run(notebook)` executes one in a folder that holds nothing else."""
+    """The environment: `installed()` says what is in it, `run(notebook)` executes one in an empty folder."""
 
     def __init__(self, python, place):
         self.python, self.place, self.home = python, place, place / "repository"
@@ -56,9 +55,8 @@ class Colab:
 
     def call(self, *arguments, cwd=None):
         """Run Python with arguments and return what it printed; a failure shows what it said."""
-        done = subprocess.run(
-            [self.python, *arguments], capture_output=True, text=True, cwd=cwd or self.place / "content"
-        )
+        place = cwd or self.place / "content"
+        done = subprocess.run([self.python, *arguments], capture_output=True, text=True, cwd=place)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
         return done.stdout
 
@@ -67,9 +65,8 @@ class Colab:
 
     def run(self, notebook, allow_errors=False):
         resources = {"metadata": {"path": str(self.place / "content")}}
-        return NotebookClient(
-            notebook, timeout=300, kernel_name="as-on-colab", resources=resources, allow_errors=allow_errors
-        ).execute()
+        options = {"timeout": 300, "kernel_name": "as-on-colab", "resources": resources, "allow_errors": allow_errors}
+        return NotebookClient(notebook, **options).execute()
 
 
 @pytest.fixture(scope="module")
@@ -80,20 +77,10 @@ def colab(tmp_path_factory):
     for folder in (package, kernel, place / "content"):
         folder.mkdir(parents=True)
     (package / "__init__.py").write_text(STAND_IN, encoding="utf-8")
-    argv = [
-        python,
-        "-m",
-        "ipykernel_launcher",
-        "-f",
-        "{connection_file}",
-        "--IPKernelApp.exec_lines=import google.colab",
-    ]
-    spec = {
-        "argv": argv,
-        "display_name": "as on Colab",
-        "language": "python",
-        "env": {"PYTHONPATH": str(package.parents[1])},
-    }
+    argv = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    argv += ["--IPKernelApp.exec_lines=import google.colab"]
+    spec = {"argv": argv, "display_name": "as on Colab", "language": "python"}
+    spec["env"] = {"PYTHONPATH": str(package.parents[1])}
     (kernel / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")
     here = Colab(python, place)
     here.call("-m", "pip", "uninstall", "-q", "-y", "emo_teach", "POT")
@@ -104,7 +91,7 @@ def colab(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def bootstrapped(colab):
-    """The environment after a first cell has run in it once; also what was there before and after, and what the cell's neighbour printed."""
+    """The environment after a first cell ran in it once; what was there before and after, what its neighbour said."""
     before = colab.installed()
     check = "import sys, emo_teach, ot\nprint(emo_teach.__file__)\nprint('google.colab' in sys.modules)"
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in (colab.bootstrap, check)])
@@ -155,21 +142,18 @@ def student(name):
     """A problem set as it is handed out: without solutions and hidden tests."""
     notebook = source.read(source.sets()[name])
     for cell in notebook.cells:
-        cell.source = HIDDEN.sub(
-            "", STUB.sub(r"\1raise NotImplementedError" if cell.cell_type == "code" else "", cell.source)
-        )
+        stub = r"\1raise NotImplementedError" if cell.cell_type == "code" else ""
+        cell.source = HIDDEN.sub("", STUB.sub(stub, cell.source))
     return notebook
 
 
 def errors(notebook):
     """(kind of cell, name of the error) of every error in an executed problem set."""
-    cells = [
-        (cell, output) for cell in notebook.cells for output in cell.get("outputs", ()) if output.output_type == "error"
-    ]
-    return [
-        (cell.metadata["nbgrader"]["grade_id"].rpartition("-")[2] if "nbgrader" in cell.metadata else "", output.ename)
-        for cell, output in cells
-    ]
+    found = []
+    for cell in notebook.cells:
+        kind = cell.metadata.get("nbgrader", {}).get("grade_id", "").rpartition("-")[2]
+        found += [(kind, output.ename) for output in cell.get("outputs", ()) if output.output_type == "error"]
+    return found
 
 
 @pytest.mark.parametrize("name", ["ps1"])
@@ -187,9 +171,8 @@ def test_a_problem_set_runs(name, bootstrapped):
 
 def test_the_explorers_tests_pass(bootstrapped):
     files = ("test_explorers.py", "test_explorers_transport.py", "test_explorers_language.py", "test_words.py")
-    said = bootstrapped.call(
-        "-m", "pytest", "-p", "no:cacheprovider", *(f"tests/{name}" for name in files), cwd=build.ROOT
-    )
+    tests = [f"tests/{name}" for name in files]
+    said = bootstrapped.call("-m", "pytest", "-p", "no:cacheprovider", *tests, cwd=build.ROOT)
     assert re.search(r"\d+ passed", said) or "[100%]" in said
 
 

@@ -1,8 +1,11 @@
 """Problem sets as a course: what is handed out, what is handed in, grades. The marker `course` needs nbgrader."""
 
+import contextlib
 import csv
+import html
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -428,6 +431,29 @@ def test_without_a_course_the_command_says_how_to_make_one(tmp_path, monkeypatch
     assert "course build" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [({"seed": -1}, "seed = -1"), ({"names": ["ps0"]}, "'ps0'"), ({"names": ["ps1", "ps1"]}, "named twice")],
+)
+def test_what_makes_no_sense_is_not_built(tmp_path, monkeypatch, arguments, message):
+    monkeypatch.setattr(release, "need_nbgrader", lambda: None)
+    with pytest.raises(ValueError, match=message):
+        release.build_course(tmp_path / "out", **arguments)
+
+
+@pytest.mark.parametrize("limit", [{"timeout": 1}, {"memory": 0}, {"workers": -1}, {"timeout": 9.5}, {"workers": True}])
+def test_a_limit_that_makes_no_sense_is_named(limit):
+    ((name, value),) = limit.items()
+    with pytest.raises(ValueError, match=f"{name} = {value} must be a whole number"):
+        Limits(**limit)
+
+
+def test_the_check_needs_the_tests_of_the_repository(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(leaks, "ANSWERS", tmp_path / "test_problem_sets.py")
+    assert main(["course", "check"]) == 2
+    assert "this check needs the tests of the repository" in capsys.readouterr().err
+
+
 # --- with nbgrader
 
 needs_nbgrader = pytest.mark.course
@@ -445,13 +471,10 @@ def notebooks(course):
     """{set: (filled in with the right answers, blank)}."""
     import nbformat
 
-    found = {}
+    found, instructor = {}, course / "instructor" / "source"
     for name in source.sets():
-        blank = nbformat.read(course / "student" / f"{name}.ipynb", 4)
-        found[name] = (
-            class_of.filled(blank, nbformat.read(course / "instructor" / "source" / name / f"{name}.ipynb", 4)),
-            blank,
-        )
+        blank, right = (nbformat.read(place / f"{name}.ipynb", 4) for place in (course / "student", instructor / name))
+        found[name] = (class_of.filled(blank, right), blank)
     return found
 
 
@@ -461,25 +484,18 @@ def silent(*_, **__):
 
 @needs_nbgrader
 def test_the_student_edition_works_by_itself(course, notebooks, tmp_path):
-    """Unpacked from the zip, without an installed package or a repository: the cell of imports runs, the stub of each problem fails by itself."""
-    zipfile.ZipFile(course / "student.zip").extractall(tmp_path)
+    """Unpacked from the zip, without an installed package or a repository, its imports and its commands run."""
+    with zipfile.ZipFile(course / "student.zip") as archive:
+        archive.extractall(tmp_path)
     here = tmp_path / "student"
     names = {path.relative_to(here).as_posix() for path in here.rglob("*") if path.is_file()}
     assert {"README.md", "requirements.txt", "LICENSE", "ps1.ipynb", "data/words.csv", "emo_teach/__init__.py"} <= names
-    assert not [
-        name for name in names if "authoring" in name or "solution" in name.lower() or name.startswith("tests/")
-    ]
+    assert not re.search("authoring|solution|^tests/", "\n".join(names), re.MULTILINE | re.IGNORECASE)
     cells = [cell.source for cell in notebooks["ps1"][1].cells if cell.cell_type == "code"][:2]
-    code = "\n".join(
-        [
-            "import sys; sys.path.insert(0, '')",
-            *cells,
-            "import emo_teach.words; print(emo_teach.__file__); emo_teach.words.load_words()",
-        ]
-    )
-    ran = subprocess.run(
-        [sys.executable, "-c", code], cwd=here, capture_output=True, text=True, check=True, timeout=120
-    )
+    code = ["import sys; sys.path.insert(0, '')", *cells, "import emo_teach.words; emo_teach.words.load_words()"]
+    code += ["from emo_teach.__main__ import main", "assert main(['verify', '--label', 'A4']) == 0"]
+    command = [sys.executable, "-c", "\n".join([*code, "print(emo_teach.__file__)"])]
+    ran = subprocess.run(command, cwd=here, capture_output=True, text=True, check=True, timeout=120)
     assert Path(ran.stdout.split()[-1]).parent == here / "emo_teach"
     pins = (here / "requirements.txt").read_text().split()
     assert all("==" in pin for pin in pins) and {pin.split("==")[0] for pin in pins} == set(release.FOR_STUDENTS)
@@ -527,28 +543,16 @@ def test_an_interrupted_build_leaves_the_old_course(course, tmp_path, monkeypatc
     monkeypatch.setattr(release, "_zip", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         release.build_course(tmp_path / "out", 1, ["ps1"])
-    assert (tmp_path / "out" / release.MANIFEST).read_bytes() == before and [
-        path.name for path in tmp_path.iterdir()
-    ] == ["out"]
-
-
-@needs_nbgrader
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [({"seed": -1}, "seed = -1"), ({"names": ["ps0"]}, "'ps0'"), ({"names": ["ps1", "ps1"]}, "named twice")],
-)
-def test_what_makes_no_sense_is_not_built(tmp_path, arguments, message):
-    with pytest.raises(ValueError, match=message):
-        release.build_course(tmp_path / "out", **arguments)
+    assert (tmp_path / "out" / release.MANIFEST).read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 @needs_nbgrader
 def test_every_set_goes_round(course, notebooks, tmp_path):
-    """Right answers get all points that a program gives, blank ones none; by hand comes what is proved, and only that."""
+    """Right answers get all points that a program gives, blank ones none; only proofs wait for a person."""
     for student, which in (("right", 0), ("blank", 1)):
-        class_of.write(
-            tmp_path / "in", {student: ({f"{name}.ipynb": pair[which] for name, pair in notebooks.items()},)}
-        )
+        handed_in = {f"{name}.ipynb": pair[which] for name, pair in notebooks.items()}
+        class_of.write(tmp_path / "in", {student: (handed_in,)})
     sets = release.read_manifest(course)["sets"]
     rows = grade.grade_course(tmp_path / "in", course, tmp_path / "out", show=silent)
     assert len(rows) == 2 * len(sets)
@@ -583,11 +587,8 @@ def test_all_submissions_are_accounted_for(graded):
         _, status, points, note = listed[row["student"]]
         first = row["problems"].split(";")[0].split()
         got = None if not first else float(first[1].split("/")[0])
-        if (
-            (row["status"], got) != (status, points)
-            or note not in row["note"]
-            or (points is None) != (row["problems"] == "")
-        ):
+        right = (row["status"], got, row["problems"] == "") == (status, points, points is None)
+        if not right or note not in row["note"]:
             wrong.append(row)
     assert wrong == []
     assert {path.parent.name for path in (folder / "out" / "feedback").glob("*/ps1.html")} == set(listed)
@@ -596,103 +597,72 @@ def test_all_submissions_are_accounted_for(graded):
 @needs_nbgrader
 def test_nothing_is_left_running_or_lying_about(graded):
     _, _, folder, _ = graded
-    commands = [
-        path.read_bytes()
-        for path in Path("/proc").glob("[0-9]*/cmdline")
-        if path.parent.name != str(os.getpid()) and path.exists()
-    ]
-    assert not [line for line in commands if b"2345.25" in line or str(folder).encode() in line]
-    assert {path.name for path in (folder / "out").iterdir()} == {
-        "grades.csv",
-        "manual.csv",
-        "feedback",
-        "results",
-        "grading.json",
-        ".lock",
-    }
+    assert not _running(b"2345.25") and not _running(str(folder).encode())
+    left = {"grades.csv", "manual.csv", "feedback", "results", "grading.json", ".lock"}
+    assert {path.name for path in (folder / "out").iterdir()} == left
 
 
 @needs_nbgrader
 def test_feedback_says_what_was_wrong_and_hides_the_tests(graded, notebooks):
     _, _, folder, _ = graded
-    page = (folder / "out" / "feedback" / "wrong" / "ps1.html").read_text(encoding="utf-8")
-    assert "AssertionError" in page and "sum to 1" in page
-    import html
-    import re
-
-    hidden = leaks.secrets(source.read(source.sets()["ps1"]), "ps1")
+    pages = {
+        path.parent.name: path.read_text(encoding="utf-8") for path in (folder / "out/feedback").glob("*/ps1.html")
+    }
+    assert "AssertionError" in pages["wrong"] and "sum to 1" in pages["wrong"]
+    secrets = leaks.secrets(source.read(source.sets()["ps1"]), "ps1")
+    hidden = [line for line, owner in secrets.items() if owner.endswith("hidden tests")]
     for student in ("wrong", "perfect", "doubled", "exits"):
-        text = html.unescape(
-            re.sub(r"<[^>]*>", "", (folder / "out" / "feedback" / student / "ps1.html").read_text(encoding="utf-8"))
-        )
-        bare = leaks.normal(text)
-        assert not [line for line, owner in hidden.items() if owner.endswith("hidden tests") and line in bare], student
+        bare = leaks.normal(html.unescape(re.sub(r"<[^>]*>", "", pages[student])))
+        assert hidden and not [line for line in hidden if line in bare], student
 
 
 @needs_nbgrader
 def test_a_second_call_grades_only_what_is_new(graded, course, notebooks):
     listed, rows, folder, _ = graded
     class_of.write(folder / "in", {"blank": ({"ps1.ipynb": notebooks["ps1"][0]},)})
-    points = "student,set,problem,max,points,comment\nperfect,ps1,1.6,6,5,Nearly.\n"
-    said = []
-    lines = (folder / "out" / "manual.csv").read_text().splitlines()
-    kept = [line for line in lines if not line.startswith("perfect,ps1,1.6,")]
-    (folder / "out" / "manual.csv").write_text("\n".join(kept) + "\n" + points.splitlines()[1] + "\n")
-    again = grade.grade_course(
-        folder / "in", course, folder / "out", limits=Limits(timeout=24), show=lambda line, **_: said.append(line)
-    )
+    said, table = [], folder / "out" / "manual.csv"
+    kept = [line for line in table.read_text().splitlines() if not line.startswith("perfect,ps1,1.6,")]
+    table.write_text("\n".join([*kept, "perfect,ps1,1.6,6,5,Nearly."]) + "\n")
+    show = lambda line, **_: said.append(line)
+    again = grade.grade_course(folder / "in", course, folder / "out", limits=Limits(timeout=24), show=show)
     fresh = {line.split(" ps1:")[0] for line in said if "(as before)" not in line and " ps1:" in line}
     assert fresh == {"blank", "perfect", "nothing", "two of them", "zipped"}  # the last three have nothing to run
     before, after = ({row["student"]: row for row in table} for table in (rows, again))
     assert float(after["perfect"]["score"]) == float(before["perfect"]["score"]) + 5
     assert "Nearly." in (folder / "out" / "feedback" / "perfect" / "ps1.html").read_text(encoding="utf-8")
     assert float(after["blank"]["score"]) == float(before["perfect"]["score"])
-    assert (folder / "out" / "manual.csv").read_text().count("perfect,ps1,1.6,6,5,Nearly.") == 1
+    assert table.read_text().count("perfect,ps1,1.6,6,5,Nearly.") == 1
 
 
 @needs_nbgrader
 def test_a_killed_grading_goes_on_and_leaves_no_process(course, notebooks, tmp_path):
     slow = class_of.answered(notebooks["ps1"][0], "\nimport time; time.sleep(8)  # 2345.75", add=True)
     class_of.write(tmp_path / "in", {"ann": ({"ps1.ipynb": notebooks["ps1"][0]},), "bob": ({"ps1.ipynb": slow},)})
-    command = [
-        sys.executable,
-        "-m",
-        "emo_teach",
-        "course",
-        "grade",
-        str(tmp_path / "in"),
-        "--course",
-        str(course),
-        "--out",
-        str(tmp_path / "out"),
-    ]
-    process = subprocess.Popen([*command, "--workers", "1"], cwd=build.ROOT, stdout=subprocess.PIPE, text=True)
+    places = [str(tmp_path / "in"), "--course", str(course), "--out", str(tmp_path / "out"), "--workers", "1"]
+    command = [sys.executable, "-m", "emo_teach", "course", "grade", *places]
+    process = subprocess.Popen(command, cwd=build.ROOT, stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline().startswith("ann ps1: graded")
     process.kill()
     process.communicate()
     end = time.monotonic() + 30
-    while (left := _running(tmp_path)) and time.monotonic() < end:
+    while (left := _running(str(tmp_path).encode())) and time.monotonic() < end:
         time.sleep(0.2)
     assert left == []
     with open(tmp_path / "out" / "grades.csv", newline="", encoding="utf-8") as file:
         assert [row["student"] for row in csv.DictReader(file)] == ["ann"]
     said = []
     grade.grade_course(tmp_path / "in", course, tmp_path / "out", show=lambda line, **_: said.append(line))
-    assert any("(as before)" in line and line.startswith("ann") for line in said) and any(
-        line.startswith("bob ps1: graded") for line in said
-    )
+    assert any("(as before)" in line and line.startswith("ann") for line in said)
+    assert any(line.startswith("bob ps1: graded") for line in said)
 
 
-def _running(folder):
-    """Command lines of the processes that mention a folder."""
+def _running(words):
+    """Command lines of the other processes that contain some words."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            text = path.read_bytes()
-        except OSError:
-            continue
-        if str(folder).encode() in text and path.parent.name != str(os.getpid()):
-            found.append(text)
+        with contextlib.suppress(OSError):
+            if words in (text := path.read_bytes()) and path.parent.name != str(os.getpid()):
+                found.append(text)
     return found
 
 
@@ -707,6 +677,3 @@ def test_gradings_do_not_run_into_one_another_nor_into_the_submissions(course, n
         files.refuse_foreign(tmp_path / "new", grade.MARKER, grade.MADE_BY)
         (tmp_path / "out" / grade.MARKER).write_text(json.dumps({"made_by": grade.MADE_BY}))
         grade.grade_course(tmp_path / "in", course, tmp_path / "out", show=silent)
-    for name, value in (("timeout", 1), ("memory", 0), ("workers", -1)):
-        with pytest.raises(ValueError, match=f"{name} = {value}"):
-            grade.grade_course(tmp_path / "in", course, tmp_path / "else", show=silent, **{name: value})

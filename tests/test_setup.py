@@ -1,5 +1,6 @@
-"""What a stranger meets first: the README's commands, the pinned versions, the bootstrap cell, and files that stand on their own."""
+"""What a stranger meets first: the README's commands, pinned versions, the bootstrap cell, files that stand alone."""
 
+import json
 import re
 import subprocess
 import sys
@@ -12,21 +13,16 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from emo_teach import files
-from emo_teach.authoring import build
+from emo_teach.__main__ import main
+from emo_teach.authoring import build, tiny_model, words_data
+from emo_teach.authoring.course import source
 
 ROOT = build.ROOT
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 # Colab's versions of what the package needs, from its published package list of 19 August 2026; POT is not among them.
-COLAB = {
-    "numpy": "2.1.3",
-    "scipy": "1.16.3",
-    "matplotlib": "3.10.0",
-    "ipywidgets": "7.7.1",
-    "safetensors": "0.8.0",
-    "torch": "2.11.0",
-    "transformers": "5.15.0",
-}
+COLAB = {"numpy": "2.1.3", "scipy": "1.16.3", "matplotlib": "3.10.0", "ipywidgets": "7.7.1", "safetensors": "0.8.0"}
+COLAB |= {"torch": "2.11.0", "transformers": "5.15.0"}
 
 
 def ranges():
@@ -57,20 +53,14 @@ def test_readme_examples_run():
         subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True)
 
 
-@pytest.mark.parametrize(("name", "version"), pins())
-def test_pins_lie_in_the_ranges(name, version):
-    assert ranges()[name].specifier.contains(Version(version))
-
-
-@pytest.mark.parametrize(("name", "version"), COLAB.items())
-def test_colab_satisfies_the_ranges(name, version):
+@pytest.mark.parametrize(("name", "version"), [*pins(), *COLAB.items()])
+def test_pins_and_colab_s_versions_lie_in_the_ranges(name, version):
     assert ranges()[name].specifier.contains(Version(version))
 
 
 def test_users_packages_are_pinned():
-    assert {"jupyterlab", "torch", "numpy", "matplotlib", "pot", "ipywidgets", "transformers"} <= {
-        name for name, _ in pins()
-    }
+    users = {"jupyterlab", "torch", "numpy", "matplotlib", "pot", "ipywidgets", "transformers"}
+    assert users <= {name for name, _ in pins()}
 
 
 def run_bootstrap(cell, installed):
@@ -128,42 +118,67 @@ def test_files_stand_on_their_own():
             assert not re.search(r"files\.pythonhosted|registry\.npmjs|deb\.debian|pypi\.org/simple", text), name
 
 
-@pytest.fixture
-def lesson(tmp_path, monkeypatch):
-    """A folder with one built lesson; gives (path of its source, path of its notebook)."""
+def test_build_makes_the_notebook_and_renews_the_table(tmp_path, monkeypatch):
+    for name, place in (("ROOT", tmp_path), ("LESSONS", tmp_path), ("SOURCES", tmp_path / "src")):
+        monkeypatch.setattr(build, name, place)
+    build.SOURCES.mkdir()
+    text = '# %% [markdown] meets="a cell"\n# # 99 · Why?\n\n# %%\nprint(1, flush=True)\nprint(2)\nprint(3)\n'
+    (tmp_path / "src" / "99_why.py").write_text(text, encoding="utf-8")
+    (tmp_path / "README.md").write_text("<!-- table of lessons -->\n<!-- end of table -->\n", encoding="utf-8")
+    (tmp_path / "pyproject.toml").write_text('[tool.emo_teach]\nslug = ""\nref = "main"\n', encoding="utf-8")
+    assert main(["build", "99_why"]) == 0
+    cells = json.loads((tmp_path / "99_why.ipynb").read_text(encoding="utf-8"))["cells"]
+    assert cells[0]["metadata"] == {} and [one["text"] for one in cells[1]["outputs"]] == [["1\n", "2\n", "3\n"]]
+    assert "\n| [99](notebooks/99_why.ipynb) | Why? | a cell |\n" in (tmp_path / "README.md").read_text(
+        encoding="utf-8"
+    )
+
+
+def test_a_build_whose_cell_fails_leaves_the_old_notebook(tmp_path, monkeypatch):
     monkeypatch.setattr(build, "LESSONS", tmp_path)
     source, notebook = tmp_path / "lesson.py", tmp_path / "lesson.ipynb"
-    source.write_text("# %%\nprint('new')\n", encoding="utf-8")
-    notebook.write_text("the old one", encoding="utf-8")
-    return source, notebook
-
-
-def test_a_build_whose_cell_fails_leaves_the_old_notebook(lesson):
-    source, notebook = lesson
     source.write_text("# %%\nprint('new')\n# %%\n1 / 0\n", encoding="utf-8")
+    notebook.write_text("the old one", encoding="utf-8")
     with pytest.raises(Exception, match="ZeroDivisionError"):
         build.build(source)
     assert notebook.read_text(encoding="utf-8") == "the old one"
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, OSError])
-def test_an_interrupted_write_leaves_the_old_notebook(lesson, monkeypatch, stop):
-    _, notebook = lesson
-
-    def interrupted(*args):
-        raise stop
-
-    monkeypatch.setattr(files.os, "replace", interrupted)
+def test_an_interrupted_write_leaves_the_old_notebook(tmp_path, monkeypatch, stop):
+    notebook = tmp_path / "lesson.ipynb"
+    notebook.write_text("the old one", encoding="utf-8")
+    monkeypatch.setattr(files.os, "replace", mock.Mock(side_effect=stop))
     with pytest.raises(stop):
         files.write_whole(notebook, "a new one")
     assert notebook.read_text(encoding="utf-8") == "the old one"
-    assert sorted(path.name for path in notebook.parent.iterdir()) == ["lesson.ipynb", "lesson.py"]
+    assert [path.name for path in tmp_path.iterdir()] == ["lesson.ipynb"]
 
 
-def test_the_command_line_names_its_commands():
-    said = subprocess.run(
-        [sys.executable, "-m", "emo_teach", "--help"], capture_output=True, text=True, check=True
-    ).stdout
-    assert "verify" in said and "build" in said
-    wrong = subprocess.run([sys.executable, "-m", "emo_teach", "build", "99_nothing"], capture_output=True, text=True)
-    assert wrong.returncode == 2 and "99_nothing" in wrong.stdout + wrong.stderr
+COMMANDS = ["verify", "build", "course", "badges", "site", "words", "tiny", "study", "bench", "finetune"]
+
+
+def test_the_command_line_names_its_commands(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    text = capsys.readouterr().out
+    assert all(re.search(rf"^    {name} ", text, re.MULTILINE) for name in COMMANDS)
+    assert main(["build", "99_nothing"]) == 2 and "99_nothing" in capsys.readouterr().err
+
+
+def test_without_a_clone_a_command_says_so(tmp_path, monkeypatch, capsys):
+    """As in an installed package: there are no sources around it."""
+    monkeypatch.setattr(build, "SOURCES", tmp_path / "notebooks" / "src")
+    for command in (["build"], ["site", "--out", str(tmp_path / "site")], ["badges", "--repo", "o/n"]):
+        assert main(command) == 2
+        error = capsys.readouterr().err
+        assert "this command needs a clone of the repository" in error and error.count("\n") == 1
+    with pytest.raises(ValueError, match="needs a clone"):
+        source.sets()
+
+
+def test_words_and_tiny_pass_their_options_on(monkeypatch, capsys):
+    monkeypatch.setattr(words_data, "build", lambda gguf, out: {f"{gguf} in {out}": 3})
+    monkeypatch.setattr(tiny_model, "make", lambda out: print(f"made {out}"))
+    assert main(["words", "--gguf", "weights", "--out", "there"]) == 0 == main(["tiny", "--out", "here"])
+    assert capsys.readouterr().out == "weights in there: 3 bytes\nmade here\nhere\n"

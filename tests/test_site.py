@@ -116,6 +116,11 @@ def test_no_picture_from_elsewhere_gets_in():
     assert pages._markdown(mark) == f'<p><a href="{link}">Open in Colab</a></p>\n'
 
 
+def test_an_environment_of_tex_is_a_formula_of_its_own():
+    page = BeautifulSoup(pages._markdown("\\begin{align*}a&=b\\end{align*}"), "html.parser")
+    assert page.select_one(".formula math[display=block]").get_text() == "a=b"
+
+
 def test_tex_that_is_not_understood_is_refused():
     with pytest.raises(ValueError, match=r"formula .*nosuch"):
         mathml.inline(r"\nosuch{x}")
@@ -125,6 +130,10 @@ def test_tex_that_is_not_understood_is_refused():
 
 def test_what_chromium_shows_badly_is_written_otherwise():
     assert "<msup>" not in mathml.inline("f'(u)") and "<mrow><mi>f</mi>" in mathml.inline("f'(u)")
+    indexed = BeautifulSoup(mathml.inline("f_1'"), "html.parser")
+    assert not indexed.select("msubsup") and indexed.select_one("msub").contents[0].get_text() == "f′"
+    below = BeautifulSoup(mathml.block(r"\underbrace{a+b}_{c}"), "html.parser")
+    assert below.select_one("mrow.underlined").get_text() == "a+b" and "⏟" not in below.get_text()
     closing = BeautifulSoup(mathml.block(r"\Big(\sum_i x\Big)^2"), "html.parser")
     assert [mo.parent.name for mo in closing.select("mo[minsize]")] == ["math", "math"]
     assert closing.select_one("msup").contents[0].name == "mspace" and closing.select_one("msup").get_text() == "2"

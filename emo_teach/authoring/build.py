@@ -39,7 +39,7 @@ TABLE = re.compile(r"(?<=<!-- table of lessons -->\n).*?(?=<!-- end of table -->
 
 
 def need_clone():
-    """Raise ValueError where this package is installed without the repository around it."""
+    """ValueError where the package is installed without the repository around it."""
     if not SOURCES.is_dir():
         raise ValueError(f"this command needs a clone of the repository: there are no lesson sources in {SOURCES}")
 
@@ -110,7 +110,8 @@ def readme(published):
         raise ValueError("README.md must have one table between <!-- table of lessons --> and <!-- end of table -->")
     rows = ["| lesson | question | you meet |", "| --- | --- | --- |"]
     for path in sources():
-        first, mark = jupytext.read(path, fmt="py:percent").cells[0], badge(path.stem, *published)
+        first_cell, mark = path.read_text(encoding="utf-8").partition("\n# %%")[0], badge(path.stem, *published)
+        first = jupytext.reads(first_cell, fmt="py:percent").cells[0]
         if "meets" not in first.metadata:
             raise ValueError(f'{path.name}: its first line must say what a reader meets: # %% [markdown] meets="..."')
         link = f"[{path.stem.partition('_')[0]}](notebooks/{path.stem}.ipynb)" + (f" {mark}" if mark else "")
@@ -120,10 +121,9 @@ def readme(published):
 
 
 def execute(notebook, timeout=300):
-    """Run all cells in a fresh kernel, in the notebooks' folder; an error in a cell is raised. Returns the notebook.
+    """Run all cells in a fresh kernel, each for at most `timeout` seconds; returns the notebook.
 
-    Units: `timeout` in seconds, per cell. Raises nbclient's CellExecutionError for a cell that fails, CellTimeoutError
-    for one that takes too long.
+    Raises nbclient's CellExecutionError for a cell that fails, CellTimeoutError for one that takes too long.
     """
     from nbclient import NotebookClient
 
@@ -133,24 +133,19 @@ def execute(notebook, timeout=300):
 
 
 def strip(notebook):
-    """Leave out what cannot be shown without a kernel or would change from run to run. Returns the notebook."""
+    """Leave out what needs a kernel and join the pieces of a stream, which is cut by chance. Returns the notebook."""
     notebook.metadata = METADATA
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
-        if cell.cell_type == "code":
-            cell.outputs = _joined([o for o in cell.outputs if WIDGET_VIEW not in o.get("data", {})])
+        outputs, kept = cell.get("outputs", []), []
+        for output in (one for one in outputs if WIDGET_VIEW not in one.get("data", {})):
+            if output.output_type == "stream" and kept and kept[-1].get("name") == output.name:
+                kept[-1].text += output.text
+            else:
+                kept.append(output)
+        if outputs:
+            cell.outputs = kept
     return notebook
-
-
-def _joined(outputs):
-    """Join neighbouring pieces of one stream: where a stream is cut is chance."""
-    kept = []
-    for output in outputs:
-        if output.output_type == "stream" and kept and kept[-1].get("name") == output.name:
-            kept[-1].text += output.text
-        else:
-            kept.append(output)
-    return kept
 
 
 def build(path):
@@ -222,9 +217,9 @@ def _settings(slug, ref):
     return text
 
 
-def badges(slug, ref):
-    """Publish the lessons under an address and print the files that changed; returns 0."""
-    for path in publish(slug, ref):
+def badges(repo, ref):
+    """Publish the lessons at an address and print the files that changed; returns 0."""
+    for path in publish(repo, ref):
         print(path.relative_to(ROOT))
-    print(f"published at github.com/{slug}, {ref}" if slug else "no address: no badges")
+    print(f"published at github.com/{repo}, {ref}" if repo else "no address: no badges")
     return 0

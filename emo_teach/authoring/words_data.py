@@ -160,8 +160,8 @@ def build(gguf_path, out, word_list=None, relation_list=None):
     return {name: len(content) for name, content in files.items()}
 
 
-def main(gguf_path, out):
+def main(gguf, out):
     """Build the files and print their sizes; returns 0."""
-    for name, size in build(gguf_path, out).items():
+    for name, size in build(gguf, out).items():
         print(f"{name}: {size} bytes")
     return 0

@@ -35,8 +35,3 @@ class Limits:
         parser.add_argument("--memory", type=int, metavar="MIB", default=cls.memory, help=memory)
         workers = "submissions at a time (default: one for each core)"
         parser.add_argument("--workers", type=int, metavar="N", default=os.cpu_count() or 1, help=workers)
-
-    @classmethod
-    def from_arguments(cls, arguments):
-        """The limits that a command line gave."""
-        return cls(arguments.timeout, arguments.memory, arguments.workers)
