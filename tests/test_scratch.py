@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from emo_teach import costs, losses
-from emo_teach.losses import CostEmbedding
-from emo_teach.losses import TRANSFORMS, transformed
+from emo_teach.losses import TRANSFORMS, CostEmbedding, transformed
 from emo_teach.studies import lesson08_scratch, runner
 from emo_teach.world import World
 from emo_teach.world.vectors import neighbours, ppmi_vectors

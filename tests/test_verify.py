@@ -272,7 +272,8 @@ def test_a_fault_in_an_objective_is_seen(monkeypatch):
 
     rows = [row for row in OF_TORCH if row.label in ("A9", "D1", "D7") and row.name != "fused-head"]
     honest = objectives._transport_terms
-    monkeypatch.setattr(objectives, "_transport_terms", lambda *a: {key: x * (1 + 1e-6) for key, x in honest(*a).items()})
+    wrong = lambda *a: {key: x * (1 + 1e-6) for key, x in honest(*a).items()}
+    monkeypatch.setattr(objectives, "_transport_terms", wrong)
     seen = {o.row.name for o in verify.verify(rows) if not o.passed}
     assert seen == {row.name for row in rows} - {
         "mode-1-equals-cross-entropy",

@@ -45,7 +45,7 @@ class CostEmbedding(torch.nn.Module):
         return self.unit.dtype == torch.int8 and self.unit.device.type == "cpu" and _multiplies_int8()
 
     def rows(self, targets, dtype=torch.float32, out=None):
-        """Cost from every token to each target (k,), as columns (V, k), in `out` if given; repeated targets are free."""
+        """Cost from every token to each target (k,), as columns (V, k), in `out` if given; repeats are free."""
         piece = self.pieces(targets, dtype)
         cost = torch.empty(self.size, targets.numel(), dtype=dtype, device=self.unit.device) if out is None else out
         for start in range(0, self.size, _BLOCK):
