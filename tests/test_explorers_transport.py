@@ -92,7 +92,7 @@ def test_soft_label_alt_states_the_values_and_a_wrong_loss_is_refused():
     alt = lesson04_soft_label.draw(data).alt(data)
     assert all(f"{value:.3f}" in alt for value in data.values.values())
     with pytest.raises(ValueError, match="'hinge'"):
-        soft(loss="hinge")
+        lesson04_soft_label.compute(**start(lesson04_soft_label) | {"loss": "hinge"})
 
 
 # ---- cost matrix
@@ -176,7 +176,7 @@ def test_cost_matrix_alt_states_the_values_and_an_unknown_example_is_refused():
     assert all(f"{data.values[name]:.3f}" in alt for name in ("cross_entropy", "one_minus", "emo", "emd"))
     assert "pulls up the target and Tuesday, Wednesday, Sunday" in alt
     with pytest.raises(ValueError, match="'cheese'"):
-        matrix(example="cheese")
+        lesson05_cost_matrix.compute(**start(lesson05_cost_matrix) | {"example": "cheese"})
 
 
 # ---- resting places

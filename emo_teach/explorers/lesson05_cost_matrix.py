@@ -19,8 +19,7 @@ WORDS_FILE = "cost_explorer_words.txt"
 
 
 def read_examples(text):
-    """The menu's entries, name -> (target, words of its group), from lines of `group: word word* ...`; a star marks a
-    target.
+    """The menu, name -> (target, words of its group), from lines of `group: word word* ...` with starred targets.
 
     Raises ValueError, naming the line, for another form, a group or word that stands twice, a word without an
     embedding, and a group of another size than the first.
