@@ -97,7 +97,8 @@ def test_no_temperature_may_match():
     """A model that is uniform has one entropy at all temperatures."""
     logs = np.log([[0.25] * 4, [0.1, 0.2, 0.3, 0.4]])
     alone = lesson07_frontier.Frontier({"ce": logs[:1], "emo": logs[1:]}, np.exp(logs[:1]))
-    assert "Equal entropy at no T" in alone.panel()[1]
+    data = alone.compute("ce", "emo", 1.0, "by hand")
+    assert "Equal entropy at no T" in alone.panel()[1] and "Equal entropy at no T" in alone.draw(data).alt(data)
     with pytest.raises(ValueError, match="no temperature of ce"):
         alone.compute("ce", "emo", 1.0, "match entropy")
 
@@ -140,6 +141,9 @@ def test_curves_are_what_was_logged():
     ce, emo = (data.runs[name].points for name in ("ce", "emo-mode-1"))
     assert data.steps == (0, 20) and np.allclose(ce["loss"][:, 1], 3 - 0.1 * np.arange(1, 9))
     assert ce["valid_ce"].tolist() == [[0, 3.0], [8, 2.2]] and len(emo["loss"]) == 3
+    assert list(curves.draw(data).set(curves.compute({"ce": HISTORY})).lines) == [
+        "ce"
+    ]  # the other run's lines are gone
     _, alt = curves.panel({"ce": HISTORY})
     assert "ce: loss 2.900 to 2.200, held-out cross-entropy 3.000 to 2.200" in alt and "tokens" not in alt
 

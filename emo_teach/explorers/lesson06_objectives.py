@@ -185,7 +185,7 @@ def panel():
     """Static small multiples: a near mistake, a far one and a sure one, five objectives: (figure, alt text)."""
     cases = (("near mistake", 0.0, 3.0, 0.0), ("far mistake", 0.0, 0.0, 3.0), ("far, and sure of it", -6.0, 0.0, 3.0))
     names = ("CE", "1 − p(target)", "EMO", "mode 1", "debiased EMO")
-    said = []
+    parts = []
     with drawing(9.0, 5.4) as figure:
         for (model, *panels), (case, *logits) in zip(figure.subplots(3, 6, sharey=True), cases, strict=True):
             data = compute("Monday", *logits, IN_SHARES)
@@ -201,8 +201,8 @@ def panel():
             for axes in (model, *panels):
                 axes.tick_params(axis="y", length=0)
             pulls = ", ".join(f"{name} {data.shown[name][0]:.2f} of {push}" for name, push in pushes.items())
-            said.append(f"{case}, p of Monday {data.p[0]:.4f}: {pulls}")
+            parts.append(f"{case}, p of Monday {data.p[0]:.4f}: {pulls}")
         for axes in figure.axes[-5:]:
             axes.set_xticks([-1, 0, 1], ["down", "0", "up"])
     seen = f"Target Monday; five objectives' pushes on the logits of {', '.join(data.words)}, in shares"
-    return figure, f"{seen}. Monday's share of the push: {'; '.join(said)}."
+    return figure, f"{seen}. Monday's share of the push: {'; '.join(parts)}."

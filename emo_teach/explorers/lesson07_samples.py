@@ -169,7 +169,7 @@ def _measured(found):
 
 def _panel(several):
     """The next word at several temperatures side by side, one continuation of each below."""
-    names, said = list(several[0].shares), []
+    names, parts = list(several[0].shares), []
     with drawing(9.0, 5.9) as figure:
         grid = figure.add_gridspec(2, len(several), height_ratios=[1, 1.15])
         for k, data in enumerate(several):
@@ -178,11 +178,11 @@ def _panel(several):
             _fill(bars, marks, data)
             axes.set_title(f"temperature {data.temperature:g}")
             measured = "; ".join(f"{name}: {_measured(data.numbers[name])}" for name in names[1:])
-            said.append(f" Temperature {data.temperature:g}: {measured}.")
+            parts.append(f" Temperature {data.temperature:g}: {measured}.")
         figure.legend(*axes.get_legend_handles_labels(), loc="outside upper right", fontsize=9, ncols=len(names))
         _write(figure.add_subplot(grid[1, :]), several)
     words = _likeliest(data, TRUTH)
-    return figure, f"Next word after “{data.prompt}”. Truth: {words}." + "".join(said)
+    return figure, f"Next word after “{data.prompt}”. Truth: {words}." + "".join(parts)
 
 
 def _write(axes, several):

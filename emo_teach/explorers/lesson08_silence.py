@@ -128,7 +128,7 @@ explorer = widget.explorer(compute, draw, CONTROLS)
 
 def panel():
     """Static small multiples: the model believes in a near, a middling and the farthest word: (figure, alt text)."""
-    said = []
+    parts = []
     with drawing(9.2, 3.3) as figure:
         for axes, wrong in zip(figure.subplots(1, 3, sharey=True), ("Tuesday", "banana", "table"), strict=True):
             data = compute(wrong, -6.0, 0.5)
@@ -140,9 +140,9 @@ def panel():
             axes.set_title(f"sure of {wrong}, cost {data.cost[data.words.index(wrong)]:.2f}")
             axes.set_xticks([1e-1, 1e-3, 1e-5])
             axes.minorticks_off()
-            said.append(f"sure of {wrong}: {_in_words(data)}")
+            parts.append(f"sure of {wrong}: {_in_words(data)}")
         figure.axes[0].set_ylabel("pull on Monday's logit")
         handles = figure.axes[0].get_legend_handles_labels()
         figure.legend(*handles, loc="outside lower center", ncols=len(WIDTHS), fontsize=9.5)
     seen = "Pull on Monday as a model grows sure of a wrong word. With a millionth left, half of it on Monday"
-    return figure, f"{seen}: {'; '.join(said)}."
+    return figure, f"{seen}: {'; '.join(parts)}."

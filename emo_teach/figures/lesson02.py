@@ -25,26 +25,26 @@ def generators():
             axes.set(title=title, xlim=(0, 4), ylim=(-1.6, 3), xlabel="u = τ / p")
             axes.legend(fontsize=9, loc="lower right" if "slope" in title else "upper right")
         figure.axes[0].set_ylabel("f(u)")
-    said = "; ".join(f"{title}: {', '.join(names)}" for title, names in groups.items())
-    return figure, f"Seven convex generators f(u) that all pass through 0 at u = 1, in three groups. {said}."
+    parts = "; ".join(f"{title}: {', '.join(names)}" for title, names in groups.items())
+    return figure, f"Seven convex generators f(u) that all pass through 0 at u = 1, in three groups. {parts}."
 
 
 def two_bumps(tau, chosen):
     """A label with two bumps and the bump that each divergence prefers: `chosen`, name -> (model, centre, width)."""
-    said, x = [], np.arange(tau.size)
+    parts, x = [], np.arange(tau.size)
     with drawing(8.6, 4.0) as figure:
         panels = figure.subplots(2, 2, sharex=True, sharey=True)
         for axes, (name, (model, centre, width)) in zip(panels.flat, chosen.items(), strict=True):
-            said.append(f"{name}: centre {centre:g}, width {width:g}")
+            parts.append(f"{name}: centre {centre:g}, width {width:g}")
             axes.bar(x, tau, 1.0, color=COLOURS["tau"], label="label τ")
             axes.plot(x, model, color=COLOURS["p"], lw=2.2, label="best model p")
-            axes.set(title=said[-1], xlim=(-0.5, tau.size - 0.5))
+            axes.set(title=parts[-1], xlim=(-0.5, tau.size - 0.5))
         for below, left in zip(panels[1], panels[:, 0], strict=True):
             below.set_xlabel("temperature (°C)")
             left.set_ylabel("probability")
         panels[0, 0].legend(fontsize=9, loc="upper right")
     seen = "A label with a larger bump at 12 and a smaller one at 28, and the one-bump model closest to it."
-    return figure, f"{seen} {'; '.join(said)}."
+    return figure, f"{seen} {'; '.join(parts)}."
 
 
 def wrong_labels(x, is_one, fits, truth):
@@ -65,7 +65,7 @@ def wrong_labels(x, is_one, fits, truth):
             axes.plot(at, curve(*fit), lw=2, label=name, **(family if "family" in name else look(name).curve))
         axes.set(xlabel="feature x of the text", ylabel="probability of Tuesday", xlim=(-3.2, 9), ylim=(-0.08, 1.08))
         axes.legend(fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    said = "; ".join(f"{name} {middle:.1f} with steepness {steep:.2f}" for name, (steep, middle) in fits.items())
+    parts = "; ".join(f"{name} {middle:.1f} with steepness {steep:.2f}" for name, (steep, middle) in fits.items())
     best = f"best possible {truth[1]:.1f} with steepness {truth[0]:g}"
     seen = f"Sigmoids fitted under several losses with {wrong.sum()} wrong labels far right."
-    return figure, f"{seen} Boundary: {said}; {best}."
+    return figure, f"{seen} Boundary: {parts}; {best}."

@@ -9,7 +9,7 @@ from ..pictures import COLOURS, darker, drawing
 
 def moved_plans(p, tau, cost, plans, tokens):
     """Plans, title -> (n, n), as bands from p's piles (left) to tau's holes (right), thick as the mass moved (A4)."""
-    said, rows = [], -np.arange(len(p))
+    parts, rows = [], -np.arange(len(p))
     sides = (0, p, COLOURS["p"], "right", -0.14), (1, tau, COLOURS["tau"], "left", 0.14)
     with drawing(4.4 * len(plans), 3.3) as figure:
         for axes, (title, plan) in zip(figure.subplots(1, len(plans), squeeze=False)[0], plans.items(), strict=True):
@@ -26,8 +26,8 @@ def moved_plans(p, tau, cost, plans, tokens):
             total = (plan * cost).sum()
             axes.set(xlim=(-0.5, 1.5), ylim=(0.5 - len(p), 0.8), title=f"{title}: {total:.2f}")
             axes.axis("off")
-            said.append(f"{title}, total cost {total:.2f}: {'; '.join(moves)}.")
-    return figure, "Ways to move p onto tau. " + " ".join(said)
+            parts.append(f"{title}, total cost {total:.2f}: {'; '.join(moves)}.")
+    return figure, "Ways to move p onto tau. " + " ".join(parts)
 
 
 def _band(axes, i, j, mass, cost):
@@ -46,7 +46,7 @@ def entropic_plans(p, tau, cost, regularisations):
     plans = {"exact": transport.emd(p, tau, cost).plan}
     plans |= {f"ε = {strength:g}": transport.entropic(p, tau, cost, strength)[1] for strength in regularisations}
     plans["product"] = np.outer(p, tau)
-    green, said = COLOURS["plan"], []
+    green, parts = COLOURS["plan"], []
     greens = LinearSegmentedColormap.from_list("plan", ["white", green, darker(green, 0.35)])
     with drawing(1.75 * len(plans), 2.6) as figure:
         for axes, (title, plan) in zip(figure.subplots(1, len(plans), sharey=True), plans.items(), strict=True):
@@ -54,10 +54,10 @@ def entropic_plans(p, tau, cost, regularisations):
             axes.imshow(plan, cmap=greens, vmin=0, vmax=plan.max(), origin="upper")
             axes.set(xlabel="to class", xticks=(0, len(tau) - 1), yticks=(0, len(p) - 1))
             axes.set_title(f"{title}\ncost {total:.1f}")
-            said.append(f"{title}: {total:.1f}")
+            parts.append(f"{title}: {total:.1f}")
         figure.axes[0].set_ylabel("from class")
     return figure, (
         f"Plans between histograms of {len(p)} ordered classes, each tinted up to its own largest entry. The exact "
         "plan is a thin staircase; with growing regularisation ε it blurs into the product plan. Transport costs: "
-        f"{', '.join(said)}."
+        f"{', '.join(parts)}."
     )

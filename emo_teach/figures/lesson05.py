@@ -116,7 +116,7 @@ def shrinking_costs(words, rulers, runs):
 
     `runs`: title -> (frozen, trained) histories (steps, 2).
     """
-    said, darkest = [], max(cost.max() for cost in rulers.values())
+    parts, darkest = [], max(cost.max() for cost in rulers.values())
     with drawing(8.4, 5.4) as figure:
         top, bottom = figure.subfigures(2, 1, height_ratios=[1, 1.25])
         for axes, (step, cost) in zip(top.subplots(1, len(rulers), sharey=True), rulers.items(), strict=True):
@@ -124,7 +124,7 @@ def shrinking_costs(words, rulers, runs):
             axes.set(title=f"trained cost, step {step}", xticks=[], yticks=range(len(words)), yticklabels=words)
             axes.tick_params(length=0)
             axes.spines[:].set_visible(True)  # where all costs are 0, the frame alone is left
-            said.append(f"{cost.max():.2f} at step {step}")
+            parts.append(f"{cost.max():.2f} at step {step}")
         top.axes[0].set_xlabel(f"white 0, black {darkest:.2f}")
         for axes, (title, histories) in zip(bottom.subplots(1, len(runs), sharey=True), runs.items(), strict=True):
             for history, dash, name in zip(histories, ("-", "--"), ("frozen", "trained"), strict=True):
@@ -132,10 +132,10 @@ def shrinking_costs(words, rulers, runs):
                     axes.plot(history[:, column], dash, color=COLOURS[role], lw=2, label=f"{what}, cost {name}")
             axes.set(ylim=(-0.02, 1), xlim=(0, len(history) - 1), xlabel="step", title=title)
             (a, b), (c, d) = (history[-1] for history in histories)
-            said.append(
+            parts.append(
                 f"{title}: with frozen cost loss {a:.2f} and accuracy {b:.2f} at the end, with trained cost "
                 f"{abs(c):.2f} and {d:.2f}"
             )
         bottom.axes[0].set_ylabel("loss, share right")
         bottom.axes[0].legend(fontsize=9, loc="upper right")
-    return figure, f"The dearest pair among {', '.join(words)} costs {'; '.join(said)}."
+    return figure, f"The dearest pair among {', '.join(words)} costs {'; '.join(parts)}."

@@ -17,9 +17,9 @@ def rivals(p_t, values, pulls):
         right.set(xscale="log", ylim=(-0.03, 1.15), xlabel="p(target)", ylabel="share of cross-entropy's pull")
         right.set_title("pull on the target's logit")
         right.legend(*left.get_legend_handles_labels(), fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    said = ", ".join(f"{name} {values[name][0]:.2f} and {pulls[name][0] / pulls['ce'][0]:.2g}" for name in values)
+    parts = ", ".join(f"{name} {values[name][0]:.2f} and {pulls[name][0] / pulls['ce'][0]:.2g}" for name in values)
     seen = "Value, and pull as a share of cross-entropy's, of nine objectives against p(target)"
-    return figure, f"{seen}. At p(target) = {p_t[0]:.0e}: {said}."
+    return figure, f"{seen}. At p(target) = {p_t[0]:.0e}: {parts}."
 
 
 def rest_points(tau, ends, corner):
@@ -37,6 +37,6 @@ def rest_points(tau, ends, corner):
             axes.text(x, y + shift, token, ha="center", va="center", fontsize=10)
         axes.set(xlim=(-0.1, 1.1), ylim=(-0.13, 0.95), aspect="equal")
         axes.legend(fontsize=9.5, loc="center left", bbox_to_anchor=(1.02, 0.5), labelspacing=0.8)
-    said = "; ".join(f"{name} at {in_words(p, '.2f')}" for name, p in ends.items())
+    parts = "; ".join(f"{name} at {in_words(p, '.2f')}" for name, p in ends.items())
     where = f"EMO alone goes to the corner {worked.TOKENS[corner]}"
-    return figure, f"True shares {in_words(tau, '.2f')}. Coming to rest: {said}. {where}."
+    return figure, f"True shares {in_words(tau, '.2f')}. Coming to rest: {parts}. {where}."

@@ -12,7 +12,7 @@ MEASURES = {metric: NAMES[metric] + unit for metric, unit in UNITS.items()}
 
 def head_cosines(heads, classes):
     """Cosines (A8) between near-synonyms and between all other words, one panel for each head."""
-    said, bins = [], np.linspace(-0.6, 1, 49)
+    parts, bins = [], np.linspace(-0.6, 1, 49)
     above = np.triu(np.ones((len(classes),) * 2, dtype=bool), 1)
     same = (classes[:, None] == classes) & above
     with drawing(9.0, 2.9) as figure:
@@ -24,15 +24,15 @@ def head_cosines(heads, classes):
                 axes.hist(values, bins, weights=shares, color=COLOURS[role], alpha=0.8, label=label)
             axes.set(title=name, xlabel="cosine of two rows of the head")
             others, near = (values.mean() for values, *_ in kinds)
-            said.append(f"{name}: mean cosine {near:.2f} among near-synonyms, {others:.2f} among other words")
+            parts.append(f"{name}: mean cosine {near:.2f} among near-synonyms, {others:.2f} among other words")
         figure.axes[0].set_ylabel("share of pairs")
         figure.axes[0].legend(fontsize=9, loc="upper left")
-    return figure, f"Histograms of cosines between words' rows of the head. {'; '.join(said)}."
+    return figure, f"Histograms of cosines between words' rows of the head. {'; '.join(parts)}."
 
 
 def against_truth(tracks, entropy):
     """What a run does to the distance from the truth: a panel for each measure, a curve for each objective."""
-    said = []
+    parts = []
     with drawing(9.4, 3.0) as figure:
         for axes, (measure, title) in zip(figure.subplots(1, len(MEASURES)), MEASURES.items(), strict=True):
             for name, entries in tracks.items():
@@ -45,13 +45,13 @@ def against_truth(tracks, entropy):
             else:
                 axes.set_ylim(0, None)
             ends = ", ".join(f"{name} {entries[-1][measure]:.2f}" for name, entries in tracks.items())
-            said.append(f"{title}: {ends}")
+            parts.append(f"{title}: {ends}")
         handles = figure.axes[0].get_legend_handles_labels()
         figure.legend(*handles, loc="outside lower center", ncols=len(tracks), fontsize=9.5)
     start = next(iter(tracks.values()))[0]
     began = ", ".join(f"{title} {start[measure]:.2f}" for measure, title in MEASURES.items())
-    told = f"At the start: {began}. At the end: {'; '.join(said)}. The truth's entropy is {entropy:.2f}."
-    return figure, f"Measures against the truth while training. {told}"
+    ends = f"At the start: {began}. At the end: {'; '.join(parts)}. The truth's entropy is {entropy:.2f}."
+    return figure, f"Measures against the truth while training. {ends}"
 
 
 def study(rows, metrics):
@@ -62,11 +62,11 @@ def study(rows, metrics):
     """
     regimes = list(dict.fromkeys(row["regime"] for row in rows))
     names = [name for name in dict.fromkeys(row["objective"] for row in rows) if not name.startswith("ce matched")]
-    said = []
+    parts = []
     with drawing(9.6, 2.75 * len(regimes) + 0.5) as figure:
         grid = figure.subplots(len(regimes), len(metrics), sharey=True, sharex="col", squeeze=False)
         for regime, line in zip(regimes, grid, strict=True):
-            said += [_panel(axes, rows, regime, metric, names) for metric, axes in zip(metrics, line, strict=True)]
+            parts += [_panel(axes, rows, regime, metric, names) for metric, axes in zip(metrics, line, strict=True)]
             line[0].set(ylabel=regime, yticks=range(len(names)), yticklabels=names)
             line[0].set_ylim(len(names) - 0.4, -0.6)
         for metric, axes in zip(metrics, grid[0], strict=True):
@@ -74,22 +74,22 @@ def study(rows, metrics):
         handles = [_mark(grid[0, 0], [], [], None, COLOURS["ce"], hollow) for hollow in (False, True)]
         labels = ["objective", "CE at the same entropy"]
         figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=9.5)
-    return figure, f"Means over five seeds with standard errors. {' '.join(said)}"
+    return figure, f"Means over five seeds with standard errors. {' '.join(parts)}"
 
 
 def _panel(axes, rows, regime, metric, names):
     """One metric in one regime; returns its values in words."""
-    said = []
+    parts = []
     for place, name in enumerate(names):
         mean, error = mean_and_error(by_seed(rows, regime, name, metric))
         _mark(axes, [mean], [place - 0.13], [error], look(name).colour, False)
-        said.append(f"{name} {mean:.2g}")
+        parts.append(f"{name} {mean:.2g}")
         if name == "ce":
             axes.axvline(mean, color=COLOURS["rule"], lw=1.2, zorder=0)
         elif any(row["objective"] == f"ce matched to {name}" for row in rows):
             mean, error = mean_and_error(by_seed(rows, regime, f"ce matched to {name}", metric))
             _mark(axes, [mean], [place + 0.2], [error], COLOURS["ce"], True)
-            said[-1] += f" (CE at its entropy {mean:.2g})"
+            parts[-1] += f" (CE at its entropy {mean:.2g})"
     if metric != "mauve":
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -97,7 +97,7 @@ def _panel(axes, rows, regime, metric, names):
         axes.minorticks_off()
     axes.grid(axis="y", color=COLOURS["grid"], lw=0.8, zorder=-1)
     axes.tick_params(axis="y", length=0)
-    return f"{regime}, {NAMES.get(metric, metric)}: {', '.join(said)}."
+    return f"{regime}, {NAMES.get(metric, metric)}: {', '.join(parts)}."
 
 
 def _mark(axes, x, y, error, colour, hollow):

@@ -35,7 +35,7 @@ def _means(rows, name, metric):
 
 def growth(rows, metric, scale="linear"):
     """A measure of models that learn from nothing: a panel for each group of objectives, cross-entropy in all."""
-    said, log = [], scale == "log"
+    parts, log = [], scale == "log"
     with drawing(9.4, 5.9) as figure:
         panels = figure.subplots(2, 2, sharex=True, sharey=True)
         for axes, (title, names) in zip(panels.flat, GROUPS.items(), strict=True):
@@ -44,7 +44,7 @@ def growth(rows, metric, scale="linear"):
                 steps, mean, error = _means(rows, name, metric)
                 label = name.upper() if name == "ce" else name
                 axes.errorbar(np.add(steps, 25), mean, error, ms=3.5, lw=1.7, capsize=0, label=label, **line)
-                said.append(f"{name} {mean[-1]:.2g}")
+                parts.append(f"{name} {mean[-1]:.2g}")
             axes.set(title=title, xscale="log", yscale=scale)
             axes.set_xticks([25, 50, 125, 425, 1525], ["0", "25", "100", "400", "1500"])
             axes.minorticks_off()
@@ -54,7 +54,7 @@ def growth(rows, metric, scale="linear"):
         for axes in figure.axes[2:]:
             axes.set_xlabel("step")
         figure.supylabel(TITLES[metric], fontsize=10)
-    ends = ", ".join(dict.fromkeys(said))
+    ends = ", ".join(dict.fromkeys(parts))
     return figure, f"{TITLES[metric]}, while models learn from random weights. At the end: {ends}."
 
 
@@ -62,7 +62,7 @@ def dose(rows, metrics=("tv", "forward_kl", "reverse_kl", "entropy")):
     """What more and more EMO beside cross-entropy does, at the last step; cross-entropy alone is the line."""
     end = max(row["step"] for row in rows)
     last = [row for row in rows if row["step"] == end]
-    weights, said = [0.1, 0.3, 1, 3, 10, 30], []
+    weights, parts = [0.1, 0.3, 1, 3, 10, 30], []
 
     def values(objective, metric):
         return [row[metric] for row in last if row["objective"] == objective]
@@ -77,7 +77,7 @@ def dose(rows, metrics=("tv", "forward_kl", "reverse_kl", "entropy")):
             axes.set_xticks([0.1, 1, 10], ["0.1", "1", "10"])
             axes.minorticks_off()
             doses = (f"λ {weight:g} {mean:.2f}" for weight, (mean, _) in zip(weights, found, strict=True))
-            said.append(f"{title}: CE {plain:.2f}; {', '.join(doses)}")
+            parts.append(f"{title}: CE {plain:.2f}; {', '.join(doses)}")
         figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=9.5)
     seen = "Distances from the truth after 1500 steps from random weights, against the weight of EMO"
-    return figure, f"{seen}. {'. '.join(said)}."
+    return figure, f"{seen}. {'. '.join(parts)}."

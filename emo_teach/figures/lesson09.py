@@ -35,7 +35,7 @@ PLACES = {
 
 def varied(rows, metric="emd_classes"):
     """The distance to the truth as one thing is varied; below, EMO's gain over cross-entropy at its entropy, 95 %."""
-    said, title = [], NAMES.get(metric, metric)
+    parts, title = [], NAMES.get(metric, metric)
     with drawing(9.4, 5.4) as figure:
         grid = figure.subplots(2, 3, sharey="row", sharex="col")
         for (name, (cells, ticks)), above, below in zip(VARIED.items(), *grid, strict=True):
@@ -43,7 +43,7 @@ def varied(rows, metric="emd_classes"):
             for objective, label in LABELS.items():
                 found = [mean_and_error(by_seed(rows, cell, objective, metric)) for cell in cells]
                 above.errorbar(places, *np.transpose(found), ms=4.5, lw=1.7, label=label, **look(objective).line)
-                said.append(f"{name}, {label}: " + ", ".join(f"{mean:.2g}" for mean, _ in found))
+                parts.append(f"{name}, {label}: " + ", ".join(f"{mean:.2g}" for mean, _ in found))
             for shift, objective in ((-0.06, "emo-mode-1"), (0.06, "emo-mode-1 shuffled")):
                 gains = lesson09_questions.gains(rows, cells, metric, objective)
                 found, line = np.transpose([interval(column) for column in gains.T]), look(objective).line
@@ -55,7 +55,7 @@ def varied(rows, metric="emd_classes"):
         grid[0, 0].set_ylim(0, None)  # when all panels are drawn: they share it
         grid[1, 0].set_ylabel("gain over CE\nat the same entropy")
         figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9.5)
-    return figure, f"{title} to the truth, and gains. {'. '.join(said)}."
+    return figure, f"{title} to the truth, and gains. {'. '.join(parts)}."
 
 
 def _shares(rows, cell, name):
@@ -65,7 +65,7 @@ def _shares(rows, cell, name):
 
 def mass(rows, cell):
     """Where an objective puts probability that cross-entropy at the same entropy does not, with 95 % intervals."""
-    said, places = [], [text.replace("\n", " ") for text in PLACES.values()]
+    parts, places = [], [text.replace("\n", " ") for text in PLACES.values()]
     with drawing(7.6, 3.1) as figure:
         axes = figure.subplots()
         for shift, name in ((-0.13, "emo-mode-1"), (0.13, "emo-mode-1 shuffled")):
@@ -74,19 +74,19 @@ def mass(rows, cell):
             marks = look(name).line | {"ls": "", "ms": 6, "capsize": 4, "lw": 1.7, "label": LABELS[name]}
             axes.errorbar(np.arange(len(PLACES)) + shift, *np.transpose(found), **marks)
             moved = (f"{place} {mean:+.3f}" for place, (mean, _) in zip(places, found, strict=True))
-            said.append(f"{LABELS[name]}: {', '.join(moved)}")
+            parts.append(f"{LABELS[name]}: {', '.join(moved)}")
         axes.axhline(0, color=COLOURS["ce"], lw=1)
         axes.set_xticks(range(len(PLACES)), PLACES.values())
         axes.set(title="more probability than CE at the same entropy puts there")
         axes.tick_params(axis="x", length=0)
         axes.legend(fontsize=9.5, loc="best")
-    return figure, f"Probability beyond that of cross-entropy at the same entropy. {'; '.join(said)}."
+    return figure, f"Probability beyond that of cross-entropy at the same entropy. {'; '.join(parts)}."
 
 
 def soft_training(rows, metrics=tuple(SOFT_NAMES)):
     """Six losses for soft labels while they train: a row for each kind of label, a panel for each measure."""
     kinds, steps = list(dict.fromkeys(row["labels"] for row in rows)), sorted({row["step"] for row in rows})
-    said = []
+    parts = []
     with drawing(9.6, 5.2) as figure:
         grid = figure.subplots(len(kinds), len(metrics), sharex=True, sharey="col")
         for kind, line in zip(kinds, grid, strict=True):
@@ -95,7 +95,7 @@ def soft_training(rows, metrics=tuple(SOFT_NAMES)):
                     some = [row for row in rows if (row["labels"], row["objective"]) == (kind, name)]
                     found = [mean_and_error([row[metric] for row in some if row["step"] == step]) for step in steps]
                     axes.errorbar(steps, *np.transpose(found), ms=3.8, lw=1.6, label=name, **look(name).line)
-                    said.append(f"{kind}, {SOFT_NAMES[metric]}, {name} {found[-1][0]:.2g}")
+                    parts.append(f"{kind}, {SOFT_NAMES[metric]}, {name} {found[-1][0]:.2g}")
             line[0].set_ylabel(f"{kind} labels")
         for metric, above, below in zip(metrics, *grid, strict=True):
             above.set_title(SOFT_NAMES[metric])
@@ -103,4 +103,4 @@ def soft_training(rows, metrics=tuple(SOFT_NAMES)):
             below.set_xlabel("step")
         handles = grid[0, 0].get_legend_handles_labels()
         figure.legend(*handles, loc="outside lower center", ncols=len(SOFT), fontsize=9.5)
-    return figure, f"Measures against the truth while training with soft labels. At the end: {'; '.join(said)}."
+    return figure, f"Measures against the truth while training with soft labels. At the end: {'; '.join(parts)}."
