@@ -3,8 +3,9 @@
 import numpy as np
 
 from .. import costs, transport
-from ..studies.summary import T_95
 from .verdicts import as_array, ask, compare, exercise
+
+T_95 = {5: 2.78}  # Student's t for the 95 % interval of five seeds, as the lesson gives it
 
 
 def _kl(a, b):
