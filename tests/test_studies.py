@@ -46,6 +46,10 @@ def toy_run(job, work):
     return [named | {"part": part, "value": (1 + job["seed"]) / 3 + part} for part in (0, 1)]
 
 
+def nothing_run(job, work):
+    return []
+
+
 def next_jobs(rows):
     return [{"name": name} for name in sorted({row["name"] for row in rows["toy"]})]
 
@@ -55,7 +59,8 @@ def next_run(job, work):
 
 
 TOY = runner.Stage("toy", ("name", "seed"), ("part", "value"), toy_jobs, toy_run)
-STAGES = (TOY, runner.Stage("toy_next", ("name",), ("value",), next_jobs, next_run))
+MADE = runner.Stage("made", (), (), lambda rows: [{}], nothing_run)
+STAGES = (MADE, TOY, runner.Stage("toy_next", ("name",), ("value",), next_jobs, next_run))
 
 
 def run(folder, stages=STAGES, **more):
@@ -72,7 +77,7 @@ def whole(tmp_path_factory):
     """The study finished by two processes."""
     folder = tmp_path_factory.mktemp("whole")
     found = run(folder, workers=2)
-    assert set(found) == {"toy", "toy_next"} and len(found["toy_next"]) == 3
+    assert {name: len(rows) for name, rows in found.items()} == {"made": 0, "toy": 12, "toy_next": 3}
     return folder
 
 
@@ -298,7 +303,7 @@ def test_jobs_from_scratch(tmp_path, hurried, monkeypatch):
 def test_jobs_of_the_questions(tmp_path, hurried):
     cell, pretraining, tuning, main = common.Cell(2, 1, 12, 40), *lesson09_questions.STAGES
     seeds = (0,) if hurried else (0, 1)
-    for seed in seeds:
+    for seed in (0, *seeds):  # the second time it is there
         assert pretraining.run({"synonyms": 2, "layers": 1, "width": 12, "seed": seed}, tmp_path) == []
     job = {"synonyms": 2, "layers": 1, "width": 12, "texts": 40}
     settings = {name: (1e-3, 2) for name in lesson09_questions.OBJECTIVES}
@@ -430,6 +435,8 @@ def test_the_table_marks_what_cannot_be_told_from_the_best():
     assert table.names == ["ce", "a<b", "ce matched to a<b"] and table.best(0) == ["a<b", "ce matched to a<b"]
     text, page = repr(table), table._repr_html_()
     assert "r: tv, entropy" in text and "3.10 ± 0.06" in text
+    sure = summary.Table(seeds(a=[1.0, 1.01], b=[1.0, 3.0], c=[1.0, 2.0]), "r", ["tv"])
+    assert [sure._text(name, 0) for name in "abc"] == ["1.005 ± 0.005", "2.0 ± 1.0", "1.5 ± 0.5"]  # never ± 0
     assert (
         page.count("<b>") == 2
         and "a&lt;b" in page
