@@ -245,9 +245,9 @@ def test_grid():
 # one job of each stage, end to end
 
 
-@pytest.fixture(params=[20, pytest.param(None, marks=pytest.mark.slow)], ids=["tiny", "full"])
+@pytest.fixture(params=[16, pytest.param(None, marks=pytest.mark.slow)], ids=["tiny", "full"])
 def hurried(request, monkeypatch):
-    """Two steps of training; "tiny" also takes 20 texts at most of each kind."""
+    """Two steps of training; "tiny" also takes 16 texts at most of each kind."""
     monkeypatch.setattr(common, "SETTINGS", {"steps": 2, "batch_size": 4, "lr": 1e-3})
     for module, steps in ((lesson07_objectives, 2), (lesson08_scratch, 3), (lesson09_soft_labels, 2)):
         monkeypatch.setattr(module, "STEPS", steps)
