@@ -91,10 +91,10 @@ def _study_arguments(parser):
 
 
 def _study(arguments):
-    from . import studies
+    from . import figures, studies
 
-    studies.runner.run(studies.load(arguments.name), arguments.out, arguments.work, arguments.workers)
-    for path in studies.redraw(arguments.name, arguments.out, arguments.work):
+    found = studies.runner.run(studies.load(arguments.name), arguments.out, arguments.work, arguments.workers)
+    for path in figures.redraw(arguments.name, found[arguments.name], arguments.work):
         print(path)
     return 0
 

@@ -22,31 +22,23 @@ def laws(n, v, concentration=0.3):
     return RNG.dirichlet(np.full(v, concentration), n) * 0.999 + 0.001 / v
 
 
+P40, LOGITS = np.random.default_rng(5).dirichlet(np.full(10, 0.3), 40), np.array([[0.0, 1.0, 3.0]])
+
+
 @pytest.fixture(scope="module")
 def gpt():
     import torch
     from transformers import GPT2Config, GPT2LMHeadModel
 
     torch.manual_seed(7)
-    config = GPT2Config(
-        n_layer=2,
-        n_embd=32,
-        n_head=2,
-        vocab_size=60,
-        n_positions=64,
-        bos_token_id=None,
-        eos_token_id=None,
-        initializer_range=0.3,
-    )
+    size = {"n_layer": 2, "n_embd": 32, "n_head": 2, "vocab_size": 60, "n_positions": 64}
+    config = GPT2Config(**size, bos_token_id=None, eos_token_id=None, initializer_range=0.3)
     return GPT2LMHeadModel(config)
 
 
 @pytest.fixture(scope="module")
 def ids():
     return np.random.default_rng(0).integers(0, 60, (10, 20))
-
-
-# --- the model ---
 
 
 def test_log_probs_are_the_models_own(gpt, ids):
@@ -58,16 +50,14 @@ def test_log_probs_are_the_models_own(gpt, ids):
         logits = gpt(torch.from_numpy(ids)).logits.double()
     assert found.shape == (10, 20, 60) and found.dtype == np.float64
     np.testing.assert_allclose(np.exp(found).sum(-1), 1, atol=1e-12)
-    np.testing.assert_allclose(
-        found, logits.log_softmax(-1).numpy(), atol=1e-4
-    )  # float32 logits of batches of other sizes
+    # float32 logits of batches of other sizes
+    np.testing.assert_allclose(found, logits.log_softmax(-1).numpy(), atol=1e-4)
     hot = reading.next_token_log_probs(gpt, ids, temperature=2.0)
     np.testing.assert_allclose(hot, (logits / 2).log_softmax(-1).numpy(), atol=1e-4)
     later = ids.copy()
     later[:, 10:] = (later[:, 10:] + 1) % 60
-    np.testing.assert_allclose(
-        reading.next_token_log_probs(gpt, later)[:, :10], found[:, :10], atol=1e-4
-    )  # a law sees its prefix only
+    after = reading.next_token_log_probs(gpt, later)
+    np.testing.assert_allclose(after[:, :10], found[:, :10], atol=1e-4)  # a distribution sees its prefix only
 
 
 @pytest.mark.parametrize("batch", [1, 4, 64])
@@ -96,12 +86,8 @@ def test_emo_is_the_mean_of_the_one_hot_emd(gpt, ids):
     logs = reading.next_token_log_probs(gpt, ids)[:, :-1]
     embedding = gpt.lm_head.weight.detach().numpy()
     cost = costs.cosine(embedding)
-    expected = np.mean(
-        [
-            transport.one_hot_emd(p, cost, int(t))
-            for p, t in zip(np.exp(logs).reshape(-1, 60), ids[:, 1:].ravel(), strict=True)
-        ]
-    )
+    pairs = zip(np.exp(logs).reshape(-1, 60), ids[:, 1:].ravel(), strict=True)
+    expected = np.mean([transport.one_hot_emd(p, cost, int(t)) for p, t in pairs])
     assert reading.emo(logs, ids[:, 1:], embedding) == pytest.approx(expected, abs=1e-12)
 
 
@@ -120,9 +106,6 @@ def test_features(gpt, ids):
     np.testing.assert_allclose(reading.features(gpt, ids, pooling="last"), hidden[:, -1], atol=1e-4)
 
 
-# --- sampling ---
-
-
 def chi_square_tail(counts, p):
     """Probability of a chi-square at least this large, cells with fewer than 5 expected taken together."""
     expected = counts.sum() * p
@@ -134,20 +117,22 @@ def chi_square_tail(counts, p):
 
 
 @pytest.mark.parametrize("temperature", [0.7, 1.0, 1.8])
-def test_samples_follow_the_models_law(gpt, temperature):
+def test_samples_follow_the_models_distribution(gpt, temperature):
     """The first token, and the second after the most frequent first one (which comes out of the cache)."""
     prompt = np.array([3, 14, 15])
-    rows = reading.sample(gpt, np.tile(prompt, (20_000, 1)), 2, temperature, seed=1, batch=5000)
+
+    def wanted(prefix, temperature):
+        return np.exp(reading.next_token_log_probs(gpt, np.array([prefix]), temperature=temperature)[0, -1])
+
+    rows = reading.sample(gpt, np.tile(prompt, (4000, 1)), 2, temperature, seed=1, batch=2000)
     assert (rows[:, :3] == prompt).all()
-    law = np.exp(reading.next_token_log_probs(gpt, prompt[None], temperature=temperature)[0, -1])
     counts = np.bincount(rows[:, 3], minlength=60)
-    # one of six fixed draws: a tail below 1e-4 is a fault; the neighbouring temperature's law is refused
-    assert chi_square_tail(counts, law) > 1e-4
-    other = np.exp(reading.next_token_log_probs(gpt, prompt[None], temperature=temperature * 1.3)[0, -1])
-    assert chi_square_tail(counts, other) < 1e-4
+    # one of six fixed draws: a tail below 1e-4 is a fault; the neighbouring temperature's distribution is refused
+    assert chi_square_tail(counts, wanted(prompt, temperature)) > 1e-4
+    assert chi_square_tail(counts, wanted(prompt, temperature * 1.3)) < 1e-4
     common = counts.argmax()
-    law = np.exp(reading.next_token_log_probs(gpt, np.array([[*prompt, common]]), temperature=temperature)[0, -1])
-    assert chi_square_tail(np.bincount(rows[rows[:, 3] == common, 4], minlength=60), law) > 1e-4
+    counts = np.bincount(rows[rows[:, 3] == common, 4], minlength=60)
+    assert chi_square_tail(counts, wanted([*prompt, common], temperature)) > 1e-4
 
 
 def test_sampling_is_seeded_and_does_not_depend_on_the_batch(gpt, ids):
@@ -169,7 +154,7 @@ def test_top_p_keeps_the_least_set_of_that_mass(gpt, ids):
     p = np.exp(reading.next_token_log_probs(gpt, prompt)[0, -1])
     order = np.argsort(-p)
     kept = order[: int(np.searchsorted(np.cumsum(p[order]), top_p)) + 1]
-    rows = reading.sample(gpt, np.tile(prompt, (5000, 1)), 1, seed=2, top_p=top_p, batch=5000)
+    rows = reading.sample(gpt, np.tile(prompt, (3000, 1)), 1, seed=2, top_p=top_p, batch=3000)
     assert set(rows[:, 3]) == set(kept)
     law = np.where(np.isin(np.arange(60), kept), p, 0)
     assert chi_square_tail(np.bincount(rows[:, 3], minlength=60), law / law.sum()) > 1e-4
@@ -189,15 +174,9 @@ def test_a_token_without_probability_is_never_drawn():
         (lambda m, x: reading.next_token_log_probs(m, x[0]), r"ids has shape \(20,\): expected 2 axes"),
         (lambda m, x: reading.next_token_log_probs(m, x + 50), r"ids\[0, \d+\] = \d+ is out of range for 60 entries"),
         (lambda m, x: reading.next_token_log_probs(m, x * 0 - 1), r"ids\[0, 0\] = -1 is out of range for 60 entries"),
-        (
-            lambda m, x: reading.next_token_log_probs(m, x.astype(float)),
-            "ids must be an array of integers, got dtype float64",
-        ),
+        (lambda m, x: reading.next_token_log_probs(m, x * 1.0), "ids must be an array of integers, got dtype float64"),
         (lambda m, x: reading.next_token_log_probs(m, [[1, 2], [3]]), "ids must be an array of integers"),
-        (
-            lambda m, x: reading.next_token_log_probs(m, x, temperature=0),
-            "temperature = 0 must be a finite number above 0",
-        ),
+        (lambda m, x: reading.next_token_log_probs(m, x, temperature=0), "temperature = 0 must be a finite number"),
         (lambda m, x: reading.next_token_log_probs(m, x, batch=0), "batch = 0 must be at least 1"),
         (lambda m, x: reading.perplexity(m, x[:, :1]), "at least 2 tokens"),
         (lambda m, x: reading.perplexity(m, np.zeros((1, 65), int)), "only 64 positions"),
@@ -219,8 +198,6 @@ def test_model_refuses(gpt, ids, call, words):
     with pytest.raises(ValueError, match=words):
         call(gpt, ids)
 
-
-# --- against the truth ---
 
 NAMED = {
     oracle.forward_kl: lambda p, t: divergences.kl(t, p),
@@ -256,11 +233,8 @@ def test_zeros_are_exact():
 
 
 def simplex(n):
-    return (
-        arrays(float, n, elements=st.one_of(st.just(0.0), st.floats(1e-6, 1)))
-        .filter(lambda x: x.sum() > 0)
-        .map(lambda x: x / x.sum())
-    )
+    entries = arrays(float, n, elements=st.one_of(st.just(0.0), st.floats(1e-6, 1)))
+    return entries.filter(lambda x: x.sum() > 0).map(lambda x: x / x.sum())
 
 
 @given(simplex(6), simplex(6))
@@ -295,9 +269,8 @@ def test_exact_emd_is_the_ground_floors():
     found = oracle.exact_emd(p, truth, cost)
     assert found.shape == (6,)
     np.testing.assert_allclose(found, transport.emd_many(p, truth, cost).value, atol=1e-15)
-    np.testing.assert_allclose(
-        oracle.exact_emd(p, truth, costs.zero_one(12)), divergences.total_variation(p, truth), atol=1e-12
-    )
+    by_equality = oracle.exact_emd(p, truth, costs.zero_one(12))
+    np.testing.assert_allclose(by_equality, divergences.total_variation(p, truth), atol=1e-12)
     one_hot = np.eye(12)[[5] * 6]
     np.testing.assert_allclose(oracle.exact_emd(p, one_hot, cost), transport.one_hot_emd(p, cost, 5), atol=1e-12)
     for bad, words in (
@@ -312,9 +285,6 @@ def test_exact_emd_is_the_ground_floors():
 def test_oracle_perplexity():
     assert oracle.oracle_perplexity(np.log([[0.5, 0.25], [0.25, 0.5]])) == pytest.approx(math.sqrt(8), rel=1e-14)
     assert oracle.oracle_perplexity([-np.inf, -1.0]) == np.inf
-    for bad, words in (([], "empty"), ([0.5], r"log_truth\[0\] = 0.5"), (np.nan, "nan")):
-        with pytest.raises(ValueError, match=words):
-            oracle.oracle_perplexity(bad)
 
 
 @given(st.floats(0.1, 4.0), st.integers(0, 5))
@@ -333,36 +303,18 @@ def test_mean_entropy_is_that_of_the_softmax():
     assert oracle.mean_entropy([[0.0, -np.inf, 0.0]]) == pytest.approx(math.log(2))
 
 
-def test_matched_temperature_refuses():
-    logits = np.array([[0.0, 1.0, 3.0]])
-    with pytest.raises(
-        ValueError, match=r"target_entropy = 2 is out of reach: temperatures from 0.05 to 5 give .* to 1.0\d* nats"
-    ):
-        oracle.matched_temperature(logits, 2.0)
-    with pytest.raises(ValueError, match="out of reach"):
-        oracle.matched_temperature(logits, 0.0, low=0.5)
-    with pytest.raises(ValueError, match="high = 1 must be a finite number above 2"):
-        oracle.matched_temperature(logits, 0.5, low=2, high=1)
-    with pytest.raises(ValueError, match=r"logits\[1\] has no finite entry"):
-        oracle.matched_temperature([[0.0, 1.0], [-np.inf, -np.inf]], 0.5)
-    with pytest.raises(ValueError, match=r"logits\[0, 1\] = nan"):
-        oracle.matched_temperature([[0.0, np.nan]], 0.5)
-
-
 def test_where_mass_goes():
     shares = oracle.where_mass_goes([[0.1, 0.2, 0.3, 0.4], [0.4, 0.3, 0.2, 0.1]], [1, 3], [7, 7, 7, 2])
     np.testing.assert_allclose(shares, [[0.2, 0.1], [0.4, 0.0], [0.4, 0.9]], atol=1e-15)
-    p = laws(40, 10)
-    np.testing.assert_allclose(sum(oracle.where_mass_goes(p, np.arange(40) % 10, np.arange(10) // 3)), 1, atol=1e-12)
-    for bad, words in (
-        ((p, [1], np.arange(10)), "target has 1 entries"),
-        ((p, np.full(40, 10), np.arange(10)), "out of range"),
-    ):
-        with pytest.raises(ValueError, match=words):
-            oracle.where_mass_goes(*bad)
+    np.testing.assert_allclose(sum(oracle.where_mass_goes(P40, np.arange(40) % 10, np.arange(10) // 3)), 1, atol=1e-12)
 
 
-# --- samples ---
+def test_kl_splits_at_the_edges():
+    log_p, truth, classes = np.log([0.2, 0.3, 0.5]), [0.0, 0.0, 1.0], [0, 0, 1]
+    between, inside = oracle.split_kl(log_p, truth, classes)
+    assert between == pytest.approx(np.log(2)) and inside == 0
+    # backwards: the model speaks of a class that never comes
+    assert [float(part) for part in oracle.split_kl(log_p, truth, classes, reverse=True)] == [np.inf, np.inf]
 
 
 def test_distinct_by_hand():
@@ -375,9 +327,8 @@ def test_distinct_by_hand():
 def test_repetition_by_hand():
     assert text.repetition([[1, 2, 3, 4, 5]]) == 0
     assert text.repetition([[1, 1, 1, 1, 1, 1]]) == pytest.approx(2 / 3)  # 1111 three times, two of them before
-    assert text.repetition([[1, 1, 1, 1, 1, 1], [1, 2, 3, 4, 5]]) == pytest.approx(
-        1 / 3
-    )  # a mean over sequences, each by itself
+    # a mean over sequences, each by itself
+    assert text.repetition([[1, 1, 1, 1, 1, 1], [1, 2, 3, 4, 5]]) == pytest.approx(1 / 3)
     assert text.repetition([[1, 2, 3, 4], [1, 2, 3, 4]]) == 0
 
 
@@ -415,36 +366,12 @@ def test_shares_are_shares(rows):
     assert 0 <= text.self_bleu(rows) <= 1 + 1e-12
 
 
-@pytest.mark.parametrize(
-    ("call", "words"),
-    [
-        (lambda: text.distinct_n("abc"), "must be a list of sequences"),
-        (lambda: text.distinct_n([1, 2]), r"sequences\[0\] must be a sequence"),
-        (lambda: text.distinct_n([["a", "b"]]), r"sequences\[0\] must hold integer token ids"),
-        (lambda: text.distinct_n([[1], []]), "hold no 2-gram"),
-        (lambda: text.distinct_n([]), "holds 0 sequences"),
-        (lambda: text.distinct_n([[1]], n=0), "n = 0 must be at least 1"),
-        (lambda: text.repetition([[1, 2, 3, 4], [1, 2]]), r"sequences\[1\] has 2 tokens: at least 4"),
-        (lambda: text.self_bleu([[1, 2, 3, 4]]), "holds 1 sequences: at least 2"),
-        (lambda: text.self_bleu([[1, 2, 3, 4]] * 3, size=1), "size = 1 must be at least 2"),
-        (lambda: text.bleu([1, 2, 3, 4], []), "references holds 0"),
-        (lambda: text.bleu([1, 2], [[1, 2]]), r"hypothesis\[0\] has 2 tokens"),
-    ],
-)
-def test_text_refuses(call, words):
-    with pytest.raises(ValueError, match=words):
-        call()
-
-
-# --- MAUVE ---
-
-
 def paper_area(p, q, scale=5.0, points=25):
-    """The same number by another road: exp(-scale KL) with KL from its definition, and scipy's trapezoid over both orders of the axes."""
+    """The same by another road: exp(-scale KL) from the definition, scipy's trapezoid over both orders of the axes."""
     corners = [(0.0, 1.0), (1.0, 0.0)]
     for w in np.linspace(1e-6, 1 - 1e-6, points):
         r = [w * a + (1 - w) * b for a, b in zip(p, q, strict=True)]
-        sides = [sum(x * math.log(x / m) for x, m in zip(law, r, strict=True) if x > 0) for law in (q, p)]
+        sides = [sum(x * math.log(x / m) for x, m in zip(each, r, strict=True) if x > 0) for each in (q, p)]
         corners.append(tuple(math.exp(-scale * kl) for kl in sides))
     by_x, by_y = sorted(corners, key=lambda c: (c[0], -c[1])), sorted(corners, key=lambda c: (c[1], -c[0]))
     first = trapezoid([y for _, y in by_x], [x for x, _ in by_x])
@@ -467,9 +394,8 @@ def test_the_frontier_runs_between_the_two_divergences():
     p, q = laws(2, 6)
     points = mauve.divergence_frontier(p, q, points=3)
     middle = 0.5 * (p + q)
-    np.testing.assert_allclose(
-        points[0], [0, divergences.kl(p, q)], atol=1e-2
-    )  # the weights stop 1e-6 short of the ends
+    # the weights stop 1e-6 short of the ends
+    np.testing.assert_allclose(points[0], [0, divergences.kl(p, q)], atol=1e-2)
     np.testing.assert_allclose(points[1], [divergences.kl(q, middle), divergences.kl(p, middle)], atol=1e-12)
     np.testing.assert_allclose(points[2], [divergences.kl(q, p), 0], atol=1e-2)
     assert mauve.curve(points)[[0, -1]].tolist() == [[1, 0], [0, 1]]
@@ -480,9 +406,8 @@ def test_the_two_extremes(scale):
     p = laws(1, 6)[0]
     assert mauve.area(p, p, scale) == pytest.approx(1, abs=1e-12)
     apart = mauve.area([0.3, 0.7, 0, 0], [0, 0, 0.4, 0.6], scale, points=4001)
-    assert apart == pytest.approx(
-        scale * beta(scale + 1, scale), rel=1e-5
-    )  # trapezoids: the error falls with the square of the step
+    # trapezoids: the error falls with the square of the step
+    assert apart == pytest.approx(scale * beta(scale + 1, scale), rel=1e-5)
 
 
 def blobs(n, shift, seed, width=8):
@@ -499,9 +424,8 @@ def directions(counts, noise, seed):
 def test_quantise_finds_clusters_that_are_there():
     counts_p, counts_q = [60, 30, 10, 0], [10, 10, 20, 60]
     p, q = mauve.quantise(directions(counts_p, 0.02, 0), directions(counts_q, 0.02, 1), k=4, seed=0)
-    assert sorted(zip(p, q, strict=True)) == sorted(
-        zip(np.divide(counts_p, 100), np.divide(counts_q, 100), strict=True)
-    )
+    wanted = zip(np.divide(counts_p, 100), np.divide(counts_q, 100), strict=True)
+    assert sorted(zip(p, q, strict=True)) == sorted(wanted)
 
 
 def test_quantise_keeps_the_best_start():
@@ -514,9 +438,8 @@ def test_quantise_keeps_the_best_start():
 
 def test_components_keep_nine_tenths_of_the_variance():
     data = np.random.default_rng(0).normal(size=(500, 3))
-    data = (data - data.mean(0)) @ np.linalg.inv(
-        np.linalg.cholesky(np.cov(data.T, bias=True))
-    ).T  # variances 1, uncorrelated
+    root = np.linalg.cholesky(np.cov(data.T, bias=True))
+    data = (data - data.mean(0)) @ np.linalg.inv(root).T  # variances 1, uncorrelated
     turn, _ = np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))
     for variances, kept in (([0.91, 0.05, 0.04], 1), ([0.5, 0.41, 0.09], 2), ([0.5, 0.3, 0.2], 3)):
         found = mauve._components(data * np.sqrt(variances) @ turn + 7)
@@ -529,12 +452,9 @@ def test_mauve_falls_as_samples_move_apart():
     assert scores == sorted(scores, reverse=True)
     assert scores[0] > 0.9 and scores[-1] < 0.02  # two samples of one law; nothing in common
     assert mauve.mauve(text_features, text_features, k=20, seed=3) == pytest.approx(1, abs=1e-12)
-    assert mauve.mauve(blobs(400, 1.5, 2), text_features, 20, 5) == mauve.mauve(
-        blobs(400, 1.5, 2), text_features, 20, 5
-    )
+    assert len({mauve.mauve(blobs(400, 1.5, 2), text_features, 20, 5) for _ in range(2)}) == 1
 
 
-@pytest.mark.filterwarnings("error")
 def test_more_clusters_than_different_features():
     p, q = mauve.quantise(np.repeat(np.eye(3), 3, axis=0), np.eye(3), k=6, seed=0)
     assert p.sum() == pytest.approx(1) and np.count_nonzero(p) == 3 and mauve.area(p, q) == pytest.approx(1)
@@ -545,6 +465,17 @@ def test_more_clusters_than_different_features():
 @pytest.mark.parametrize(
     ("call", "words"),
     [
+        (lambda: text.distinct_n("abc"), "must be a list of sequences"),
+        (lambda: text.distinct_n([1, 2]), r"sequences\[0\] must be a sequence"),
+        (lambda: text.distinct_n([["a", "b"]]), r"sequences\[0\] must hold integer token ids"),
+        (lambda: text.distinct_n([[1], []]), "hold no 2-gram"),
+        (lambda: text.distinct_n([]), "holds 0 sequences"),
+        (lambda: text.distinct_n([[1]], n=0), "n = 0 must be at least 1"),
+        (lambda: text.repetition([[1, 2, 3, 4], [1, 2]]), r"sequences\[1\] has 2 tokens: at least 4"),
+        (lambda: text.self_bleu([[1, 2, 3, 4]]), "holds 1 sequences: at least 2"),
+        (lambda: text.self_bleu([[1, 2, 3, 4]] * 3, size=1), "size = 1 must be at least 2"),
+        (lambda: text.bleu([1, 2, 3, 4], []), "references holds 0"),
+        (lambda: text.bleu([1, 2], [[1, 2]]), r"hypothesis\[0\] has 2 tokens"),
         (lambda: mauve.area([0.5, 0.5], [1.0]), "p has 2 entries but q has 1"),
         (lambda: mauve.area([0.5, 0.4], [0.5, 0.5]), "p sums to 0.9"),
         (lambda: mauve.area([0.5, 0.5], [0.5, 0.5], scale=0), "scale = 0 must be a finite number above 0"),
@@ -558,9 +489,23 @@ def test_more_clusters_than_different_features():
         (lambda: mauve.quantise(np.ones((2, 3)), [[1.0, 1, 1], [0, 0, 0]], 2, 0), r"features_q\[1\] is a row of zeros"),
         (lambda: mauve.quantise([[np.nan, 1.0]], [[1.0, 1.0]], 2, 0), r"features_p\[0, 0\] = nan"),
         (lambda: mauve.mauve(np.ones((2, 3)), np.ones((2, 3)), 2, -1), "seed = -1"),
+        (lambda: oracle.oracle_perplexity([]), "empty"),
+        (lambda: oracle.oracle_perplexity([0.5]), r"log_truth\[0\] = 0.5"),
+        (lambda: oracle.oracle_perplexity(np.nan), "nan"),
+        (lambda: oracle.matched_temperature(LOGITS, 2.0), r"= 2 is out of reach: temperatures from 0.05 to 5"),
+        (lambda: oracle.matched_temperature(LOGITS, 2.0), r"give .* to 1.0\d* nats"),
+        (lambda: oracle.matched_temperature(LOGITS, 0.0, low=0.5), "out of reach"),
+        (lambda: oracle.matched_temperature(LOGITS, 0.5, low=2, high=1), "high = 1 must be a finite number above 2"),
+        (lambda: oracle.matched_temperature([[0.0, 1.0], [-np.inf, -np.inf]], 0.5), r"logits\[1\] has no finite entry"),
+        (lambda: oracle.matched_temperature([[0.0, np.nan]], 0.5), r"logits\[0, 1\] = nan"),
+        (lambda: oracle.mean_entropy(1.0), r"logits must have a last axis with entries"),
+        (lambda: oracle.where_mass_goes(P40, [1], np.arange(10)), "target has 1 entries"),
+        (lambda: oracle.where_mass_goes(P40, np.full(40, 10), np.arange(10)), "out of range"),
+        (lambda: oracle.where_mass_goes(P40, [1], np.arange(9)), r"must be \(N, V\) and \(V,\)"),
+        (lambda: oracle.split_kl(np.log([0.2, 0.8]), [0.0, 1.0], [0, 1, 1]), "classes has 3 entries"),
     ],
 )
-def test_frontier_refuses(call, words):
+def test_refuses(call, words):
     with pytest.raises(ValueError, match=words):
         call()
 

@@ -1,5 +1,6 @@
 """Training from random weights: word vectors from counts, transforms of EMO, and the study's bookkeeping."""
 
+import functools
 import math
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 
 from emo_teach import costs, losses
 from emo_teach.losses import TRANSFORMS, CostEmbedding, transformed
-from emo_teach.studies import lesson08_scratch, runner
+from emo_teach.studies import lesson08_scratch
 from emo_teach.world import World
 from emo_teach.world.vectors import neighbours, ppmi_vectors
 
@@ -109,8 +110,9 @@ def test_only_the_farthest_word_is_unbounded():
     assert force[0] > 0.1 and force[1] < 1e-6
 
 
-def test_every_objective_gives_finite_losses_and_gradients():
+def test_every_objective_gives_finite_losses_and_gradients(monkeypatch):
     world = World()
+    monkeypatch.setattr(lesson08_scratch, "embedding", functools.cache(lesson08_scratch.embedding))
     z = 2 * torch.randn(5, world.size, generator=torch.Generator().manual_seed(1))
     labels = torch.arange(5)
     for name in lesson08_scratch.OBJECTIVES:
@@ -139,33 +141,3 @@ def test_pulls_are_those_of_the_gradient():
     assert math.isclose(found["pull_ce"], float((1 - p_t).mean()), rel_tol=1e-5)
     assert math.isclose(found["pull"], float((p_t * (p * cost[labels]).sum(1)).mean()), rel_tol=1e-4)
     assert found["hopeless"] == float((p_t < 1e-3).double().mean())
-
-
-def test_one_job_of_each_stage(tmp_path, monkeypatch):
-    """A few steps of everything; a row for each step that is watched."""
-    monkeypatch.setattr(lesson08_scratch, "STEPS", 3)
-    monkeypatch.setattr(lesson08_scratch, "WATCHED", (0, 2, 3))
-    monkeypatch.setattr(lesson08_scratch.train, "__defaults__", (3, None, None))
-    tuned = [
-        row for rate in (1e-3, 1e-2) for row in lesson08_scratch._tune({"objective": "x/(1 - x)", "lr": rate}, tmp_path)
-    ]
-    assert lesson08_scratch.best(tuned)["x/(1 - x)"] == min(tuned, key=lambda row: row["tv"])["lr"]
-    rows = lesson08_scratch._run({"objective": "x/(1 - x)", "lr": 1e-3, "seed": 0}, tmp_path)
-    assert [row["step"] for row in rows] == [0, 2, 3]
-    assert all(
-        set(row) == set(lesson08_scratch.STAGES[1].columns)
-        and np.isfinite([row[name] for name in lesson08_scratch.METRICS]).all()
-        for row in rows
-    )
-    assert rows[-1]["tv"] < rows[0]["tv"]
-
-
-def test_jobs_are_told_apart_by_their_keys():
-    rows = [
-        {"objective": name, "lr": rate, "tv": 0.5, "perplexity": 9.0}
-        for name in lesson08_scratch.OBJECTIVES
-        for rate in lesson08_scratch.RATES
-    ]
-    for stage, found in zip(lesson08_scratch.STAGES, ({}, {"scratch_tuning": rows}), strict=True):
-        jobs = stage.jobs(found)
-        assert len({runner._key(stage, job) for job in jobs}) == len(jobs) > 50

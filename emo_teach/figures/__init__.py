@@ -1,5 +1,7 @@
 """Pictures that stand still, a file per lesson: each function returns (figure, alt text) for `pictures.show`."""
 
+from pathlib import Path
+
 from .lesson02 import generators, two_bumps, wrong_labels
 from .lesson03 import entropic_plans, moved_plans
 from .lesson04 import accuracy_staircase, training_paths
@@ -32,3 +34,20 @@ __all__ = [
     "word_costs",
     "wrong_labels",
 ]
+
+STUDIES = {  # study: its pictures, by the last part of the file name
+    "objectives": {"table": lambda rows: study(rows, ("forward_kl", "reverse_kl", "emd_classes", "mauve"))},
+    "scratch": {"growth": lambda rows: growth(rows, "tv"), "dose": dose},
+    "questions": {"emd_classes": varied, "forward_kl": lambda rows: varied(rows, "forward_kl")},
+    "soft_labels": {"training": soft_training},
+}
+
+
+def redraw(name, rows, out):
+    """Draw a study's pictures from its rows as PNG files in a folder. Returns their paths."""
+    Path(out).mkdir(parents=True, exist_ok=True)
+    paths = []
+    for part, picture in STUDIES[name].items():
+        paths.append(Path(out) / f"{name}-{part}.png")
+        picture(rows)[0].savefig(paths[-1], dpi=150)
+    return paths

@@ -1,7 +1,8 @@
-"""What to measure in a language model: on held-out text, against a known truth, in its samples, and on the divergence frontier.
+"""What to measure in a language model: on text, against a known truth, in its samples, and on the frontier.
 
-`reading` runs a causal language model (torch) and hands out numpy arrays; `oracle` compares next-token distributions with the exact ones of a
-world whose truth is known; `text` counts in samples; `mauve` holds the divergence frontier and MAUVE. Importing this package loads no torch.
+`reading` runs a causal language model (torch) and hands out numpy arrays; `oracle` compares next-token distributions
+with the exact ones of a world whose truth is known; `text` counts in samples; `mauve` holds the divergence frontier and
+MAUVE. Importing this package loads no torch.
 """
 
 from . import mauve, oracle, reading, text

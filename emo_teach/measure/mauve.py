@@ -1,26 +1,29 @@
-"""The divergence frontier of two samples, and MAUVE, the area under it: how far samples are likely under the text, and the text under the samples.
+"""The divergence frontier of two samples and MAUVE, the area under it.
 
-Both are of histograms over clusters of features. A score has meaning only beside others of the same features, clusters and amounts: always take
-the features of one frozen model (`measure.reading.features`), and repeat over seeds of sampling and of the clustering.
+They measure how likely samples are under the text, and the text under the samples.
+
+Both are of histograms over clusters of features. A score has meaning only beside others of the same features, clusters
+and amounts: always take the features of one frozen model (`measure.reading.features`), and repeat over seeds of
+sampling and of the clustering.
 """
 
 import numpy as np
 
 from .. import inputs
 
-EDGE = 1e-6  # the weights run from here to 1 minus this: at 0 and 1 the KL of unequal supports is infinite, which the end points stand for
+# the weights run from here to 1 minus this: at 0 and 1 the KL of unequal supports is infinite (the curve's end points)
+EDGE = 1e-6
 EXPLAINED = 0.9  # share of the variance that the principal components keep, as in mauve-text
 _PASSES, _STARTS = 50, 5  # k-means: rounds, and starts of which the best is kept
 
 
 def divergence_frontier(p, q, points=25):
-    """The trade-off between two kinds of error, from r = q to r = p: KL(q||r) is what p's side misses, KL(p||r) what q's side does.
+    """The trade-off between two kinds of error from r = q to r = p: what p misses, KL(q||r), and what q does, KL(p||r).
 
-    Formula: `(KL(q||r), KL(p||r))` with `r = w p + (1 - w) q` for equally spaced w from 1e-6 to 1 - 1e-6. By the convention of the source p are the
-    model's samples and q the human text. Along the rows the first column rises and the second falls.
-    Shape: p and q (k,), returns (points, 2). Units: nats.
-    Raises ValueError for bad probabilities, lengths that disagree, or fewer than two points.
-    Source: Pillutla et al., MAUVE (arXiv 2102.01454), section 2.
+    Formula: `(KL(q||r), KL(p||r))` with `r = w p + (1 - w) q` for equally spaced w from 1e-6 to 1 - 1e-6. By the
+    convention of the source p are the model's samples and q the human text. Along the rows the first column rises and
+    the second falls. Shape: p and q (k,), returns (points, 2). Units: nats. Raises ValueError for bad probabilities,
+    lengths that disagree, or fewer than two points. Source: Pillutla et al., MAUVE (arXiv 2102.01454), section 2.
     """
     from scipy.special import rel_entr
 
@@ -34,9 +37,9 @@ def divergence_frontier(p, q, points=25):
 def curve(frontier, scale=5.0):
     """The frontier seen as scores between 0 and 1, with its two end points (1, 0) and (0, 1).
 
-    Formula: `exp(-scale * KL)`, each coordinate. Shape: frontier (m, 2), returns (m + 2, 2). Units: none.
-    Raises ValueError unless frontier is (m, 2) of numbers and scale is above 0.
-    Source: Pillutla et al., MAUVE (arXiv 2102.01454), section 2, with scale c = 5.
+    Formula: `exp(-scale * KL)`, each coordinate. Shape: frontier (m, 2), returns (m + 2, 2). Units: none. Raises
+    ValueError unless frontier is (m, 2) of numbers and scale is above 0. Source: Pillutla et al., MAUVE (arXiv
+    2102.01454), section 2, with scale c = 5.
     """
     frontier, scale = inputs.finite("frontier", frontier, ndim=2), inputs.number("scale", scale, low=0, open_low=True)
     if frontier.shape[1] != 2:
@@ -45,12 +48,12 @@ def curve(frontier, scale=5.0):
 
 
 def area(p, q, scale=5.0, points=25):
-    """MAUVE of two histograms: the area under their divergence curve, 1 when they are equal, near 0 when they share nothing.
+    """MAUVE of two histograms: the area under their divergence curve, 1 if they are equal, near 0 if disjoint.
 
-    Formula: trapezoid rule on `curve(divergence_frontier(p, q, points), scale)`. Without a common cluster the limit of many points is
-    `c B(c + 1, c)` with Euler's beta function: 1/252 at scale 5. Shape: p and q (k,), returns a float. Units: none.
-    Raises ValueError as `divergence_frontier` and `curve`.
-    Source: Pillutla et al., MAUVE (arXiv 2102.01454); the limit: this project.
+    Formula: trapezoid rule on `curve(divergence_frontier(p, q, points), scale)`. Without a common cluster the limit of
+    many points is `c B(c + 1, c)` with Euler's beta function: 1/252 at scale 5. Shape: p and q (k,), returns a float.
+    Units: none. Raises ValueError as `divergence_frontier` and `curve`. Source: Pillutla et al., MAUVE (arXiv
+    2102.01454); the limit of disjoint histograms is the integral that defines Euler's beta function.
 
     >>> round(area([0.5, 0.5], [0.5, 0.5]), 12)
     1.0
@@ -62,10 +65,10 @@ def area(p, q, scale=5.0, points=25):
 def quantise(features_p, features_q, k, seed):
     """Histograms of two sets of features over common clusters: principal components of both together, then k-means.
 
-    Formula: rows to length 1, components that keep 90 % of the variance, k-means++ starts, the best of five by the sum of squared distances.
-    Shape: features (n, d) and (m, d), returns two (k,) arrays. Units: probability.
-    Raises ValueError for features that are not finite or differ in width, a row of zeros, or k that is not in 1..n+m.
-    Source: Pillutla et al., MAUVE (arXiv 2102.01454), section 3; Arthur & Vassilvitskii, k-means++ (2007).
+    Formula: rows to length 1, components that keep 90 % of the variance, k-means++ starts, the best of five by the sum
+    of squared distances. Shape: features (n, d) and (m, d), returns two (k,) arrays. Units: probability. Raises
+    ValueError for features that are not finite or differ in width, a row of zeros, or k that is not in 1..n+m. Source:
+    Pillutla et al., MAUVE (arXiv 2102.01454), section 3; Arthur & Vassilvitskii, k-means++ (2007).
     """
     from scipy.cluster.vq import kmeans2, vq
 
@@ -104,7 +107,7 @@ def _components(data):
 
 
 def _plus_plus(data, k, rng):
-    """k-means++ starts: each next centre is drawn with probability proportional to the squared distance to the nearest one so far."""
+    """k-means++ starts: draw each next centre in proportion to the squared distance to the nearest one so far."""
     centres = [data[rng.integers(len(data))]]
     nearest = ((data - centres[0]) ** 2).sum(1)
     while len(centres) < k:
@@ -116,7 +119,7 @@ def _plus_plus(data, k, rng):
 
 
 def _quiet_kmeans(kmeans2, data, start):
-    """Centres after `_PASSES` rounds; a cluster that runs empty keeps its centre, which is no cause for a warning here."""
+    """Centres after `_PASSES` rounds; a cluster that becomes empty keeps its centre, without a warning."""
     import warnings
 
     with warnings.catch_warnings():
@@ -127,9 +130,9 @@ def _quiet_kmeans(kmeans2, data, start):
 def mauve(features_p, features_q, k, seed, scale=5.0):
     """MAUVE between two samples by their features: 1 for samples that cannot be told apart, near 0 for samples apart.
 
-    Formula: `area` of `quantise(features_p, features_q, k, seed)`. It depends on k and on the amounts n and m: compare scores of equal ones only.
-    Shape: features (n, d) and (m, d), returns a float. Units: none.
-    Raises ValueError as `quantise` and `area`.
-    Source: Pillutla et al., MAUVE (arXiv 2102.01454); the package mauve-text does the same with faiss for the clustering.
+    Formula: `area` of `quantise(features_p, features_q, k, seed)`. It depends on k and on the amounts n and m: compare
+    scores of equal ones only. Shape: features (n, d) and (m, d), returns a float. Units: none. Raises ValueError as
+    `quantise` and `area`. Source: Pillutla et al., MAUVE (arXiv 2102.01454); the package mauve-text does the same with
+    faiss for the clustering.
     """
     return area(*quantise(features_p, features_q, k, seed), scale=scale)

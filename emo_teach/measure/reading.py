@@ -1,6 +1,9 @@
-"""What a causal language model says: log-probabilities, perplexity, EMO cost, samples, features. A transformers model in, numpy arrays out.
+"""What a causal language model says: log-probabilities, perplexity, EMO cost, samples, features.
 
-Everything runs in evaluation mode and without gradients; a model in training mode is set back to it afterwards. torch is imported on first use.
+A transformers model in, numpy arrays out.
+
+Everything runs in evaluation mode and without gradients; a model in training mode is set back to it afterwards. torch
+is imported on first use.
 """
 
 from contextlib import contextmanager
@@ -35,9 +38,8 @@ def _blocks(model, ids, batch, name="ids", extra=0, least=1):
     ids = integers(name, ids, ndim=2, size=model.get_input_embeddings().weight.shape[0])
     longest = getattr(model.config, "max_position_embeddings", None)
     if longest is not None and ids.shape[1] + extra > longest:
-        raise ValueError(
-            f"{name} {ids.shape}{f' and {extra} more tokens' if extra else ''}: the model has only {longest} positions"
-        )
+        more = f" and {extra} more tokens" if extra else ""
+        raise ValueError(f"{name} {ids.shape}{more}: the model has only {longest} positions")
     if ids.shape[1] < least:
         raise ValueError(f"{name} {ids.shape}: at least {least} tokens per row are needed")
     device = next(model.parameters()).device
@@ -55,10 +57,8 @@ def next_token_log_probs(model, ids, batch=BATCH, temperature=1.0):
     temperature = inputs.number("temperature", temperature, low=0, open_low=True)
     blocks = _blocks(model, ids, batch)
     with _evaluating(model):
-        parts = [
-            (model(input_ids=block).logits.double() / temperature).log_softmax(-1).cpu().numpy() for _, block in blocks
-        ]
-    return np.concatenate(parts)
+        logits = (model(input_ids=block).logits.double() for _, block in blocks)
+        return np.concatenate([(each / temperature).log_softmax(-1).cpu().numpy() for each in logits])
 
 
 def perplexity(model, ids, batch=BATCH):
@@ -78,7 +78,7 @@ def perplexity(model, ids, batch=BATCH):
 
 
 def emo(log_probs, targets, unit):
-    """Mean EMO cost of next-token laws at the observed tokens.
+    """Mean EMO cost of next-token distributions at the observed tokens.
 
     Formula: A9, mean over positions of `1 - <m_p, ê_t>` with `m_p = sum_i p_i ê_i`. Raises ValueError for bad
     log-probabilities, targets out of range or sizes that disagree. Source: https://spaces.ac.cn/archives/9797; Ren et
@@ -90,13 +90,13 @@ def emo(log_probs, targets, unit):
     targets = integers("targets", targets, size=len(unit))
     if targets.shape != log_probs.shape[:-1]:
         raise ValueError(
-            f"targets {targets.shape} and log_probs {log_probs.shape} disagree: expected (...) and (..., V)"
+            f"targets {targets.shape} and log_probs {log_probs.shape} must be (...) and (..., V): they disagree"
         )
     return float((1.0 - ((np.exp(log_probs) @ unit) * unit[targets]).sum(-1)).mean())
 
 
 def entropy(log_probs):
-    """Entropy of every next-token law: how undecided the model is.
+    """Entropy of every next-token distribution: how undecided the model is.
 
     Formula: A3's constant, `-sum_i p_i log p_i`, with `0 log 0 = 0`. Returns (...). Raises ValueError for bad
     log-probabilities. Source: Shannon (1948).
@@ -106,7 +106,7 @@ def entropy(log_probs):
 
 
 def sample(model, prompts, length, temperature=1.0, seed=0, top_p=None, greedy=False, batch=256):
-    """Continue prompts by ancestral sampling: each token is drawn from the model's law given all before it.
+    """Continue prompts by ancestral sampling: draw each token from the model's distribution given all before it.
 
     Formula: token = inverse CDF of `softmax(logits / temperature)` at a uniform number, the same for every model under
     one seed (so two models are compared on common random numbers), whatever the batch and device. `top_p` keeps the
@@ -125,15 +125,13 @@ def sample(model, prompts, length, temperature=1.0, seed=0, top_p=None, greedy=F
     uniform = torch.rand(sum(len(block) for _, block in blocks), length, generator=generator, dtype=torch.float64)
     pick = (lambda logits, u: logits.argmax(-1)) if greedy else (lambda logits, u: _draw(logits, u, temperature, top_p))
     with _evaluating(model):
-        parts = [
-            _continue(model, block, uniform[start : start + len(block)].to(block.device), pick)
-            for start, block in blocks
-        ]
+        numbers = (uniform[start : start + len(block)].to(block.device) for start, block in blocks)
+        parts = [_continue(model, block, u, pick) for (_, block), u in zip(blocks, numbers, strict=True)]
     return np.concatenate(parts)
 
 
 def _continue(model, block, uniform, pick):
-    """One batch of prompts with as many tokens more as `uniform` has columns; the cache keeps what was computed for the tokens before."""
+    """A batch of prompts, continued by a token for each column of `uniform`; the cache spares earlier tokens."""
     import torch
 
     found, cache, new = [block], None, block
@@ -154,12 +152,12 @@ def _draw(logits, u, temperature, top_p):
         before = ordered.cumsum(-1) - ordered
         p = torch.zeros_like(p).scatter(-1, order, torch.where(before < top_p, ordered, 0.0))
     cdf = p.cumsum(-1)
-    # u is at most 1 - 2^-53 (torch's grid), so that u * total rounds to less than the total: the step found has a probability above 0
+    # u is at most 1 - 2^-53 (torch's grid), so u * total rounds below the total: the step has a probability above 0
     return torch.searchsorted(cdf, u[:, None] * cdf[:, -1:], right=True)[:, 0]
 
 
 def features(model, ids, pooling="mean", batch=BATCH):
-    """One vector per row from a model's last hidden layer, for MAUVE: take the same frozen model for all texts compared.
+    """One vector per row from a model's last hidden layer, for MAUVE: use one frozen model for all texts compared.
 
     Formula: the mean over the row's positions, or the last position's state. Returns (n, d) float64. Raises ValueError
     for ids out of range, more tokens than positions, or a pooling that is neither "mean" nor "last". Source: Pillutla

@@ -1,4 +1,4 @@
-"""Diversity and repetition of samples: lists of token-id sequences in, floats out. No tokenizer, no references from outside."""
+"""Diversity and repetition of samples: lists of token-id sequences in, floats out, without a tokenizer."""
 
 from collections import Counter
 
@@ -17,10 +17,10 @@ def _grams(row, n):
 def distinct_n(sequences, n=2):
     """Share of different n-grams among all n-grams of all sequences together; low when the samples say the same things.
 
-    Formula: (number of different n-grams) / (number of n-grams). It falls as the amount of text grows: compare equal amounts only.
-    Shape: sequences, a list of lists of ids; returns a float in (0, 1]. Units: none.
-    Raises ValueError for something else than ids, or when no sequence has n tokens.
-    Source: Li et al., A Diversity-Promoting Objective Function (NAACL 2016), who divide by the number of words.
+    Formula: (number of different n-grams) / (number of n-grams). It falls as the amount of text grows: compare equal
+    amounts only. Shape: sequences, a list of lists of ids; returns a float in (0, 1]. Units: none. Raises ValueError
+    for something else than ids, or when no sequence has n tokens. Source: Li et al., A Diversity-Promoting Objective
+    Function (NAACL 2016), who divide by the number of words.
 
     >>> distinct_n([[1, 2, 1, 2], [1, 2]], n=2)
     0.5
@@ -35,9 +35,10 @@ def distinct_n(sequences, n=2):
 def repetition(sequences, n=4):
     """Share of a sequence's n-grams that occurred before in the same sequence, averaged over the sequences.
 
-    Formula: per sequence `1 - (different n-grams) / (n-grams)`: seq-rep-n. Shape: sequences, a list of lists of ids; returns a float in [0, 1).
-    Units: none. Raises ValueError for something else than ids and for a sequence with fewer than n tokens, naming it.
-    Source: Welleck et al., Neural Text Generation with Unlikelihood Training (ICLR 2020), section 6.
+    Formula: per sequence `1 - (different n-grams) / (n-grams)`: seq-rep-n. Shape: sequences, a list of lists of ids;
+    returns a float in [0, 1). Units: none. Raises ValueError for something else than ids and for a sequence with fewer
+    than n tokens, naming it. Source: Welleck et al., Neural Text Generation with Unlikelihood Training (ICLR 2020),
+    section 6.
 
     >>> repetition([[1, 2, 1, 2, 1]], n=2)
     0.5
@@ -62,12 +63,12 @@ def _closest(length, others):
 def bleu(hypothesis, references, n=4):
     """BLEU of one sequence against several references: the share of its n-grams found in one of them.
 
-    Formula: `min(1, exp(1 - r/h)) * (prod_k precision_k) ** (1/n)` for orders 1..n, each n-gram counted at most as often as in the reference that
-    has most of it; h is the length, r the closest reference length (the shorter of two). An order without a match counts as 0.1 matches;
-    without a common token BLEU is 0.
-    Shape: hypothesis, a list of at least n ids, references, a list of lists; returns a float in [0, 1]. Units: none.
-    Raises ValueError for something else than ids, too short a hypothesis, or no reference.
-    Source: Papineni et al. (ACL 2002); smoothing method 1 of Chen & Cherry (WMT 2014).
+    Formula: `min(1, exp(1 - r/h)) * (prod_k precision_k) ** (1/n)` for orders 1..n, each n-gram counted at most as
+    often as in the reference that has most of it; h is the length, r the closest reference length (the shorter of two).
+    An order without a match counts as 0.1 matches; without a common token BLEU is 0. Shape: hypothesis, a list of at
+    least n ids, references, a list of lists; returns a float in [0, 1]. Units: none. Raises ValueError for something
+    else than ids, too short a hypothesis, or no reference. Source: Papineni et al. (ACL 2002); smoothing method 1 of
+    Chen & Cherry (WMT 2014).
     """
     n = inputs.count("n", n)
     (row,) = _sequences("hypothesis", [hypothesis], shortest=n)
@@ -82,13 +83,13 @@ def bleu(hypothesis, references, n=4):
 
 
 def self_bleu(sequences, n=4, size=500, seed=0):
-    """How much samples resemble each other: BLEU of each against all the others, averaged. High when they are all alike.
+    """How much samples resemble each other: mean BLEU of each against all the others, high when they are alike.
 
-    Formula: mean over i of `bleu(s_i, all s_j with j != i)`. It grows with the number of samples: `size` of them are drawn without replacement
-    (None: all of them, as when there are fewer), so compare equal sizes only.
-    Shape: sequences, a list of at least two lists of ids; returns a float in [0, 1]. Units: none.
-    Raises ValueError for something else than ids, fewer than two sequences, or one with fewer than n tokens, naming it.
-    Source: Zhu et al., Texygen (SIGIR 2018), which smooths alike; BLEU as in `bleu`.
+    Formula: mean over i of `bleu(s_i, all s_j with j != i)`. It grows with the number of samples: `size` of them are
+    drawn without replacement (None: all of them, as when there are fewer), so compare equal sizes only. Shape:
+    sequences, a list of at least two lists of ids; returns a float in [0, 1]. Units: none. Raises ValueError for
+    something else than ids, fewer than two sequences, or one with fewer than n tokens, naming it. Source: Zhu et al.,
+    Texygen (SIGIR 2018), which smooths alike; BLEU as in `bleu`.
     """
     n, seed = inputs.count("n", n), inputs.count("seed", seed, low=0)
     rows = _sequences("sequences", sequences, least=2, shortest=n)
@@ -97,15 +98,12 @@ def self_bleu(sequences, n=4, size=500, seed=0):
     matches = np.stack([_matches_without_self(rows, k) for k in range(1, n + 1)], axis=1)
     lengths = Counter(map(len, rows))
     reference = {h: h if times > 1 else _closest(h, lengths.keys() - {h}) for h, times in lengths.items()}
-    return float(
-        np.mean(
-            [_score(len(row), reference[len(row)], found, n) for row, found in zip(rows, matches.tolist(), strict=True)]
-        )
-    )
+    pairs = zip(map(len, rows), matches.tolist(), strict=True)
+    return float(np.mean([_score(length, reference[length], found, n) for length, found in pairs]))
 
 
 def _matches_without_self(rows, k):
-    """Clipped matches of every row's k-grams in all the other rows, from each gram's largest and second largest count."""
+    """Clipped matches of every row's k-grams in all other rows, from each gram's largest and second largest count."""
     counts, top = [Counter(_grams(row, k)) for row in rows], {}
     for index, count in enumerate(counts):
         for gram, times in count.items():

@@ -1,8 +1,9 @@
-"""Runs the jobs of a study in parallel and keeps a line of its table for each that is finished, so that it can be killed and go on."""
+"""Runs the jobs of a study in parallel; each finished job is kept at once, so that a study can be killed and go on."""
 
 import contextlib
 import csv
 import io
+import math
 import os
 import sys
 import threading
@@ -19,20 +20,24 @@ from ..files import write_whole
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of a study that must be whole before the next begins.
+    """A part of a study that must be whole before the next begins; `name` is also that of its CSV file.
 
-    `jobs(rows)` lists the jobs, dicts of plain values, given the rows of all earlier stages by table; `run(job, work)` does one, in a process of its
-    own with one thread, and returns its rows, dicts with the keys `columns`; `key` are the columns that tell which jobs are done. `work` is a folder
-    for files that later stages need. `table` is the name of the CSV file; the rows of a stage without columns are kept nowhere, and its jobs tell for
-    themselves whether they are done.
+    `jobs(rows)` lists the jobs, dicts of plain values, given the rows of all earlier stages by name; `run(job, work)`
+    does one in a process of its own with one thread and returns its rows, dicts with the keys `columns`. The columns
+    `key` identify a job in the table. `work` is a folder for files that later stages need. A stage without columns has
+    no table; its jobs must return at once if their output exists.
     """
 
     name: str
-    table: str
-    columns: tuple
     key: tuple
+    values: tuple
     jobs: Callable
     run: Callable
+
+    @property
+    def columns(self):
+        """Names of the table's columns."""
+        return (*self.key, *self.values)
 
 
 def _plain(value):
@@ -53,93 +58,105 @@ def _number(text):
 
 
 def read(path):
-    """The whole lines of a table, numbers as floats; a last line that was cut off is left out.
+    """The whole lines of a table as a list of dicts, numbers as floats; a last line that was cut off is left out.
 
-    Returns a list of dicts. Raises OSError where the file cannot be read, ValueError for a line with too few or too
-    many columns.
+    Raises OSError if the file cannot be read, ValueError for a line with too few or too many columns.
     """
     text = Path(path).read_text(encoding="utf-8")
-    text = text[: text.rfind("\n") + 1]
-    lines = list(csv.reader(io.StringIO(text)))
-    for number, line in enumerate(lines[1:], start=2):
-        if len(line) != len(lines[0]):
-            raise ValueError(f"{Path(path).name}, line {number}: {len(line)} columns, expected {len(lines[0])}")
-    return [dict(zip(lines[0], map(_number, line), strict=True)) for line in lines[1:]]
+    head, *lines = csv.reader(io.StringIO(text[: text.rfind("\n") + 1]))
+    for number, line in enumerate(lines, start=2):
+        if len(line) != len(head):
+            raise ValueError(f"{Path(path).name}, line {number}: {len(line)} columns, expected {len(head)}")
+    return [dict(zip(head, map(_number, line), strict=True)) for line in lines]
 
 
 class _Table:
-    """A CSV file that grows by whole lines."""
+    """The CSV file of a stage, which grows by whole lines.
 
-    def __init__(self, path, columns):
-        self.path, self.columns = Path(path), columns
+    A file from an earlier version may lack columns. Its rows are then read with NaN there, and before the first new row
+    the file is rewritten with all columns, NaN in the cells that were never computed.
+    """
+
+    def __init__(self, path, stage):
+        self.path, self.stage = Path(path), stage
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        if self.path.exists():
-            text = self.path.read_bytes()
-            head = text.split(b"\n", 1)[0].decode()
-            if head != ",".join(columns):
-                raise ValueError(f"{self.path} has other columns than this study: {head!r}. Move it away to begin anew")
-            if not text.endswith(b"\n"):  # killed while a line was written
-                with self.path.open("r+b") as file:
-                    file.truncate(text.rfind(b"\n") + 1)
-        else:
-            self._append([columns])
+        if not self.path.exists():
+            write_whole(self.path, _csv([stage.columns]))
+        text = self.path.read_bytes()
+        self.columns = text.split(b"\n", 1)[0].decode().split(",")
+        self.missing = [name for name in stage.columns if name not in self.columns]
+        unknown = [name for name in self.columns if name not in stage.columns]
+        if unknown or set(stage.key) & set(self.missing):
+            fault = f"columns that are not this study's: {', '.join(unknown or self.columns)}"
+            raise ValueError(f"{self.path} has {fault}. Move it away to begin anew")
+        if not text.endswith(b"\n"):  # killed while a line was written
+            os.truncate(self.path, text.rfind(b"\n") + 1)
 
-    def _append(self, lines):
+    def rows(self):
+        """All rows, NaN where the file has no such column."""
+        return [row | dict.fromkeys(self.missing, math.nan) for row in read(self.path)]
+
+    def add(self, rows):
+        """Append the rows of one job. Raises ValueError for a key without a column, or a column without a value."""
+        for row in rows:
+            wrong = ", ".join(sorted(set(row) ^ set(self.stage.columns)))
+            if wrong:
+                raise ValueError(f"rows of {self.stage.name!r} and columns of its table differ in {wrong}")
+        if self.missing:
+            self.replace(self.rows())
         with self.path.open("a", encoding="utf-8", newline="") as file:
-            file.write(_csv(lines))
+            file.write(_csv(self._cells(rows)))
             file.flush()
             os.fsync(file.fileno())
 
-    def add(self, rows):
-        self._append(self._plain(rows))
-
-    def _plain(self, rows):
-        return [[_plain(row[column]) for column in self.columns] for row in rows]
-
     def replace(self, rows):
-        """Keep these rows alone; the old file stays until the new one is whole."""
-        write_whole(self.path, _csv([self.columns, *self._plain(rows)]))
+        """Keep only these rows, with all columns; the old file stays until the new one is whole."""
+        self.columns, self.missing = [*self.columns, *self.missing], []
+        write_whole(self.path, _csv([self.columns, *self._cells(rows)]))
+
+    def _cells(self, rows):
+        return [[_plain(row[column]) for column in self.columns] for row in rows]
 
 
 def _key(stage, values):
     return tuple(_number(_plain(values[name])) for name in stage.key)
 
 
-def _sorted_out(stage, jobs, rows):
-    """Jobs that are not done, and the rows of those that are: `job["rows"]` says how many rows a job has (1 unless said)."""
+def unfinished(stage, jobs, rows):
+    """The jobs that are not done, and the rows without those of such jobs; a job has `job["rows"]` rows (default 1)."""
     count = Counter(_key(stage, row) for row in rows)
     missing = [job for job in jobs if count[_key(stage, job)] != job.get("rows", 1)]
     again = {_key(stage, job) for job in missing}
     return missing, [row for row in rows if _key(stage, row) not in again]
 
 
-def run(stages, folder, work, workers=None, only=None, out=sys.stderr):
+def run(stages, folder, work, workers=None, out=sys.stderr):
     """Do all jobs that are not done, stage by stage, and write their rows as they come.
 
-    Raises ValueError where a table has other columns, and what a job raises.
+    Returns the rows of all tables by name. Raises ValueError for a table with other columns, and what a job raises.
     """
     workers = workers or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
     Path(work).mkdir(parents=True, exist_ok=True)
     found = {}
     for stage in stages:
-        table = _Table(Path(folder) / f"{stage.table}.csv", stage.columns) if stage.columns else None
-        rows = read(table.path) if table else []
-        jobs, kept = _sorted_out(stage, [job for job in stage.jobs(found) if only is None or only(job)], rows)
+        table = _Table(Path(folder) / f"{stage.name}.csv", stage) if stage.columns else None
+        rows = table.rows() if table else []
+        jobs, kept = unfinished(stage, stage.jobs(found), rows)
         if len(kept) < len(rows):  # killed between two rows of one job
             table.replace(kept)
-        _run_stage(stage, jobs, table, work, workers, out)
-        if table:
-            found[stage.table] = read(table.path)
+        if jobs:
+            _run_stage(stage, jobs, table, work, min(workers, len(jobs)), out)
+        found[stage.name] = table.rows() if table else []
     return found
 
 
 def _run_stage(stage, jobs, table, work, workers, out):
     begun = time.monotonic()
-    if not jobs:
-        return
-    with ProcessPoolExecutor(
-        min(workers, len(jobs)), mp_context=get_context("spawn"), initializer=_end_with_parent
-    ) as pool:
+
+    def report(text, end):
+        print(f"\r{stage.name}: {text}", end=end, file=out, flush=True)
+
+    with ProcessPoolExecutor(workers, get_context("spawn"), _end_with_parent) as pool:
         with _one_thread():
             futures = [pool.submit(stage.run, job, work) for job in jobs]
         try:
@@ -148,24 +165,15 @@ def _run_stage(stage, jobs, table, work, workers, out):
                 if table:
                     table.add(rows)
                 left = (time.monotonic() - begun) / count * (len(jobs) - count)
-                print(
-                    f"\r{stage.name}: {count}/{len(jobs)} jobs, about {left / 60:.1f} min left  ",
-                    end="",
-                    file=out,
-                    flush=True,
-                )
+                report(f"{count}/{len(jobs)} jobs, about {left / 60:.1f} min left  ", end="")
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    print(
-        f"\r{stage.name}: {len(jobs)} jobs in {(time.monotonic() - begun) / 60:.1f} min" + " " * 20,
-        file=out,
-        flush=True,
-    )
+    report(f"{len(jobs)} jobs in {(time.monotonic() - begun) / 60:.1f} min" + " " * 20, end="\n")
 
 
 def _end_with_parent():
-    """A process whose parent is killed would wait for ever for its next job."""
+    """End this process when its parent dies: it would wait for its next job for ever."""
 
     def watch():
         connection.wait([parent_process().sentinel])
@@ -176,7 +184,7 @@ def _end_with_parent():
 
 @contextlib.contextmanager
 def _one_thread():
-    """Processes that start in here read one thread each from the environment: more would fight over the cores."""
+    """Let processes that start inside use one thread each: more would compete for the cores."""
     old = os.environ.get("OMP_NUM_THREADS")
     os.environ["OMP_NUM_THREADS"] = "1"
     try:

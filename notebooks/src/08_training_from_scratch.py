@@ -237,7 +237,7 @@ ends = {}
 for name, rival in (("emo, pretrained cost", "ce"), ("ce", "emo, pretrained cost")):
     [job] = [job for job in jobs if (job["objective"], job["seed"]) == (name, 0)]
     ends[name] = scratch.train(scratch.make_loss(name, world), world, job["lr"], 0, until=400)
-    tv = judge.distances(ends[name])["tv"]
+    tv = judge.measure(ends[name])["tv"]
     kept = {row["objective"]: row["tv"] for row in rows if (row["seed"], row["step"]) == (0, 400)}
     assert abs(tv / kept[name] - 1) < 0.05 < abs(tv / kept[rival] - 1)
     print(f"{name:20} total variation {tv:.2f}, as in the table; EMO {said(reading.next_token_log_probs(ends[name], judge.texts[:, :-1])):.2f}")

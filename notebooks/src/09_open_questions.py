@@ -18,7 +18,7 @@ from emo_teach import check, figures, pictures, studies, transport, verify, work
 from emo_teach.explorers import lesson09_resting
 from emo_teach.losses.soft import NAMES, soft_objective
 from emo_teach.measure import oracle
-from emo_teach.studies import lesson09_questions as questions, lesson09_soft_labels as soft_labels, starts, summary
+from emo_teach.studies import common, lesson09_questions as questions, lesson09_soft_labels as soft_labels, summary
 from emo_teach.world import World
 transformers.utils.logging.disable_progress_bar()
 torch.set_num_threads(1)  # models this small are fastest on one core
@@ -281,7 +281,7 @@ print("EMD of exact transport, less that of cross-entropy, teacher: {:+.4f} ± {
 # %%
 job = [j for j in questions.STAGES[2].jobs({"questions_tuning": studies.table("questions_tuning")}) if (j["width"], j["seed"]) == (12, 0)][0]
 with tempfile.TemporaryDirectory() as folder:
-    starts.pretrain(folder, job["layers"], job["width"], 0, job["synonyms"])
+    common.pretrain(folder, job["layers"], job["width"], 0, job["synonyms"])
     again = questions.STAGES[2].run(job, folder)
 cell = questions.Cell(layers=1, width=12)
 for found in again[:3]:
@@ -294,7 +294,7 @@ wanted = {"labels": "teacher", "objective": "bound", "seed": 0}
 jobs = soft_labels.STAGES[2].jobs({"soft_labels_tuning": studies.table("soft_labels_tuning")})
 [job] = [job for job in jobs if wanted.items() <= job.items()]
 with tempfile.TemporaryDirectory() as folder:
-    starts.pretrain(folder, 2, 64, 0, **soft_labels.WORLD)
+    common.pretrain(folder, 2, 64, 0, **soft_labels.WORLD)
     again = soft_labels.STAGES[2].run(job, folder)
 kept = [row for row in soft if wanted.items() <= row.items()]
 assert max(abs(found["tv"] / row["tv"] - 1) for found, row in zip(again, kept, strict=True)) < 0.05
