@@ -100,32 +100,27 @@ def _pair(first, a, second, b):
 class Generator:
     """A convex f with f(1) = 0, held as its perspective `q f(p/q)`, which stays exact at zeros.
 
-    `perspective(p, q)` is one term of the divergence, right at p = 0 and q = 0; `pull(p, q)` is q times its derivative with respect to q (the
-    model's side), `q (f(u) - u f'(u))` at u = p/q: what the softmax's chain rule needs, and finite where the derivative alone is not.
-    `latex` is f(u). Read `f`, `at_zero` = f(0) and `slope_at_infinity` off them.
+    `plain(u, m)` is f(u) as on paper, for u > 0 and a module m that has log and sqrt: numpy (also complex numbers) or mpmath.
+    `emo_teach.verify` checks everything else against it. `at_zero` = f(0) is what a wrong token costs per unit of its
+    probability under a one-hot label, and `slope_at_infinity` = lim f(u)/u what label mass costs per unit where the model has
+    none; both may be infinite. `perspective(p, q)` is one term of the divergence, right at p = 0 and q = 0; `pull(p, q)` is q
+    times its derivative with respect to q (the model's side), `q (f(u) - u f'(u))` at u = p/q: what the softmax's chain rule
+    needs, and finite where the derivative alone is not.
     """
 
     name: str
-    latex: str
+    plain: Callable
+    at_zero: float
+    slope_at_infinity: float
     perspective: Callable
     pull: Callable
 
     def f(self, u):
-        """The generator itself at finite u >= 0, elementwise; ValueError elsewhere (`slope_at_infinity` tells what happens there)."""
+        """The generator itself at finite u >= 0, elementwise; ValueError elsewhere (see `slope_at_infinity`)."""
         u = inputs.finite("u", u)
         if (u < 0).any():
             raise ValueError(f"u = {inputs.shown(u[u < 0][0])} is negative: f is defined for u >= 0")
         return self.perspective(u, np.ones_like(u))
-
-    @property
-    def at_zero(self):
-        """f(0): what a wrong token costs per unit of its probability under a one-hot label; may be infinite."""
-        return float(self.perspective(np.float64(0), np.float64(1)))
-
-    @property
-    def slope_at_infinity(self):
-        """lim f(u)/u: what label mass costs per unit where the model has none; may be infinite."""
-        return float(self.perspective(np.float64(1), np.float64(0)))
 
 
 def _js(p, q):
@@ -139,56 +134,75 @@ def _square_over(a, b):
         return _ratio(a, np.sqrt(b)) ** 2
 
 
-GENERATORS = {
-    g.name: g
-    for g in [
-        Generator("KL", r"u\log u", _rel_entr, lambda p, q: -p),
-        Generator("reverse KL", r"-\log u", lambda p, q: _rel_entr(q, p), lambda p, q: q + _rel_entr(q, p)),
-        Generator(
-            "total variation", r"\frac12|u-1|", lambda p, q: 0.5 * np.abs(p - q), lambda p, q: 0.5 * q * np.sign(q - p)
-        ),
-        Generator(
-            "Jensen-Shannon",
-            r"\frac12\left[u\log u-(u+1)\log\frac{u+1}{2}\right]",
-            _js,
-            lambda p, q: 0.25 * _rel_entr(2 * q, p + q),
-        ),
-        Generator(
-            "squared Hellinger",
-            r"\frac12(\sqrt u-1)^2",
-            lambda p, q: 0.5 * (np.sqrt(p) - np.sqrt(q)) ** 2,
-            lambda p, q: 0.5 * (q - np.sqrt(p) * np.sqrt(q)),
-        ),
-        Generator(
-            "Pearson chi2", "(u-1)^2", lambda p, q: _square_over(np.abs(p - q), q), lambda p, q: q - _square_over(p, q)
-        ),
-        Generator(
-            "Neyman chi2",
-            r"\frac{(u-1)^2}{u}",
-            lambda p, q: _square_over(np.abs(p - q), p),
-            lambda p, q: 2 * _square_over(q, p) - 2 * q,
-        ),
-    ]
+# name: (f(u), f(0), slope of f at infinity, perspective q f(p/q), pull). A new divergence is one entry; `verify` checks it.
+_TABLE = {
+    "KL": (lambda u, m: u * m.log(u), 0.0, np.inf, _rel_entr, lambda p, q: -p),
+    "reverse KL": (
+        lambda u, m: -m.log(u),
+        np.inf,
+        0.0,
+        lambda p, q: _rel_entr(q, p),
+        lambda p, q: q + _rel_entr(q, p),
+    ),
+    "total variation": (
+        lambda u, m: m.sqrt((u - 1) ** 2) / 2,
+        0.5,
+        0.5,
+        lambda p, q: 0.5 * np.abs(p - q),
+        lambda p, q: 0.5 * q * np.sign(q - p),
+    ),
+    "Jensen-Shannon": (
+        lambda u, m: (u * m.log(u) - (u + 1) * m.log((u + 1) / 2)) / 2,
+        0.5 * np.log(2),
+        0.5 * np.log(2),
+        _js,
+        lambda p, q: 0.25 * _rel_entr(2 * q, p + q),
+    ),
+    "squared Hellinger": (
+        lambda u, m: (m.sqrt(u) - 1) ** 2 / 2,
+        0.5,
+        0.5,
+        lambda p, q: 0.5 * (np.sqrt(p) - np.sqrt(q)) ** 2,
+        lambda p, q: 0.5 * (q - np.sqrt(p) * np.sqrt(q)),
+    ),
+    "Pearson chi2": (
+        lambda u, m: (u - 1) ** 2,
+        1.0,
+        np.inf,
+        lambda p, q: _square_over(np.abs(p - q), q),
+        lambda p, q: q - _square_over(p, q),
+    ),
+    "Neyman chi2": (
+        lambda u, m: (u - 1) ** 2 / u,
+        np.inf,
+        1.0,
+        lambda p, q: _square_over(np.abs(p - q), p),
+        lambda p, q: 2 * _square_over(q, p) - 2 * q,
+    ),
 }
+GENERATORS = {name: Generator(name, *fields) for name, fields in _TABLE.items()}
 
 
 def alpha_generator(alpha):
     """The Cressie-Read power family, which runs through KL (alpha 1), reverse KL (0), Pearson (2) and Neyman (-1).
 
-    Formula: `f(u) = (u^alpha - 1 - alpha (u - 1)) / (alpha (alpha - 1))`, with its limits at 0 and 1. On distributions the members are KL,
-    reverse KL, half of Pearson's, half of Neyman's, and at ½ four times the squared Hellinger divergence. Units: alpha has none.
-    Shape: returns a `Generator`. Raises ValueError for an alpha that is not finite.
+    Formula: `f(u) = (u^alpha - 1 - alpha (u - 1)) / (alpha (alpha - 1))`, with its limits at 0 and 1. On distributions the
+    members are KL, reverse KL, half of Pearson's, half of Neyman's, and at ½ four times the squared Hellinger divergence.
+    Units: alpha has none. Shape: returns a `Generator`. Raises ValueError for an alpha that is not finite.
     Source: Cressie & Read, J. R. Statist. Soc. B 46 (1984).
     """
     alpha = inputs.number("alpha", alpha)
-    latex = rf"\frac{{u^{{{alpha:g}}}-1-{alpha:g}(u-1)}}{{{alpha * (alpha - 1):g}}}"
-    if alpha == 0:
-        latex = r"-\log u+u-1"
-    elif alpha == 1:
-        latex = r"u\log u-u+1"
-    return Generator(
-        f"alpha {alpha:g}", latex, lambda p, q: _power_term(alpha, p, q), lambda p, q: _power_pull(alpha, p, q)
-    )
+
+    def plain(u, m):
+        if alpha == 0:
+            return u - 1 - m.log(u)
+        if alpha == 1:
+            return u * m.log(u) - u + 1
+        return (u**alpha - 1 - alpha * (u - 1)) / (alpha * (alpha - 1))
+
+    perspective, pull = (lambda p, q: _power_term(alpha, p, q)), (lambda p, q: _power_pull(alpha, p, q))
+    limits = (float(_alone(np.float64(1), rate)) for rate in (alpha, 1 - alpha))
+    return Generator(f"alpha {alpha:g}", plain, *limits, perspective, pull)
 
 
 def _grown(weight, rate, logs):
@@ -264,10 +278,10 @@ def logit_gradient(generator, tau, p):
     """Gradient of an f-divergence loss with respect to the logits z behind `p = softmax(z)`.
 
     Formula: `dD/dz_j = p_j (s_j - sum_i p_i s_i)` with `s_i = f(u_i) - u_i f'(u_i)`, `u_i = tau_i / p_i`; for KL this is `p - tau`.
-    Shape: tau and p (..., n), returns (..., n). Units: those of the divergence. NaN where the divergence is infinite; 0 for a token that p leaves
-    out otherwise (the limit); total variation's kink (tau_i = p_i) is given the slope 0.
+    Shape: tau and p (..., n), returns (..., n). Units: those of the divergence. NaN where the divergence is infinite; 0 for a
+    token that p leaves out otherwise (the limit); total variation's kink (tau_i = p_i) is given the slope 0.
     Raises ValueError for an unknown generator, bad probabilities or lengths that disagree.
-    Source: chain rule through softmax; D10 in this project's `appendix_derivations`.
+    Source: chain rule through softmax; derived in the appendix (D10).
     """
     generator = _generator(generator)
     tau, p = np.broadcast_arrays(*_pair("tau", tau, "p", p))
@@ -282,7 +296,7 @@ def one_hot_loss(generator, p_t):
 
     Formula: D10, `p_t f(1/p_t) + (1 - p_t) f(0)`. Shape: p_t any, elementwise. Units: as `f_divergence`.
     Raises ValueError for an unknown generator or a `p_t` outside [0, 1].
-    Source: D10 in this project's `appendix_derivations`.
+    Source: derived in the appendix (D10).
 
     >>> bool(one_hot_loss("KL", 0.5) == np.log(2))
     True
@@ -298,7 +312,7 @@ def one_hot_logit_gradient(generator, p_t):
     Formula: D10, `p_t (1 - p_t) (f(1/p_t) - f'(1/p_t)/p_t - f(0))`. Shape: p_t any, elementwise. Units: as `f_divergence`.
     NaN where f(0) is infinite: then the loss is infinite too and has no gradient.
     Raises ValueError for an unknown generator or a `p_t` outside (0, 1].
-    Source: D10 in this project's `appendix_derivations`.
+    Source: derived in the appendix (D10).
     """
     generator, p_t = _generator(generator), _target_probability(p_t)
     if (p_t == 0).any():

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emo_teach import divergences as dv
-from emo_teach.verify import exact, references
+from emo_teach.verify import references
 
 from . import drawing
 
@@ -56,9 +56,9 @@ PAIRS = st.integers(1, 6).flatmap(lambda n: st.tuples(drawing.distribution(n), d
 
 
 def generators():
-    """(ours, exact) of all named generators and some powers."""
-    yield from ((dv.GENERATORS[name], name) for name in dv.GENERATORS)
-    yield from ((dv.alpha_generator(alpha), exact.power_generator(alpha)) for alpha in ALPHAS)
+    """All named generators and some powers."""
+    yield from dv.GENERATORS.values()
+    yield from map(dv.alpha_generator, ALPHAS)
 
 
 def close(a, b, tolerance=1e-9):
@@ -86,8 +86,8 @@ def test_leaves_its_inputs_alone(name):
 def test_entropy_cross_entropy_and_kl(pair):
     tau, p = pair
     assert -1e-15 <= dv.entropy(tau) <= math.log(tau.size) + 1e-12
-    assert close(dv.entropy(tau), exact.entropy(tau), 1e-12)
-    assert close(dv.cross_entropy(tau, p), exact.cross_entropy(tau, p), 1e-12)
+    assert close(dv.entropy(tau), references.entropy(tau), 1e-12)
+    assert close(dv.cross_entropy(tau, p), references.cross_entropy(tau, p), 1e-12)
     assert close(dv.kl(tau, p), dv.cross_entropy(tau, p) - dv.entropy(tau), 1e-12)
     assert dv.kl(tau, p) >= -1e-15 and dv.kl(tau, tau) == 0
     assert dv.f_divergence("KL", tau, p) == dv.kl(tau, p)
@@ -114,14 +114,14 @@ def _subsets(n):
     return ([k for k in range(n) if mask >> k & 1] for mask in range(2**n))
 
 
-@pytest.mark.parametrize("pair", list(generators()), ids=lambda pair: pair[0].name)
-def test_generator(pair):
-    generator, _ = pair
+@pytest.mark.parametrize("generator", list(generators()), ids=lambda generator: generator.name)
+def test_generator(generator):
     u = np.linspace(0.05, 4, 80)
     assert abs(generator.f(1.0)) < 1e-15
     assert (generator.f(u) >= 0).all() or generator.name in ("KL", "reverse KL")
     assert (np.diff(generator.f(u), 2) > -1e-12).all()  # convex
-    assert isinstance(generator.latex, str) and generator.latex
+    assert generator.at_zero == generator.perspective(np.float64(0), np.float64(1))
+    assert generator.slope_at_infinity == generator.perspective(np.float64(1), np.float64(0))
     if math.isfinite(generator.at_zero):
         assert close(generator.f(1e-300), generator.at_zero, 1e-6) or abs(float(generator.name.split()[-1])) < 1e-2
     if math.isfinite(generator.slope_at_infinity):
@@ -134,19 +134,17 @@ def test_generator(pair):
 @given(PAIRS)
 def test_f_divergences_are_sums_of_their_generator(pair):
     tau, p = pair
-    for generator, reference in generators():
+    for generator in generators():
         value = dv.f_divergence(generator, tau, p)
-        assert close(value, exact.f_divergence(reference, tau, p)), generator.name
+        assert close(value, references.f_divergence(generator, tau, p)), generator.name
         assert value >= -1e-12
 
 
-@pytest.mark.parametrize("pair", list(generators()), ids=lambda pair: pair[0].name)
-@pytest.mark.filterwarnings("error")
-def test_terms_stay_exact_at_the_ends_of_float64(pair):
-    generator, reference = pair
+@pytest.mark.parametrize("generator", list(generators()), ids=lambda generator: generator.name)
+def test_terms_stay_exact_at_the_ends_of_float64(generator):
     for a in EXTREMES:
         for b in EXTREMES:
-            expected = exact.f_divergence(reference, [a], [b])
+            expected = references.f_divergence(generator, [a], [b])
             assert close(float(generator.perspective(np.float64(a), np.float64(b))), expected), (a, b)
             assert math.isfinite(generator.pull(np.float64(a), np.float64(b))) or not math.isfinite(expected), (a, b)
 
@@ -184,7 +182,7 @@ def test_logit_gradient_is_the_derivative(seed):
     rng = np.random.default_rng(seed)
     tau, logits = rng.dirichlet(np.ones(4)), rng.normal(size=4)
     p = references.softmax(logits)
-    for generator, _ in generators():
+    for generator in generators():
         numeric = [
             _slope(lambda z, g=generator: dv.f_divergence(g, tau, references.softmax(z)), logits, step)
             for step in 1e-5 * np.eye(4)
@@ -209,7 +207,7 @@ def test_logit_gradient_at_the_edges():
 
 @given(st.one_of(st.floats(0, 1), st.sampled_from(EXTREMES)))
 def test_one_hot_loss_is_the_full_divergence(p_t):
-    for generator, _ in generators():
+    for generator in generators():
         full = dv.f_divergence(generator, [1.0, 0.0, 0.0], [p_t, (1 - p_t) / 4, 3 * (1 - p_t) / 4])
         assert close(float(dv.one_hot_loss(generator, p_t)), float(full)), generator.name
 
@@ -246,7 +244,7 @@ def test_stacks_that_do_not_broadcast_are_named(name):
     ("u", "said"), [(-1.0, "u = -1 is negative"), ([1.0, np.nan], r"u\[1\] = nan"), (np.inf, "= inf")]
 )
 def test_generators_refuse_what_f_is_not_defined_for(u, said):
-    for generator, _ in generators():
+    for generator in generators():
         with pytest.raises(ValueError, match=said):
             generator.f(u)
 

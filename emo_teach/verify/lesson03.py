@@ -1,0 +1,338 @@
+"""Rows of lesson 03: A4 and D6, exact transport and its dual; D8, costs under which the distance has a closed form."""
+
+import math
+
+import numpy as np
+
+from .. import costs, divergences, transport, worked
+from . import instances, references
+from .core import row_maker
+
+row = row_maker("03")
+lp_row = row_maker("03", reference="LP by HiGHS", tolerance=1e-9)  # HiGHS keeps its constraints to 1e-10
+
+
+def _emd(c):
+    return transport.emd(c.p, c.tau, c.cost)
+
+
+lp_row(
+    "A4 emd-value",
+    r"C[p,\tau] = \min_{\gamma \ge 0,\ \gamma 1 = p,\ \gamma^\top 1 = \tau} \sum_{ij} \gamma_{ij} c_{ij}",
+    instances=instances.cost_cases,
+    ours=lambda c: _emd(c).value,
+    independent=lambda c: references.solved(c.p, c.tau, c.cost)[0],
+    wrong=lambda c: transport.emd(c.p, c.tau, c.cost.T).value,
+    mistake="transposes the cost",
+)
+
+
+def _plan_facts(plan, c, value):
+    total = math.fsum(float(x) for x in (plan * c.cost).ravel())
+    return np.concatenate([plan.sum(1), plan.sum(0), [min(plan.min(), 0.0), total - value]])
+
+
+row(
+    "A4 emd-plan",
+    r"\gamma 1 = p,\quad \gamma^\top 1 = \tau,\quad \gamma \ge 0,\quad \langle\gamma, c\rangle = C[p,\tau]",
+    reference="the marginals themselves",
+    instances=lambda: instances.cost_cases(large=True),
+    ours=lambda c: _plan_facts(_emd(c).plan, c, _emd(c).value),
+    independent=lambda c: np.concatenate([c.p, c.tau, [0.0, 0.0]]),
+    wrong=lambda c: _plan_facts(_emd(c).plan.T, c, _emd(c).value),
+    mistake="takes columns for rows in the plan",
+)
+
+
+def _batches():
+    for n in (1, 2, 5, 12):
+        rng = np.random.default_rng(instances.SEED + n)
+        p, tau = (np.stack([instances.spread(rng, n, a) for a in (0.05, 1, 1)]) for _ in range(2))
+        yield p, tau, rng.uniform(0, 2, size=(3, n, n))
+
+
+lp_row(
+    "A4 many-at-once",
+    r"C[p_k,\tau_k] \text{ under } c_k, \quad k = 1, \dots, m",
+    instances=_batches,
+    ours=lambda c: np.stack(
+        [transport.emd_many(*c).value, [transport.emd(*problem).value for problem in zip(*c, strict=True)]]
+    ),
+    independent=lambda c: np.stack([[references.solved(*problem)[0] for problem in zip(*c, strict=True)]] * 2),
+    wrong=lambda c: np.stack([transport.emd_many(c[0], c[1], c[2][0]).value] * 2),
+    mistake="gives every problem the first one's cost",
+)
+
+
+def _dual_value(c):
+    solved = _emd(c)
+    return c.p @ solved.u + c.tau @ solved.v
+
+
+lp_row(
+    "D6 strong-duality",
+    r"\max_{u_i + v_j \le c_{ij}} \langle u, p\rangle + \langle v, \tau\rangle = C[p,\tau]",
+    instances=instances.cost_cases,
+    ours=lambda c: np.array([_dual_value(c), _emd(c).gap]),
+    independent=lambda c: np.array([references.solved(c.p, c.tau, c.cost)[0], 0.0]),
+    wrong=lambda c: np.array([_emd(c).u @ (c.p - c.tau), 0.0]),
+    mistake="puts v = -u, which is the dual of metric costs only",
+)
+
+
+def _potential_sums(c):
+    solved = _emd(c)
+    return solved.u[:, None] + solved.v
+
+
+def _uncompleted(c):
+    """Potentials set to 0 where there is no mass."""
+    solved = _emd(c)
+    return np.where(c.p > 0, solved.u, 0.0)[:, None] + np.where(c.tau > 0, solved.v, 0.0)
+
+
+row(
+    "D6 dual-feasible",
+    r"u_i + v_j \le c_{ij} \text{ for all } i, j, \text{ mass or not}",
+    reference="the cost itself",
+    tolerance=1e-10,  # the solver updates its potentials pivot by pivot: about 1e-14 times n
+    kind="bound",
+    instances=lambda: instances.cost_cases(large=True),
+    ours=_potential_sums,
+    independent=lambda c: c.cost,
+    wrong=_uncompleted,
+    mistake="leaves the potentials of tokens without mass at 0",
+)
+
+row(
+    "D6 slackness",
+    r"\gamma_{ij} > 0 \Rightarrow u_i + v_j = c_{ij}, \text{ for every optimal plan and every optimal dual}",
+    reference="HiGHS's plan, our dual",
+    tolerance=1e-9,
+    instances=instances.cost_cases,
+    ours=lambda c: (references.solved(c.p, c.tau, c.cost)[1] * (c.cost - _potential_sums(c))).sum(),
+    independent=lambda c: 0.0,
+    wrong=lambda c: (np.outer(c.p, c.tau) * (c.cost - _potential_sums(c))).sum(),
+    mistake="takes the product plan for an optimal one",
+)
+
+row(
+    "D6 basic-plan",
+    r"\gamma \text{ a vertex} \Rightarrow \#\{\gamma_{ij} > 0\} \le \#\mathrm{supp}\,p + \#\mathrm{supp}\,\tau - 1",
+    reference="count in Python",
+    tolerance=0.0,  # counts
+    kind="bound",
+    instances=lambda: instances.cost_cases(large=True),
+    ours=lambda c: float(np.count_nonzero(_emd(c).plan)),
+    independent=lambda c: float(sum(x > 0 for x in c.p) + sum(x > 0 for x in c.tau) - 1),
+    wrong=lambda c: float(np.count_nonzero(np.outer(c.p, c.tau))),
+    mistake="takes the product plan, which is not basic",
+)
+
+row(
+    "D6 rank",
+    r"\mathrm{rank}\,A_{\mathrm{eq}} = 2n - 1: \text{ row sums and column sums add up to the same total}",
+    reference="elimination in fractions",
+    tolerance=0.0,  # integers
+    instances=lambda: (1, 2, 3, 5, 8),
+    ours=lambda n: float(np.linalg.matrix_rank(references.marginal_constraints(n))),
+    independent=lambda n: float(
+        references.rank(
+            [[int(c // n == r) if r < n else int(c % n == r - n) for c in range(n * n)] for r in range(2 * n)]
+        )
+    ),
+    wrong=lambda n: float(2 * n),
+    mistake="takes all 2n constraints for independent",
+)
+
+
+def _positive_part(c):
+    return math.fsum(max(float(a) - float(b), 0.0) for a, b in zip(c.p, c.tau, strict=True))
+
+
+row(
+    "D8 total-variation",
+    r"c_{ij} = 1 - \delta_{ij} \Rightarrow C[p,\tau] = \tfrac12 \sum_i |p_i - \tau_i|",
+    reference="sum of positive parts",
+    instances=lambda: instances.token_cases(per_pair=1),
+    ours=lambda c: np.array(
+        [transport.emd(c.p, c.tau, costs.zero_one(c.p.size)).value, divergences.total_variation(c.p, c.tau)]
+    ),
+    independent=lambda c: np.full(2, _positive_part(c)),
+    wrong=lambda c: np.full(2, np.abs(c.p - c.tau).sum()),
+    mistake="forgets the half: counts the mass that leaves and the mass that arrives",
+)
+
+
+def _rank_cost(n, power):
+    """|i - j| ** power, entry by entry, with 0 on the diagonal."""
+    return np.array([[0.0 if i == j else float(abs(i - j)) ** power for j in range(n)] for i in range(n)])
+
+
+def _small_pairs():
+    return [c for c in instances.cost_cases(per_pair=1) if c.p.size <= 21]
+
+
+lp_row(
+    "D8 cumulative-sums",
+    r"c_{ij} = |i - j| \Rightarrow C[p,\tau] = \sum_k |P_k - T_k|",
+    instances=_small_pairs,
+    ours=lambda c: np.array([transport.emd_1d(c.p, c.tau), transport.emd(c.p, c.tau, costs.ordinal(c.p.size)).value]),
+    independent=lambda c: np.full(2, references.solved(c.p, c.tau, _rank_cost(c.p.size, 1))[0]),
+    wrong=lambda c: np.full(2, abs((np.cumsum(c.p) - np.cumsum(c.tau)).sum())),
+    mistake="lets surpluses to the left and to the right cancel (difference of the means)",
+)
+
+POWERS = (1.5, 2.0, 3.0)
+
+lp_row(
+    "D8 monotone-plan",
+    r"c_{ij} = |i - j|^k,\ k \ge 1: \text{ matching the quantiles is optimal}",
+    instances=_small_pairs,
+    ours=lambda c: np.array([transport.emd_1d(c.p, c.tau, k) for k in POWERS]),
+    independent=lambda c: np.array([references.solved(c.p, c.tau, _rank_cost(c.p.size, k))[0] for k in POWERS]),
+    wrong=lambda c: np.array([(np.abs(np.cumsum(c.p) - np.cumsum(c.tau)) ** k).sum() for k in POWERS]),
+    mistake="raises the differences of the cumulative sums to the power k",
+)
+
+
+def _rectangles(n):
+    return [(i, k, j, m) for i in range(n) for k in range(i + 1, n) for j in range(n) for m in range(j + 1, n)]
+
+
+def _uncrossed(n, power):
+    """Costs of the two trips that keep the order, for every rectangle of rows i < k and columns j < m."""
+    cost = costs.ordinal(n, power)
+    return np.array([cost[i, j] + cost[k, m] for i, k, j, m in _rectangles(n)])
+
+
+row(
+    "D8 uncrossing",
+    r"|i - j|^k + |i' - j'|^k \le |i - j'|^k + |i' - j|^k \text{ for } i < i',\ j < j',\ k \ge 1",
+    reference="crossed trips in Python",
+    kind="bound",
+    instances=lambda: [(n, power) for n in (2, 5, 8) for power in (1.0, 1.5, 2.0, 3.0)],
+    ours=lambda c: _uncrossed(*c),
+    independent=lambda c: np.array(
+        [float(abs(i - m)) ** c[1] + float(abs(k - j)) ** c[1] for i, k, j, m in _rectangles(c[0])]
+    ),
+    wrong=lambda c: _uncrossed(c[0], 0.5),
+    wrong_independent=lambda c: np.array([abs(i - m) ** 0.5 + abs(k - j) ** 0.5 for i, k, j, m in _rectangles(c[0])]),
+    mistake="makes the same claim of k = 0.5, which is concave",
+)
+
+row(
+    "D8 zero-diagonal",
+    r"|i - i|^k = 0 \text{ for every } k \ge 0",
+    reference="entry by entry",
+    instances=lambda: [(n, k) for n in (1, 2, 7) for k in (0.0, 0.5, 1.0, 3.0)],
+    ours=lambda c: costs.ordinal(*c),
+    independent=lambda c: _rank_cost(*c),
+    wrong=lambda c: np.abs(np.subtract.outer(np.arange(c[0]), np.arange(c[0]))) ** c[1],
+    mistake="lets numpy's 0 ** 0 = 1 onto the diagonal",
+)
+
+
+def _left_behind():
+    """(p, tau): mass that could stay where it is, if other mass jumps over it."""
+    yield np.array([0.5, 0.5, 0.0]), np.array([0.0, 0.5, 0.5])
+    yield np.array([0.3, 0.3, 0.4, 0.0]), np.array([0.0, 0.3, 0.4, 0.3])
+
+
+def _monotone_margin(c, power):
+    """Cost of the monotone plan (the optimal one for squares) under |i - j| ** power, less the earth mover's distance."""
+    n, cost = c[0].size, costs.ordinal(c[0].size, power)
+    return (transport.emd(*c, costs.ordinal(n, 2)).plan * cost).sum() - transport.emd(*c, cost).value
+
+
+row(
+    "D8 concave-powers-cross",
+    r"c_{ij} = |i - j|^k,\ k < 1: \text{ the monotone plan need not be optimal}",
+    reference="north-west rule and LP",
+    tolerance=1e-9,
+    kind="witness",
+    threshold=0.1,
+    instances=_left_behind,
+    ours=lambda c: _monotone_margin(c, 0.5),
+    independent=lambda c: (
+        (references.monotone_plan(*c) * _rank_cost(c[0].size, 0.5)).sum()
+        - references.solved(*c, _rank_cost(c[0].size, 0.5))[0]
+    ),
+    wrong=lambda c: _monotone_margin(c, 1.5),
+    mistake="makes the same claim of k = 1.5",
+)
+
+
+def _basic(p, tau, cost):
+    """The least mass in the plan of HiGHS, or 0 when that plan is degenerate, so that the potentials need not be unique."""
+    plan = references.solved(p, tau, cost)[1]
+    used = plan[plan > 1e-9]
+    return used.min() if used.size == np.count_nonzero(p) + np.count_nonzero(tau) - 1 else 0.0
+
+
+def _unique_duals():
+    """(p, tau, cost, step): problems whose plan has as many cells as it can; steps up to its least mass leave the set of cells as it is."""
+    rng = np.random.default_rng(instances.SEED)
+    problems = [(worked.P, worked.TAU, worked.COST)]
+    for n in (2, 3, 3, 5, 5, 8):
+        problems += [
+            (instances.spread(rng, n, 3.0), instances.spread(rng, n, 3.0), rng.uniform(0, 2, size=(n, n)))
+            for _ in range(2)
+        ]
+    for problem in problems:
+        least = _basic(*problem)
+        if least > 4e-3:
+            yield *problem, least / 2
+
+
+def _slopes(c):
+    """Central differences of the distance as mass goes from token 0 to each other one."""
+    p, tau, cost, step = c
+    away = step * (np.eye(p.size)[1:] - np.eye(p.size)[0])
+    return np.array([references.solved(p + d, tau, cost)[0] - references.solved(p - d, tau, cost)[0] for d in away]) / (
+        2 * step
+    )
+
+
+def _price_differences(c):
+    u = transport.emd(*c[:3]).u
+    return u[1:] - u[0]
+
+
+row(
+    "D6 potentials-are-slopes",
+    r"\tfrac{d}{d\epsilon}\, C[p + \epsilon(\delta_i - \delta_k), \tau] = u_i - u_k \text{ where the plan is not degenerate}",
+    reference="differences of LPs by HiGHS",
+    tolerance=1e-9,
+    instances=_unique_duals,
+    ours=_price_differences,
+    independent=_slopes,
+    wrong=lambda c: c[2][0, 1:],
+    mistake="takes the direct cost for the price: forgets that the other mass is rearranged",
+)
+
+
+def _other_models():
+    """(case, q): q spreads over tokens to which the case's p gives nothing."""
+    rng = np.random.default_rng(instances.SEED + 1)
+    for case in instances.cost_cases(per_pair=1):
+        if case.p.size <= 13:
+            yield case, instances.spread(rng, case.p.size)
+
+
+def _tangent(c, completed=True):
+    case, q = c
+    solved = transport.emd(case.p, case.tau, case.cost)
+    return solved.value + (solved.u if completed else np.where(case.p > 0, solved.u, 0.0)) @ (q - case.p)
+
+
+lp_row(
+    "D6 tangent-from-below",
+    r"C[q,\tau] \ge C[p,\tau] + \langle u, q - p\rangle \text{ for every } q: \text{ the distance is convex in } p",
+    kind="bound",
+    instances=_other_models,
+    ours=_tangent,
+    independent=lambda c: references.solved(c[1], c[0].tau, c[0].cost)[0],
+    wrong=lambda c: _tangent(c, completed=False),
+    mistake="leaves the potentials of tokens without mass at 0",
+)

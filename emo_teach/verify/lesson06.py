@@ -1,0 +1,318 @@
+"""Rows of lesson 06: A9, D1, D5, D9. (Those of the training objectives in torch are in `lesson06_objectives`.)"""
+
+import math
+import statistics
+
+import numpy as np
+
+from .. import costs, divergences, transport
+from . import instances, references
+from .core import row_maker
+from .instances import one_hot
+
+row = row_maker("06")
+lp_row = row_maker("06", reference="LP by HiGHS", tolerance=1e-9)  # HiGHS keeps its constraints to 1e-10
+
+
+def _normalised(p, embedding, target):
+    """The wrong version of EMO: the mean direction divided by its length."""
+    mean = transport.mean_direction(p, embedding)
+    return 1 - mean @ costs.unit_rows(embedding)[target] / max(np.linalg.norm(mean), 1e-300)
+
+
+lp_row(
+    "A9 emo",
+    r"C = 1 - \Big\langle \sum_i p_i \frac{e_i}{|e_i|}, \frac{e_t}{|e_t|}\Big\rangle = \sum_i p_i\,(1 - \cos(e_i, e_t))",
+    instances=lambda: instances.token_cases(large=False),
+    ours=lambda c: np.array(
+        [transport.emo(c.p, c.embedding, c.target), transport.one_hot_emd(c.p, costs.cosine(c.embedding), c.target)]
+    ),
+    independent=lambda c: np.full(2, references.solved(c.p, c.label, c.cost)[0]),
+    wrong=lambda c: np.full(2, _normalised(c.p, c.embedding, c.target)),
+    mistake="divides the mean m_p by its length (D5)",
+)
+
+
+def _emd_gradient(c):
+    logits, case = c
+    return references.complex_step(lambda z: references.softmax(z) @ case.cost[:, case.target], logits)
+
+
+def _gradient(c):
+    return transport.one_hot_logit_gradient(references.softmax(c[0]), c[1].cost, c[1].target)
+
+
+row(
+    "D1 gradient",
+    r"\partial L/\partial z_j = p_j (c_{jt} - L),\quad L = \sum_i p_i c_{it}",
+    reference="complex step",
+    instances=lambda: list(instances.logit_cases()),
+    ours=_gradient,
+    independent=_emd_gradient,
+    wrong=lambda c: (
+        references.softmax(c[0]) * (c[1].cost[:, c[1].target] + references.softmax(c[0]) @ c[1].cost[:, c[1].target])
+    ),
+    mistake="adds the baseline L instead of taking it away",
+)
+
+
+def _policy(p, rewards, baseline, score):
+    """Sum over all actions of p_i (reward_i - baseline) grad log p_i."""
+    return -sum(p[i] * (rewards[i] - baseline) * score(i) for i in range(p.size))
+
+
+def _policy_parts(c):
+    logits, case = c
+    return references.softmax(logits), -case.cost[:, case.target]
+
+
+row(
+    "D1 policy-gradient",
+    r"\nabla_z L = -\mathbb E_{i\sim p}\left[(r_i - b)\,\nabla_z \log p_i\right],\quad r_i = -c_{it}, \text{ for any } b",
+    reference="enumeration of actions",
+    instances=lambda: list(instances.logit_cases()),
+    ours=_gradient,
+    independent=lambda c: _policy(*_policy_parts(c), 0.37, lambda i: one_hot(c[0].size, i) - references.softmax(c[0])),
+    wrong=lambda c: _policy(*_policy_parts(c), 0.37, lambda i: one_hot(c[0].size, i)),
+    mistake="takes grad log p_i for the one-hot vector, without its -p",
+)
+
+
+def _vertices():
+    """(case, vertex): every corner of the smaller cases, right or wrong."""
+    for case in instances.token_cases(large=False, per_pair=1):
+        for vertex in range(min(case.p.size, 6)):
+            yield case, vertex
+
+
+def _near_vertex(c):
+    """Complex-step gradient with one logit 60 above the others."""
+    case, vertex = c
+    return _emd_gradient((60.0 * one_hot(case.p.size, vertex), case))
+
+
+row(
+    "D1 zero-at-every-vertex",
+    r"p = \mathrm{onehot}_v \Rightarrow \nabla_z L = 0, \text{ right } (v = t) \text{ or wrong}",
+    reference="complex step, logits 60 apart",
+    instances=_vertices,
+    ours=lambda c: transport.one_hot_logit_gradient(one_hot(c[0].p.size, c[1]), c[0].cost, c[0].target),
+    independent=_near_vertex,
+    wrong=lambda c: one_hot(c[0].p.size, c[1]) - c[0].label,
+    mistake="expects the pull of cross-entropy, p - onehot",
+)
+
+row(
+    "D1 target-component",
+    r"c_{tt} = 0 \Rightarrow \partial L/\partial z_t = -p_t L: \text{ a target without mass gets no pull}",
+    reference="sum in exact fractions",
+    instances=lambda: instances.token_cases(large=False),
+    ours=lambda c: np.array(
+        [
+            transport.one_hot_logit_gradient(c.p, costs.cosine(c.embedding), c.target)[c.target],
+            -c.p[c.target] * transport.emo(c.p, c.embedding, c.target),
+        ]
+    ),
+    independent=lambda c: np.full(2, -c.p[c.target] * references.bilinear(c.p, c.cost, c.label)),
+    wrong=lambda c: np.full(2, c.p[c.target] - 1),
+    mistake="expects the pull of cross-entropy, p_t - 1",
+)
+
+row(
+    "D1 norm-at-uniform-p",
+    r"p_i = 1/V \Rightarrow |\nabla_z L| = \mathrm{std}(c_{\cdot t})/\sqrt V",
+    reference="statistics.pstdev",
+    instances=lambda: [c for c in instances.token_cases() if c.p.size > 1],
+    ours=lambda c: np.linalg.norm(transport.one_hot_logit_gradient(np.full(c.p.size, 1 / c.p.size), c.cost, c.target)),
+    independent=lambda c: statistics.pstdev(c.cost[:, c.target].tolist()) / math.sqrt(c.p.size),
+    wrong=lambda c: np.std(c.cost[:, c.target], ddof=1) / math.sqrt(c.p.size),
+    mistake="divides by V - 1 in the standard deviation",
+)
+
+
+def _spread_of_cost(c):
+    """Standard deviation of the cost under p, and half its range."""
+    p, column = references.softmax(c[0]).tolist(), c[1].cost[:, c[1].target].tolist()
+    mean = math.fsum(a * b for a, b in zip(p, column, strict=True))
+    return np.array(
+        [
+            math.sqrt(math.fsum(a * (b - mean) ** 2 for a, b in zip(p, column, strict=True))),
+            (max(column) - min(column)) / 2,
+        ]
+    )
+
+
+row(
+    "D1 size-of-the-gradient",
+    r"\sum_j |\partial L/\partial z_j| \le \mathrm{std}_p(c_{\cdot t}) \le \tfrac12 (\max_i c_{it} - \min_i c_{it})",
+    reference="sums in Python",
+    kind="bound",
+    instances=lambda: list(instances.logit_cases()),
+    ours=lambda c: np.full(2, np.abs(_gradient(c)).sum()),
+    independent=_spread_of_cost,
+    wrong=lambda c: np.full(2, np.abs(references.softmax(c[0]) - c[1].label).sum()),
+    mistake="makes the same claim of cross-entropy's gradient, p - onehot",
+)
+
+
+def _half_way():
+    """(p, embedding, target): mass on two directions, so that the mean is shorter than 1."""
+    yield np.array([0.5, 0.5]), np.array([[1.0, 0.0], [0.0, 2.0]]), 0
+    yield np.array([0.5, 0.3, 0.2]), np.array([[2.0, 0.0], [4.0, 3.0], [0.0, 3.0]]), 0
+
+
+def _by_coordinates(p, embedding, target):
+    """EMO minus its wrong version, coordinate by coordinate."""
+    unit = [[x / math.hypot(*row) for x in row] for row in embedding.tolist()]
+    mean = [math.fsum(a * row[k] for a, row in zip(p.tolist(), unit, strict=True)) for k in range(len(unit[0]))]
+    cosine = math.fsum(a * b for a, b in zip(mean, unit[target], strict=True))
+    return (1 - cosine) - (1 - cosine / math.hypot(*mean))
+
+
+row(
+    "D5 mean-must-not-be-normalised",
+    r"1 - \langle m_p, \hat e_t\rangle \ne 1 - \cos(m_p, e_t) \text{ in general}: \ |m_p| < 1 \text{ unless all mass points one way}",
+    reference="coordinates in Python",
+    kind="witness",
+    threshold=0.05,
+    instances=_half_way,
+    ours=lambda c: transport.emo(*c) - _normalised(*c),
+    independent=lambda c: _by_coordinates(*c),
+    wrong=lambda c: transport.emo(one_hot(c[0].size, 1), c[1], c[2]) - _normalised(one_hot(c[0].size, 1), c[1], c[2]),
+    mistake="makes the same claim of a one-hot p, whose mean has length 1",
+)
+
+
+def _unit(embedding):
+    return embedding / np.sqrt((embedding**2).sum(axis=1, keepdims=True))
+
+
+def _debiased(c, q=None):
+    return transport.debiased(c.p if q is None else q, c.tau, costs.cosine(c.embedding))
+
+
+row(
+    "D9 debiased-is-a-squared-distance",
+    r"p^\top C\tau - \tfrac12 p^\top C p - \tfrac12 \tau^\top C\tau = \tfrac12 |m_p - m_\tau|^2",
+    reference="exact sums of coordinates",
+    instances=lambda: instances.token_cases(large=False),
+    ours=lambda c: np.array([_debiased(c), transport.jensen_bound(c.p, c.tau, c.embedding)]),
+    independent=lambda c: np.full(2, references.squared_distance(c.p, c.tau, _unit(c.embedding)) / 2),
+    wrong=lambda c: np.full(2, transport.product_bound(c.p, c.tau, c.cost) - transport.product_bound(c.p, c.p, c.cost)),
+    mistake="takes away the whole of p's own term, not half of it and half of tau's",
+)
+
+
+def _expected(c, score):
+    """Mean over labels t drawn from tau of score(t)."""
+    return sum(mass * score(t) for t, mass in enumerate(c.tau) if mass > 0)
+
+
+def _expected_debiased(c, q):
+    cost = costs.cosine(c.embedding)
+    return _expected(c, lambda t: transport.debiased(q, instances.one_hot(q.size, t), cost))
+
+
+def _moment(c, sign=-1):
+    unit = _unit(c.embedding)
+    nothing = np.zeros(c.p.size)
+    return (
+        references.squared_distance(c.p, c.tau, unit) / 2
+        + 0.5
+        + sign * references.squared_distance(c.tau, nothing, unit) / 2
+    )
+
+
+row(
+    "D9 expected-one-hot-score",
+    r"\mathbb E_{t\sim\tau}\,\tfrac12|m_p - \hat e_t|^2 = \tfrac12|m_p - m_\tau|^2 + \tfrac12(1 - |m_\tau|^2)",
+    reference="exact sums of coordinates",
+    instances=lambda: instances.token_cases(large=False, per_pair=1),
+    ours=lambda c: _expected_debiased(c, c.p),
+    independent=_moment,
+    wrong=lambda c: _moment(c, sign=1),
+    mistake="has the wrong sign in the constant: 1 + |m_tau|^2",
+)
+
+
+def _candidates(c):
+    """Rivals of the label: the model, the corners, small steps from the label to a corner, random ones."""
+    rng = np.random.default_rng(instances.SEED + c.p.size)
+    corners = np.eye(c.p.size)[:8]
+    return [c.p, *corners, *(0.99 * c.tau + 0.01 * corners), *(instances.spread(rng, c.p.size) for _ in range(6))]
+
+
+def _coordinate_score(c, q):
+    """Expected one-hot score from coordinates: E ½ |m_q - ê_t|^2."""
+    unit = _unit(c.embedding)
+    mean = q @ unit
+    return 0.5 * float(c.tau @ ((mean - unit) ** 2).sum(axis=1))
+
+
+row(
+    "D9 proper",
+    r"\mathbb E_{t\sim\tau} S(\tau, t) \le \mathbb E_{t\sim\tau} S(q, t) \ \forall q,\quad S(q, t) = \tfrac12|m_q - \hat e_t|^2",
+    reference="coordinates, many rivals",
+    kind="bound",
+    instances=lambda: instances.token_cases(large=False, per_pair=1),
+    ours=lambda c: _expected_debiased(c, c.tau),
+    independent=lambda c: min(_coordinate_score(c, q) for q in _candidates(c)),
+    wrong=lambda c: transport.product_bound(c.tau, c.tau, c.cost),
+    wrong_independent=lambda c: min(transport.product_bound(q, c.tau, c.cost) for q in _candidates(c)),
+    mistake="makes the same claim of the product bound (EMO), which is not debiased",
+)
+
+row(
+    "D9 brier",
+    r"c_{ij} = 1 - \delta_{ij} \Rightarrow p^\top C\tau - \tfrac12 p^\top C p - \tfrac12 \tau^\top C\tau = \tfrac12|p - \tau|^2",
+    reference="sum in exact fractions",
+    instances=lambda: instances.token_cases(per_pair=1),
+    ours=lambda c: transport.debiased(c.p, c.tau, costs.zero_one(c.p.size)),
+    independent=lambda c: references.squared_distance(c.p, c.tau, np.eye(c.p.size)) / 2,
+    wrong=lambda c: ((c.p - c.tau) ** 2).sum(),
+    mistake="forgets the half",
+)
+
+
+def _crowded(extra):
+    """(tau, unit vectors, direction) with V = d + 1 + extra tokens in d dimensions."""
+    rng = np.random.default_rng(instances.SEED)
+    for d in (2, 3, 5):
+        unit = _unit(rng.normal(size=(d + 1 + extra, d)))
+        yield np.full(d + 1 + extra, 1 / (d + 1 + extra)), unit, rng.normal(size=d + 1 + extra)
+
+
+def _blind_spot(c, unit=None):
+    """Total variation to another distribution of the same mean, less the score that should have told them apart."""
+    tau, points, direction = c
+    other = references.same_mean(tau, points, direction)
+    return divergences.total_variation(other, tau) - transport.debiased(other, tau, costs.cosine(points))
+
+
+def _blind_spot_by_hand(c):
+    tau, points, direction = c
+    other = references.same_mean(tau, points, direction)
+    apart = sum(max(a - b, 0.0) for a, b in zip(other.tolist(), tau.tolist(), strict=True))
+    return apart - references.squared_distance(other, tau, points) / 2
+
+
+def _on_a_simplex(c):
+    """The same with the first d + 1 tokens only, which are affinely independent."""
+    tau, points, direction = c
+    n = points.shape[1] + 1
+    return _blind_spot((np.full(n, 1 / n), points[:n], direction[:n]))
+
+
+row(
+    "D9 not-strictly-proper",
+    r"V > d + 1 \Rightarrow \exists\, q \ne \tau:\ m_q = m_\tau: \text{ the score pins the mean only}",
+    reference="exact sums of coordinates",
+    tolerance=1e-9,
+    kind="witness",
+    threshold=0.05,
+    instances=lambda: _crowded(3),
+    ours=_blind_spot,
+    independent=_blind_spot_by_hand,
+    wrong=_on_a_simplex,
+    mistake="makes the same claim of V = d + 1 affinely independent tokens",
+)

@@ -1,0 +1,268 @@
+"""Rows of lesson 09: D16, KL between classes and inside; D17, gradients of distances; D18, distances to one label at a time are not proper."""
+
+import math
+
+import numpy as np
+
+from .. import costs, transport
+from ..measure import oracle
+from . import instances, references
+from .core import row_maker
+
+row = row_maker("09")
+lp_row = row_maker("09", reference="LP by HiGHS", tolerance=1e-9)  # HiGHS keeps its constraints to 1e-10
+
+
+def _classed():
+    """(p, tau, classes): no zero in p, zeros in tau."""
+    rng = np.random.default_rng(16)
+    for n, k in ((2, 1), (3, 2), (6, 3), (9, 9), (20, 5)):
+        classes = np.append(np.arange(k), rng.integers(k, size=n - k))
+        tau = instances.spread(rng, n, 0.3)
+        yield instances.spread(rng, n), tau, classes
+        yield (
+            instances.spread(rng, n),
+            np.where(classes == classes[0], tau, 0) / tau[classes == classes[0]].sum(),
+            classes,
+        )
+
+
+def _kl(a, b):
+    return math.fsum(x * math.log(x / y) for x, y in zip(a, b, strict=True) if x > 0)
+
+
+def _two_parts(c):
+    """Between and inside, class by class."""
+    p, tau, classes = c
+    groups = [np.flatnonzero(classes == k) for k in sorted(set(classes.tolist()))]
+    between = _kl([math.fsum(tau[g]) for g in groups], [math.fsum(p[g]) for g in groups])
+    inside = math.fsum(
+        math.fsum(tau[g]) * _kl(tau[g] / tau[g].sum(), p[g] / p[g].sum()) for g in groups if tau[g].sum() > 0
+    )
+    return np.array([between, inside, _kl(tau, p)])
+
+
+def _ours(c):
+    between, inside = oracle.split_kl(np.log(c[0]), c[1], c[2])
+    return np.array([between, inside, between + inside])
+
+
+def _equal_weights(c):
+    p, tau, classes = c
+    groups = [np.flatnonzero(classes == k) for k in sorted(set(classes.tolist()))]
+    between, _ = oracle.split_kl(np.log(p), tau, classes)
+    inside = sum(_kl(tau[g] / tau[g].sum(), p[g] / p[g].sum()) / len(groups) for g in groups if tau[g].sum() > 0)
+    return np.array([between, inside, between + inside])
+
+
+row(
+    "D16 between-and-inside-classes",
+    r"\mathrm{KL}(\tau\Vert p) = \mathrm{KL}(T\Vert P) + \sum_c T_c\,\mathrm{KL}\big(\tau(\cdot|c)\Vert p(\cdot|c)\big)",
+    reference="sums in Python",
+    tolerance=1e-10,  # logarithms of sums of at most 20 terms
+    instances=lambda: list(_classed()),
+    ours=_ours,
+    independent=_two_parts,
+    wrong=_equal_weights,
+    mistake="weighs all classes alike",
+)
+
+
+def _moves():
+    """(p, q, tau, cost): every coordinate of tau and p has mass."""
+    rng = np.random.default_rng(17)
+    for n in (3, 5, 8):
+        for _ in range(8):
+            cost = costs.cosine(rng.normal(size=(n, 3)))
+            yield *(0.9 * instances.spread(rng, n) + 0.1 / n for _ in range(3)), cost
+
+
+lp_row(
+    "D17 potential-is-a-subgradient",
+    r"\mathrm{EMD}(q, \tau) \ge \mathrm{EMD}(p, \tau) + u\cdot(q - p), \quad u \text{ the potential of } (p, \tau)",
+    kind="bound",
+    instances=lambda: list(_moves()),
+    ours=lambda c: (lambda solved: solved.value + solved.u @ (c[1] - c[0]))(transport.emd(c[0], c[2], c[3])),
+    independent=lambda c: references.solved(c[1], c[2], c[3])[0],
+    wrong=lambda c: (lambda solved: solved.value + solved.v @ (c[1] - c[0]))(transport.emd(c[0], c[2], c[3])),
+    mistake="takes v, the prices at the label, for the gradient with respect to p",
+)
+
+STEP = 1e-6
+
+
+def _along(c):
+    """(solved at p, a direction of sum 0)."""
+    return transport.emd(c[0], c[2], c[3]), c[1] - c[0]
+
+
+def _one_step(c):
+    ahead, behind = (transport.emd(c[0] + s * STEP * (c[1] - c[0]), c[2], c[3]).value for s in (1, -1))
+    return (ahead - behind) / (2 * STEP)
+
+
+row(
+    "D17 potential-is-the-gradient",
+    r"\frac{d}{ds}\mathrm{EMD}(p + s\,x, \tau) = u\cdot x \text{ where the potential is unique},\ \sum_i x_i = 0",
+    reference="difference of two distances",
+    tolerance=1e-9,  # the distance is linear in p between two kinks: a difference over 2e-6 keeps ten digits
+    instances=lambda: list(_moves()),
+    ours=lambda c: (lambda solved, x: solved.u @ x)(*_along(c)),
+    independent=_one_step,
+    wrong=lambda c: (lambda solved, x: solved.plan.sum(1) @ x)(*_along(c)),
+    mistake="takes the plan's row sums for the gradient",
+)
+
+
+def _majorities():
+    """(p, two labels, the first one's share above one half, a metric cost)."""
+    rng = np.random.default_rng(18)
+    for n in (2, 3, 6):
+        for share in (0.55, 0.8):
+            for cost in (costs.zero_one(n), costs.ordinal(n)):
+                for _ in range(3):
+                    yield *(instances.spread(rng, n) for _ in range(3)), share, cost
+
+
+def _mean_distance(at, c):
+    _, first, second, share, cost = c
+    return share * references.solved(at, first, cost)[0] + (1 - share) * references.solved(at, second, cost)[0]
+
+
+row(
+    "D18 the-majority-takes-all",
+    r"w > \tfrac12,\ c \text{ a metric} \Rightarrow w\,\mathrm{EMD}(p,\tau_1) + (1-w)\,\mathrm{EMD}(p,\tau_2) "
+    r"\ge (1-w)\,\mathrm{EMD}(\tau_1,\tau_2) \text{, reached at } p = \tau_1",
+    reference="LP by HiGHS at the first label",
+    tolerance=1e-9,
+    kind="bound",
+    sense=">=",
+    instances=lambda: list(_majorities()),
+    ours=lambda c: c[3] * transport.emd(c[0], c[1], c[4]).value + (1 - c[3]) * transport.emd(c[0], c[2], c[4]).value,
+    independent=lambda c: _mean_distance(c[1], c),
+    wrong=lambda c: c[3] * transport.emd(c[1], c[1], c[4]).value + (1 - c[3]) * transport.emd(c[1], c[2], c[4]).value,
+    wrong_independent=lambda c: _mean_distance(c[3] * c[1] + (1 - c[3]) * c[2], c),
+    mistake="claims that the mean distance is least at the mean label",
+)
+
+
+def _three_labels():
+    """(labels (3, 3), shares, cost): smoothed labels of the worked example's kind."""
+    smooth = 0.8 * np.eye(3) + 0.2 / 3
+    yield smooth, np.array([0.5, 0.3, 0.2]), costs.zero_one(3)
+    yield smooth, np.array([0.6, 0.3, 0.1]), costs.ordinal(3)
+
+
+def _gain(c, distance):
+    """How much less the mean distance to the labels is at the best of them than at their mean."""
+    labels, shares, cost = c
+    at = [shares @ [distance(p, label, cost) for label in labels] for p in (*labels, shares @ labels)]
+    return at[-1] - min(at[:-1])
+
+
+lp_row(
+    "D18 mean-distance-is-not-proper",
+    r"\text{there are labels } \tau_k \text{ and shares } w_k \text{ with } "
+    r"\sum_k w_k\,\mathrm{EMD}(p,\tau_k) < \sum_k w_k\,\mathrm{EMD}(\bar\tau,\tau_k),\ \bar\tau = \sum_k w_k\tau_k",
+    kind="witness",
+    threshold=0.01,
+    instances=lambda: list(_three_labels()),
+    ours=lambda c: _gain(c, lambda *a: transport.emd(*a).value),
+    independent=lambda c: _gain(c, lambda *a: references.solved(*a)[0]),
+    wrong=lambda c: _gain(c, transport.debiased),
+    mistake="makes the same claim of the debiased score, which is least at the mean label",
+)
+
+
+def _pairs():
+    """(p, tau, cost): models and labels of up to 8 tokens, zeros among them."""
+    rng = np.random.default_rng(170)
+    for n in (3, 5, 8):
+        cost = costs.cosine(rng.normal(size=(n, 3)))
+        yield instances.spread(rng, n), instances.spread(rng, n), cost
+        yield instances.spread(rng, n), instances.one_hot(n, 1), cost
+
+
+def _values(c, names=("bound", "emd", "sinkhorn", "sinkhorn-divergence", "debiased")):
+    import torch
+
+    from ..losses import soft
+
+    z, labels = torch.tensor(np.log(c[0]))[None], torch.tensor(c[1])[None]
+    return np.array([soft.soft_objective(name, c[2], 0.3)(z, labels).item() for name in names])
+
+
+row(
+    "D17 soft-objectives",
+    r"p^\top C\tau,\ \mathrm{EMD},\ \mathrm{OT}_\varepsilon,\ S_\varepsilon,\ "
+    r"p^\top C\tau - \tfrac12p^\top Cp - \tfrac12\tau^\top C\tau \text{ in torch}",
+    reference="the functions in numpy",
+    tolerance=1e-9,  # Sinkhorn stops at marginals within 1e-6, and the value's error is of second order
+    instances=lambda: list(_pairs()),
+    ours=_values,
+    independent=lambda c: np.array(
+        [
+            transport.product_bound(*c),
+            references.solved(*c)[0],
+            transport.entropic(*c, 0.3)[0],
+            transport.sinkhorn_divergence(*c, 0.3),
+            transport.debiased(*c),
+        ]
+    ),
+    wrong=lambda c: _values(c, ("bound", "emd", "sinkhorn", "sinkhorn", "debiased")),
+    mistake="leaves both sides' own cost in the Sinkhorn divergence",
+)
+
+
+def _steps():
+    """(logits, tau, cost, direction)."""
+    rng = np.random.default_rng(171)
+    for n in (3, 5, 8):
+        yield (
+            rng.normal(size=n),
+            0.9 * instances.spread(rng, n) + 0.1 / n,
+            costs.cosine(rng.normal(size=(n, 3))),
+            rng.normal(size=n),
+        )
+
+
+def _numerical(c):
+    """Derivatives of the functions in numpy along the direction."""
+    logits, tau, cost, direction = c
+
+    def along(s):
+        p = references.softmax(logits + s * direction)
+        bound, value = transport.product_bound(p, tau, cost), transport.entropic(p, tau, cost, 0.3)[0]
+        others = transport.sinkhorn_divergence(p, tau, cost, 0.3), transport.debiased(p, tau, cost)
+        return np.array([-tau @ np.log(p), bound, value, *others])
+
+    return references.central_difference(along, 0.02)
+
+
+def _slopes(c, own=1.0):
+    """The gradients along the direction; `own` is the part of p's own potential that the Sinkhorn divergence takes out."""
+    import torch
+
+    from ..losses import soft
+
+    found, labels = {}, torch.tensor(c[1])[None]
+    for name in ("ce", "bound", "sinkhorn", "sinkhorn-divergence", "debiased"):
+        z = torch.tensor(c[0])[None].requires_grad_()
+        soft.soft_objective(name, c[2], 0.3, tolerance=1e-12)(z, labels).sum().backward()
+        found[name] = z.grad[0].numpy() @ c[3]
+    found["sinkhorn-divergence"] += (1 - own) * (found["sinkhorn"] - found["sinkhorn-divergence"])
+    return np.array(list(found.values()))
+
+
+row(
+    "D17 soft-objectives-gradient",
+    r"\nabla_p\,\mathrm{OT}_\varepsilon(p,\tau) = f,\quad \nabla_p\,S_\varepsilon(p,\tau) = f - f_p \text{ up to constants, "
+    r"the potentials of } (p,\tau), (p,p)",
+    reference="differences of sixth order",
+    tolerance=1e-9,  # Sinkhorn stops at marginals within 1e-11; sixth-order differences at steps of 0.02 leave less
+    instances=lambda: list(_steps()),
+    ours=_slopes,
+    independent=_numerical,
+    wrong=lambda c: _slopes(c, own=0.5),
+    mistake="leaves half of p's own potential in the Sinkhorn divergence",
+)
