@@ -137,13 +137,7 @@ def _square_over(a, b):
 # name: (f(u), f(0), slope of f at infinity, perspective q f(p/q), pull). A new divergence is one entry; `verify` checks it.
 _TABLE = {
     "KL": (lambda u, m: u * m.log(u), 0.0, np.inf, _rel_entr, lambda p, q: -p),
-    "reverse KL": (
-        lambda u, m: -m.log(u),
-        np.inf,
-        0.0,
-        lambda p, q: _rel_entr(q, p),
-        lambda p, q: q + _rel_entr(q, p),
-    ),
+    "reverse KL": (lambda u, m: -m.log(u), np.inf, 0.0, lambda p, q: _rel_entr(q, p), lambda p, q: q + _rel_entr(q, p)),
     "total variation": (
         lambda u, m: m.sqrt((u - 1) ** 2) / 2,
         0.5,

@@ -38,7 +38,6 @@ row(
     wrong=lambda c: -np.log2(c[0][c[1]]),
     mistake="takes the logarithm to base 2 (bits, not nats)",
 )
-
 row(
     "A2 soft-cross-entropy",
     r"L = -\sum_i \tau_i \log p_i",
@@ -49,7 +48,6 @@ row(
     wrong=lambda c: divergences.cross_entropy(c[1], c[0]),
     mistake="swaps label and model",
 )
-
 row(
     "A2 cross-entropy-of-logits",
     r"-\sum_i \tau_i \log p_i = \log \sum_k e^{z_k} - \sum_i \tau_i z_i,\quad p = \mathrm{softmax}(z)",
@@ -72,13 +70,9 @@ row(
     r"-\sum_i \tau_i \log p_i = H(\tau) + \mathrm{KL}(\tau\|p)",
     reference="60-digit sums",
     instances=_pairs,
-    ours=lambda c: np.array(
-        [divergences.entropy(c[0]), divergences.kl(*c), divergences.entropy(c[0]) + divergences.kl(*c)]
-    ),
+    ours=lambda c: [divergences.entropy(c[0]), divergences.kl(*c), divergences.entropy(c[0]) + divergences.kl(*c)],
     independent=lambda c: _kl_parts(*c),
-    wrong=lambda c: np.array(
-        [divergences.entropy(c[1]), divergences.kl(*c), divergences.entropy(c[1]) + divergences.kl(*c)]
-    ),
+    wrong=lambda c: [divergences.entropy(c[1]), divergences.kl(*c), divergences.entropy(c[1]) + divergences.kl(*c)],
     mistake="takes the model's entropy for the label's",
 )
 
@@ -103,7 +97,7 @@ row(
     "A3 same-gradient",
     r"\nabla_z \mathrm{CE} = \nabla_z \mathrm{KL} = p - \tau,\quad p = \mathrm{softmax}(z)",
     reference="complex step",
-    instances=lambda: list(instances.logit_cases()),
+    instances=instances.logit_cases,
     ours=lambda c: np.array([divergences.logit_gradient("KL", c[1].tau, references.softmax(c[0]))] * 2),
     independent=_gradients,
     wrong=lambda c: np.array([-c[1].tau / references.softmax(c[0])] * 2),
@@ -139,7 +133,7 @@ row(
     reference="60-digit sums, many rivals",
     kind="bound",
     instances=_labels,
-    ours=lambda c: np.array([_mean_log_loss(c[0]), divergences.entropy(c[0])]),
+    ours=lambda c: [_mean_log_loss(c[0]), divergences.entropy(c[0])],
     independent=lambda c: np.full(2, min(references.cross_entropy(c[0], q) for q in _rivals(*c))),
     wrong=lambda c: np.full(2, _mean_miss(c[0], c[0])),
     wrong_independent=lambda c: np.full(2, min(_mean_miss(c[0], q) for q in _rivals(*c))),

@@ -50,7 +50,6 @@ row(
     wrong=_without_recession,
     mistake="forgets the recession slope: skips the tokens to which the model gives nothing",
 )
-
 row(
     "D10 never-negative",
     r"D_f(\tau\|p) \ge f(1) = 0, \text{ by Jensen's inequality}",
@@ -63,19 +62,16 @@ row(
     wrong=_without_recession,
     mistake="skips the tokens to which the model gives nothing, so that what is left of the label sums to less than 1",
 )
-
 row(
     "D10 one-hot-sees-p_t-alone",
     r"D_f(\mathrm{onehot}_t\|p) = p_t\, f(1/p_t) + (1 - p_t) f(0)",
     reference="60-digit full sum",
     tolerance=1e-9,  # rounding of 1 - p_t against the sum of the other masses, relative where the loss is large
     instances=_one_hot_instances,
-    ours=lambda c: np.array(
-        [
-            divergences.one_hot_loss(c[0], c[1][c[2]]),
-            divergences.f_divergence(c[0], one_hot(c[1].size, c[2]), c[1]),
-        ]
-    ),
+    ours=lambda c: [
+        divergences.one_hot_loss(c[0], c[1][c[2]]),
+        divergences.f_divergence(c[0], one_hot(c[1].size, c[2]), c[1]),
+    ],
     independent=lambda c: np.full(2, references.f_divergence(c[0], one_hot(c[1].size, c[2]), c[1])),
     wrong=lambda c: np.full(2, c[0].perspective(np.float64(1), np.float64(c[1][c[2]]))),
     mistake="forgets f(0), what the wrong tokens cost",
@@ -197,10 +193,6 @@ def _bounded():
             yield generator, p_t
 
 
-def _ceiling(c):
-    return np.full(c[1].size, c[0].at_zero + c[0].slope_at_infinity)
-
-
 row(
     "D10 largest-loss",
     r"F(p_t) \le \lim_{p_t \to 0} F(p_t) = f(0) + \lim_{u\to\infty} f(u)/u",
@@ -208,7 +200,7 @@ row(
     kind="bound",
     instances=_bounded,
     ours=lambda c: divergences.one_hot_loss(*c),
-    independent=_ceiling,
+    independent=lambda c: np.full(c[1].size, c[0].at_zero + c[0].slope_at_infinity),
     wrong=lambda c: divergences.one_hot_loss(*c),
     wrong_independent=lambda c: np.full(c[1].size, c[0].at_zero),
     mistake="takes f(0) alone for the ceiling",
@@ -313,10 +305,6 @@ def _family():
             yield np.concatenate([[p_t], rest * (1 - p_t)]), gamma
 
 
-def _skew(c):
-    return references.skew_kl(one_hot(c[0].size, 0), *c)
-
-
 row(
     "D10 skew-divergence",
     r"\ell_\gamma(p_t) = -\frac{\log(\gamma + (1-\gamma) p_t)}{1-\gamma}"
@@ -324,14 +312,13 @@ row(
     reference="60-digit KL to the mixture",
     instances=_family,
     ours=lambda c: divergences.overconfidence_loss(c[0][0], c[1]),
-    independent=_skew,
+    independent=lambda c: references.skew_kl(one_hot(c[0].size, 0), *c),
     wrong=lambda c: divergences.overconfidence_loss(c[0][0], np.clip(1 - c[1], 0, 1 - 1e-9)),
     mistake="swaps gamma and 1 - gamma",
 )
 
 
-def _inner():
-    return [c for c in _family() if c[0][0] > 0 and c[1] > 0]  # elsewhere the upper bounds are infinite
+# elsewhere the upper bounds are infinite
 
 
 def _around(loss):
@@ -350,7 +337,7 @@ row(
     r"\ \gamma \to 1 \text{ gives } 1 - p_t",
     reference="60-digit logarithm, series",
     kind="bound",
-    instances=_inner,
+    instances=lambda: [c for c in _family() if c[0][0] > 0 and c[1] > 0],
     ours=lambda c: _around(divergences.overconfidence_loss(c[0][0], c[1])),
     independent=_ends,
     wrong=lambda c: _around((1 - c[1]) * divergences.overconfidence_loss(c[0][0], c[1])),

@@ -73,9 +73,9 @@ lp_row(
     "D6 strong-duality",
     r"\max_{u_i + v_j \le c_{ij}} \langle u, p\rangle + \langle v, \tau\rangle = C[p,\tau]",
     instances=instances.cost_cases,
-    ours=lambda c: np.array([_dual_value(c), _emd(c).gap]),
-    independent=lambda c: np.array([references.solved(c.p, c.tau, c.cost)[0], 0.0]),
-    wrong=lambda c: np.array([_emd(c).u @ (c.p - c.tau), 0.0]),
+    ours=lambda c: [_dual_value(c), _emd(c).gap],
+    independent=lambda c: [references.solved(c.p, c.tau, c.cost)[0], 0.0],
+    wrong=lambda c: [_emd(c).u @ (c.p - c.tau), 0.0],
     mistake="puts v = -u, which is the dual of metric costs only",
 )
 
@@ -103,7 +103,6 @@ row(
     wrong=_uncompleted,
     mistake="leaves the potentials of tokens without mass at 0",
 )
-
 row(
     "D6 slackness",
     r"\gamma_{ij} > 0 \Rightarrow u_i + v_j = c_{ij}, \text{ for every optimal plan and every optimal dual}",
@@ -115,7 +114,6 @@ row(
     wrong=lambda c: (np.outer(c.p, c.tau) * (c.cost - _potential_sums(c))).sum(),
     mistake="takes the product plan for an optimal one",
 )
-
 row(
     "D6 basic-plan",
     r"\gamma \text{ a vertex} \Rightarrow \#\{\gamma_{ij} > 0\} \le \#\mathrm{supp}\,p + \#\mathrm{supp}\,\tau - 1",
@@ -128,7 +126,6 @@ row(
     wrong=lambda c: float(np.count_nonzero(np.outer(c.p, c.tau))),
     mistake="takes the product plan, which is not basic",
 )
-
 row(
     "D6 rank",
     r"\mathrm{rank}\,A_{\mathrm{eq}} = 2n - 1: \text{ row sums and column sums add up to the same total}",
@@ -155,9 +152,7 @@ row(
     r"c_{ij} = 1 - \delta_{ij} \Rightarrow C[p,\tau] = \tfrac12 \sum_i |p_i - \tau_i|",
     reference="sum of positive parts",
     instances=lambda: instances.token_cases(per_pair=1),
-    ours=lambda c: np.array(
-        [transport.emd(c.p, c.tau, costs.zero_one(c.p.size)).value, divergences.total_variation(c.p, c.tau)]
-    ),
+    ours=lambda c: [transport.emd(c.p, c.tau, costs.zero_one(c.p.size)).value, divergences.total_variation(c.p, c.tau)],
     independent=lambda c: np.full(2, _positive_part(c)),
     wrong=lambda c: np.full(2, np.abs(c.p - c.tau).sum()),
     mistake="forgets the half: counts the mass that leaves and the mass that arrives",
@@ -177,7 +172,7 @@ lp_row(
     "D8 cumulative-sums",
     r"c_{ij} = |i - j| \Rightarrow C[p,\tau] = \sum_k |P_k - T_k|",
     instances=_small_pairs,
-    ours=lambda c: np.array([transport.emd_1d(c.p, c.tau), transport.emd(c.p, c.tau, costs.ordinal(c.p.size)).value]),
+    ours=lambda c: [transport.emd_1d(c.p, c.tau), transport.emd(c.p, c.tau, costs.ordinal(c.p.size)).value],
     independent=lambda c: np.full(2, references.solved(c.p, c.tau, _rank_cost(c.p.size, 1))[0]),
     wrong=lambda c: np.full(2, abs((np.cumsum(c.p) - np.cumsum(c.tau)).sum())),
     mistake="lets surpluses to the left and to the right cancel (difference of the means)",
@@ -189,9 +184,9 @@ lp_row(
     "D8 monotone-plan",
     r"c_{ij} = |i - j|^k,\ k \ge 1: \text{ matching the quantiles is optimal}",
     instances=_small_pairs,
-    ours=lambda c: np.array([transport.emd_1d(c.p, c.tau, k) for k in POWERS]),
-    independent=lambda c: np.array([references.solved(c.p, c.tau, _rank_cost(c.p.size, k))[0] for k in POWERS]),
-    wrong=lambda c: np.array([(np.abs(np.cumsum(c.p) - np.cumsum(c.tau)) ** k).sum() for k in POWERS]),
+    ours=lambda c: [transport.emd_1d(c.p, c.tau, k) for k in POWERS],
+    independent=lambda c: [references.solved(c.p, c.tau, _rank_cost(c.p.size, k))[0] for k in POWERS],
+    wrong=lambda c: [(np.abs(np.cumsum(c.p) - np.cumsum(c.tau)) ** k).sum() for k in POWERS],
     mistake="raises the differences of the cumulative sums to the power k",
 )
 
@@ -213,14 +208,11 @@ row(
     kind="bound",
     instances=lambda: [(n, power) for n in (2, 5, 8) for power in (1.0, 1.5, 2.0, 3.0)],
     ours=lambda c: _uncrossed(*c),
-    independent=lambda c: np.array(
-        [float(abs(i - m)) ** c[1] + float(abs(k - j)) ** c[1] for i, k, j, m in _rectangles(c[0])]
-    ),
+    independent=lambda c: [float(abs(i - m)) ** c[1] + float(abs(k - j)) ** c[1] for i, k, j, m in _rectangles(c[0])],
     wrong=lambda c: _uncrossed(c[0], 0.5),
-    wrong_independent=lambda c: np.array([abs(i - m) ** 0.5 + abs(k - j) ** 0.5 for i, k, j, m in _rectangles(c[0])]),
+    wrong_independent=lambda c: [abs(i - m) ** 0.5 + abs(k - j) ** 0.5 for i, k, j, m in _rectangles(c[0])],
     mistake="makes the same claim of k = 0.5, which is concave",
 )
-
 row(
     "D8 zero-diagonal",
     r"|i - i|^k = 0 \text{ for every } k \ge 0",

@@ -134,14 +134,6 @@ row(
 )
 
 
-def _at_the_truth():
-    return [
-        c
-        for c in instances.token_cases(large=False)
-        if c.name.startswith(("random 3", "random 5", "random 8", "random 13"))
-    ]
-
-
 def _push(c):
     """Complex-step gradient of the product bound at the logits of tau."""
     return np.abs(_bound_gradient((np.log(c.tau), c))).max()
@@ -153,7 +145,11 @@ row(
     reference="complex step",
     kind="witness",
     threshold=0.005,
-    instances=_at_the_truth,
+    instances=lambda: [
+        c
+        for c in instances.token_cases(large=False)
+        if c.name.startswith(("random 3", "random 5", "random 8", "random 13"))
+    ],
     ours=lambda c: np.abs(_mean_gradient(c.tau, c)).max(),
     independent=_push,
     wrong=lambda c: np.abs(divergences.logit_gradient("KL", c.tau, c.tau)).max(),
@@ -193,12 +189,11 @@ row(
     wrong=lambda c: _lead(c[1], costs.chord(c[0])),
     mistake="makes the same claim of the chord: by the triangle inequality no stop between two tokens beats both",
 )
-
 lp_row(
     "A5 one-coupling",
     r"\tau = \mathrm{onehot}_t \Rightarrow C[p,\tau] = \sum_i p_i c_{it}",
     instances=instances.cost_cases,
-    ours=lambda c: np.array([transport.one_hot_emd(c.p, c.cost, c.target), transport.emd(c.p, c.label, c.cost).value]),
+    ours=lambda c: [transport.one_hot_emd(c.p, c.cost, c.target), transport.emd(c.p, c.label, c.cost).value],
     independent=lambda c: np.full(2, references.solved(c.p, c.label, c.cost)[0]),
     wrong=lambda c: np.full(2, transport.one_hot_emd(c.p, c.cost.T, c.target)),
     mistake="reads the target's row of the cost, not its column",
@@ -224,18 +219,15 @@ row(
     wrong=_stay_put,
     mistake="lets min(p, tau) stay and forgets to divide the rest's product by its mass",
 )
-
 row(
     "A6 product-sum",
     r"p^\top C \tau = \sum_{ij} p_i \tau_j c_{ij} = \mathbb E_{t \sim \tau} \sum_i p_i c_{it}",
     reference="sum in exact fractions",
     instances=instances.cost_cases,
-    ours=lambda c: np.array(
-        [
-            transport.product_bound(c.p, c.tau, c.cost),
-            sum(t * transport.one_hot_emd(c.p, c.cost, k) for k, t in enumerate(c.tau)),
-        ]
-    ),
+    ours=lambda c: [
+        transport.product_bound(c.p, c.tau, c.cost),
+        sum(t * transport.one_hot_emd(c.p, c.cost, k) for k, t in enumerate(c.tau)),
+    ],
     independent=lambda c: np.full(2, references.bilinear(c.p, c.cost, c.tau)),
     wrong=lambda c: np.full(2, transport.product_bound(c.tau, c.p, c.cost)),
     mistake="swaps p and tau",
@@ -250,12 +242,11 @@ lp_row(
     "A7 smooth-accuracy",
     r"c_{ij} = 1 - \delta_{ij},\ \tau = \mathrm{onehot}_t \Rightarrow C = 1 - p_t",
     instances=lambda: instances.cost_cases(per_pair=1),
-    ours=lambda c: np.array([transport.one_hot_emd(c.p, costs.zero_one(c.p.size), c.target), 1 - c.p[c.target]]),
+    ours=lambda c: [transport.one_hot_emd(c.p, costs.zero_one(c.p.size), c.target), 1 - c.p[c.target]],
     independent=lambda c: np.full(2, references.solved(c.p, c.label, _zero_one(c.p.size))[0]),
     wrong=lambda c: np.full(2, np.abs(c.p - c.label).sum()),
     mistake="takes the L1 distance, which is twice as long",
 )
-
 lp_row(
     "A7 soft-label-gives-tv",
     r"c_{ij} = 1 - \delta_{ij} \Rightarrow C[p,\tau] = \mathrm{TV}(p,\tau)",
@@ -306,7 +297,6 @@ row(
     wrong=lambda c: transport.product_bound(one_hot(c.p.size, _medoid_of_support(c)), c.tau, c.cost),
     mistake="searches the label's support only, not the whole vocabulary",
 )
-
 row(
     "D2 mode-under-0/1-cost",
     r"c_{ij} = 1 - \delta_{ij} \Rightarrow \arg\min_i \sum_j c_{ij}\tau_j = \arg\max_i \tau_i",

@@ -54,11 +54,10 @@ row(
     kind="bound",
     instances=instances.token_cases,
     ours=lambda c: _range(costs.cosine(c.embedding)),
-    independent=lambda c: np.array([0.0, 2.0, 0.0]),
+    independent=lambda c: [0.0, 2.0, 0.0],
     wrong=_plain_cosine,
     mistake="neither cuts off the rounding nor sets the diagonal to 0",
 )
-
 row(
     "D3 jensen-bound",
     r"\tfrac12 |m_p - m_\tau|^2 \le C[p,\tau],\quad m_p = \sum_i p_i \hat e_i",
@@ -86,12 +85,10 @@ row(
     kind="bound",
     sense=">=",
     instances=lambda: instances.token_cases(large=False),
-    ours=lambda c: np.array(
-        [
-            transport.product_bound(c.p, c.tau, costs.cosine(c.embedding)),
-            1 - transport.mean_direction(c.p, c.embedding) @ transport.mean_direction(c.tau, c.embedding),
-        ]
-    ),
+    ours=lambda c: [
+        transport.product_bound(c.p, c.tau, costs.cosine(c.embedding)),
+        1 - transport.mean_direction(c.p, c.embedding) @ transport.mean_direction(c.tau, c.embedding),
+    ],
     independent=lambda c: np.full(2, references.solved(c.p, c.tau, c.cost)[0]),
     wrong=lambda c: np.full(2, _cosine_of_means(c)),
     mistake="divides the mean directions by their lengths",
@@ -114,26 +111,21 @@ row(
     r"\quad \tfrac12 p^\top C p = \tfrac12(1 - |m_p|^2)",
     reference="exact sums of coordinates",
     instances=lambda: instances.token_cases(large=False),
-    ours=lambda c: np.array(
-        [
-            transport.product_bound(c.p, c.tau, costs.cosine(c.embedding)),
-            transport.jensen_bound(c.p, c.tau, c.embedding),
-            0.5 * transport.product_bound(c.p, c.p, costs.cosine(c.embedding)),
-        ]
-    ),
-    independent=lambda c: np.array([sum(_spread_terms(c)), *_spread_terms(c)[:2]]),
-    wrong=lambda c: np.array(
-        [
-            transport.jensen_bound(c.p, c.tau, c.embedding)
-            + 1
-            - np.linalg.norm(transport.mean_direction(c.p, c.embedding)),
-            transport.jensen_bound(c.p, c.tau, c.embedding),
-            0.5 * (1 - np.linalg.norm(transport.mean_direction(c.p, c.embedding))),
-        ]
-    ),
+    ours=lambda c: [
+        transport.product_bound(c.p, c.tau, costs.cosine(c.embedding)),
+        transport.jensen_bound(c.p, c.tau, c.embedding),
+        0.5 * transport.product_bound(c.p, c.p, costs.cosine(c.embedding)),
+    ],
+    independent=lambda c: [sum(_spread_terms(c)), *_spread_terms(c)[:2]],
+    wrong=lambda c: [
+        transport.jensen_bound(c.p, c.tau, c.embedding)
+        + 1
+        - np.linalg.norm(transport.mean_direction(c.p, c.embedding)),
+        transport.jensen_bound(c.p, c.tau, c.embedding),
+        0.5 * (1 - np.linalg.norm(transport.mean_direction(c.p, c.embedding))),
+    ],
     mistake="takes the mean's length where its square belongs",
 )
-
 row(
     "D4 chord-and-angle",
     r"|\hat e_i - \hat e_j|,\quad \tfrac12|\hat e_i - \hat e_j|^2 = 1 - \cos,\quad \angle_{ij} = 2\arcsin\tfrac12|\hat e_i - \hat e_j|",
@@ -164,8 +156,8 @@ row(
     reference="the axiom: no excess",
     kind="bound",
     instances=lambda: instances.token_cases(large=False),
-    ours=lambda c: np.array([costs.metric_report(d(c.embedding)).triangle_excess for d in (costs.chord, costs.angle)]),
-    independent=lambda c: np.array([0.0, 0.0]),
+    ours=lambda c: [costs.metric_report(d(c.embedding)).triangle_excess for d in (costs.chord, costs.angle)],
+    independent=lambda c: [0.0, 0.0],
     wrong=lambda c: np.full(2, costs.metric_report(costs.cosine(c.embedding)).triangle_excess),
     mistake="makes the same claim of 1 - cos",
 )
@@ -189,7 +181,6 @@ row(
     wrong=lambda e: costs.metric_report(costs.chord(e)).triangle_excess,
     mistake="makes the same claim of the chord",
 )
-
 row(
     "D4 half-squared-w2",
     r"C[p,\tau] \text{ under } 1 - \cos = \tfrac12 W_2^2 \text{ under the chord}",
@@ -290,7 +281,6 @@ lp_row(
     wrong_independent=lambda c: sum(_sides(_lp_value, c)[1:]),
     mistake="makes the same claim of C without the root",
 )
-
 row(
     "D4 lipschitz-dual-of-metrics",
     r"\max_{f_i - f_j \le d_{ij}} \langle f, p - \tau\rangle = C[p,\tau] \text{ under a metric } d \text{ (Kantorovich, Rubinstein)}",
@@ -300,10 +290,8 @@ row(
         [next(_fan_problems())]
         + [(c.embedding, c.p, c.tau) for c in instances.token_cases(large=False) if 1 < c.p.size <= 7]
     ),
-    ours=lambda c: np.array([_emd_value(c[1], c[2], d(c[0])) for d in (costs.chord, costs.angle)]),
-    independent=lambda c: np.array(
-        [references.lipschitz_dual(c[1], c[2], d(c[0])) for d in (costs.chord, costs.angle)]
-    ),
+    ours=lambda c: [_emd_value(c[1], c[2], d(c[0])) for d in (costs.chord, costs.angle)],
+    independent=lambda c: [references.lipschitz_dual(c[1], c[2], d(c[0])) for d in (costs.chord, costs.angle)],
     wrong=lambda c: np.full(2, _emd_value(c[1], c[2], costs.cosine(c[0]))),
     wrong_independent=lambda c: np.full(2, references.lipschitz_dual(c[1], c[2], costs.cosine(c[0]))),
     mistake="makes the same claim under 1 - cos, which is no metric",
@@ -388,7 +376,6 @@ row(
     wrong=_entropy_only,
     mistake="regularises by the entropy of the plan alone",
 )
-
 row(
     "D12 entropic-from-above",
     r"\mathrm{OT}_\varepsilon \le \min\{C[p,\tau] + \varepsilon\min(H(p), H(\tau)),\ p^\top C \tau\}:"
@@ -398,13 +385,13 @@ row(
     kind="bound",
     instances=_cases,
     ours=lambda c: np.full(2, _entropic(c)),
-    independent=lambda c: np.array(
-        [references.solved(*c[:3])[0] + c[3] * _least_entropy(c), references.bilinear(c[0], c[2], c[1])]
-    ),
+    independent=lambda c: [
+        references.solved(*c[:3])[0] + c[3] * _least_entropy(c),
+        references.bilinear(c[0], c[2], c[1]),
+    ],
     wrong=lambda c: np.full(2, _uniform_reference(c)),
     mistake="pays for straying from the uniform plan, not from the product",
 )
-
 row(
     "D12 entropic-from-below",
     r"\mathrm{OT}_\varepsilon \ge \max\{C[p,\tau],\ p^\top C \tau - \mathrm{osc}(C)^2/(8\varepsilon)\}:"
@@ -415,7 +402,7 @@ row(
     sense=">=",
     instances=_cases,
     ours=lambda c: np.full(2, _entropic(c)),
-    independent=lambda c: np.array([references.solved(*c[:3])[0], references.bilinear(c[0], c[2], c[1]) - _reach(c)]),
+    independent=lambda c: [references.solved(*c[:3])[0], references.bilinear(c[0], c[2], c[1]) - _reach(c)],
     wrong=lambda c: np.full(2, _entropy_only(c)),
     mistake="regularises by the entropy of the plan alone, which is negative",
 )
@@ -443,7 +430,6 @@ row(
     wrong=lambda c: abs(_entropic(c) - _score(c)),
     mistake="leaves the bias in: OT(p, tau) without the two own terms",
 )
-
 row(
     "D12 sinkhorn-to-emd",
     r"-\tfrac\varepsilon2 (H(p) + H(\tau)) \le S_\varepsilon - C[p,\tau] \le \varepsilon \min(H(p), H(\tau))"

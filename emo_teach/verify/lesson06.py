@@ -24,9 +24,10 @@ lp_row(
     "A9 emo",
     r"C = 1 - \Big\langle \sum_i p_i \frac{e_i}{|e_i|}, \frac{e_t}{|e_t|}\Big\rangle = \sum_i p_i\,(1 - \cos(e_i, e_t))",
     instances=lambda: instances.token_cases(large=False),
-    ours=lambda c: np.array(
-        [transport.emo(c.p, c.embedding, c.target), transport.one_hot_emd(c.p, costs.cosine(c.embedding), c.target)]
-    ),
+    ours=lambda c: [
+        transport.emo(c.p, c.embedding, c.target),
+        transport.one_hot_emd(c.p, costs.cosine(c.embedding), c.target),
+    ],
     independent=lambda c: np.full(2, references.solved(c.p, c.label, c.cost)[0]),
     wrong=lambda c: np.full(2, _normalised(c.p, c.embedding, c.target)),
     mistake="divides the mean m_p by its length (D5)",
@@ -46,7 +47,7 @@ row(
     "D1 gradient",
     r"\partial L/\partial z_j = p_j (c_{jt} - L),\quad L = \sum_i p_i c_{it}",
     reference="complex step",
-    instances=lambda: list(instances.logit_cases()),
+    instances=instances.logit_cases,
     ours=_gradient,
     independent=_emd_gradient,
     wrong=lambda c: (
@@ -70,7 +71,7 @@ row(
     "D1 policy-gradient",
     r"\nabla_z L = -\mathbb E_{i\sim p}\left[(r_i - b)\,\nabla_z \log p_i\right],\quad r_i = -c_{it}, \text{ for any } b",
     reference="enumeration of actions",
-    instances=lambda: list(instances.logit_cases()),
+    instances=instances.logit_cases,
     ours=_gradient,
     independent=lambda c: _policy(*_policy_parts(c), 0.37, lambda i: one_hot(c[0].size, i) - references.softmax(c[0])),
     wrong=lambda c: _policy(*_policy_parts(c), 0.37, lambda i: one_hot(c[0].size, i)),
@@ -101,23 +102,19 @@ row(
     wrong=lambda c: one_hot(c[0].p.size, c[1]) - c[0].label,
     mistake="expects the pull of cross-entropy, p - onehot",
 )
-
 row(
     "D1 target-component",
     r"c_{tt} = 0 \Rightarrow \partial L/\partial z_t = -p_t L: \text{ a target without mass gets no pull}",
     reference="sum in exact fractions",
     instances=lambda: instances.token_cases(large=False),
-    ours=lambda c: np.array(
-        [
-            transport.one_hot_logit_gradient(c.p, costs.cosine(c.embedding), c.target)[c.target],
-            -c.p[c.target] * transport.emo(c.p, c.embedding, c.target),
-        ]
-    ),
+    ours=lambda c: [
+        transport.one_hot_logit_gradient(c.p, costs.cosine(c.embedding), c.target)[c.target],
+        -c.p[c.target] * transport.emo(c.p, c.embedding, c.target),
+    ],
     independent=lambda c: np.full(2, -c.p[c.target] * references.bilinear(c.p, c.cost, c.label)),
     wrong=lambda c: np.full(2, c.p[c.target] - 1),
     mistake="expects the pull of cross-entropy, p_t - 1",
 )
-
 row(
     "D1 norm-at-uniform-p",
     r"p_i = 1/V \Rightarrow |\nabla_z L| = \mathrm{std}(c_{\cdot t})/\sqrt V",
@@ -147,7 +144,7 @@ row(
     r"\sum_j |\partial L/\partial z_j| \le \mathrm{std}_p(c_{\cdot t}) \le \tfrac12 (\max_i c_{it} - \min_i c_{it})",
     reference="sums in Python",
     kind="bound",
-    instances=lambda: list(instances.logit_cases()),
+    instances=instances.logit_cases,
     ours=lambda c: np.full(2, np.abs(_gradient(c)).sum()),
     independent=_spread_of_cost,
     wrong=lambda c: np.full(2, np.abs(references.softmax(c[0]) - c[1].label).sum()),
@@ -196,7 +193,7 @@ row(
     r"p^\top C\tau - \tfrac12 p^\top C p - \tfrac12 \tau^\top C\tau = \tfrac12 |m_p - m_\tau|^2",
     reference="exact sums of coordinates",
     instances=lambda: instances.token_cases(large=False),
-    ours=lambda c: np.array([_debiased(c), transport.jensen_bound(c.p, c.tau, c.embedding)]),
+    ours=lambda c: [_debiased(c), transport.jensen_bound(c.p, c.tau, c.embedding)],
     independent=lambda c: np.full(2, references.squared_distance(c.p, c.tau, _unit(c.embedding)) / 2),
     wrong=lambda c: np.full(2, transport.product_bound(c.p, c.tau, c.cost) - transport.product_bound(c.p, c.p, c.cost)),
     mistake="takes away the whole of p's own term, not half of it and half of tau's",
@@ -261,7 +258,6 @@ row(
     wrong_independent=lambda c: min(transport.product_bound(q, c.tau, c.cost) for q in _candidates(c)),
     mistake="makes the same claim of the product bound (EMO), which is not debiased",
 )
-
 row(
     "D9 brier",
     r"c_{ij} = 1 - \delta_{ij} \Rightarrow p^\top C\tau - \tfrac12 p^\top C p - \tfrac12 \tau^\top C\tau = \tfrac12|p - \tau|^2",

@@ -57,7 +57,9 @@ def _held(c, weight):
     return weight(references.softmax(c[0]), c[1].cost[:, c[1].target], c[1].target)
 
 
-row = row_maker("06", reference="complex step", instances=_cases, tolerance=1e-11)  # a weight CE/L multiplies the rounding
+row = row_maker(
+    "06", reference="complex step", instances=_cases, tolerance=1e-11
+)  # a weight CE/L multiplies the rounding
 held_row = row_maker("06", reference="complex step, weight held", instances=_cases, tolerance=1e-11)
 
 
@@ -78,7 +80,6 @@ row(
     wrong=lambda c: _evaluate("ce", _bfloat16(c[0]), c[1]),
     mistake="keeps the logits in bfloat16",
 )
-
 row(
     "A2 torch-label-smoothing",
     r"L = -\sum_i \tau_i \log p_i,\ \tau = (1-\varepsilon)\,\mathrm{onehot}_t + \varepsilon/V",
@@ -121,7 +122,6 @@ row(
     wrong=lambda c: _log_of_loss(_stepped(c, lambda p, cost, t: 1 - p[t])),
     mistake="subtracts p_t from 1, which leaves no digits near p_t = 1",
 )
-
 row(
     "D10 torch-overconfidence",
     r"L = -\log(\gamma + (1-\gamma) p_t)/(1-\gamma)",
@@ -174,10 +174,6 @@ def _mean_gap(case):
     return lambda p: 0.5 * ((p @ unit - unit[case.target]) ** 2).sum()
 
 
-def _both_ways(c):
-    return np.array([_evaluate("emo", *c, averaged=averaged)[0] for averaged in (False, True)])
-
-
 def _mean_normalised(c):
     """1 - cos(m_p, e_t): the wrong version of D5."""
     unit = costs.unit_rows(c[1].embedding)
@@ -190,12 +186,11 @@ row(
     r"L = \sum_i p_i c_{it} = (1 - p_t) - \Big\langle \sum_{i \ne t} p_i \hat e_i, \hat e_t\Big\rangle = C[p, \mathrm{onehot}_t]",
     reference="LP by HiGHS",
     tolerance=1e-9,
-    ours=_both_ways,
+    ours=lambda c: [_evaluate("emo", *c, averaged=averaged)[0] for averaged in (False, True)],
     independent=lambda c: np.full(2, references.solved(references.softmax(c[0]), c[1].label, c[1].cost)[0]),
     wrong=lambda c: np.full(2, _mean_normalised(c)),
     mistake="divides the mean direction by its length (D5)",
 )
-
 row(
     "A9 torch-ce-plus-emo",
     r"-\log p_t + \lambda \sum_i p_i c_{it}",
@@ -204,7 +199,6 @@ row(
     wrong=lambda c: _stepped(c, lambda p, cost, t: -WEIGHT * np.log(p[t]) + p @ cost),
     mistake="puts the weight on cross-entropy",
 )
-
 row(
     "D1 torch-emo-gradient",
     r"\partial L/\partial z_j = p_j (c_{jt} - L) \text{ by autograd, computed either way}",
@@ -252,19 +246,15 @@ row(
     wrong=lambda c: _by_hand(c, missing=1.0),
     mistake="leaves out the target's own entry, -p_t L",
 )
-
 row(
     "D7 mode-1-equals-cross-entropy",
     r"\tfrac12\big(\mathrm{CE} + \mathrm{sg}(\mathrm{CE}/L)\,L\big) = \mathrm{CE} \text{ in value, with } p_t \text{ detached or not}",
     reference="60-digit logarithm",
-    ours=lambda c: np.array([_evaluate("emo-mode-1", *c, detach_target=detach)[0] for detach in (False, True)]),
+    ours=lambda c: [_evaluate("emo-mode-1", *c, detach_target=detach)[0] for detach in (False, True)],
     independent=lambda c: np.full(2, references.logit_cross_entropy(c[1].label, c[0])),
-    wrong=lambda c: np.array(
-        [_evaluate("emo-mode-1", *c, clip=3.0, detach_target=detach)[0] for detach in (False, True)]
-    ),
+    wrong=lambda c: [_evaluate("emo-mode-1", *c, clip=3.0, detach_target=detach)[0] for detach in (False, True)],
     mistake="cuts the weight off at 3, as the package emoloss does",
 )
-
 held_row(
     "D7 mode-1-gradient",
     r"\nabla_z = \tfrac12\big(\nabla \mathrm{CE} + (\mathrm{CE}/L)\,\nabla L\big) \ne \nabla \mathrm{CE}",
@@ -319,7 +309,6 @@ row(
     wrong=lambda c: _debiased(c, factor=2.0),
     mistake="forgets the half",
 )
-
 row(
     "D9 torch-ce-plus-debiased",
     r"-\log p_t + \lambda\,\tfrac12|m_p - \hat e_t|^2",
@@ -413,7 +402,6 @@ row(
     wrong=lambda c: _asymmetry(_numerical_slopes("ce+emo", {})),
     mistake="makes the same claim of CE + L, which is an objective",
 )
-
 row(
     "D11 comes-to-rest",
     r"F(z^*) = 0,\ p^* = \mathrm{softmax}(z^*): \text{ where the published update ends for } \tau = (.5, .3, .2)",

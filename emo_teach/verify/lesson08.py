@@ -67,19 +67,18 @@ row(
     "D15 positive-mutual-information",
     r"M_{ij} = \max\Big(0, \log\frac{n_{ij}\,n}{n_i\,n_j}\Big)",
     reference="loops in Python",
-    instances=lambda: list(_counts()),
+    instances=_counts,
     ours=vectors.ppmi,
     independent=_by_loops,
     wrong=lambda c: np.log(np.maximum(c, 1) * c.sum() / np.outer(c.sum(1), c.sum(1))) * (c > 0),
     mistake="keeps what is rarer than chance",
 )
-
 row(
     "D15 vectors-hold-the-matrix",
     r"X = U\sqrt S \Rightarrow X\,\mathrm{diag}(X^\top X)\,X^\top = M M^\top",
     reference="matrix product",
     tolerance=1e-10,  # a singular value decomposition of nine rows
-    instances=lambda: list(_counts()),
+    instances=_counts,
     ours=lambda c: (lambda x: x * (x**2).sum(0) @ x.T)(vectors.ppmi_vectors(c, len(c))),
     independent=lambda c: _by_loops(c) @ _by_loops(c).T,
     wrong=lambda c: (lambda x: x @ x.T)(vectors.ppmi_vectors(c, len(c))),
@@ -131,7 +130,7 @@ row(
     r"\psi = -\log(1-x),\ \tfrac{x}{1-x},\ \operatorname{atanh} x",
     reference="complex step",
     tolerance=1e-9,  # 1/(1-x)^2 enlarges rounding where nearly all is far away
-    instances=lambda: list(_tried()),
+    instances=_tried,
     ours=lambda c: np.stack([_of_transform(kind, *c) for kind in PSI]),
     independent=_by_complex_step,
     wrong=lambda c: np.stack([_of_transform("log", *c)] * 3),
@@ -169,9 +168,9 @@ row(
     r"\quad 0 \text{ if } c_{wt} < M",
     reference="the limit by hand",
     tolerance=1e-9,  # 1e-12 away from the corner the pull is within 1e-11 of its limit
-    instances=lambda: list(_sure()),
-    ours=lambda c: np.array([_pull(kind, *c, confident) for confident in (-1, -2) for kind in ("log", "atanh")]),
+    instances=_sure,
+    ours=lambda c: [_pull(kind, *c, confident) for confident in (-1, -2) for kind in ("log", "atanh")],
     independent=_limit,
-    wrong=lambda c: np.array([_pull(kind, *c, -1) for _ in range(2) for kind in ("log", "atanh")]),
+    wrong=lambda c: [_pull(kind, *c, -1) for _ in range(2) for kind in ("log", "atanh")],
     mistake="expects the pull back for every wrong token",
 )

@@ -60,7 +60,7 @@ row(
     r"\mathrm{KL}(\tau\Vert p) = \mathrm{KL}(T\Vert P) + \sum_c T_c\,\mathrm{KL}\big(\tau(\cdot|c)\Vert p(\cdot|c)\big)",
     reference="sums in Python",
     tolerance=1e-10,  # logarithms of sums of at most 20 terms
-    instances=lambda: list(_classed()),
+    instances=_classed,
     ours=_ours,
     independent=_two_parts,
     wrong=_equal_weights,
@@ -81,7 +81,7 @@ lp_row(
     "D17 potential-is-a-subgradient",
     r"\mathrm{EMD}(q, \tau) \ge \mathrm{EMD}(p, \tau) + u\cdot(q - p), \quad u \text{ the potential of } (p, \tau)",
     kind="bound",
-    instances=lambda: list(_moves()),
+    instances=_moves,
     ours=lambda c: (lambda solved: solved.value + solved.u @ (c[1] - c[0]))(transport.emd(c[0], c[2], c[3])),
     independent=lambda c: references.solved(c[1], c[2], c[3])[0],
     wrong=lambda c: (lambda solved: solved.value + solved.v @ (c[1] - c[0]))(transport.emd(c[0], c[2], c[3])),
@@ -106,7 +106,7 @@ row(
     r"\frac{d}{ds}\mathrm{EMD}(p + s\,x, \tau) = u\cdot x \text{ where the potential is unique},\ \sum_i x_i = 0",
     reference="difference of two distances",
     tolerance=1e-9,  # the distance is linear in p between two kinks: a difference over 2e-6 keeps ten digits
-    instances=lambda: list(_moves()),
+    instances=_moves,
     ours=lambda c: (lambda solved, x: solved.u @ x)(*_along(c)),
     independent=_one_step,
     wrong=lambda c: (lambda solved, x: solved.plan.sum(1) @ x)(*_along(c)),
@@ -137,7 +137,7 @@ row(
     tolerance=1e-9,
     kind="bound",
     sense=">=",
-    instances=lambda: list(_majorities()),
+    instances=_majorities,
     ours=lambda c: c[3] * transport.emd(c[0], c[1], c[4]).value + (1 - c[3]) * transport.emd(c[0], c[2], c[4]).value,
     independent=lambda c: _mean_distance(c[1], c),
     wrong=lambda c: c[3] * transport.emd(c[1], c[1], c[4]).value + (1 - c[3]) * transport.emd(c[1], c[2], c[4]).value,
@@ -166,7 +166,7 @@ lp_row(
     r"\sum_k w_k\,\mathrm{EMD}(p,\tau_k) < \sum_k w_k\,\mathrm{EMD}(\bar\tau,\tau_k),\ \bar\tau = \sum_k w_k\tau_k",
     kind="witness",
     threshold=0.01,
-    instances=lambda: list(_three_labels()),
+    instances=_three_labels,
     ours=lambda c: _gain(c, lambda *a: transport.emd(*a).value),
     independent=lambda c: _gain(c, lambda *a: references.solved(*a)[0]),
     wrong=lambda c: _gain(c, transport.debiased),
@@ -198,17 +198,15 @@ row(
     r"p^\top C\tau - \tfrac12p^\top Cp - \tfrac12\tau^\top C\tau \text{ in torch}",
     reference="the functions in numpy",
     tolerance=1e-9,  # Sinkhorn stops at marginals within 1e-6, and the value's error is of second order
-    instances=lambda: list(_pairs()),
+    instances=_pairs,
     ours=_values,
-    independent=lambda c: np.array(
-        [
-            transport.product_bound(*c),
-            references.solved(*c)[0],
-            transport.entropic(*c, 0.3)[0],
-            transport.sinkhorn_divergence(*c, 0.3),
-            transport.debiased(*c),
-        ]
-    ),
+    independent=lambda c: [
+        transport.product_bound(*c),
+        references.solved(*c)[0],
+        transport.entropic(*c, 0.3)[0],
+        transport.sinkhorn_divergence(*c, 0.3),
+        transport.debiased(*c),
+    ],
     wrong=lambda c: _values(c, ("bound", "emd", "sinkhorn", "sinkhorn", "debiased")),
     mistake="leaves both sides' own cost in the Sinkhorn divergence",
 )
@@ -260,7 +258,7 @@ row(
     r"the potentials of } (p,\tau), (p,p)",
     reference="differences of sixth order",
     tolerance=1e-9,  # Sinkhorn stops at marginals within 1e-11; sixth-order differences at steps of 0.02 leave less
-    instances=lambda: list(_steps()),
+    instances=_steps,
     ours=_slopes,
     independent=_numerical,
     wrong=lambda c: _slopes(c, own=0.5),
