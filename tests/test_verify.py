@@ -108,12 +108,11 @@ def test_nothing_is_printed_and_no_warning_is_raised(capfd, recwarn):
         simple(ours=lambda c: np.array([c[0] + c[1]] * 2)),  # another shape must not be broadcast into agreement
         simple(ours=lambda c: 1 / 0),
         simple(instances=lambda: []),
-        simple(kind="bound", ours=lambda c: sum(c) + 1e-6),
-        simple(kind="bound", sense=">=", ours=lambda c: sum(c) - 1e-6),
-        simple(kind="bound", ours=lambda c: np.nan),
-        simple(kind="witness", threshold=0.5, wrong=lambda c: 0.0),  # the second margin is -1
+        simple(sense="<=", ours=lambda c: sum(c) + 1e-6),
+        simple(sense=">=", ours=lambda c: sum(c) - 1e-6),
+        simple(sense="<=", ours=lambda c: np.nan),
+        simple(threshold=0.5, wrong=lambda c: 0.0),  # the second margin is -1
         simple(
-            kind="witness",
             threshold=0.5,
             instances=lambda: [(1.0, 2.0)],
             independent=lambda c: 2.9,
@@ -134,8 +133,8 @@ def test_a_broken_row_fails(broken, registered, capsys):
     [
         simple(wrong=lambda c: c[1] + c[0]),
         simple(wrong=lambda c: 1 / 0),  # a mutant that does not run proves nothing
-        simple(kind="bound", wrong=lambda c: sum(c) - 1),
-        simple(kind="witness", threshold=0.5, instances=lambda: [(1.0, 2.0)], wrong=lambda c: 0.6),
+        simple(sense="<=", wrong=lambda c: sum(c) - 1),
+        simple(threshold=0.5, instances=lambda: [(1.0, 2.0)], wrong=lambda c: 0.6),
     ],
 )
 def test_a_row_whose_mutant_survives_fails(blind, registered, capsys):
@@ -175,10 +174,9 @@ def test_simple_row_is_sound():
     ("change", "text"),
     [
         ({"label": "Z9"}, "'Z9'"),
-        ({"kind": "guess"}, "'guess'"),
         ({"sense": "<"}, "'<'"),
         ({"tolerance": 1e-3}, "0.001"),
-        ({"kind": "witness"}, "threshold"),
+        ({"threshold": -1.0}, "threshold"),
     ],
 )
 def test_rows_that_make_no_sense_are_refused(change, text):

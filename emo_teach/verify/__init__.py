@@ -6,10 +6,10 @@ reference needs mpmath, imports it when it is tried, and is left out where the l
 """
 
 from . import lesson01, lesson02, lesson03, lesson04, lesson05, lesson06, lesson06_objectives, lesson08, lesson09  # noqa: F401
-from .core import KINDS, LESSON_OF, ROWS, Outcome, Report, Row, register, select, show, table, verify
+from .core import LESSON_OF, ROWS, Outcome, Report, Row, register, select, show, table, verify
 from .references import linear_program, marginal_constraints
 
 __all__ = [
-    "KINDS", "LESSON_OF", "ROWS", "Outcome", "Report", "Row", "linear_program", "marginal_constraints", "register", "select", "show", "table",
+    "LESSON_OF", "ROWS", "Outcome", "Report", "Row", "linear_program", "marginal_constraints", "register", "select", "show", "table",
     "verify",
 ]  # fmt: skip

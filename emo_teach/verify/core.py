@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-KINDS = ("identity", "bound", "witness")
 OPTIONAL = ("mpmath", "torch")  # libraries without which some rows cannot be tried
 ROWS = []
 LESSON_OF = {}  # label: the lesson that teaches it, filled by the first row of each label
@@ -23,7 +22,8 @@ class Row:
 
     `ours(instance)` and `independent(instance)` return numbers or arrays of one shape; `wrong(instance)` stands in for `ours` in the mutant
     (and `wrong_independent`, where given, for `independent`: the same claim made of something else).
-    identity: ours = independent. bound: ours `sense` independent, "<=" or ">=". witness: both are a margin, at least `threshold`, and agree.
+    Kinds: a witness has a `threshold`, and both versions are a margin, at least that, and agree; a bound has a `sense`, "<="
+    or ">=", as in ours <= independent; an identity has neither, ours = independent.
     Errors are absolute up to the size 1 of the reference and relative above it. `lesson` is the lesson that shows the row.
     """
 
@@ -37,22 +37,23 @@ class Row:
     independent: Callable
     wrong: Callable
     mistake: str
-    kind: str = "identity"
     tolerance: float = 1e-12
     wrong_independent: Callable | None = None
-    sense: str = "<="
+    sense: str = ""
     threshold: float = 0.0
+
+    @property
+    def kind(self):
+        return "witness" if self.threshold else "bound" if self.sense else "identity"
 
     def __post_init__(self):
         if not re.fullmatch(r"[AD][1-9]\d*", self.label):
             raise ValueError(f"label = {self.label!r} is not a label such as A1 or D12")
-        if self.kind not in KINDS:
-            raise ValueError(f"kind = {self.kind!r} is not one of {', '.join(KINDS)}")
-        if self.sense not in ("<=", ">="):
+        if self.sense not in ("", "<=", ">="):
             raise ValueError(f"sense = {self.sense!r} is neither '<=' nor '>='")
         if not 0 <= self.tolerance <= 1e-9:
             raise ValueError(f"tolerance = {self.tolerance!r} must lie in [0, 1e-9]: everything here is float64")
-        if self.kind == "witness" and not self.threshold > 0:
+        if not self.threshold >= 0:
             raise ValueError(f"threshold = {self.threshold!r} must be above 0: a witness needs a margin")
 
 

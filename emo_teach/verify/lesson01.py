@@ -38,6 +38,8 @@ row(
     wrong=lambda c: -np.log2(c[0][c[1]]),
     mistake="takes the logarithm to base 2 (bits, not nats)",
 )
+
+
 row(
     "A2 soft-cross-entropy",
     r"L = -\sum_i \tau_i \log p_i",
@@ -65,18 +67,6 @@ def _kl_parts(tau, p):
     return np.array([h, ce - h, ce])
 
 
-row(
-    "A3 ce-is-entropy-plus-kl",
-    r"-\sum_i \tau_i \log p_i = H(\tau) + \mathrm{KL}(\tau\|p)",
-    reference="60-digit sums",
-    instances=_pairs,
-    ours=lambda c: [divergences.entropy(c[0]), divergences.kl(*c), divergences.entropy(c[0]) + divergences.kl(*c)],
-    independent=lambda c: _kl_parts(*c),
-    wrong=lambda c: [divergences.entropy(c[1]), divergences.kl(*c), divergences.entropy(c[1]) + divergences.kl(*c)],
-    mistake="takes the model's entropy for the label's",
-)
-
-
 def _gradients(c):
     """Complex-step gradients with respect to the logits of CE and of KL."""
     logits, case = c
@@ -91,18 +81,6 @@ def _gradients(c):
             references.complex_step(lambda z: ce(z) + (mass * np.log(mass)).sum(), logits),
         ]
     )
-
-
-row(
-    "A3 same-gradient",
-    r"\nabla_z \mathrm{CE} = \nabla_z \mathrm{KL} = p - \tau,\quad p = \mathrm{softmax}(z)",
-    reference="complex step",
-    instances=instances.logit_cases,
-    ours=lambda c: np.array([divergences.logit_gradient("KL", c[1].tau, references.softmax(c[0]))] * 2),
-    independent=_gradients,
-    wrong=lambda c: np.array([-c[1].tau / references.softmax(c[0])] * 2),
-    mistake="stops at p, before the softmax: -tau / p",
-)
 
 
 def _labels():
@@ -127,11 +105,31 @@ def _mean_miss(tau, q):
 
 
 row(
+    "A3 ce-is-entropy-plus-kl",
+    r"-\sum_i \tau_i \log p_i = H(\tau) + \mathrm{KL}(\tau\|p)",
+    reference="60-digit sums",
+    instances=_pairs,
+    ours=lambda c: [divergences.entropy(c[0]), divergences.kl(*c), divergences.entropy(c[0]) + divergences.kl(*c)],
+    independent=lambda c: _kl_parts(*c),
+    wrong=lambda c: [divergences.entropy(c[1]), divergences.kl(*c), divergences.entropy(c[1]) + divergences.kl(*c)],
+    mistake="takes the model's entropy for the label's",
+)
+row(
+    "A3 same-gradient",
+    r"\nabla_z \mathrm{CE} = \nabla_z \mathrm{KL} = p - \tau,\quad p = \mathrm{softmax}(z)",
+    reference="complex step",
+    instances=instances.logit_cases,
+    ours=lambda c: np.array([divergences.logit_gradient("KL", c[1].tau, references.softmax(c[0]))] * 2),
+    independent=_gradients,
+    wrong=lambda c: np.array([-c[1].tau / references.softmax(c[0])] * 2),
+    mistake="stops at p, before the softmax: -tau / p",
+)
+row(
     "A3 proper",
     r"\mathbb E_{t\sim\tau}(-\log \tau_t) \le \mathbb E_{t\sim\tau}(-\log q_t) \ \forall q,"
     r"\quad\text{that is } \mathrm{KL}(\tau\|q) \ge 0",
     reference="60-digit sums, many rivals",
-    kind="bound",
+    sense="<=",
     instances=_labels,
     ours=lambda c: [_mean_log_loss(c[0]), divergences.entropy(c[0])],
     independent=lambda c: np.full(2, min(references.cross_entropy(c[0], q) for q in _rivals(*c))),

@@ -39,45 +39,6 @@ def _without_recession(c):
     return generator.perspective(tau[seen], p[seen]).sum()
 
 
-row(
-    "D10 f-divergence",
-    r"D_f(\tau\|p) = \sum_i p_i f(\tau_i/p_i),\quad \tau_i \lim_{u\to\infty} f(u)/u \text{ where } p_i = 0",
-    reference="60-digit sum",
-    tolerance=1e-9,  # powers of ratios up to 1e12 multiply the rounding of the masses; near alpha 0 and 1 a factor 1e9 cancels
-    instances=_soft_instances,
-    ours=lambda c: divergences.f_divergence(c[0], c[1], c[2]),
-    independent=lambda c: references.f_divergence(c[0], c[1], c[2]),
-    wrong=_without_recession,
-    mistake="forgets the recession slope: skips the tokens to which the model gives nothing",
-)
-row(
-    "D10 never-negative",
-    r"D_f(\tau\|p) \ge f(1) = 0, \text{ by Jensen's inequality}",
-    reference="Jensen's inequality",
-    kind="bound",
-    sense=">=",
-    instances=_soft_instances,
-    ours=lambda c: divergences.f_divergence(c[0], c[1], c[2]),
-    independent=lambda c: 0.0,
-    wrong=_without_recession,
-    mistake="skips the tokens to which the model gives nothing, so that what is left of the label sums to less than 1",
-)
-row(
-    "D10 one-hot-sees-p_t-alone",
-    r"D_f(\mathrm{onehot}_t\|p) = p_t\, f(1/p_t) + (1 - p_t) f(0)",
-    reference="60-digit full sum",
-    tolerance=1e-9,  # rounding of 1 - p_t against the sum of the other masses, relative where the loss is large
-    instances=_one_hot_instances,
-    ours=lambda c: [
-        divergences.one_hot_loss(c[0], c[1][c[2]]),
-        divergences.f_divergence(c[0], one_hot(c[1].size, c[2]), c[1]),
-    ],
-    independent=lambda c: np.full(2, references.f_divergence(c[0], one_hot(c[1].size, c[2]), c[1])),
-    wrong=lambda c: np.full(2, c[0].perspective(np.float64(1), np.float64(c[1][c[2]]))),
-    mistake="forgets f(0), what the wrong tokens cost",
-)
-
-
 def _one_hot_gradient(c):
     """Complex step of the one-hot loss through softmax: the target's component, then all of them."""
     generator, logits, target = c
@@ -105,19 +66,6 @@ def _our_pull(c):
     return np.append(divergences.one_hot_logit_gradient(generator, p[target]), full)
 
 
-row(
-    "D10 one-hot-gradient",
-    r"\partial D/\partial z_t = p_t (1 - p_t) \left[f(1/p_t) - f'(1/p_t)/p_t - f(0)\right]",
-    reference="complex step",
-    tolerance=1e-9,  # pulls reach p_t ** -2 (alpha 3), relative there; differences of near-equal slopes near p_t = 1
-    instances=_pulls,
-    ours=_our_pull,
-    independent=_one_hot_gradient,
-    wrong=lambda c: _our_pull(c) / (1 - references.softmax(c[1])[c[2]]),
-    mistake="forgets the factor 1 - p_t of the softmax",
-)
-
-
 def _soft_pulls():
     rng = np.random.default_rng(instances.SEED)
     for generator in _generators((-1.0, 0.3, 0.5, 2.0)):
@@ -134,18 +82,6 @@ def _soft_gradient(c):
 
     return references.complex_step(loss, logits)
 
-
-row(
-    "D10 logit-gradient",
-    r"\partial D_f/\partial z_j = p_j (s_j - \sum_i p_i s_i),\quad s = f(u) - u f'(u),\ u = \tau/p",
-    reference="complex step",
-    tolerance=1e-9,  # rounding times ratios tau / p of up to 1e4, squared
-    instances=_soft_pulls,
-    ours=lambda c: divergences.logit_gradient(c[0], c[2], references.softmax(c[1])),
-    independent=_soft_gradient,
-    wrong=lambda c: divergences.logit_gradient(c[0], references.softmax(c[1]), c[2]),
-    mistake="swaps label and model: D_f(p, tau) in place of D_f(tau, p)",
-)
 
 CLOSED = {
     "KL": (lambda x: -np.log(x), lambda x: -1.0),
@@ -173,18 +109,6 @@ def _by_hand(c, divide=False):
     return np.concatenate([[loss(p[0])], factor(p[0]) / (p[0] if divide else 1) * (one_hot(p.size, 0) - p)])
 
 
-row(
-    "D10 closed-forms",
-    r"F: -\log p_t,\ 1-p_t,\ 1-\sqrt{p_t},\ 1/p_t-1,\ \dots;\quad \nabla_z F = p_t F'(p_t)\,(\mathrm{onehot}_t - p)",
-    reference="loss and slope by hand",
-    instances=lambda: [(name, z) for name in CLOSED for z in instances.target_logits()],
-    ours=_our_loss,
-    independent=_by_hand,
-    wrong=lambda c: _by_hand(c, divide=True),
-    mistake="forgets that softmax moves p_t in proportion to p_t, so that total variation's pull would not die",
-)
-
-
 def _bounded():
     """(generator, probabilities): generators that are finite at both ends."""
     p_t = np.array([0.0, 1e-300, 1e-12, 1e-3, 0.2, 0.7, 1 - 1e-9, 1.0])
@@ -192,19 +116,6 @@ def _bounded():
         if np.isfinite(generator.at_zero + generator.slope_at_infinity):
             yield generator, p_t
 
-
-row(
-    "D10 largest-loss",
-    r"F(p_t) \le \lim_{p_t \to 0} F(p_t) = f(0) + \lim_{u\to\infty} f(u)/u",
-    reference="both limits by hand",
-    kind="bound",
-    instances=_bounded,
-    ours=lambda c: divergences.one_hot_loss(*c),
-    independent=lambda c: np.full(c[1].size, c[0].at_zero + c[0].slope_at_infinity),
-    wrong=lambda c: divergences.one_hot_loss(*c),
-    wrong_independent=lambda c: np.full(c[1].size, c[0].at_zero),
-    mistake="takes f(0) alone for the ceiling",
-)
 
 POWERS = {
     "KL": 1.0,
@@ -245,20 +156,6 @@ def _mean_loss(name, tau, p):
     return tau @ divergences.one_hot_loss(name, p)
 
 
-row(
-    "D10 least-mean-one-hot-loss",
-    r"\arg\min_p \sum_t \tau_t F(p_t):"
-    r"\ p \propto \tau \text{ (KL)},\ \tau^2 \text{ (Hellinger)},\ \sqrt\tau \text{ (Pearson)},\ \text{the mode (TV)}",
-    reference="losses by hand, many rivals",
-    kind="bound",
-    instances=lambda: [(name, tau) for name in POWERS for tau in _labels()],
-    ours=lambda c: _mean_loss(*c, _tilted(c[1], POWERS[c[0]])),
-    independent=lambda c: (CLOSED[c[0]][0](_rivals(c[1])) @ c[1]).min(),
-    wrong=lambda c: _mean_loss(*c, c[1]),
-    mistake="takes the label itself for the minimiser, as if all were proper",
-)
-
-
 def _improper():
     """(name, tau, rival that does better than tau)."""
     for name, power in (
@@ -283,42 +180,12 @@ def _better(mean_loss, name, tau, rival):
     return mean_loss(name, tau, tau) - mean_loss(name, tau, rival)
 
 
-row(
-    "D10 only-kl-is-proper",
-    r"\exists\, \tau, q:\ \sum_t \tau_t F(q_t) < \sum_t \tau_t F(\tau_t) \text{ for TV, Hellinger, Pearson and JS}",
-    reference="60-digit sums",
-    kind="witness",
-    threshold=0.005,
-    instances=_improper,
-    ours=lambda c: _better(_mean_loss, *c),
-    independent=lambda c: _better(_exact_mean_loss, *c),
-    wrong=lambda c: _better(_mean_loss, "KL", c[1], 0.999 * c[2] + 0.001 / 3),  # off the corner, where KL is infinite
-    mistake="makes the same claim of KL, which is proper",
-)
-
-
 def _family():
     """(p, gamma): target probabilities from 0 to 1 with every gamma from 0 to nearly 1."""
     rest = instances.spread(np.random.default_rng(instances.SEED), 4)
     for p_t in (0.0, 1e-300, 1e-12, 0.1, 0.5, 0.9, 1 - 1e-9, 1.0):
         for gamma in (0.0, 1e-7, 0.1, 0.5, 0.9, 1 - 1e-9):
             yield np.concatenate([[p_t], rest * (1 - p_t)]), gamma
-
-
-row(
-    "D10 skew-divergence",
-    r"\ell_\gamma(p_t) = -\frac{\log(\gamma + (1-\gamma) p_t)}{1-\gamma}"
-    r" = \frac{\mathrm{KL}(\tau\|\gamma\tau + (1-\gamma)p)}{1-\gamma},\quad \ell_0 = -\log p_t",
-    reference="60-digit KL to the mixture",
-    instances=_family,
-    ours=lambda c: divergences.overconfidence_loss(c[0][0], c[1]),
-    independent=lambda c: references.skew_kl(one_hot(c[0].size, 0), *c),
-    wrong=lambda c: divergences.overconfidence_loss(c[0][0], np.clip(1 - c[1], 0, 1 - 1e-9)),
-    mistake="swaps gamma and 1 - gamma",
-)
-
-
-# elsewhere the upper bounds are infinite
 
 
 def _around(loss):
@@ -329,20 +196,6 @@ def _ends(c):
     p, gamma = c
     off = 1 - p[0]
     return np.array([-off, references.cross_entropy(one_hot(p.size, 0), p), off + (1 - gamma) * off**2 / (2 * gamma)])
-
-
-row(
-    "D10 family-between-its-ends",
-    r"1 - p_t \le \ell_\gamma \le -\log p_t,\quad \ell_\gamma \le 1 - p_t + \tfrac{1-\gamma}{2\gamma}(1-p_t)^2:"
-    r"\ \gamma \to 1 \text{ gives } 1 - p_t",
-    reference="60-digit logarithm, series",
-    kind="bound",
-    instances=lambda: [c for c in _family() if c[0][0] > 0 and c[1] > 0],
-    ours=lambda c: _around(divergences.overconfidence_loss(c[0][0], c[1])),
-    independent=_ends,
-    wrong=lambda c: _around((1 - c[1]) * divergences.overconfidence_loss(c[0][0], c[1])),
-    mistake="forgets to divide by 1 - gamma",
-)
 
 
 def _tailr(c, swap=False):
@@ -368,6 +221,132 @@ def _family_by_complex_step(c):
     return np.concatenate([[loss(logits)], references.complex_step(loss, logits)])
 
 
+row(
+    "D10 f-divergence",
+    r"D_f(\tau\|p) = \sum_i p_i f(\tau_i/p_i),\quad \tau_i \lim_{u\to\infty} f(u)/u \text{ where } p_i = 0",
+    reference="60-digit sum",
+    tolerance=1e-9,  # powers of ratios up to 1e12 multiply the rounding of the masses; near alpha 0 and 1 a factor 1e9 cancels
+    instances=_soft_instances,
+    ours=lambda c: divergences.f_divergence(c[0], c[1], c[2]),
+    independent=lambda c: references.f_divergence(c[0], c[1], c[2]),
+    wrong=_without_recession,
+    mistake="forgets the recession slope: skips the tokens to which the model gives nothing",
+)
+row(
+    "D10 never-negative",
+    r"D_f(\tau\|p) \ge f(1) = 0, \text{ by Jensen's inequality}",
+    reference="Jensen's inequality",
+    sense=">=",
+    instances=_soft_instances,
+    ours=lambda c: divergences.f_divergence(c[0], c[1], c[2]),
+    independent=lambda c: 0.0,
+    wrong=_without_recession,
+    mistake="skips the tokens to which the model gives nothing, so that what is left of the label sums to less than 1",
+)
+row(
+    "D10 one-hot-sees-p_t-alone",
+    r"D_f(\mathrm{onehot}_t\|p) = p_t\, f(1/p_t) + (1 - p_t) f(0)",
+    reference="60-digit full sum",
+    tolerance=1e-9,  # rounding of 1 - p_t against the sum of the other masses, relative where the loss is large
+    instances=_one_hot_instances,
+    ours=lambda c: [
+        divergences.one_hot_loss(c[0], c[1][c[2]]),
+        divergences.f_divergence(c[0], one_hot(c[1].size, c[2]), c[1]),
+    ],
+    independent=lambda c: np.full(2, references.f_divergence(c[0], one_hot(c[1].size, c[2]), c[1])),
+    wrong=lambda c: np.full(2, c[0].perspective(np.float64(1), np.float64(c[1][c[2]]))),
+    mistake="forgets f(0), what the wrong tokens cost",
+)
+row(
+    "D10 one-hot-gradient",
+    r"\partial D/\partial z_t = p_t (1 - p_t) \left[f(1/p_t) - f'(1/p_t)/p_t - f(0)\right]",
+    reference="complex step",
+    tolerance=1e-9,  # pulls reach p_t ** -2 (alpha 3), relative there; differences of near-equal slopes near p_t = 1
+    instances=_pulls,
+    ours=_our_pull,
+    independent=_one_hot_gradient,
+    wrong=lambda c: _our_pull(c) / (1 - references.softmax(c[1])[c[2]]),
+    mistake="forgets the factor 1 - p_t of the softmax",
+)
+row(
+    "D10 logit-gradient",
+    r"\partial D_f/\partial z_j = p_j (s_j - \sum_i p_i s_i),\quad s = f(u) - u f'(u),\ u = \tau/p",
+    reference="complex step",
+    tolerance=1e-9,  # rounding times ratios tau / p of up to 1e4, squared
+    instances=_soft_pulls,
+    ours=lambda c: divergences.logit_gradient(c[0], c[2], references.softmax(c[1])),
+    independent=_soft_gradient,
+    wrong=lambda c: divergences.logit_gradient(c[0], references.softmax(c[1]), c[2]),
+    mistake="swaps label and model: D_f(p, tau) in place of D_f(tau, p)",
+)
+row(
+    "D10 closed-forms",
+    r"F: -\log p_t,\ 1-p_t,\ 1-\sqrt{p_t},\ 1/p_t-1,\ \dots;\quad \nabla_z F = p_t F'(p_t)\,(\mathrm{onehot}_t - p)",
+    reference="loss and slope by hand",
+    instances=lambda: [(name, z) for name in CLOSED for z in instances.target_logits()],
+    ours=_our_loss,
+    independent=_by_hand,
+    wrong=lambda c: _by_hand(c, divide=True),
+    mistake="forgets that softmax moves p_t in proportion to p_t, so that total variation's pull would not die",
+)
+row(
+    "D10 largest-loss",
+    r"F(p_t) \le \lim_{p_t \to 0} F(p_t) = f(0) + \lim_{u\to\infty} f(u)/u",
+    reference="both limits by hand",
+    sense="<=",
+    instances=_bounded,
+    ours=lambda c: divergences.one_hot_loss(*c),
+    independent=lambda c: np.full(c[1].size, c[0].at_zero + c[0].slope_at_infinity),
+    wrong=lambda c: divergences.one_hot_loss(*c),
+    wrong_independent=lambda c: np.full(c[1].size, c[0].at_zero),
+    mistake="takes f(0) alone for the ceiling",
+)
+row(
+    "D10 least-mean-one-hot-loss",
+    r"\arg\min_p \sum_t \tau_t F(p_t):"
+    r"\ p \propto \tau \text{ (KL)},\ \tau^2 \text{ (Hellinger)},\ \sqrt\tau \text{ (Pearson)},\ \text{the mode (TV)}",
+    reference="losses by hand, many rivals",
+    sense="<=",
+    instances=lambda: [(name, tau) for name in POWERS for tau in _labels()],
+    ours=lambda c: _mean_loss(*c, _tilted(c[1], POWERS[c[0]])),
+    independent=lambda c: (CLOSED[c[0]][0](_rivals(c[1])) @ c[1]).min(),
+    wrong=lambda c: _mean_loss(*c, c[1]),
+    mistake="takes the label itself for the minimiser, as if all were proper",
+)
+row(
+    "D10 only-kl-is-proper",
+    r"\exists\, \tau, q:\ \sum_t \tau_t F(q_t) < \sum_t \tau_t F(\tau_t) \text{ for TV, Hellinger, Pearson and JS}",
+    reference="60-digit sums",
+    threshold=0.005,
+    instances=_improper,
+    ours=lambda c: _better(_mean_loss, *c),
+    independent=lambda c: _better(_exact_mean_loss, *c),
+    wrong=lambda c: _better(_mean_loss, "KL", c[1], 0.999 * c[2] + 0.001 / 3),  # off the corner, where KL is infinite
+    mistake="makes the same claim of KL, which is proper",
+)
+row(
+    "D10 skew-divergence",
+    r"\ell_\gamma(p_t) = -\frac{\log(\gamma + (1-\gamma) p_t)}{1-\gamma}"
+    r" = \frac{\mathrm{KL}(\tau\|\gamma\tau + (1-\gamma)p)}{1-\gamma},\quad \ell_0 = -\log p_t",
+    reference="60-digit KL to the mixture",
+    instances=_family,
+    ours=lambda c: divergences.overconfidence_loss(c[0][0], c[1]),
+    independent=lambda c: references.skew_kl(one_hot(c[0].size, 0), *c),
+    wrong=lambda c: divergences.overconfidence_loss(c[0][0], np.clip(1 - c[1], 0, 1 - 1e-9)),
+    mistake="swaps gamma and 1 - gamma",
+)
+row(
+    "D10 family-between-its-ends",
+    r"1 - p_t \le \ell_\gamma \le -\log p_t,\quad \ell_\gamma \le 1 - p_t + \tfrac{1-\gamma}{2\gamma}(1-p_t)^2:"
+    r"\ \gamma \to 1 \text{ gives } 1 - p_t",
+    reference="60-digit logarithm, series",
+    sense="<=",
+    instances=lambda: [c for c in _family() if c[0][0] > 0 and c[1] > 0],
+    ours=lambda c: _around(divergences.overconfidence_loss(c[0][0], c[1])),
+    independent=_ends,
+    wrong=lambda c: _around((1 - c[1]) * divergences.overconfidence_loss(c[0][0], c[1])),
+    mistake="forgets to divide by 1 - gamma",
+)
 row(
     "D10 family-has-tailr-gradient",
     r"\nabla_z \ell_\gamma = w\,\nabla_z(-\log p_t),\quad w = \frac{p_t}{\gamma + (1-\gamma) p_t} \text{ (TaiLr, } b = 0)",

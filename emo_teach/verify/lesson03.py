@@ -16,6 +16,18 @@ def _emd(c):
     return transport.emd(c.p, c.tau, c.cost)
 
 
+def _plan_facts(plan, c, value):
+    total = math.fsum(float(x) for x in (plan * c.cost).ravel())
+    return np.concatenate([plan.sum(1), plan.sum(0), [min(plan.min(), 0.0), total - value]])
+
+
+def _batches():
+    for n in (1, 2, 5, 12):
+        rng = np.random.default_rng(instances.SEED + n)
+        p, tau = (np.stack([instances.spread(rng, n, a) for a in (0.05, 1, 1)]) for _ in range(2))
+        yield p, tau, rng.uniform(0, 2, size=(3, n, n))
+
+
 lp_row(
     "A4 emd-value",
     r"C[p,\tau] = \min_{\gamma \ge 0,\ \gamma 1 = p,\ \gamma^\top 1 = \tau} \sum_{ij} \gamma_{ij} c_{ij}",
@@ -25,13 +37,6 @@ lp_row(
     wrong=lambda c: transport.emd(c.p, c.tau, c.cost.T).value,
     mistake="transposes the cost",
 )
-
-
-def _plan_facts(plan, c, value):
-    total = math.fsum(float(x) for x in (plan * c.cost).ravel())
-    return np.concatenate([plan.sum(1), plan.sum(0), [min(plan.min(), 0.0), total - value]])
-
-
 row(
     "A4 emd-plan",
     r"\gamma 1 = p,\quad \gamma^\top 1 = \tau,\quad \gamma \ge 0,\quad \langle\gamma, c\rangle = C[p,\tau]",
@@ -42,15 +47,6 @@ row(
     wrong=lambda c: _plan_facts(_emd(c).plan.T, c, _emd(c).value),
     mistake="takes columns for rows in the plan",
 )
-
-
-def _batches():
-    for n in (1, 2, 5, 12):
-        rng = np.random.default_rng(instances.SEED + n)
-        p, tau = (np.stack([instances.spread(rng, n, a) for a in (0.05, 1, 1)]) for _ in range(2))
-        yield p, tau, rng.uniform(0, 2, size=(3, n, n))
-
-
 lp_row(
     "A4 many-at-once",
     r"C[p_k,\tau_k] \text{ under } c_k, \quad k = 1, \dots, m",
@@ -69,17 +65,6 @@ def _dual_value(c):
     return c.p @ solved.u + c.tau @ solved.v
 
 
-lp_row(
-    "D6 strong-duality",
-    r"\max_{u_i + v_j \le c_{ij}} \langle u, p\rangle + \langle v, \tau\rangle = C[p,\tau]",
-    instances=instances.cost_cases,
-    ours=lambda c: [_dual_value(c), _emd(c).gap],
-    independent=lambda c: [references.solved(c.p, c.tau, c.cost)[0], 0.0],
-    wrong=lambda c: [_emd(c).u @ (c.p - c.tau), 0.0],
-    mistake="puts v = -u, which is the dual of metric costs only",
-)
-
-
 def _potential_sums(c):
     solved = _emd(c)
     return solved.u[:, None] + solved.v
@@ -91,23 +76,31 @@ def _uncompleted(c):
     return np.where(c.p > 0, solved.u, 0.0)[:, None] + np.where(c.tau > 0, solved.v, 0.0)
 
 
+lp_row(
+    "D6 strong-duality",
+    r"\max_{u_i + v_j \le c_{ij}} \langle u, p\rangle + \langle v, \tau\rangle = C[p,\tau]",
+    instances=instances.cost_cases,
+    ours=lambda c: [_dual_value(c), _emd(c).gap],
+    independent=lambda c: [references.solved(c.p, c.tau, c.cost)[0], 0.0],
+    wrong=lambda c: [_emd(c).u @ (c.p - c.tau), 0.0],
+    mistake="puts v = -u, which is the dual of metric costs only",
+)
 row(
     "D6 dual-feasible",
     r"u_i + v_j \le c_{ij} \text{ for all } i, j, \text{ mass or not}",
     reference="the cost itself",
     tolerance=1e-10,  # the solver updates its potentials pivot by pivot: about 1e-14 times n
-    kind="bound",
+    sense="<=",
     instances=lambda: instances.cost_cases(large=True),
     ours=_potential_sums,
     independent=lambda c: c.cost,
     wrong=_uncompleted,
     mistake="leaves the potentials of tokens without mass at 0",
 )
-row(
+lp_row(
     "D6 slackness",
     r"\gamma_{ij} > 0 \Rightarrow u_i + v_j = c_{ij}, \text{ for every optimal plan and every optimal dual}",
     reference="HiGHS's plan, our dual",
-    tolerance=1e-9,
     instances=instances.cost_cases,
     ours=lambda c: (references.solved(c.p, c.tau, c.cost)[1] * (c.cost - _potential_sums(c))).sum(),
     independent=lambda c: 0.0,
@@ -119,7 +112,7 @@ row(
     r"\gamma \text{ a vertex} \Rightarrow \#\{\gamma_{ij} > 0\} \le \#\mathrm{supp}\,p + \#\mathrm{supp}\,\tau - 1",
     reference="count in Python",
     tolerance=0.0,  # counts
-    kind="bound",
+    sense="<=",
     instances=lambda: instances.cost_cases(large=True),
     ours=lambda c: float(np.count_nonzero(_emd(c).plan)),
     independent=lambda c: float(sum(x > 0 for x in c.p) + sum(x > 0 for x in c.tau) - 1),
@@ -147,18 +140,6 @@ def _positive_part(c):
     return math.fsum(max(float(a) - float(b), 0.0) for a, b in zip(c.p, c.tau, strict=True))
 
 
-row(
-    "D8 total-variation",
-    r"c_{ij} = 1 - \delta_{ij} \Rightarrow C[p,\tau] = \tfrac12 \sum_i |p_i - \tau_i|",
-    reference="sum of positive parts",
-    instances=lambda: instances.token_cases(per_pair=1),
-    ours=lambda c: [transport.emd(c.p, c.tau, costs.zero_one(c.p.size)).value, divergences.total_variation(c.p, c.tau)],
-    independent=lambda c: np.full(2, _positive_part(c)),
-    wrong=lambda c: np.full(2, np.abs(c.p - c.tau).sum()),
-    mistake="forgets the half: counts the mass that leaves and the mass that arrives",
-)
-
-
 def _rank_cost(n, power):
     """|i - j| ** power, entry by entry, with 0 on the diagonal."""
     return np.array([[0.0 if i == j else float(abs(i - j)) ** power for j in range(n)] for i in range(n)])
@@ -168,27 +149,7 @@ def _small_pairs():
     return [c for c in instances.cost_cases(per_pair=1) if c.p.size <= 21]
 
 
-lp_row(
-    "D8 cumulative-sums",
-    r"c_{ij} = |i - j| \Rightarrow C[p,\tau] = \sum_k |P_k - T_k|",
-    instances=_small_pairs,
-    ours=lambda c: [transport.emd_1d(c.p, c.tau), transport.emd(c.p, c.tau, costs.ordinal(c.p.size)).value],
-    independent=lambda c: np.full(2, references.solved(c.p, c.tau, _rank_cost(c.p.size, 1))[0]),
-    wrong=lambda c: np.full(2, abs((np.cumsum(c.p) - np.cumsum(c.tau)).sum())),
-    mistake="lets surpluses to the left and to the right cancel (difference of the means)",
-)
-
 POWERS = (1.5, 2.0, 3.0)
-
-lp_row(
-    "D8 monotone-plan",
-    r"c_{ij} = |i - j|^k,\ k \ge 1: \text{ matching the quantiles is optimal}",
-    instances=_small_pairs,
-    ours=lambda c: [transport.emd_1d(c.p, c.tau, k) for k in POWERS],
-    independent=lambda c: [references.solved(c.p, c.tau, _rank_cost(c.p.size, k))[0] for k in POWERS],
-    wrong=lambda c: [(np.abs(np.cumsum(c.p) - np.cumsum(c.tau)) ** k).sum() for k in POWERS],
-    mistake="raises the differences of the cumulative sums to the power k",
-)
 
 
 def _rectangles(n):
@@ -201,11 +162,51 @@ def _uncrossed(n, power):
     return np.array([cost[i, j] + cost[k, m] for i, k, j, m in _rectangles(n)])
 
 
+def _left_behind():
+    """(p, tau): mass that could stay where it is, if other mass jumps over it."""
+    yield np.array([0.5, 0.5, 0.0]), np.array([0.0, 0.5, 0.5])
+    yield np.array([0.3, 0.3, 0.4, 0.0]), np.array([0.0, 0.3, 0.4, 0.3])
+
+
+def _monotone_margin(c, power):
+    """Cost of the monotone plan (the optimal one for squares) under |i - j| ** power, less the earth mover's distance."""
+    n, cost = c[0].size, costs.ordinal(c[0].size, power)
+    return (transport.emd(*c, costs.ordinal(n, 2)).plan * cost).sum() - transport.emd(*c, cost).value
+
+
+row(
+    "D8 total-variation",
+    r"c_{ij} = 1 - \delta_{ij} \Rightarrow C[p,\tau] = \tfrac12 \sum_i |p_i - \tau_i|",
+    reference="sum of positive parts",
+    instances=lambda: instances.token_cases(per_pair=1),
+    ours=lambda c: [transport.emd(c.p, c.tau, costs.zero_one(c.p.size)).value, divergences.total_variation(c.p, c.tau)],
+    independent=lambda c: np.full(2, _positive_part(c)),
+    wrong=lambda c: np.full(2, np.abs(c.p - c.tau).sum()),
+    mistake="forgets the half: counts the mass that leaves and the mass that arrives",
+)
+lp_row(
+    "D8 cumulative-sums",
+    r"c_{ij} = |i - j| \Rightarrow C[p,\tau] = \sum_k |P_k - T_k|",
+    instances=_small_pairs,
+    ours=lambda c: [transport.emd_1d(c.p, c.tau), transport.emd(c.p, c.tau, costs.ordinal(c.p.size)).value],
+    independent=lambda c: np.full(2, references.solved(c.p, c.tau, _rank_cost(c.p.size, 1))[0]),
+    wrong=lambda c: np.full(2, abs((np.cumsum(c.p) - np.cumsum(c.tau)).sum())),
+    mistake="lets surpluses to the left and to the right cancel (difference of the means)",
+)
+lp_row(
+    "D8 monotone-plan",
+    r"c_{ij} = |i - j|^k,\ k \ge 1: \text{ matching the quantiles is optimal}",
+    instances=_small_pairs,
+    ours=lambda c: [transport.emd_1d(c.p, c.tau, k) for k in POWERS],
+    independent=lambda c: [references.solved(c.p, c.tau, _rank_cost(c.p.size, k))[0] for k in POWERS],
+    wrong=lambda c: [(np.abs(np.cumsum(c.p) - np.cumsum(c.tau)) ** k).sum() for k in POWERS],
+    mistake="raises the differences of the cumulative sums to the power k",
+)
 row(
     "D8 uncrossing",
     r"|i - j|^k + |i' - j'|^k \le |i - j'|^k + |i' - j|^k \text{ for } i < i',\ j < j',\ k \ge 1",
     reference="crossed trips in Python",
-    kind="bound",
+    sense="<=",
     instances=lambda: [(n, power) for n in (2, 5, 8) for power in (1.0, 1.5, 2.0, 3.0)],
     ours=lambda c: _uncrossed(*c),
     independent=lambda c: [float(abs(i - m)) ** c[1] + float(abs(k - j)) ** c[1] for i, k, j, m in _rectangles(c[0])],
@@ -223,26 +224,10 @@ row(
     wrong=lambda c: np.abs(np.subtract.outer(np.arange(c[0]), np.arange(c[0]))) ** c[1],
     mistake="lets numpy's 0 ** 0 = 1 onto the diagonal",
 )
-
-
-def _left_behind():
-    """(p, tau): mass that could stay where it is, if other mass jumps over it."""
-    yield np.array([0.5, 0.5, 0.0]), np.array([0.0, 0.5, 0.5])
-    yield np.array([0.3, 0.3, 0.4, 0.0]), np.array([0.0, 0.3, 0.4, 0.3])
-
-
-def _monotone_margin(c, power):
-    """Cost of the monotone plan (the optimal one for squares) under |i - j| ** power, less the earth mover's distance."""
-    n, cost = c[0].size, costs.ordinal(c[0].size, power)
-    return (transport.emd(*c, costs.ordinal(n, 2)).plan * cost).sum() - transport.emd(*c, cost).value
-
-
-row(
+lp_row(
     "D8 concave-powers-cross",
     r"c_{ij} = |i - j|^k,\ k < 1: \text{ the monotone plan need not be optimal}",
     reference="north-west rule and LP",
-    tolerance=1e-9,
-    kind="witness",
     threshold=0.1,
     instances=_left_behind,
     ours=lambda c: _monotone_margin(c, 0.5),
@@ -291,19 +276,6 @@ def _price_differences(c):
     return u[1:] - u[0]
 
 
-row(
-    "D6 potentials-are-slopes",
-    r"\tfrac{d}{d\epsilon}\, C[p + \epsilon(\delta_i - \delta_k), \tau] = u_i - u_k \text{ where the plan is not degenerate}",
-    reference="differences of LPs by HiGHS",
-    tolerance=1e-9,
-    instances=_unique_duals,
-    ours=_price_differences,
-    independent=_slopes,
-    wrong=lambda c: c[2][0, 1:],
-    mistake="takes the direct cost for the price: forgets that the other mass is rearranged",
-)
-
-
 def _other_models():
     """(case, q): q spreads over tokens to which the case's p gives nothing."""
     rng = np.random.default_rng(instances.SEED + 1)
@@ -319,9 +291,19 @@ def _tangent(c, completed=True):
 
 
 lp_row(
+    "D6 potentials-are-slopes",
+    r"\tfrac{d}{d\epsilon}\, C[p + \epsilon(\delta_i - \delta_k), \tau] = u_i - u_k \text{ where the plan is not degenerate}",
+    reference="differences of LPs by HiGHS",
+    instances=_unique_duals,
+    ours=_price_differences,
+    independent=_slopes,
+    wrong=lambda c: c[2][0, 1:],
+    mistake="takes the direct cost for the price: forgets that the other mass is rearranged",
+)
+lp_row(
     "D6 tangent-from-below",
     r"C[q,\tau] \ge C[p,\tau] + \langle u, q - p\rangle \text{ for every } q: \text{ the distance is convex in } p",
-    kind="bound",
+    sense="<=",
     instances=_other_models,
     ours=_tangent,
     independent=lambda c: references.solved(c[1], c[0].tau, c[0].cost)[0],

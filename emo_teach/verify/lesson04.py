@@ -11,8 +11,6 @@ from .instances import one_hot
 
 row = row_maker("04")
 lp_row = row_maker("04", reference="LP by HiGHS", tolerance=1e-9)  # HiGHS keeps its constraints to 1e-10
-
-
 SEEN = 1e-15  # masses below the rounding of a sum of 1 leave a solver free to price them as it likes
 
 
@@ -70,19 +68,6 @@ def _missed(c):
     return transport.one_hot_emd(c[0], costs.zero_one(c[0].size), c[1])
 
 
-row(
-    "A7 below-cross-entropy",
-    r"1 - p_t \le -\log p_t: \text{ bounded where cross-entropy is not, equal to first order at } p_t = 1",
-    reference="60-digit logarithm",
-    kind="bound",
-    instances=_targets,
-    ours=_missed,
-    independent=lambda c: references.cross_entropy(one_hot(c[0].size, c[1]), c[0]),
-    wrong=lambda c: np.abs(c[0] - one_hot(c[0].size, c[1])).sum(),
-    mistake="takes the L1 distance, which is twice as long",
-)
-
-
 def _contests():
     """(logits, target): the target alone on top, tied there, and beaten, by at least 0.1."""
     z = np.array([1.0, 0.9, -0.5, 1.0, 0.2])
@@ -94,6 +79,17 @@ def _error_rate(c):
     return 1 - 1 / logits.count(logits[target]) if logits[target] == max(logits) else 1.0
 
 
+row(
+    "A7 below-cross-entropy",
+    r"1 - p_t \le -\log p_t: \text{ bounded where cross-entropy is not, equal to first order at } p_t = 1",
+    reference="60-digit logarithm",
+    sense="<=",
+    instances=_targets,
+    ours=_missed,
+    independent=lambda c: references.cross_entropy(one_hot(c[0].size, c[1]), c[0]),
+    wrong=lambda c: np.abs(c[0] - one_hot(c[0].size, c[1])).sum(),
+    mistake="takes the L1 distance, which is twice as long",
+)
 row(
     "A7 limit-is-the-error-rate",
     r"p = \mathrm{softmax}(\beta z),\ \beta \to \infty:\ 1 - p_t \to 0 \text{ (alone on top)},"
@@ -122,39 +118,9 @@ def _distance_gradient(c):
     return p * (u - p @ u)
 
 
-row(
-    "D2 unbiased-for-the-bound",
-    r"\mathbb E_{t\sim\tau} \nabla_z \sum_i p_i c_{it} = \nabla_z\, p^\top C\tau, \text{ not } \nabla_z\, C[p,\tau]",
-    reference="complex step",
-    instances=lambda: list(instances.logit_cases(lambda: instances.cost_cases(per_pair=1))),
-    ours=lambda c: _mean_gradient(references.softmax(c[0]), c[1]),
-    independent=_bound_gradient,
-    wrong=_distance_gradient,
-    mistake="takes the slope of the distance itself for what one-hot labels give on average",
-)
-
-
 def _push(c):
     """Complex-step gradient of the product bound at the logits of tau."""
     return np.abs(_bound_gradient((np.log(c.tau), c))).max()
-
-
-row(
-    "D2 pushes-at-the-truth",
-    r"p = \tau \Rightarrow \mathbb E_{t\sim\tau} \nabla_z \sum_i p_i c_{it} \ne 0 \text{ if } C\tau \text{ varies under } \tau",
-    reference="complex step",
-    kind="witness",
-    threshold=0.005,
-    instances=lambda: [
-        c
-        for c in instances.token_cases(large=False)
-        if c.name.startswith(("random 3", "random 5", "random 8", "random 13"))
-    ],
-    ours=lambda c: np.abs(_mean_gradient(c.tau, c)).max(),
-    independent=_push,
-    wrong=lambda c: np.abs(divergences.logit_gradient("KL", c.tau, c.tau)).max(),
-    mistake="makes the same claim of cross-entropy, which rests there",
-)
 
 
 def _half_and_half():
@@ -178,10 +144,34 @@ def _lead_by_hand(c):
 
 
 row(
+    "D2 unbiased-for-the-bound",
+    r"\mathbb E_{t\sim\tau} \nabla_z \sum_i p_i c_{it} = \nabla_z\, p^\top C\tau, \text{ not } \nabla_z\, C[p,\tau]",
+    reference="complex step",
+    instances=lambda: list(instances.logit_cases(lambda: instances.cost_cases(per_pair=1))),
+    ours=lambda c: _mean_gradient(references.softmax(c[0]), c[1]),
+    independent=_bound_gradient,
+    wrong=_distance_gradient,
+    mistake="takes the slope of the distance itself for what one-hot labels give on average",
+)
+row(
+    "D2 pushes-at-the-truth",
+    r"p = \tau \Rightarrow \mathbb E_{t\sim\tau} \nabla_z \sum_i p_i c_{it} \ne 0 \text{ if } C\tau \text{ varies under } \tau",
+    reference="complex step",
+    threshold=0.005,
+    instances=lambda: [
+        c
+        for c in instances.token_cases(large=False)
+        if c.name.startswith(("random 3", "random 5", "random 8", "random 13"))
+    ],
+    ours=lambda c: np.abs(_mean_gradient(c.tau, c)).max(),
+    independent=_push,
+    wrong=lambda c: np.abs(divergences.logit_gradient("KL", c.tau, c.tau)).max(),
+    mistake="makes the same claim of cross-entropy, which rests there",
+)
+row(
     "D2 go-between",
     r"\exists\, \tau, i:\ \tau_i = 0,\ \sum_j c_{ij}\tau_j < \sum_j c_{kj}\tau_j \text{ for all } k \text{ with } \tau_k > 0",
     reference="60 digits, all answers",
-    kind="witness",
     threshold=0.1,
     instances=_half_and_half,
     ours=lambda c: _lead(c[1], costs.cosine(c[0])),
@@ -189,6 +179,8 @@ row(
     wrong=lambda c: _lead(c[1], costs.chord(c[0])),
     mistake="makes the same claim of the chord: by the triangle inequality no stop between two tokens beats both",
 )
+
+
 lp_row(
     "A5 one-coupling",
     r"\tau = \mathrm{onehot}_t \Rightarrow C[p,\tau] = \sum_i p_i c_{it}",
@@ -211,7 +203,6 @@ row(
     r"C[p,\tau] \le \sum_{ij} p_i \tau_j c_{ij}",
     reference="LP by HiGHS",
     tolerance=1e-10,
-    kind="bound",
     sense=">=",
     instances=instances.cost_cases,
     ours=lambda c: transport.product_bound(c.p, c.tau, c.cost),
@@ -265,48 +256,9 @@ def _mixtures():
         yield c.p, instances.spread(rng, c.p.size), rng.uniform(), c.tau, c.cost
 
 
-row(
-    "D2 linear-in-p",
-    r"(\lambda p + (1-\lambda) q)^\top C \tau = \lambda\, p^\top C \tau + (1-\lambda)\, q^\top C \tau",
-    reference="sum in exact fractions",
-    instances=_mixtures,
-    ours=lambda c: transport.product_bound(c[2] * c[0] + (1 - c[2]) * c[1], c[3], c[4]),
-    independent=lambda c: (
-        c[2] * references.bilinear(c[0], c[4], c[3]) + (1 - c[2]) * references.bilinear(c[1], c[4], c[3])
-    ),
-    wrong=lambda c: transport.emd(c[2] * c[0] + (1 - c[2]) * c[1], c[3], c[4]).value,
-    mistake="makes the claim of the exact distance, which is convex and not linear",
-)
-
-
 def _medoid_of_support(c):
     held = np.flatnonzero(c.tau)
     return held[np.argmin((c.cost @ c.tau)[held])]
-
-
-row(
-    "D2 minimum-at-the-medoid",
-    r"\min_p p^\top C \tau = \min_i \sum_j c_{ij} \tau_j, \text{ at a vertex}",
-    reference="LP over the simplex",
-    tolerance=1e-9,
-    instances=instances.cost_cases,
-    ours=lambda c: transport.product_bound(one_hot(c.p.size, transport.medoid(c.tau, c.cost)), c.tau, c.cost),
-    independent=lambda c: references.simplex_minimum(
-        [references.bilinear(row, c.cost, c.tau) for row in np.eye(c.p.size)]
-    ),
-    wrong=lambda c: transport.product_bound(one_hot(c.p.size, _medoid_of_support(c)), c.tau, c.cost),
-    mistake="searches the label's support only, not the whole vocabulary",
-)
-row(
-    "D2 mode-under-0/1-cost",
-    r"c_{ij} = 1 - \delta_{ij} \Rightarrow \arg\min_i \sum_j c_{ij}\tau_j = \arg\max_i \tau_i",
-    reference="largest entry in Python",
-    instances=instances.token_cases,
-    ours=lambda c: c.tau[transport.medoid(c.tau, costs.zero_one(c.tau.size))],
-    independent=lambda c: max(c.tau.tolist()),
-    wrong=lambda c: c.tau[transport.medoid(c.tau, costs.ordinal(c.tau.size))],
-    mistake="takes the median (the medoid under |i - j|) for the mode",
-)
 
 
 def _improper():
@@ -329,10 +281,43 @@ def _advantage(scores):
 
 
 row(
+    "D2 linear-in-p",
+    r"(\lambda p + (1-\lambda) q)^\top C \tau = \lambda\, p^\top C \tau + (1-\lambda)\, q^\top C \tau",
+    reference="sum in exact fractions",
+    instances=_mixtures,
+    ours=lambda c: transport.product_bound(c[2] * c[0] + (1 - c[2]) * c[1], c[3], c[4]),
+    independent=lambda c: (
+        c[2] * references.bilinear(c[0], c[4], c[3]) + (1 - c[2]) * references.bilinear(c[1], c[4], c[3])
+    ),
+    wrong=lambda c: transport.emd(c[2] * c[0] + (1 - c[2]) * c[1], c[3], c[4]).value,
+    mistake="makes the claim of the exact distance, which is convex and not linear",
+)
+lp_row(
+    "D2 minimum-at-the-medoid",
+    r"\min_p p^\top C \tau = \min_i \sum_j c_{ij} \tau_j, \text{ at a vertex}",
+    reference="LP over the simplex",
+    instances=instances.cost_cases,
+    ours=lambda c: transport.product_bound(one_hot(c.p.size, transport.medoid(c.tau, c.cost)), c.tau, c.cost),
+    independent=lambda c: references.simplex_minimum(
+        [references.bilinear(row, c.cost, c.tau) for row in np.eye(c.p.size)]
+    ),
+    wrong=lambda c: transport.product_bound(one_hot(c.p.size, _medoid_of_support(c)), c.tau, c.cost),
+    mistake="searches the label's support only, not the whole vocabulary",
+)
+row(
+    "D2 mode-under-0/1-cost",
+    r"c_{ij} = 1 - \delta_{ij} \Rightarrow \arg\min_i \sum_j c_{ij}\tau_j = \arg\max_i \tau_i",
+    reference="largest entry in Python",
+    instances=instances.token_cases,
+    ours=lambda c: c.tau[transport.medoid(c.tau, costs.zero_one(c.tau.size))],
+    independent=lambda c: max(c.tau.tolist()),
+    wrong=lambda c: c.tau[transport.medoid(c.tau, costs.ordinal(c.tau.size))],
+    mistake="takes the median (the medoid under |i - j|) for the mode",
+)
+row(
     "D2 not-proper",
     r"\exists\, \tau, q:\ q^\top C \tau < \tau^\top C \tau: \text{ EMO alone is not a proper scoring rule}",
     reference="sums in exact fractions",
-    kind="witness",
     threshold=0.05,
     instances=_improper,
     ours=lambda c: _advantage(transport.product_bound(_rivals(c), c.tau, c.cost)),

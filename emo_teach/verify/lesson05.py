@@ -25,18 +25,6 @@ def _small():
     return [c for c in instances.token_cases(large=False) if c.p.size <= 13]
 
 
-row(
-    "A8 cosine-cost",
-    r"c_{ij} = 1 - \cos(e_i, e_j)",
-    reference="60 digits, element by element",
-    instances=_small,
-    ours=lambda c: costs.cosine(c.embedding),
-    independent=lambda c: references.cosine(c.embedding),
-    wrong=lambda c: 1 - c.embedding @ c.embedding.T,
-    mistake="does not divide by the lengths",
-)
-
-
 def _range(cost):
     return np.array([-cost.min(), cost.max(), np.abs(np.diag(cost)).max()])
 
@@ -47,52 +35,32 @@ def _plain_cosine(c):
 
 
 row(
+    "A8 cosine-cost",
+    r"c_{ij} = 1 - \cos(e_i, e_j)",
+    reference="60 digits, element by element",
+    instances=_small,
+    ours=lambda c: costs.cosine(c.embedding),
+    independent=lambda c: references.cosine(c.embedding),
+    wrong=lambda c: 1 - c.embedding @ c.embedding.T,
+    mistake="does not divide by the lengths",
+)
+row(
     "A8 cosine-range",
     r"0 \le c_{ij} \le 2,\quad c_{ii} = 0, \text{ exactly, in spite of rounding}",
     reference="Cauchy-Schwarz",
     tolerance=0.0,  # exact by construction
-    kind="bound",
+    sense="<=",
     instances=instances.token_cases,
     ours=lambda c: _range(costs.cosine(c.embedding)),
     independent=lambda c: [0.0, 2.0, 0.0],
     wrong=_plain_cosine,
     mistake="neither cuts off the rounding nor sets the diagonal to 0",
 )
-row(
-    "D3 jensen-bound",
-    r"\tfrac12 |m_p - m_\tau|^2 \le C[p,\tau],\quad m_p = \sum_i p_i \hat e_i",
-    reference="LP by HiGHS",
-    tolerance=1e-10,
-    kind="bound",
-    instances=lambda: instances.token_cases(large=False),
-    ours=lambda c: transport.jensen_bound(c.p, c.tau, c.embedding),
-    independent=lambda c: references.solved(c.p, c.tau, c.cost)[0],
-    wrong=lambda c: 2 * transport.jensen_bound(c.p, c.tau, c.embedding),
-    mistake="forgets the half",
-)
 
 
 def _cosine_of_means(c):
     a, b = (transport.mean_direction(x, c.embedding) for x in (c.p, c.tau))
     return 1 - a @ b / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-300)
-
-
-row(
-    "D3 mean-direction-bound",
-    r"C[p,\tau] \le p^\top C\, \tau = 1 - \langle m_p, m_\tau\rangle",
-    reference="LP by HiGHS",
-    tolerance=1e-10,
-    kind="bound",
-    sense=">=",
-    instances=lambda: instances.token_cases(large=False),
-    ours=lambda c: [
-        transport.product_bound(c.p, c.tau, costs.cosine(c.embedding)),
-        1 - transport.mean_direction(c.p, c.embedding) @ transport.mean_direction(c.tau, c.embedding),
-    ],
-    independent=lambda c: np.full(2, references.solved(c.p, c.tau, c.cost)[0]),
-    wrong=lambda c: np.full(2, _cosine_of_means(c)),
-    mistake="divides the mean directions by their lengths",
-)
 
 
 def _spread_terms(c):
@@ -105,6 +73,33 @@ def _spread_terms(c):
     return gap, own_p, own_tau
 
 
+row(
+    "D3 jensen-bound",
+    r"\tfrac12 |m_p - m_\tau|^2 \le C[p,\tau],\quad m_p = \sum_i p_i \hat e_i",
+    reference="LP by HiGHS",
+    tolerance=1e-10,
+    sense="<=",
+    instances=lambda: instances.token_cases(large=False),
+    ours=lambda c: transport.jensen_bound(c.p, c.tau, c.embedding),
+    independent=lambda c: references.solved(c.p, c.tau, c.cost)[0],
+    wrong=lambda c: 2 * transport.jensen_bound(c.p, c.tau, c.embedding),
+    mistake="forgets the half",
+)
+row(
+    "D3 mean-direction-bound",
+    r"C[p,\tau] \le p^\top C\, \tau = 1 - \langle m_p, m_\tau\rangle",
+    reference="LP by HiGHS",
+    tolerance=1e-10,
+    sense=">=",
+    instances=lambda: instances.token_cases(large=False),
+    ours=lambda c: [
+        transport.product_bound(c.p, c.tau, costs.cosine(c.embedding)),
+        1 - transport.mean_direction(c.p, c.embedding) @ transport.mean_direction(c.tau, c.embedding),
+    ],
+    independent=lambda c: np.full(2, references.solved(c.p, c.tau, c.cost)[0]),
+    wrong=lambda c: np.full(2, _cosine_of_means(c)),
+    mistake="divides the mean directions by their lengths",
+)
 row(
     "D3 decomposition",
     r"p^\top C \tau = \tfrac12|m_p - m_\tau|^2 + \tfrac12(1 - |m_p|^2) + \tfrac12(1 - |m_\tau|^2),"
@@ -126,22 +121,6 @@ row(
     ],
     mistake="takes the mean's length where its square belongs",
 )
-row(
-    "D4 chord-and-angle",
-    r"|\hat e_i - \hat e_j|,\quad \tfrac12|\hat e_i - \hat e_j|^2 = 1 - \cos,\quad \angle_{ij} = 2\arcsin\tfrac12|\hat e_i - \hat e_j|",
-    reference="60 digits, element by element",
-    instances=_small,
-    ours=lambda c: np.stack(
-        [costs.chord(c.embedding), costs.chord(c.embedding) ** 2 / 2, 2 * np.sin(costs.angle(c.embedding) / 2)]
-    ),
-    independent=lambda c: np.stack(
-        [references.chord(c.embedding), references.cosine(c.embedding), references.chord(c.embedding)]
-    ),
-    wrong=lambda c: np.stack(
-        [np.sqrt(costs.cosine(c.embedding)), costs.cosine(c.embedding), np.sqrt(costs.cosine(c.embedding))]
-    ),
-    mistake="takes the root of 1 - cos without the factor 2",
-)
 
 
 def _excess(distance):
@@ -150,48 +129,10 @@ def _excess(distance):
     return max(d[i][k] - d[i][j] - d[j][k] for i, j, k in product(range(len(d)), repeat=3))
 
 
-row(
-    "D4 chord-and-angle-are-metrics",
-    r"d_{ik} \le d_{ij} + d_{jk} \text{ for the chord and for the angle}",
-    reference="the axiom: no excess",
-    kind="bound",
-    instances=lambda: instances.token_cases(large=False),
-    ours=lambda c: [costs.metric_report(d(c.embedding)).triangle_excess for d in (costs.chord, costs.angle)],
-    independent=lambda c: [0.0, 0.0],
-    wrong=lambda c: np.full(2, costs.metric_report(costs.cosine(c.embedding)).triangle_excess),
-    mistake="makes the same claim of 1 - cos",
-)
-
-
 def _fans():
     """Three directions in a plane, a middle one between two others; and three among random ones."""
     yield np.array([[1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
     yield np.array([[3.0, 0.0, 0.0], [0.0, 0.5, 0.1], [-2.0, 0.0, 0.0], [0.7, 0.7, 0.0]])
-
-
-row(
-    "D4 cosine-cost-is-no-metric",
-    r"\exists\, i, j, k:\ c_{ik} > c_{ij} + c_{jk} \text{ for } c = 1 - \cos \ (0°, 45°, 90°)",
-    reference="60 digits, all triples",
-    kind="witness",
-    threshold=0.1,
-    instances=_fans,
-    ours=lambda e: costs.metric_report(costs.cosine(e)).triangle_excess,
-    independent=lambda e: _excess(references.cosine(e)),
-    wrong=lambda e: costs.metric_report(costs.chord(e)).triangle_excess,
-    mistake="makes the same claim of the chord",
-)
-row(
-    "D4 half-squared-w2",
-    r"C[p,\tau] \text{ under } 1 - \cos = \tfrac12 W_2^2 \text{ under the chord}",
-    reference="LP on squared chords",
-    tolerance=1e-9,
-    instances=_small,
-    ours=lambda c: transport.emd(c.p, c.tau, costs.cosine(c.embedding)).value,
-    independent=lambda c: 0.5 * references.solved(c.p, c.tau, references.chord(c.embedding) ** 2)[0],
-    wrong=lambda c: 0.5 * transport.emd(c.p, c.tau, costs.chord(c.embedding)).value ** 2,
-    mistake="squares W_1 instead of the distances inside",
-)
 
 
 def _corner_excess(cost, distance):
@@ -206,19 +147,6 @@ def _emd_value(p, tau, cost):
 
 def _lp_value(p, tau, cost):
     return references.solved(p, tau, cost)[0]
-
-
-lp_row(
-    "D4 emd-is-no-metric",
-    r"\exists\, p, q, r:\ C[p,r] > C[p,q] + C[q,r] \text{ under } 1 - \cos",
-    kind="witness",
-    threshold=0.1,
-    instances=lambda: [next(_fans())],
-    ours=lambda e: _corner_excess(costs.cosine(e), _emd_value),
-    independent=lambda e: _corner_excess(references.cosine(e), _lp_value),
-    wrong=lambda e: _corner_excess(costs.chord(e), _emd_value),
-    mistake="makes the same claim under the chord, where it is W_1",
-)
 
 
 def _shortest(cost):
@@ -238,23 +166,6 @@ def _no_w1(cost, p, tau):
     return transport.emd(p, tau, cost).value - transport.emd(p, tau, _shortest(cost)).value
 
 
-row(
-    "D4 no-lipschitz-dual",
-    r"\max_{f_i - f_j \le c_{ij}} \langle f, p - \tau\rangle < C[p,\tau] \text{ somewhere under } 1 - \cos",
-    reference="Lipschitz dual as an LP",
-    tolerance=1e-9,
-    kind="witness",
-    threshold=0.1,
-    instances=_fan_problems,
-    ours=lambda c: _no_w1(costs.cosine(c[0]), c[1], c[2]),
-    independent=lambda c: (
-        _lp_value(c[1], c[2], references.cosine(c[0])) - references.lipschitz_dual(c[1], c[2], references.cosine(c[0]))
-    ),
-    wrong=lambda c: _no_w1(costs.chord(c[0]), c[1], c[2]),
-    mistake="makes the same claim under the chord, a metric",
-)
-
-
 def _triples():
     """(embedding, three distributions): random ones, a stop at the start, and the corners of the fan, where the triangle of C itself breaks."""
     rng = np.random.default_rng(instances.SEED)
@@ -270,10 +181,81 @@ def _sides(value, c):
     return value(a, d, cost), value(a, b, cost), value(b, d, cost)
 
 
+row(
+    "D4 chord-and-angle",
+    r"|\hat e_i - \hat e_j|,\quad \tfrac12|\hat e_i - \hat e_j|^2 = 1 - \cos,\quad \angle_{ij} = 2\arcsin\tfrac12|\hat e_i - \hat e_j|",
+    reference="60 digits, element by element",
+    instances=_small,
+    ours=lambda c: np.stack(
+        [costs.chord(c.embedding), costs.chord(c.embedding) ** 2 / 2, 2 * np.sin(costs.angle(c.embedding) / 2)]
+    ),
+    independent=lambda c: np.stack(
+        [references.chord(c.embedding), references.cosine(c.embedding), references.chord(c.embedding)]
+    ),
+    wrong=lambda c: np.stack(
+        [np.sqrt(costs.cosine(c.embedding)), costs.cosine(c.embedding), np.sqrt(costs.cosine(c.embedding))]
+    ),
+    mistake="takes the root of 1 - cos without the factor 2",
+)
+row(
+    "D4 chord-and-angle-are-metrics",
+    r"d_{ik} \le d_{ij} + d_{jk} \text{ for the chord and for the angle}",
+    reference="the axiom: no excess",
+    sense="<=",
+    instances=lambda: instances.token_cases(large=False),
+    ours=lambda c: [costs.metric_report(d(c.embedding)).triangle_excess for d in (costs.chord, costs.angle)],
+    independent=lambda c: [0.0, 0.0],
+    wrong=lambda c: np.full(2, costs.metric_report(costs.cosine(c.embedding)).triangle_excess),
+    mistake="makes the same claim of 1 - cos",
+)
+row(
+    "D4 cosine-cost-is-no-metric",
+    r"\exists\, i, j, k:\ c_{ik} > c_{ij} + c_{jk} \text{ for } c = 1 - \cos \ (0°, 45°, 90°)",
+    reference="60 digits, all triples",
+    threshold=0.1,
+    instances=_fans,
+    ours=lambda e: costs.metric_report(costs.cosine(e)).triangle_excess,
+    independent=lambda e: _excess(references.cosine(e)),
+    wrong=lambda e: costs.metric_report(costs.chord(e)).triangle_excess,
+    mistake="makes the same claim of the chord",
+)
+lp_row(
+    "D4 half-squared-w2",
+    r"C[p,\tau] \text{ under } 1 - \cos = \tfrac12 W_2^2 \text{ under the chord}",
+    reference="LP on squared chords",
+    instances=_small,
+    ours=lambda c: transport.emd(c.p, c.tau, costs.cosine(c.embedding)).value,
+    independent=lambda c: 0.5 * references.solved(c.p, c.tau, references.chord(c.embedding) ** 2)[0],
+    wrong=lambda c: 0.5 * transport.emd(c.p, c.tau, costs.chord(c.embedding)).value ** 2,
+    mistake="squares W_1 instead of the distances inside",
+)
+lp_row(
+    "D4 emd-is-no-metric",
+    r"\exists\, p, q, r:\ C[p,r] > C[p,q] + C[q,r] \text{ under } 1 - \cos",
+    threshold=0.1,
+    instances=lambda: [next(_fans())],
+    ours=lambda e: _corner_excess(costs.cosine(e), _emd_value),
+    independent=lambda e: _corner_excess(references.cosine(e), _lp_value),
+    wrong=lambda e: _corner_excess(costs.chord(e), _emd_value),
+    mistake="makes the same claim under the chord, where it is W_1",
+)
+lp_row(
+    "D4 no-lipschitz-dual",
+    r"\max_{f_i - f_j \le c_{ij}} \langle f, p - \tau\rangle < C[p,\tau] \text{ somewhere under } 1 - \cos",
+    reference="Lipschitz dual as an LP",
+    threshold=0.1,
+    instances=_fan_problems,
+    ours=lambda c: _no_w1(costs.cosine(c[0]), c[1], c[2]),
+    independent=lambda c: (
+        _lp_value(c[1], c[2], references.cosine(c[0])) - references.lipschitz_dual(c[1], c[2], references.cosine(c[0]))
+    ),
+    wrong=lambda c: _no_w1(costs.chord(c[0]), c[1], c[2]),
+    mistake="makes the same claim under the chord, a metric",
+)
 lp_row(
     "D4 root-of-emd-is-a-metric",
     r"\sqrt{C[p,r]} \le \sqrt{C[p,q]} + \sqrt{C[q,r]} \text{ under } 1 - \cos, \text{ for } C = \tfrac12 W_2^2",
-    kind="bound",
+    sense="<=",
     instances=_triples,
     ours=lambda c: _sides(_emd_value, c)[0] ** 0.5,
     independent=lambda c: sum(max(leg, 0.0) ** 0.5 for leg in _sides(_lp_value, c)[1:]),
@@ -281,11 +263,10 @@ lp_row(
     wrong_independent=lambda c: sum(_sides(_lp_value, c)[1:]),
     mistake="makes the same claim of C without the root",
 )
-row(
+lp_row(
     "D4 lipschitz-dual-of-metrics",
     r"\max_{f_i - f_j \le d_{ij}} \langle f, p - \tau\rangle = C[p,\tau] \text{ under a metric } d \text{ (Kantorovich, Rubinstein)}",
     reference="Lipschitz dual as an LP",
-    tolerance=1e-9,
     instances=lambda: (
         [next(_fan_problems())]
         + [(c.embedding, c.p, c.tau) for c in instances.token_cases(large=False) if 1 < c.p.size <= 7]
@@ -365,49 +346,6 @@ def _by_one_root(c):
     return math.fsum(g * k + eps * g * math.log(g / r) for g, k, r in flat)
 
 
-row(
-    "D12 entropic-value",
-    r"\mathrm{OT}_\varepsilon = \min_\gamma \langle\gamma, c\rangle + \varepsilon\,\mathrm{KL}(\gamma\|p\tau^\top)",
-    reference="root of one equation, 2 x 2",
-    tolerance=1e-9,
-    instances=_two_by_two,
-    ours=_entropic,
-    independent=_by_one_root,
-    wrong=_entropy_only,
-    mistake="regularises by the entropy of the plan alone",
-)
-row(
-    "D12 entropic-from-above",
-    r"\mathrm{OT}_\varepsilon \le \min\{C[p,\tau] + \varepsilon\min(H(p), H(\tau)),\ p^\top C \tau\}:"
-    r" \text{ the KL of the optimal plan is a mutual information; the product plan has none}",
-    reference="LP, entropies, fractions",
-    tolerance=1e-9,
-    kind="bound",
-    instances=_cases,
-    ours=lambda c: np.full(2, _entropic(c)),
-    independent=lambda c: [
-        references.solved(*c[:3])[0] + c[3] * _least_entropy(c),
-        references.bilinear(c[0], c[2], c[1]),
-    ],
-    wrong=lambda c: np.full(2, _uniform_reference(c)),
-    mistake="pays for straying from the uniform plan, not from the product",
-)
-row(
-    "D12 entropic-from-below",
-    r"\mathrm{OT}_\varepsilon \ge \max\{C[p,\tau],\ p^\top C \tau - \mathrm{osc}(C)^2/(8\varepsilon)\}:"
-    r" \text{ KL is not negative; Hoeffding's lemma on the minimum without marginals}",
-    reference="LP, fractions",
-    tolerance=1e-9,
-    kind="bound",
-    sense=">=",
-    instances=_cases,
-    ours=lambda c: np.full(2, _entropic(c)),
-    independent=lambda c: [references.solved(*c[:3])[0], references.bilinear(c[0], c[2], c[1]) - _reach(c)],
-    wrong=lambda c: np.full(2, _entropy_only(c)),
-    mistake="regularises by the entropy of the plan alone, which is negative",
-)
-
-
 def _score(c):
     p, tau, cost, _ = c
     return (
@@ -417,26 +355,61 @@ def _score(c):
     )
 
 
-row(
+lp_row(
+    "D12 entropic-value",
+    r"\mathrm{OT}_\varepsilon = \min_\gamma \langle\gamma, c\rangle + \varepsilon\,\mathrm{KL}(\gamma\|p\tau^\top)",
+    reference="root of one equation, 2 x 2",
+    instances=_two_by_two,
+    ours=_entropic,
+    independent=_by_one_root,
+    wrong=_entropy_only,
+    mistake="regularises by the entropy of the plan alone",
+)
+lp_row(
+    "D12 entropic-from-above",
+    r"\mathrm{OT}_\varepsilon \le \min\{C[p,\tau] + \varepsilon\min(H(p), H(\tau)),\ p^\top C \tau\}:"
+    r" \text{ the KL of the optimal plan is a mutual information; the product plan has none}",
+    reference="LP, entropies, fractions",
+    sense="<=",
+    instances=_cases,
+    ours=lambda c: np.full(2, _entropic(c)),
+    independent=lambda c: [
+        references.solved(*c[:3])[0] + c[3] * _least_entropy(c),
+        references.bilinear(c[0], c[2], c[1]),
+    ],
+    wrong=lambda c: np.full(2, _uniform_reference(c)),
+    mistake="pays for straying from the uniform plan, not from the product",
+)
+lp_row(
+    "D12 entropic-from-below",
+    r"\mathrm{OT}_\varepsilon \ge \max\{C[p,\tau],\ p^\top C \tau - \mathrm{osc}(C)^2/(8\varepsilon)\}:"
+    r" \text{ KL is not negative; Hoeffding's lemma on the minimum without marginals}",
+    reference="LP, fractions",
+    sense=">=",
+    instances=_cases,
+    ours=lambda c: np.full(2, _entropic(c)),
+    independent=lambda c: [references.solved(*c[:3])[0], references.bilinear(c[0], c[2], c[1]) - _reach(c)],
+    wrong=lambda c: np.full(2, _entropy_only(c)),
+    mistake="regularises by the entropy of the plan alone, which is negative",
+)
+lp_row(
     "D12 sinkhorn-to-score",
     r"|S_\varepsilon - (p^\top C\tau - \tfrac12 p^\top C p - \tfrac12 \tau^\top C\tau)| \le \mathrm{osc}(C)^2/(8\varepsilon):"
     r" \text{ three terms, each within } [-\mathrm{osc}^2/(8\varepsilon), 0]",
     reference="sums in exact fractions",
-    tolerance=1e-9,
-    kind="bound",
+    sense="<=",
     instances=_cases,
     ours=lambda c: abs(transport.sinkhorn_divergence(*c) - _score(c)),
     independent=_reach,
     wrong=lambda c: abs(_entropic(c) - _score(c)),
     mistake="leaves the bias in: OT(p, tau) without the two own terms",
 )
-row(
+lp_row(
     "D12 sinkhorn-to-emd",
     r"-\tfrac\varepsilon2 (H(p) + H(\tau)) \le S_\varepsilon - C[p,\tau] \le \varepsilon \min(H(p), H(\tau))"
     r" \text{ for costs } \ge 0,\ c_{ii} = 0",
     reference="LP, entropies",
-    tolerance=1e-9,
-    kind="bound",
+    sense="<=",
     instances=_cases,
     ours=lambda c: (transport.sinkhorn_divergence(*c) - references.solved(*c[:3])[0]) * np.array([1.0, -1.0]),
     independent=lambda c: (

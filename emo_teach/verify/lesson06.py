@@ -43,20 +43,6 @@ def _gradient(c):
     return transport.one_hot_logit_gradient(references.softmax(c[0]), c[1].cost, c[1].target)
 
 
-row(
-    "D1 gradient",
-    r"\partial L/\partial z_j = p_j (c_{jt} - L),\quad L = \sum_i p_i c_{it}",
-    reference="complex step",
-    instances=instances.logit_cases,
-    ours=_gradient,
-    independent=_emd_gradient,
-    wrong=lambda c: (
-        references.softmax(c[0]) * (c[1].cost[:, c[1].target] + references.softmax(c[0]) @ c[1].cost[:, c[1].target])
-    ),
-    mistake="adds the baseline L instead of taking it away",
-)
-
-
 def _policy(p, rewards, baseline, score):
     """Sum over all actions of p_i (reward_i - baseline) grad log p_i."""
     return -sum(p[i] * (rewards[i] - baseline) * score(i) for i in range(p.size))
@@ -65,18 +51,6 @@ def _policy(p, rewards, baseline, score):
 def _policy_parts(c):
     logits, case = c
     return references.softmax(logits), -case.cost[:, case.target]
-
-
-row(
-    "D1 policy-gradient",
-    r"\nabla_z L = -\mathbb E_{i\sim p}\left[(r_i - b)\,\nabla_z \log p_i\right],\quad r_i = -c_{it}, \text{ for any } b",
-    reference="enumeration of actions",
-    instances=instances.logit_cases,
-    ours=_gradient,
-    independent=lambda c: _policy(*_policy_parts(c), 0.37, lambda i: one_hot(c[0].size, i) - references.softmax(c[0])),
-    wrong=lambda c: _policy(*_policy_parts(c), 0.37, lambda i: one_hot(c[0].size, i)),
-    mistake="takes grad log p_i for the one-hot vector, without its -p",
-)
 
 
 def _vertices():
@@ -92,6 +66,40 @@ def _near_vertex(c):
     return _emd_gradient((60.0 * one_hot(case.p.size, vertex), case))
 
 
+def _spread_of_cost(c):
+    """Standard deviation of the cost under p, and half its range."""
+    p, column = references.softmax(c[0]).tolist(), c[1].cost[:, c[1].target].tolist()
+    mean = math.fsum(a * b for a, b in zip(p, column, strict=True))
+    return np.array(
+        [
+            math.sqrt(math.fsum(a * (b - mean) ** 2 for a, b in zip(p, column, strict=True))),
+            (max(column) - min(column)) / 2,
+        ]
+    )
+
+
+row(
+    "D1 gradient",
+    r"\partial L/\partial z_j = p_j (c_{jt} - L),\quad L = \sum_i p_i c_{it}",
+    reference="complex step",
+    instances=instances.logit_cases,
+    ours=_gradient,
+    independent=_emd_gradient,
+    wrong=lambda c: (
+        references.softmax(c[0]) * (c[1].cost[:, c[1].target] + references.softmax(c[0]) @ c[1].cost[:, c[1].target])
+    ),
+    mistake="adds the baseline L instead of taking it away",
+)
+row(
+    "D1 policy-gradient",
+    r"\nabla_z L = -\mathbb E_{i\sim p}\left[(r_i - b)\,\nabla_z \log p_i\right],\quad r_i = -c_{it}, \text{ for any } b",
+    reference="enumeration of actions",
+    instances=instances.logit_cases,
+    ours=_gradient,
+    independent=lambda c: _policy(*_policy_parts(c), 0.37, lambda i: one_hot(c[0].size, i) - references.softmax(c[0])),
+    wrong=lambda c: _policy(*_policy_parts(c), 0.37, lambda i: one_hot(c[0].size, i)),
+    mistake="takes grad log p_i for the one-hot vector, without its -p",
+)
 row(
     "D1 zero-at-every-vertex",
     r"p = \mathrm{onehot}_v \Rightarrow \nabla_z L = 0, \text{ right } (v = t) \text{ or wrong}",
@@ -125,25 +133,11 @@ row(
     wrong=lambda c: np.std(c.cost[:, c.target], ddof=1) / math.sqrt(c.p.size),
     mistake="divides by V - 1 in the standard deviation",
 )
-
-
-def _spread_of_cost(c):
-    """Standard deviation of the cost under p, and half its range."""
-    p, column = references.softmax(c[0]).tolist(), c[1].cost[:, c[1].target].tolist()
-    mean = math.fsum(a * b for a, b in zip(p, column, strict=True))
-    return np.array(
-        [
-            math.sqrt(math.fsum(a * (b - mean) ** 2 for a, b in zip(p, column, strict=True))),
-            (max(column) - min(column)) / 2,
-        ]
-    )
-
-
 row(
     "D1 size-of-the-gradient",
     r"\sum_j |\partial L/\partial z_j| \le \mathrm{std}_p(c_{\cdot t}) \le \tfrac12 (\max_i c_{it} - \min_i c_{it})",
     reference="sums in Python",
-    kind="bound",
+    sense="<=",
     instances=instances.logit_cases,
     ours=lambda c: np.full(2, np.abs(_gradient(c)).sum()),
     independent=_spread_of_cost,
@@ -170,7 +164,6 @@ row(
     "D5 mean-must-not-be-normalised",
     r"1 - \langle m_p, \hat e_t\rangle \ne 1 - \cos(m_p, e_t) \text{ in general}: \ |m_p| < 1 \text{ unless all mass points one way}",
     reference="coordinates in Python",
-    kind="witness",
     threshold=0.05,
     instances=_half_way,
     ours=lambda c: transport.emo(*c) - _normalised(*c),
@@ -186,18 +179,6 @@ def _unit(embedding):
 
 def _debiased(c, q=None):
     return transport.debiased(c.p if q is None else q, c.tau, costs.cosine(c.embedding))
-
-
-row(
-    "D9 debiased-is-a-squared-distance",
-    r"p^\top C\tau - \tfrac12 p^\top C p - \tfrac12 \tau^\top C\tau = \tfrac12 |m_p - m_\tau|^2",
-    reference="exact sums of coordinates",
-    instances=lambda: instances.token_cases(large=False),
-    ours=lambda c: [_debiased(c), transport.jensen_bound(c.p, c.tau, c.embedding)],
-    independent=lambda c: np.full(2, references.squared_distance(c.p, c.tau, _unit(c.embedding)) / 2),
-    wrong=lambda c: np.full(2, transport.product_bound(c.p, c.tau, c.cost) - transport.product_bound(c.p, c.p, c.cost)),
-    mistake="takes away the whole of p's own term, not half of it and half of tau's",
-)
 
 
 def _expected(c, score):
@@ -220,18 +201,6 @@ def _moment(c, sign=-1):
     )
 
 
-row(
-    "D9 expected-one-hot-score",
-    r"\mathbb E_{t\sim\tau}\,\tfrac12|m_p - \hat e_t|^2 = \tfrac12|m_p - m_\tau|^2 + \tfrac12(1 - |m_\tau|^2)",
-    reference="exact sums of coordinates",
-    instances=lambda: instances.token_cases(large=False, per_pair=1),
-    ours=lambda c: _expected_debiased(c, c.p),
-    independent=_moment,
-    wrong=lambda c: _moment(c, sign=1),
-    mistake="has the wrong sign in the constant: 1 + |m_tau|^2",
-)
-
-
 def _candidates(c):
     """Rivals of the label: the model, the corners, small steps from the label to a corner, random ones."""
     rng = np.random.default_rng(instances.SEED + c.p.size)
@@ -244,30 +213,6 @@ def _coordinate_score(c, q):
     unit = _unit(c.embedding)
     mean = q @ unit
     return 0.5 * float(c.tau @ ((mean - unit) ** 2).sum(axis=1))
-
-
-row(
-    "D9 proper",
-    r"\mathbb E_{t\sim\tau} S(\tau, t) \le \mathbb E_{t\sim\tau} S(q, t) \ \forall q,\quad S(q, t) = \tfrac12|m_q - \hat e_t|^2",
-    reference="coordinates, many rivals",
-    kind="bound",
-    instances=lambda: instances.token_cases(large=False, per_pair=1),
-    ours=lambda c: _expected_debiased(c, c.tau),
-    independent=lambda c: min(_coordinate_score(c, q) for q in _candidates(c)),
-    wrong=lambda c: transport.product_bound(c.tau, c.tau, c.cost),
-    wrong_independent=lambda c: min(transport.product_bound(q, c.tau, c.cost) for q in _candidates(c)),
-    mistake="makes the same claim of the product bound (EMO), which is not debiased",
-)
-row(
-    "D9 brier",
-    r"c_{ij} = 1 - \delta_{ij} \Rightarrow p^\top C\tau - \tfrac12 p^\top C p - \tfrac12 \tau^\top C\tau = \tfrac12|p - \tau|^2",
-    reference="sum in exact fractions",
-    instances=lambda: instances.token_cases(per_pair=1),
-    ours=lambda c: transport.debiased(c.p, c.tau, costs.zero_one(c.p.size)),
-    independent=lambda c: references.squared_distance(c.p, c.tau, np.eye(c.p.size)) / 2,
-    wrong=lambda c: ((c.p - c.tau) ** 2).sum(),
-    mistake="forgets the half",
-)
 
 
 def _crowded(extra):
@@ -300,11 +245,51 @@ def _on_a_simplex(c):
 
 
 row(
+    "D9 debiased-is-a-squared-distance",
+    r"p^\top C\tau - \tfrac12 p^\top C p - \tfrac12 \tau^\top C\tau = \tfrac12 |m_p - m_\tau|^2",
+    reference="exact sums of coordinates",
+    instances=lambda: instances.token_cases(large=False),
+    ours=lambda c: [_debiased(c), transport.jensen_bound(c.p, c.tau, c.embedding)],
+    independent=lambda c: np.full(2, references.squared_distance(c.p, c.tau, _unit(c.embedding)) / 2),
+    wrong=lambda c: np.full(2, transport.product_bound(c.p, c.tau, c.cost) - transport.product_bound(c.p, c.p, c.cost)),
+    mistake="takes away the whole of p's own term, not half of it and half of tau's",
+)
+row(
+    "D9 expected-one-hot-score",
+    r"\mathbb E_{t\sim\tau}\,\tfrac12|m_p - \hat e_t|^2 = \tfrac12|m_p - m_\tau|^2 + \tfrac12(1 - |m_\tau|^2)",
+    reference="exact sums of coordinates",
+    instances=lambda: instances.token_cases(large=False, per_pair=1),
+    ours=lambda c: _expected_debiased(c, c.p),
+    independent=_moment,
+    wrong=lambda c: _moment(c, sign=1),
+    mistake="has the wrong sign in the constant: 1 + |m_tau|^2",
+)
+row(
+    "D9 proper",
+    r"\mathbb E_{t\sim\tau} S(\tau, t) \le \mathbb E_{t\sim\tau} S(q, t) \ \forall q,\quad S(q, t) = \tfrac12|m_q - \hat e_t|^2",
+    reference="coordinates, many rivals",
+    sense="<=",
+    instances=lambda: instances.token_cases(large=False, per_pair=1),
+    ours=lambda c: _expected_debiased(c, c.tau),
+    independent=lambda c: min(_coordinate_score(c, q) for q in _candidates(c)),
+    wrong=lambda c: transport.product_bound(c.tau, c.tau, c.cost),
+    wrong_independent=lambda c: min(transport.product_bound(q, c.tau, c.cost) for q in _candidates(c)),
+    mistake="makes the same claim of the product bound (EMO), which is not debiased",
+)
+row(
+    "D9 brier",
+    r"c_{ij} = 1 - \delta_{ij} \Rightarrow p^\top C\tau - \tfrac12 p^\top C p - \tfrac12 \tau^\top C\tau = \tfrac12|p - \tau|^2",
+    reference="sum in exact fractions",
+    instances=lambda: instances.token_cases(per_pair=1),
+    ours=lambda c: transport.debiased(c.p, c.tau, costs.zero_one(c.p.size)),
+    independent=lambda c: references.squared_distance(c.p, c.tau, np.eye(c.p.size)) / 2,
+    wrong=lambda c: ((c.p - c.tau) ** 2).sum(),
+    mistake="forgets the half",
+)
+lp_row(
     "D9 not-strictly-proper",
     r"V > d + 1 \Rightarrow \exists\, q \ne \tau:\ m_q = m_\tau: \text{ the score pins the mean only}",
     reference="exact sums of coordinates",
-    tolerance=1e-9,
-    kind="witness",
     threshold=0.05,
     instances=lambda: _crowded(3),
     ours=_blind_spot,

@@ -80,6 +80,8 @@ row(
     wrong=lambda c: _evaluate("ce", _bfloat16(c[0]), c[1]),
     mistake="keeps the logits in bfloat16",
 )
+
+
 row(
     "A2 torch-label-smoothing",
     r"L = -\sum_i \tau_i \log p_i,\ \tau = (1-\varepsilon)\,\mathrm{onehot}_t + \varepsilon/V",
@@ -122,6 +124,18 @@ row(
     wrong=lambda c: _log_of_loss(_stepped(c, lambda p, cost, t: 1 - p[t])),
     mistake="subtracts p_t from 1, which leaves no digits near p_t = 1",
 )
+
+
+def _tailr(c, gamma):
+    weight = _held(c, lambda p, cost, t: np.clip(p[t] / (gamma + (1 - gamma) * p[t]), FLOOR, 1))
+    return _stepped(c, lambda p, cost, t: -weight * np.log(p[t]))
+
+
+def _mixce(c, constant=True):
+    kept = _held(c, lambda p, cost, t: p[t])
+    return _stepped(c, lambda p, cost, t: -(ETA + (1 - ETA) * (kept if constant else p[t])) * np.log(p[t]))
+
+
 row(
     "D10 torch-overconfidence",
     r"L = -\log(\gamma + (1-\gamma) p_t)/(1-\gamma)",
@@ -130,13 +144,6 @@ row(
     wrong=lambda c: _stepped(c, lambda p, cost, t: -np.log(GAMMA + (1 - GAMMA) * p[t])),
     mistake="forgets to divide by 1 - gamma",
 )
-
-
-def _tailr(c, gamma):
-    weight = _held(c, lambda p, cost, t: np.clip(p[t] / (gamma + (1 - gamma) * p[t]), FLOOR, 1))
-    return _stepped(c, lambda p, cost, t: -weight * np.log(p[t]))
-
-
 held_row(
     "D10 torch-tailr",
     r"L = \mathrm{sg}\Big(\mathrm{clamp}\big(\tfrac{p_t}{\gamma + (1-\gamma) p_t}, b, 1\big)\Big)\,(-\log p_t)",
@@ -145,13 +152,6 @@ held_row(
     wrong=lambda c: _tailr(c, 1 - GAMMA),
     mistake="swaps gamma and 1 - gamma",
 )
-
-
-def _mixce(c, constant=True):
-    kept = _held(c, lambda p, cost, t: p[t])
-    return _stepped(c, lambda p, cost, t: -(ETA + (1 - ETA) * (kept if constant else p[t])) * np.log(p[t]))
-
-
 held_row(
     "D10 torch-mixce",
     r"L = (\eta + (1-\eta)\,\mathrm{sg}(p_t))(-\log p_t)",
@@ -160,6 +160,7 @@ held_row(
     wrong=lambda c: _mixce(c, constant=False),
     mistake="lets the gradient flow through the weight p_t",
 )
+
 
 WEIGHT = 2.5
 
@@ -199,14 +200,6 @@ row(
     wrong=lambda c: _stepped(c, lambda p, cost, t: -WEIGHT * np.log(p[t]) + p @ cost),
     mistake="puts the weight on cross-entropy",
 )
-row(
-    "D1 torch-emo-gradient",
-    r"\partial L/\partial z_j = p_j (c_{jt} - L) \text{ by autograd, computed either way}",
-    ours=lambda c: np.stack([_evaluate("emo", *c, averaged=averaged)[1:] for averaged in (False, True)]),
-    independent=lambda c: np.tile(_stepped(c, lambda p, cost, t: p @ cost)[1:], (2, 1)),
-    wrong=lambda c: np.tile(references.softmax(c[0]) * c[1].cost[:, c[1].target], (2, 1)),
-    mistake="leaves out the baseline L",
-)
 
 
 def _fused(c):
@@ -238,6 +231,14 @@ def _by_hand(c, missing=0.0):
 
 
 row(
+    "D1 torch-emo-gradient",
+    r"\partial L/\partial z_j = p_j (c_{jt} - L) \text{ by autograd, computed either way}",
+    ours=lambda c: np.stack([_evaluate("emo", *c, averaged=averaged)[1:] for averaged in (False, True)]),
+    independent=lambda c: np.tile(_stepped(c, lambda p, cost, t: p @ cost)[1:], (2, 1)),
+    wrong=lambda c: np.tile(references.softmax(c[0]) * c[1].cost[:, c[1].target], (2, 1)),
+    mistake="leaves out the baseline L",
+)
+row(
     "D1 fused-head",
     r"\nabla_h L = W^\top g,\ \nabla_W L = g\,h^\top,\quad g_j = p_j (c_{jt} - L),\ p = \mathrm{softmax}(W h)",
     reference="closed form, chain rule",
@@ -246,6 +247,20 @@ row(
     wrong=lambda c: _by_hand(c, missing=1.0),
     mistake="leaves out the target's own entry, -p_t L",
 )
+
+
+def _detached(c, seen=1.0):
+    """Mode 1 with the value L + p_t and the gradient of L; `seen` = 0 forgets p_t in the value."""
+    kept = _held(c, lambda p, cost, t: p[t])
+    weight = _held(c, lambda p, cost, t: -np.log(p[t]) / (p @ cost + seen * p[t]))
+    return _stepped(c, lambda p, cost, t: 0.5 * (-np.log(p[t]) + weight * (p @ cost + kept)))
+
+
+def _mode_2(c, flipped=False):
+    weight = _ratio(c) if flipped else 1 / _ratio(c)
+    return _stepped(c, lambda p, cost, t: -weight * np.log(p[t]) + p @ cost)
+
+
 row(
     "D7 mode-1-equals-cross-entropy",
     r"\tfrac12\big(\mathrm{CE} + \mathrm{sg}(\mathrm{CE}/L)\,L\big) = \mathrm{CE} \text{ in value, with } p_t \text{ detached or not}",
@@ -263,15 +278,6 @@ held_row(
     wrong=lambda c: _stepped(c, lambda p, cost, t: -np.log(p[t])),
     mistake="lets the gradient flow through CE/L: what is left is cross-entropy",
 )
-
-
-def _detached(c, seen=1.0):
-    """Mode 1 with the value L + p_t and the gradient of L; `seen` = 0 forgets p_t in the value."""
-    kept = _held(c, lambda p, cost, t: p[t])
-    weight = _held(c, lambda p, cost, t: -np.log(p[t]) / (p @ cost + seen * p[t]))
-    return _stepped(c, lambda p, cost, t: 0.5 * (-np.log(p[t]) + weight * (p @ cost + kept)))
-
-
 held_row(
     "D7 mode-1-detached-target",
     r"\tfrac12\big(\mathrm{CE} + \mathrm{sg}\big(\tfrac{\mathrm{CE}}{L + p_t}\big)(L + \mathrm{sg}(p_t))\big)",
@@ -280,13 +286,6 @@ held_row(
     wrong=lambda c: _detached(c, seen=0.0),
     mistake="weighs by CE/L, as if the term's value were L",
 )
-
-
-def _mode_2(c, flipped=False):
-    weight = _ratio(c) if flipped else 1 / _ratio(c)
-    return _stepped(c, lambda p, cost, t: -weight * np.log(p[t]) + p @ cost)
-
-
 held_row(
     "D7 mode-2",
     r"\mathrm{sg}(L/\mathrm{CE})\,\mathrm{CE} + L = 2L \text{ in value}",
@@ -318,10 +317,9 @@ row(
     mistake="has the wrong sign before the debiased term",
 )
 
+
 TAU = np.array([0.5, 0.3, 0.2])  # how often each of the worked example's tokens comes next
-
 MODES = (("emo-mode-1", {}), ("emo-mode-2", {}), ("emo-mode-1", {"detach_target": True}))
-
 STEP = 0.01  # of the numerical derivative: its error is of order STEP ** 6, its rounding 1e-16 / STEP
 
 
@@ -388,13 +386,16 @@ def _numerical_slopes(name, options):
     return np.stack([along(axis) for axis in np.eye(TAU.size)], axis=1)
 
 
+def _apart(p):
+    return np.abs(p - TAU).sum() / 2
+
+
 row(
     "D11 update-is-no-gradient",
     r"F = \mathbb E_{t\sim\tau} \nabla_z \text{ of the published loss}:"
     r"\ \partial F_i/\partial z_j \ne \partial F_j/\partial z_i, \text{ so that } F = \nabla \Phi \text{ for no } \Phi",
     reference="complex step, closed form",
     tolerance=1e-9,
-    kind="witness",
     threshold=0.005,
     instances=lambda: MODES[:2],
     ours=lambda c: _asymmetry(_numerical_slopes(*c)),
@@ -413,18 +414,11 @@ row(
     wrong=lambda c: np.append(TAU, np.abs(_mean_update(c[0], np.log(TAU), **c[1])).max()),
     mistake="expects it to end at tau, as cross-entropy does",
 )
-
-
-def _apart(p):
-    return np.abs(p - TAU).sum() / 2
-
-
 row(
     "D11 rests-away-from-the-truth",
     r"\tfrac12 \sum_i |p^*_i - \tau_i| > 0 \text{ in both modes, with } p_t \text{ detached too}",
     reference="root of the closed form",
     tolerance=1e-9,
-    kind="witness",
     threshold=0.05,
     instances=lambda: MODES,
     ours=lambda c: _apart(_resting_point(c[0], **c[1])),

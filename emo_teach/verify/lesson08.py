@@ -85,6 +85,7 @@ row(
     mistake="expects X X' to be M M'",
 )
 
+
 PSI = {
     "log": lambda x: -np.log(1 - x),
     "odds": lambda x: x / (1 - x),
@@ -124,20 +125,6 @@ def _by_complex_step(c):
     return references.complex_step(values, logits).T
 
 
-row(
-    "D14 transform-gradient",
-    r"\nabla_z\, M\psi(L/M) = \psi'(L/M)\,\nabla_z L,\quad M = \max_i c_{it},\quad "
-    r"\psi = -\log(1-x),\ \tfrac{x}{1-x},\ \operatorname{atanh} x",
-    reference="complex step",
-    tolerance=1e-9,  # 1/(1-x)^2 enlarges rounding where nearly all is far away
-    instances=_tried,
-    ours=lambda c: np.stack([_of_transform(kind, *c) for kind in PSI]),
-    independent=_by_complex_step,
-    wrong=lambda c: np.stack([_of_transform("log", *c)] * 3),
-    mistake="takes -log(1-x) for all three",
-)
-
-
 def _sure():
     """(where the other tokens' mass lies (V,), costs to target 0): nearly all is on one wrong token."""
     rng = np.random.default_rng(140)
@@ -162,6 +149,18 @@ def _limit(c):
     return np.array([full, full / 2, 0.0, 0.0])
 
 
+row(
+    "D14 transform-gradient",
+    r"\nabla_z\, M\psi(L/M) = \psi'(L/M)\,\nabla_z L,\quad M = \max_i c_{it},\quad "
+    r"\psi = -\log(1-x),\ \tfrac{x}{1-x},\ \operatorname{atanh} x",
+    reference="complex step",
+    tolerance=1e-9,  # 1/(1-x)^2 enlarges rounding where nearly all is far away
+    instances=_tried,
+    ours=lambda c: np.stack([_of_transform(kind, *c) for kind in PSI]),
+    independent=_by_complex_step,
+    wrong=lambda c: np.stack([_of_transform("log", *c)] * 3),
+    mistake="takes -log(1-x) for all three",
+)
 row(
     "D14 only-the-farthest-is-pushed",
     r"p \to \delta_w:\ -\partial_{z_t} M\psi(L/M) \to \frac{q_t M}{1 - q\cdot c/M} \text{ if } c_{wt} = M\ (\psi = -\log(1-x)),"

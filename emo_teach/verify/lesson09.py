@@ -77,17 +77,6 @@ def _moves():
             yield *(0.9 * instances.spread(rng, n) + 0.1 / n for _ in range(3)), cost
 
 
-lp_row(
-    "D17 potential-is-a-subgradient",
-    r"\mathrm{EMD}(q, \tau) \ge \mathrm{EMD}(p, \tau) + u\cdot(q - p), \quad u \text{ the potential of } (p, \tau)",
-    kind="bound",
-    instances=_moves,
-    ours=lambda c: (lambda solved: solved.value + solved.u @ (c[1] - c[0]))(transport.emd(c[0], c[2], c[3])),
-    independent=lambda c: references.solved(c[1], c[2], c[3])[0],
-    wrong=lambda c: (lambda solved: solved.value + solved.v @ (c[1] - c[0]))(transport.emd(c[0], c[2], c[3])),
-    mistake="takes v, the prices at the label, for the gradient with respect to p",
-)
-
 STEP = 1e-6
 
 
@@ -101,6 +90,16 @@ def _one_step(c):
     return (ahead - behind) / (2 * STEP)
 
 
+lp_row(
+    "D17 potential-is-a-subgradient",
+    r"\mathrm{EMD}(q, \tau) \ge \mathrm{EMD}(p, \tau) + u\cdot(q - p), \quad u \text{ the potential of } (p, \tau)",
+    sense="<=",
+    instances=_moves,
+    ours=lambda c: (lambda solved: solved.value + solved.u @ (c[1] - c[0]))(transport.emd(c[0], c[2], c[3])),
+    independent=lambda c: references.solved(c[1], c[2], c[3])[0],
+    wrong=lambda c: (lambda solved: solved.value + solved.v @ (c[1] - c[0]))(transport.emd(c[0], c[2], c[3])),
+    mistake="takes v, the prices at the label, for the gradient with respect to p",
+)
 row(
     "D17 potential-is-the-gradient",
     r"\frac{d}{ds}\mathrm{EMD}(p + s\,x, \tau) = u\cdot x \text{ where the potential is unique},\ \sum_i x_i = 0",
@@ -129,23 +128,6 @@ def _mean_distance(at, c):
     return share * references.solved(at, first, cost)[0] + (1 - share) * references.solved(at, second, cost)[0]
 
 
-row(
-    "D18 the-majority-takes-all",
-    r"w > \tfrac12,\ c \text{ a metric} \Rightarrow w\,\mathrm{EMD}(p,\tau_1) + (1-w)\,\mathrm{EMD}(p,\tau_2) "
-    r"\ge (1-w)\,\mathrm{EMD}(\tau_1,\tau_2) \text{, reached at } p = \tau_1",
-    reference="LP by HiGHS at the first label",
-    tolerance=1e-9,
-    kind="bound",
-    sense=">=",
-    instances=_majorities,
-    ours=lambda c: c[3] * transport.emd(c[0], c[1], c[4]).value + (1 - c[3]) * transport.emd(c[0], c[2], c[4]).value,
-    independent=lambda c: _mean_distance(c[1], c),
-    wrong=lambda c: c[3] * transport.emd(c[1], c[1], c[4]).value + (1 - c[3]) * transport.emd(c[1], c[2], c[4]).value,
-    wrong_independent=lambda c: _mean_distance(c[3] * c[1] + (1 - c[3]) * c[2], c),
-    mistake="claims that the mean distance is least at the mean label",
-)
-
-
 def _three_labels():
     """(labels (3, 3), shares, cost): smoothed labels of the worked example's kind."""
     smooth = 0.8 * np.eye(3) + 0.2 / 3
@@ -161,10 +143,22 @@ def _gain(c, distance):
 
 
 lp_row(
+    "D18 the-majority-takes-all",
+    r"w > \tfrac12,\ c \text{ a metric} \Rightarrow w\,\mathrm{EMD}(p,\tau_1) + (1-w)\,\mathrm{EMD}(p,\tau_2) "
+    r"\ge (1-w)\,\mathrm{EMD}(\tau_1,\tau_2) \text{, reached at } p = \tau_1",
+    reference="LP by HiGHS at the first label",
+    sense=">=",
+    instances=_majorities,
+    ours=lambda c: c[3] * transport.emd(c[0], c[1], c[4]).value + (1 - c[3]) * transport.emd(c[0], c[2], c[4]).value,
+    independent=lambda c: _mean_distance(c[1], c),
+    wrong=lambda c: c[3] * transport.emd(c[1], c[1], c[4]).value + (1 - c[3]) * transport.emd(c[1], c[2], c[4]).value,
+    wrong_independent=lambda c: _mean_distance(c[3] * c[1] + (1 - c[3]) * c[2], c),
+    mistake="claims that the mean distance is least at the mean label",
+)
+lp_row(
     "D18 mean-distance-is-not-proper",
     r"\text{there are labels } \tau_k \text{ and shares } w_k \text{ with } "
     r"\sum_k w_k\,\mathrm{EMD}(p,\tau_k) < \sum_k w_k\,\mathrm{EMD}(\bar\tau,\tau_k),\ \bar\tau = \sum_k w_k\tau_k",
-    kind="witness",
     threshold=0.01,
     instances=_three_labels,
     ours=lambda c: _gain(c, lambda *a: transport.emd(*a).value),
@@ -190,26 +184,6 @@ def _values(c, names=("bound", "emd", "sinkhorn", "sinkhorn-divergence", "debias
 
     z, labels = torch.tensor(np.log(c[0]))[None], torch.tensor(c[1])[None]
     return np.array([soft.soft_objective(name, c[2], 0.3)(z, labels).item() for name in names])
-
-
-row(
-    "D17 soft-objectives",
-    r"p^\top C\tau,\ \mathrm{EMD},\ \mathrm{OT}_\varepsilon,\ S_\varepsilon,\ "
-    r"p^\top C\tau - \tfrac12p^\top Cp - \tfrac12\tau^\top C\tau \text{ in torch}",
-    reference="the functions in numpy",
-    tolerance=1e-9,  # Sinkhorn stops at marginals within 1e-6, and the value's error is of second order
-    instances=_pairs,
-    ours=_values,
-    independent=lambda c: [
-        transport.product_bound(*c),
-        references.solved(*c)[0],
-        transport.entropic(*c, 0.3)[0],
-        transport.sinkhorn_divergence(*c, 0.3),
-        transport.debiased(*c),
-    ],
-    wrong=lambda c: _values(c, ("bound", "emd", "sinkhorn", "sinkhorn", "debiased")),
-    mistake="leaves both sides' own cost in the Sinkhorn divergence",
-)
 
 
 def _steps():
@@ -252,6 +226,24 @@ def _slopes(c, own=1.0):
     return np.array(list(found.values()))
 
 
+row(
+    "D17 soft-objectives",
+    r"p^\top C\tau,\ \mathrm{EMD},\ \mathrm{OT}_\varepsilon,\ S_\varepsilon,\ "
+    r"p^\top C\tau - \tfrac12p^\top Cp - \tfrac12\tau^\top C\tau \text{ in torch}",
+    reference="the functions in numpy",
+    tolerance=1e-9,  # Sinkhorn stops at marginals within 1e-6, and the value's error is of second order
+    instances=_pairs,
+    ours=_values,
+    independent=lambda c: [
+        transport.product_bound(*c),
+        references.solved(*c)[0],
+        transport.entropic(*c, 0.3)[0],
+        transport.sinkhorn_divergence(*c, 0.3),
+        transport.debiased(*c),
+    ],
+    wrong=lambda c: _values(c, ("bound", "emd", "sinkhorn", "sinkhorn", "debiased")),
+    mistake="leaves both sides' own cost in the Sinkhorn divergence",
+)
 row(
     "D17 soft-objectives-gradient",
     r"\nabla_p\,\mathrm{OT}_\varepsilon(p,\tau) = f,\quad \nabla_p\,S_\varepsilon(p,\tau) = f - f_p \text{ up to constants, "
