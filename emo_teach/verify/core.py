@@ -93,10 +93,14 @@ def register(row):
 
 
 def row_maker(lesson, **defaults):
-    """Return `row("D3 jensen-bound", statement, ...)`, which registers a row of this lesson; `defaults` are fields that it need not give."""
+    """Return `row("D3 jensen-bound: the statement in LaTeX", ours=..., ...)`, which registers a row of this lesson.
 
-    def row(title, statement, **fields):
-        label, name = title.split(" ", 1)
+    `defaults` are fields that a row need not give.
+    """
+
+    def row(text, **fields):
+        title, statement = text.split(": ", 1)
+        label, name = title.split()
         return register(Row(label=label, name=name, statement=statement, lesson=lesson, **{**defaults, **fields}))
 
     return row

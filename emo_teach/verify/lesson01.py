@@ -29,8 +29,7 @@ def _pairs():
 
 
 row(
-    "A1 log-loss",
-    r"L = -\log p_t",
+    r"A1 log-loss: L = -\log p_t",
     reference="60-digit logarithm",
     instances=_targets,
     ours=lambda c: divergences.log_loss(*c),
@@ -41,8 +40,7 @@ row(
 
 
 row(
-    "A2 soft-cross-entropy",
-    r"L = -\sum_i \tau_i \log p_i",
+    r"A2 soft-cross-entropy: L = -\sum_i \tau_i \log p_i",
     reference="60-digit sum",
     instances=_pairs,
     ours=lambda c: divergences.cross_entropy(*c),
@@ -51,8 +49,8 @@ row(
     mistake="swaps label and model",
 )
 row(
-    "A2 cross-entropy-of-logits",
-    r"-\sum_i \tau_i \log p_i = \log \sum_k e^{z_k} - \sum_i \tau_i z_i,\quad p = \mathrm{softmax}(z)",
+    r"A2 cross-entropy-of-logits: -\sum_i \tau_i \log p_i = \log \sum_k e^{z_k} - \sum_i \tau_i z_i,"
+    r"\quad p = \mathrm{softmax}(z)",
     reference="60-digit exponentials",
     instances=lambda: [c for c in instances.logit_cases(lambda: instances.cost_cases(per_pair=1)) if c[0].size <= 13],
     ours=lambda c: divergences.cross_entropy(c[1].tau, references.softmax(c[0])),
@@ -105,8 +103,7 @@ def _mean_miss(tau, q):
 
 
 row(
-    "A3 ce-is-entropy-plus-kl",
-    r"-\sum_i \tau_i \log p_i = H(\tau) + \mathrm{KL}(\tau\|p)",
+    r"A3 ce-is-entropy-plus-kl: -\sum_i \tau_i \log p_i = H(\tau) + \mathrm{KL}(\tau\|p)",
     reference="60-digit sums",
     instances=_pairs,
     ours=lambda c: [divergences.entropy(c[0]), divergences.kl(*c), divergences.entropy(c[0]) + divergences.kl(*c)],
@@ -115,8 +112,7 @@ row(
     mistake="takes the model's entropy for the label's",
 )
 row(
-    "A3 same-gradient",
-    r"\nabla_z \mathrm{CE} = \nabla_z \mathrm{KL} = p - \tau,\quad p = \mathrm{softmax}(z)",
+    r"A3 same-gradient: \nabla_z \mathrm{CE} = \nabla_z \mathrm{KL} = p - \tau,\quad p = \mathrm{softmax}(z)",
     reference="complex step",
     instances=instances.logit_cases,
     ours=lambda c: np.array([divergences.logit_gradient("KL", c[1].tau, references.softmax(c[0]))] * 2),
@@ -125,8 +121,7 @@ row(
     mistake="stops at p, before the softmax: -tau / p",
 )
 row(
-    "A3 proper",
-    r"\mathbb E_{t\sim\tau}(-\log \tau_t) \le \mathbb E_{t\sim\tau}(-\log q_t) \ \forall q,"
+    r"A3 proper: \mathbb E_{t\sim\tau}(-\log \tau_t) \le \mathbb E_{t\sim\tau}(-\log q_t) \ \forall q,"
     r"\quad\text{that is } \mathrm{KL}(\tau\|q) \ge 0",
     reference="60-digit sums, many rivals",
     sense="<=",

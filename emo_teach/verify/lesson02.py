@@ -222,8 +222,8 @@ def _family_by_complex_step(c):
 
 
 row(
-    "D10 f-divergence",
-    r"D_f(\tau\|p) = \sum_i p_i f(\tau_i/p_i),\quad \tau_i \lim_{u\to\infty} f(u)/u \text{ where } p_i = 0",
+    r"D10 f-divergence: D_f(\tau\|p) = \sum_i p_i f(\tau_i/p_i),"
+    r"\quad \tau_i \lim_{u\to\infty} f(u)/u \text{ where } p_i = 0",
     reference="60-digit sum",
     tolerance=1e-9,  # powers of ratios up to 1e12 multiply the rounding of the masses; near alpha 0 and 1 a factor 1e9 cancels
     instances=_soft_instances,
@@ -233,8 +233,7 @@ row(
     mistake="forgets the recession slope: skips the tokens to which the model gives nothing",
 )
 row(
-    "D10 never-negative",
-    r"D_f(\tau\|p) \ge f(1) = 0, \text{ by Jensen's inequality}",
+    r"D10 never-negative: D_f(\tau\|p) \ge f(1) = 0, \text{ by Jensen's inequality}",
     reference="Jensen's inequality",
     sense=">=",
     instances=_soft_instances,
@@ -244,8 +243,7 @@ row(
     mistake="skips the tokens to which the model gives nothing, so that what is left of the label sums to less than 1",
 )
 row(
-    "D10 one-hot-sees-p_t-alone",
-    r"D_f(\mathrm{onehot}_t\|p) = p_t\, f(1/p_t) + (1 - p_t) f(0)",
+    r"D10 one-hot-sees-p_t-alone: D_f(\mathrm{onehot}_t\|p) = p_t\, f(1/p_t) + (1 - p_t) f(0)",
     reference="60-digit full sum",
     tolerance=1e-9,  # rounding of 1 - p_t against the sum of the other masses, relative where the loss is large
     instances=_one_hot_instances,
@@ -258,8 +256,7 @@ row(
     mistake="forgets f(0), what the wrong tokens cost",
 )
 row(
-    "D10 one-hot-gradient",
-    r"\partial D/\partial z_t = p_t (1 - p_t) \left[f(1/p_t) - f'(1/p_t)/p_t - f(0)\right]",
+    r"D10 one-hot-gradient: \partial D/\partial z_t = p_t (1 - p_t) \left[f(1/p_t) - f'(1/p_t)/p_t - f(0)\right]",
     reference="complex step",
     tolerance=1e-9,  # pulls reach p_t ** -2 (alpha 3), relative there; differences of near-equal slopes near p_t = 1
     instances=_pulls,
@@ -269,8 +266,7 @@ row(
     mistake="forgets the factor 1 - p_t of the softmax",
 )
 row(
-    "D10 logit-gradient",
-    r"\partial D_f/\partial z_j = p_j (s_j - \sum_i p_i s_i),\quad s = f(u) - u f'(u),\ u = \tau/p",
+    r"D10 logit-gradient: \partial D_f/\partial z_j = p_j (s_j - \sum_i p_i s_i),\quad s = f(u) - u f'(u),\ u = \tau/p",
     reference="complex step",
     tolerance=1e-9,  # rounding times ratios tau / p of up to 1e4, squared
     instances=_soft_pulls,
@@ -280,8 +276,8 @@ row(
     mistake="swaps label and model: D_f(p, tau) in place of D_f(tau, p)",
 )
 row(
-    "D10 closed-forms",
-    r"F: -\log p_t,\ 1-p_t,\ 1-\sqrt{p_t},\ 1/p_t-1,\ \dots;\quad \nabla_z F = p_t F'(p_t)\,(\mathrm{onehot}_t - p)",
+    r"D10 closed-forms: F: -\log p_t,\ 1-p_t,\ 1-\sqrt{p_t},\ 1/p_t-1,\ \dots;"
+    r"\quad \nabla_z F = p_t F'(p_t)\,(\mathrm{onehot}_t - p)",
     reference="loss and slope by hand",
     instances=lambda: [(name, z) for name in CLOSED for z in instances.target_logits()],
     ours=_our_loss,
@@ -290,8 +286,7 @@ row(
     mistake="forgets that softmax moves p_t in proportion to p_t, so that total variation's pull would not die",
 )
 row(
-    "D10 largest-loss",
-    r"F(p_t) \le \lim_{p_t \to 0} F(p_t) = f(0) + \lim_{u\to\infty} f(u)/u",
+    r"D10 largest-loss: F(p_t) \le \lim_{p_t \to 0} F(p_t) = f(0) + \lim_{u\to\infty} f(u)/u",
     reference="both limits by hand",
     sense="<=",
     instances=_bounded,
@@ -302,9 +297,8 @@ row(
     mistake="takes f(0) alone for the ceiling",
 )
 row(
-    "D10 least-mean-one-hot-loss",
-    r"\arg\min_p \sum_t \tau_t F(p_t):"
-    r"\ p \propto \tau \text{ (KL)},\ \tau^2 \text{ (Hellinger)},\ \sqrt\tau \text{ (Pearson)},\ \text{the mode (TV)}",
+    r"D10 least-mean-one-hot-loss: \arg\min_p \sum_t \tau_t F(p_t):\ p \propto \tau \text{ (KL)},\ \tau^2"
+    r" \text{ (Hellinger)},\ \sqrt\tau \text{ (Pearson)},\ \text{the mode (TV)}",
     reference="losses by hand, many rivals",
     sense="<=",
     instances=lambda: [(name, tau) for name in POWERS for tau in _labels()],
@@ -314,8 +308,8 @@ row(
     mistake="takes the label itself for the minimiser, as if all were proper",
 )
 row(
-    "D10 only-kl-is-proper",
-    r"\exists\, \tau, q:\ \sum_t \tau_t F(q_t) < \sum_t \tau_t F(\tau_t) \text{ for TV, Hellinger, Pearson and JS}",
+    r"D10 only-kl-is-proper: \exists\, \tau, q:\ \sum_t \tau_t F(q_t) < \sum_t \tau_t F(\tau_t) \text{ for TV, "
+    "Hellinger, Pearson and JS}",
     reference="60-digit sums",
     threshold=0.005,
     instances=_improper,
@@ -325,9 +319,8 @@ row(
     mistake="makes the same claim of KL, which is proper",
 )
 row(
-    "D10 skew-divergence",
-    r"\ell_\gamma(p_t) = -\frac{\log(\gamma + (1-\gamma) p_t)}{1-\gamma}"
-    r" = \frac{\mathrm{KL}(\tau\|\gamma\tau + (1-\gamma)p)}{1-\gamma},\quad \ell_0 = -\log p_t",
+    r"D10 skew-divergence: \ell_\gamma(p_t) = -\frac{\log(\gamma + (1-\gamma) p_t)}{1-\gamma} = "
+    r"\frac{\mathrm{KL}(\tau\|\gamma\tau + (1-\gamma)p)}{1-\gamma},\quad \ell_0 = -\log p_t",
     reference="60-digit KL to the mixture",
     instances=_family,
     ours=lambda c: divergences.overconfidence_loss(c[0][0], c[1]),
@@ -336,9 +329,8 @@ row(
     mistake="swaps gamma and 1 - gamma",
 )
 row(
-    "D10 family-between-its-ends",
-    r"1 - p_t \le \ell_\gamma \le -\log p_t,\quad \ell_\gamma \le 1 - p_t + \tfrac{1-\gamma}{2\gamma}(1-p_t)^2:"
-    r"\ \gamma \to 1 \text{ gives } 1 - p_t",
+    r"D10 family-between-its-ends: 1 - p_t \le \ell_\gamma \le -\log p_t,"
+    r"\quad \ell_\gamma \le 1 - p_t + \tfrac{1-\gamma}{2\gamma}(1-p_t)^2:\ \gamma \to 1 \text{ gives } 1 - p_t",
     reference="60-digit logarithm, series",
     sense="<=",
     instances=lambda: [c for c in _family() if c[0][0] > 0 and c[1] > 0],
@@ -348,8 +340,8 @@ row(
     mistake="forgets to divide by 1 - gamma",
 )
 row(
-    "D10 family-has-tailr-gradient",
-    r"\nabla_z \ell_\gamma = w\,\nabla_z(-\log p_t),\quad w = \frac{p_t}{\gamma + (1-\gamma) p_t} \text{ (TaiLr, } b = 0)",
+    r"D10 family-has-tailr-gradient: \nabla_z \ell_\gamma = w\,\nabla_z(-\log p_t),"
+    r"\quad w = \frac{p_t}{\gamma + (1-\gamma) p_t} \text{ (TaiLr, } b = 0)",
     reference="complex step",
     instances=lambda: [(z, gamma) for z in instances.target_logits() for gamma in (0.0, 1e-7, 0.1, 0.5, 0.9)],
     ours=_tailr,

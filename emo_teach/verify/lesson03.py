@@ -29,8 +29,7 @@ def _batches():
 
 
 lp_row(
-    "A4 emd-value",
-    r"C[p,\tau] = \min_{\gamma \ge 0,\ \gamma 1 = p,\ \gamma^\top 1 = \tau} \sum_{ij} \gamma_{ij} c_{ij}",
+    r"A4 emd-value: C[p,\tau] = \min_{\gamma \ge 0,\ \gamma 1 = p,\ \gamma^\top 1 = \tau} \sum_{ij} \gamma_{ij} c_{ij}",
     instances=instances.cost_cases,
     ours=lambda c: _emd(c).value,
     independent=lambda c: references.solved(c.p, c.tau, c.cost)[0],
@@ -38,8 +37,8 @@ lp_row(
     mistake="transposes the cost",
 )
 row(
-    "A4 emd-plan",
-    r"\gamma 1 = p,\quad \gamma^\top 1 = \tau,\quad \gamma \ge 0,\quad \langle\gamma, c\rangle = C[p,\tau]",
+    r"A4 emd-plan: \gamma 1 = p,\quad \gamma^\top 1 = \tau,\quad \gamma \ge 0,"
+    r"\quad \langle\gamma, c\rangle = C[p,\tau]",
     reference="the marginals themselves",
     instances=lambda: instances.cost_cases(large=True),
     ours=lambda c: _plan_facts(_emd(c).plan, c, _emd(c).value),
@@ -48,8 +47,7 @@ row(
     mistake="takes columns for rows in the plan",
 )
 lp_row(
-    "A4 many-at-once",
-    r"C[p_k,\tau_k] \text{ under } c_k, \quad k = 1, \dots, m",
+    r"A4 many-at-once: C[p_k,\tau_k] \text{ under } c_k, \quad k = 1, \dots, m",
     instances=_batches,
     ours=lambda c: np.stack(
         [transport.emd_many(*c).value, [transport.emd(*problem).value for problem in zip(*c, strict=True)]]
@@ -77,8 +75,7 @@ def _uncompleted(c):
 
 
 lp_row(
-    "D6 strong-duality",
-    r"\max_{u_i + v_j \le c_{ij}} \langle u, p\rangle + \langle v, \tau\rangle = C[p,\tau]",
+    r"D6 strong-duality: \max_{u_i + v_j \le c_{ij}} \langle u, p\rangle + \langle v, \tau\rangle = C[p,\tau]",
     instances=instances.cost_cases,
     ours=lambda c: [_dual_value(c), _emd(c).gap],
     independent=lambda c: [references.solved(c.p, c.tau, c.cost)[0], 0.0],
@@ -86,8 +83,7 @@ lp_row(
     mistake="puts v = -u, which is the dual of metric costs only",
 )
 row(
-    "D6 dual-feasible",
-    r"u_i + v_j \le c_{ij} \text{ for all } i, j, \text{ mass or not}",
+    r"D6 dual-feasible: u_i + v_j \le c_{ij} \text{ for all } i, j, \text{ mass or not}",
     reference="the cost itself",
     tolerance=1e-10,  # the solver updates its potentials pivot by pivot: about 1e-14 times n
     sense="<=",
@@ -98,8 +94,8 @@ row(
     mistake="leaves the potentials of tokens without mass at 0",
 )
 lp_row(
-    "D6 slackness",
-    r"\gamma_{ij} > 0 \Rightarrow u_i + v_j = c_{ij}, \text{ for every optimal plan and every optimal dual}",
+    r"D6 slackness: \gamma_{ij} > 0 \Rightarrow u_i + v_j = c_{ij}, "
+    r"\text{ for every optimal plan and every optimal dual}",
     reference="HiGHS's plan, our dual",
     instances=instances.cost_cases,
     ours=lambda c: (references.solved(c.p, c.tau, c.cost)[1] * (c.cost - _potential_sums(c))).sum(),
@@ -108,8 +104,8 @@ lp_row(
     mistake="takes the product plan for an optimal one",
 )
 row(
-    "D6 basic-plan",
-    r"\gamma \text{ a vertex} \Rightarrow \#\{\gamma_{ij} > 0\} \le \#\mathrm{supp}\,p + \#\mathrm{supp}\,\tau - 1",
+    r"D6 basic-plan: \gamma \text{ a vertex} \Rightarrow \#\{\gamma_{ij} > 0\} \le \#\mathrm{supp}\,p + "
+    r"\#\mathrm{supp}\,\tau - 1",
     reference="count in Python",
     tolerance=0.0,  # counts
     sense="<=",
@@ -120,8 +116,7 @@ row(
     mistake="takes the product plan, which is not basic",
 )
 row(
-    "D6 rank",
-    r"\mathrm{rank}\,A_{\mathrm{eq}} = 2n - 1: \text{ row sums and column sums add up to the same total}",
+    r"D6 rank: \mathrm{rank}\,A_{\mathrm{eq}} = 2n - 1: \text{ row sums and column sums add up to the same total}",
     reference="elimination in fractions",
     tolerance=0.0,  # integers
     instances=lambda: (1, 2, 3, 5, 8),
@@ -175,8 +170,7 @@ def _monotone_margin(c, power):
 
 
 row(
-    "D8 total-variation",
-    r"c_{ij} = 1 - \delta_{ij} \Rightarrow C[p,\tau] = \tfrac12 \sum_i |p_i - \tau_i|",
+    r"D8 total-variation: c_{ij} = 1 - \delta_{ij} \Rightarrow C[p,\tau] = \tfrac12 \sum_i |p_i - \tau_i|",
     reference="sum of positive parts",
     instances=lambda: instances.token_cases(per_pair=1),
     ours=lambda c: [transport.emd(c.p, c.tau, costs.zero_one(c.p.size)).value, divergences.total_variation(c.p, c.tau)],
@@ -185,8 +179,7 @@ row(
     mistake="forgets the half: counts the mass that leaves and the mass that arrives",
 )
 lp_row(
-    "D8 cumulative-sums",
-    r"c_{ij} = |i - j| \Rightarrow C[p,\tau] = \sum_k |P_k - T_k|",
+    r"D8 cumulative-sums: c_{ij} = |i - j| \Rightarrow C[p,\tau] = \sum_k |P_k - T_k|",
     instances=_small_pairs,
     ours=lambda c: [transport.emd_1d(c.p, c.tau), transport.emd(c.p, c.tau, costs.ordinal(c.p.size)).value],
     independent=lambda c: np.full(2, references.solved(c.p, c.tau, _rank_cost(c.p.size, 1))[0]),
@@ -194,8 +187,7 @@ lp_row(
     mistake="lets surpluses to the left and to the right cancel (difference of the means)",
 )
 lp_row(
-    "D8 monotone-plan",
-    r"c_{ij} = |i - j|^k,\ k \ge 1: \text{ matching the quantiles is optimal}",
+    r"D8 monotone-plan: c_{ij} = |i - j|^k,\ k \ge 1: \text{ matching the quantiles is optimal}",
     instances=_small_pairs,
     ours=lambda c: [transport.emd_1d(c.p, c.tau, k) for k in POWERS],
     independent=lambda c: [references.solved(c.p, c.tau, _rank_cost(c.p.size, k))[0] for k in POWERS],
@@ -203,8 +195,7 @@ lp_row(
     mistake="raises the differences of the cumulative sums to the power k",
 )
 row(
-    "D8 uncrossing",
-    r"|i - j|^k + |i' - j'|^k \le |i - j'|^k + |i' - j|^k \text{ for } i < i',\ j < j',\ k \ge 1",
+    r"D8 uncrossing: |i - j|^k + |i' - j'|^k \le |i - j'|^k + |i' - j|^k \text{ for } i < i',\ j < j',\ k \ge 1",
     reference="crossed trips in Python",
     sense="<=",
     instances=lambda: [(n, power) for n in (2, 5, 8) for power in (1.0, 1.5, 2.0, 3.0)],
@@ -215,8 +206,7 @@ row(
     mistake="makes the same claim of k = 0.5, which is concave",
 )
 row(
-    "D8 zero-diagonal",
-    r"|i - i|^k = 0 \text{ for every } k \ge 0",
+    r"D8 zero-diagonal: |i - i|^k = 0 \text{ for every } k \ge 0",
     reference="entry by entry",
     instances=lambda: [(n, k) for n in (1, 2, 7) for k in (0.0, 0.5, 1.0, 3.0)],
     ours=lambda c: costs.ordinal(*c),
@@ -225,8 +215,7 @@ row(
     mistake="lets numpy's 0 ** 0 = 1 onto the diagonal",
 )
 lp_row(
-    "D8 concave-powers-cross",
-    r"c_{ij} = |i - j|^k,\ k < 1: \text{ the monotone plan need not be optimal}",
+    r"D8 concave-powers-cross: c_{ij} = |i - j|^k,\ k < 1: \text{ the monotone plan need not be optimal}",
     reference="north-west rule and LP",
     threshold=0.1,
     instances=_left_behind,
@@ -291,8 +280,8 @@ def _tangent(c, completed=True):
 
 
 lp_row(
-    "D6 potentials-are-slopes",
-    r"\tfrac{d}{d\epsilon}\, C[p + \epsilon(\delta_i - \delta_k), \tau] = u_i - u_k \text{ where the plan is not degenerate}",
+    r"D6 potentials-are-slopes: \tfrac{d}{d\epsilon}\, C[p + \epsilon(\delta_i - \delta_k), "
+    r"\tau] = u_i - u_k \text{ where the plan is not degenerate}",
     reference="differences of LPs by HiGHS",
     instances=_unique_duals,
     ours=_price_differences,
@@ -301,8 +290,8 @@ lp_row(
     mistake="takes the direct cost for the price: forgets that the other mass is rearranged",
 )
 lp_row(
-    "D6 tangent-from-below",
-    r"C[q,\tau] \ge C[p,\tau] + \langle u, q - p\rangle \text{ for every } q: \text{ the distance is convex in } p",
+    r"D6 tangent-from-below: C[q,\tau] \ge C[p,\tau] + \langle u, q - p\rangle \text{ for every } q: "
+    r"\text{ the distance is convex in } p",
     sense="<=",
     instances=_other_models,
     ours=_tangent,

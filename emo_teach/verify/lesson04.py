@@ -20,8 +20,7 @@ def _prices_to_target(c):
 
 
 row(
-    "A5 one-hot-potentials",
-    r"\tau = \mathrm{onehot}_t \Rightarrow u_i = c_{it},\ v_t = 0 \text{ wherever } p_i > 0",
+    r"A5 one-hot-potentials: \tau = \mathrm{onehot}_t \Rightarrow u_i = c_{it},\ v_t = 0 \text{ wherever } p_i > 0",
     reference="column of the cost",
     instances=lambda: instances.cost_cases(per_pair=1),
     ours=_prices_to_target,
@@ -43,8 +42,8 @@ def _two_values(p, tau, cost):
 
 
 row(
-    "A6 exact-for-separable-costs",
-    r"c_{ij} = a_i + b_j \Rightarrow p^\top C\tau = C[p,\tau] = \langle p, a\rangle + \langle \tau, b\rangle",
+    r"A6 exact-for-separable-costs: c_{ij} = a_i + b_j \Rightarrow p^\top C\tau = C[p,\tau] = \langle p, "
+    r"a\rangle + \langle \tau, b\rangle",
     reference="sum of the prices",
     instances=_separable,
     ours=lambda c: _two_values(c[0], c[1], np.add.outer(c[2], c[3])),
@@ -80,8 +79,8 @@ def _error_rate(c):
 
 
 row(
-    "A7 below-cross-entropy",
-    r"1 - p_t \le -\log p_t: \text{ bounded where cross-entropy is not, equal to first order at } p_t = 1",
+    r"A7 below-cross-entropy: 1 - p_t \le -\log p_t: "
+    r"\text{ bounded where cross-entropy is not, equal to first order at } p_t = 1",
     reference="60-digit logarithm",
     sense="<=",
     instances=_targets,
@@ -91,9 +90,8 @@ row(
     mistake="takes the L1 distance, which is twice as long",
 )
 row(
-    "A7 limit-is-the-error-rate",
-    r"p = \mathrm{softmax}(\beta z),\ \beta \to \infty:\ 1 - p_t \to 0 \text{ (alone on top)},"
-    r"\ 1 - \tfrac1m \text{ (}m\text{ tied)},\ 1 \text{ (beaten)}",
+    r"A7 limit-is-the-error-rate: p = \mathrm{softmax}(\beta z),\ \beta \to \infty:\ 1 - p_t \to 0"
+    r" \text{ (alone on top)},\ 1 - \tfrac1m \text{ (}m\text{ tied)},\ 1 \text{ (beaten)}",
     reference="count of the largest",
     instances=_contests,
     ours=lambda c: _missed((references.softmax(400 * c[0]), c[1])),
@@ -144,8 +142,8 @@ def _lead_by_hand(c):
 
 
 row(
-    "D2 unbiased-for-the-bound",
-    r"\mathbb E_{t\sim\tau} \nabla_z \sum_i p_i c_{it} = \nabla_z\, p^\top C\tau, \text{ not } \nabla_z\, C[p,\tau]",
+    r"D2 unbiased-for-the-bound: \mathbb E_{t\sim\tau} \nabla_z \sum_i p_i c_{it} = \nabla_z\, p^\top C\tau, "
+    r"\text{ not } \nabla_z\, C[p,\tau]",
     reference="complex step",
     instances=lambda: list(instances.logit_cases(lambda: instances.cost_cases(per_pair=1))),
     ours=lambda c: _mean_gradient(references.softmax(c[0]), c[1]),
@@ -154,8 +152,8 @@ row(
     mistake="takes the slope of the distance itself for what one-hot labels give on average",
 )
 row(
-    "D2 pushes-at-the-truth",
-    r"p = \tau \Rightarrow \mathbb E_{t\sim\tau} \nabla_z \sum_i p_i c_{it} \ne 0 \text{ if } C\tau \text{ varies under } \tau",
+    r"D2 pushes-at-the-truth: p = \tau \Rightarrow \mathbb E_{t\sim\tau} \nabla_z \sum_i p_i c_{it} \ne 0"
+    r" \text{ if } C\tau \text{ varies under } \tau",
     reference="complex step",
     threshold=0.005,
     instances=lambda: [
@@ -169,8 +167,8 @@ row(
     mistake="makes the same claim of cross-entropy, which rests there",
 )
 row(
-    "D2 go-between",
-    r"\exists\, \tau, i:\ \tau_i = 0,\ \sum_j c_{ij}\tau_j < \sum_j c_{kj}\tau_j \text{ for all } k \text{ with } \tau_k > 0",
+    r"D2 go-between: \exists\, \tau, i:\ \tau_i = 0,\ \sum_j c_{ij}\tau_j < \sum_j c_{kj}\tau_j"
+    r" \text{ for all } k \text{ with } \tau_k > 0",
     reference="60 digits, all answers",
     threshold=0.1,
     instances=_half_and_half,
@@ -182,8 +180,7 @@ row(
 
 
 lp_row(
-    "A5 one-coupling",
-    r"\tau = \mathrm{onehot}_t \Rightarrow C[p,\tau] = \sum_i p_i c_{it}",
+    r"A5 one-coupling: \tau = \mathrm{onehot}_t \Rightarrow C[p,\tau] = \sum_i p_i c_{it}",
     instances=instances.cost_cases,
     ours=lambda c: [transport.one_hot_emd(c.p, c.cost, c.target), transport.emd(c.p, c.label, c.cost).value],
     independent=lambda c: np.full(2, references.solved(c.p, c.label, c.cost)[0]),
@@ -199,8 +196,7 @@ def _stay_put(c):
 
 
 row(
-    "A6 product-bound",
-    r"C[p,\tau] \le \sum_{ij} p_i \tau_j c_{ij}",
+    r"A6 product-bound: C[p,\tau] \le \sum_{ij} p_i \tau_j c_{ij}",
     reference="LP by HiGHS",
     tolerance=1e-10,
     sense=">=",
@@ -211,8 +207,7 @@ row(
     mistake="lets min(p, tau) stay and forgets to divide the rest's product by its mass",
 )
 row(
-    "A6 product-sum",
-    r"p^\top C \tau = \sum_{ij} p_i \tau_j c_{ij} = \mathbb E_{t \sim \tau} \sum_i p_i c_{it}",
+    r"A6 product-sum: p^\top C \tau = \sum_{ij} p_i \tau_j c_{ij} = \mathbb E_{t \sim \tau} \sum_i p_i c_{it}",
     reference="sum in exact fractions",
     instances=instances.cost_cases,
     ours=lambda c: [
@@ -230,8 +225,7 @@ def _zero_one(n):
 
 
 lp_row(
-    "A7 smooth-accuracy",
-    r"c_{ij} = 1 - \delta_{ij},\ \tau = \mathrm{onehot}_t \Rightarrow C = 1 - p_t",
+    r"A7 smooth-accuracy: c_{ij} = 1 - \delta_{ij},\ \tau = \mathrm{onehot}_t \Rightarrow C = 1 - p_t",
     instances=lambda: instances.cost_cases(per_pair=1),
     ours=lambda c: [transport.one_hot_emd(c.p, costs.zero_one(c.p.size), c.target), 1 - c.p[c.target]],
     independent=lambda c: np.full(2, references.solved(c.p, c.label, _zero_one(c.p.size))[0]),
@@ -239,8 +233,7 @@ lp_row(
     mistake="takes the L1 distance, which is twice as long",
 )
 lp_row(
-    "A7 soft-label-gives-tv",
-    r"c_{ij} = 1 - \delta_{ij} \Rightarrow C[p,\tau] = \mathrm{TV}(p,\tau)",
+    r"A7 soft-label-gives-tv: c_{ij} = 1 - \delta_{ij} \Rightarrow C[p,\tau] = \mathrm{TV}(p,\tau)",
     instances=lambda: instances.cost_cases(per_pair=1),
     ours=lambda c: divergences.total_variation(c.p, c.tau),
     independent=lambda c: references.solved(c.p, c.tau, _zero_one(c.p.size))[0],
@@ -281,8 +274,7 @@ def _advantage(scores):
 
 
 row(
-    "D2 linear-in-p",
-    r"(\lambda p + (1-\lambda) q)^\top C \tau = \lambda\, p^\top C \tau + (1-\lambda)\, q^\top C \tau",
+    r"D2 linear-in-p: (\lambda p + (1-\lambda) q)^\top C \tau = \lambda\, p^\top C \tau + (1-\lambda)\, q^\top C \tau",
     reference="sum in exact fractions",
     instances=_mixtures,
     ours=lambda c: transport.product_bound(c[2] * c[0] + (1 - c[2]) * c[1], c[3], c[4]),
@@ -293,8 +285,7 @@ row(
     mistake="makes the claim of the exact distance, which is convex and not linear",
 )
 lp_row(
-    "D2 minimum-at-the-medoid",
-    r"\min_p p^\top C \tau = \min_i \sum_j c_{ij} \tau_j, \text{ at a vertex}",
+    r"D2 minimum-at-the-medoid: \min_p p^\top C \tau = \min_i \sum_j c_{ij} \tau_j, \text{ at a vertex}",
     reference="LP over the simplex",
     instances=instances.cost_cases,
     ours=lambda c: transport.product_bound(one_hot(c.p.size, transport.medoid(c.tau, c.cost)), c.tau, c.cost),
@@ -305,8 +296,7 @@ lp_row(
     mistake="searches the label's support only, not the whole vocabulary",
 )
 row(
-    "D2 mode-under-0/1-cost",
-    r"c_{ij} = 1 - \delta_{ij} \Rightarrow \arg\min_i \sum_j c_{ij}\tau_j = \arg\max_i \tau_i",
+    r"D2 mode-under-0/1-cost: c_{ij} = 1 - \delta_{ij} \Rightarrow \arg\min_i \sum_j c_{ij}\tau_j = \arg\max_i \tau_i",
     reference="largest entry in Python",
     instances=instances.token_cases,
     ours=lambda c: c.tau[transport.medoid(c.tau, costs.zero_one(c.tau.size))],
@@ -315,8 +305,8 @@ row(
     mistake="takes the median (the medoid under |i - j|) for the mode",
 )
 row(
-    "D2 not-proper",
-    r"\exists\, \tau, q:\ q^\top C \tau < \tau^\top C \tau: \text{ EMO alone is not a proper scoring rule}",
+    r"D2 not-proper: \exists\, \tau, q:\ q^\top C \tau < \tau^\top C \tau: "
+    r"\text{ EMO alone is not a proper scoring rule}",
     reference="sums in exact fractions",
     threshold=0.05,
     instances=_improper,

@@ -35,8 +35,7 @@ def _plain_cosine(c):
 
 
 row(
-    "A8 cosine-cost",
-    r"c_{ij} = 1 - \cos(e_i, e_j)",
+    r"A8 cosine-cost: c_{ij} = 1 - \cos(e_i, e_j)",
     reference="60 digits, element by element",
     instances=_small,
     ours=lambda c: costs.cosine(c.embedding),
@@ -45,8 +44,7 @@ row(
     mistake="does not divide by the lengths",
 )
 row(
-    "A8 cosine-range",
-    r"0 \le c_{ij} \le 2,\quad c_{ii} = 0, \text{ exactly, in spite of rounding}",
+    r"A8 cosine-range: 0 \le c_{ij} \le 2,\quad c_{ii} = 0, \text{ exactly, in spite of rounding}",
     reference="Cauchy-Schwarz",
     tolerance=0.0,  # exact by construction
     sense="<=",
@@ -74,8 +72,7 @@ def _spread_terms(c):
 
 
 row(
-    "D3 jensen-bound",
-    r"\tfrac12 |m_p - m_\tau|^2 \le C[p,\tau],\quad m_p = \sum_i p_i \hat e_i",
+    r"D3 jensen-bound: \tfrac12 |m_p - m_\tau|^2 \le C[p,\tau],\quad m_p = \sum_i p_i \hat e_i",
     reference="LP by HiGHS",
     tolerance=1e-10,
     sense="<=",
@@ -86,8 +83,7 @@ row(
     mistake="forgets the half",
 )
 row(
-    "D3 mean-direction-bound",
-    r"C[p,\tau] \le p^\top C\, \tau = 1 - \langle m_p, m_\tau\rangle",
+    r"D3 mean-direction-bound: C[p,\tau] \le p^\top C\, \tau = 1 - \langle m_p, m_\tau\rangle",
     reference="LP by HiGHS",
     tolerance=1e-10,
     sense=">=",
@@ -101,9 +97,8 @@ row(
     mistake="divides the mean directions by their lengths",
 )
 row(
-    "D3 decomposition",
-    r"p^\top C \tau = \tfrac12|m_p - m_\tau|^2 + \tfrac12(1 - |m_p|^2) + \tfrac12(1 - |m_\tau|^2),"
-    r"\quad \tfrac12 p^\top C p = \tfrac12(1 - |m_p|^2)",
+    r"D3 decomposition: p^\top C \tau = \tfrac12|m_p - m_\tau|^2 + \tfrac12(1 - |m_p|^2) + \tfrac12(1 - "
+    r"|m_\tau|^2),\quad \tfrac12 p^\top C p = \tfrac12(1 - |m_p|^2)",
     reference="exact sums of coordinates",
     instances=lambda: instances.token_cases(large=False),
     ours=lambda c: [
@@ -182,8 +177,8 @@ def _sides(value, c):
 
 
 row(
-    "D4 chord-and-angle",
-    r"|\hat e_i - \hat e_j|,\quad \tfrac12|\hat e_i - \hat e_j|^2 = 1 - \cos,\quad \angle_{ij} = 2\arcsin\tfrac12|\hat e_i - \hat e_j|",
+    r"D4 chord-and-angle: |\hat e_i - \hat e_j|,\quad \tfrac12|\hat e_i - \hat e_j|^2 = 1 - \cos,"
+    r"\quad \angle_{ij} = 2\arcsin\tfrac12|\hat e_i - \hat e_j|",
     reference="60 digits, element by element",
     instances=_small,
     ours=lambda c: np.stack(
@@ -198,8 +193,7 @@ row(
     mistake="takes the root of 1 - cos without the factor 2",
 )
 row(
-    "D4 chord-and-angle-are-metrics",
-    r"d_{ik} \le d_{ij} + d_{jk} \text{ for the chord and for the angle}",
+    r"D4 chord-and-angle-are-metrics: d_{ik} \le d_{ij} + d_{jk} \text{ for the chord and for the angle}",
     reference="the axiom: no excess",
     sense="<=",
     instances=lambda: instances.token_cases(large=False),
@@ -209,8 +203,8 @@ row(
     mistake="makes the same claim of 1 - cos",
 )
 row(
-    "D4 cosine-cost-is-no-metric",
-    r"\exists\, i, j, k:\ c_{ik} > c_{ij} + c_{jk} \text{ for } c = 1 - \cos \ (0°, 45°, 90°)",
+    r"D4 cosine-cost-is-no-metric: \exists\, i, j, k:\ c_{ik} > c_{ij} + c_{jk} \text{ for } c = 1 - \cos \ (0°, 45°, "
+    "90°)",
     reference="60 digits, all triples",
     threshold=0.1,
     instances=_fans,
@@ -220,8 +214,7 @@ row(
     mistake="makes the same claim of the chord",
 )
 lp_row(
-    "D4 half-squared-w2",
-    r"C[p,\tau] \text{ under } 1 - \cos = \tfrac12 W_2^2 \text{ under the chord}",
+    r"D4 half-squared-w2: C[p,\tau] \text{ under } 1 - \cos = \tfrac12 W_2^2 \text{ under the chord}",
     reference="LP on squared chords",
     instances=_small,
     ours=lambda c: transport.emd(c.p, c.tau, costs.cosine(c.embedding)).value,
@@ -230,8 +223,7 @@ lp_row(
     mistake="squares W_1 instead of the distances inside",
 )
 lp_row(
-    "D4 emd-is-no-metric",
-    r"\exists\, p, q, r:\ C[p,r] > C[p,q] + C[q,r] \text{ under } 1 - \cos",
+    r"D4 emd-is-no-metric: \exists\, p, q, r:\ C[p,r] > C[p,q] + C[q,r] \text{ under } 1 - \cos",
     threshold=0.1,
     instances=lambda: [next(_fans())],
     ours=lambda e: _corner_excess(costs.cosine(e), _emd_value),
@@ -240,8 +232,8 @@ lp_row(
     mistake="makes the same claim under the chord, where it is W_1",
 )
 lp_row(
-    "D4 no-lipschitz-dual",
-    r"\max_{f_i - f_j \le c_{ij}} \langle f, p - \tau\rangle < C[p,\tau] \text{ somewhere under } 1 - \cos",
+    r"D4 no-lipschitz-dual: \max_{f_i - f_j \le c_{ij}} \langle f, "
+    r"p - \tau\rangle < C[p,\tau] \text{ somewhere under } 1 - \cos",
     reference="Lipschitz dual as an LP",
     threshold=0.1,
     instances=_fan_problems,
@@ -253,8 +245,8 @@ lp_row(
     mistake="makes the same claim under the chord, a metric",
 )
 lp_row(
-    "D4 root-of-emd-is-a-metric",
-    r"\sqrt{C[p,r]} \le \sqrt{C[p,q]} + \sqrt{C[q,r]} \text{ under } 1 - \cos, \text{ for } C = \tfrac12 W_2^2",
+    r"D4 root-of-emd-is-a-metric: \sqrt{C[p,r]} \le \sqrt{C[p,q]} + \sqrt{C[q,r]} \text{ under } 1 - \cos, "
+    r"\text{ for } C = \tfrac12 W_2^2",
     sense="<=",
     instances=_triples,
     ours=lambda c: _sides(_emd_value, c)[0] ** 0.5,
@@ -264,8 +256,8 @@ lp_row(
     mistake="makes the same claim of C without the root",
 )
 lp_row(
-    "D4 lipschitz-dual-of-metrics",
-    r"\max_{f_i - f_j \le d_{ij}} \langle f, p - \tau\rangle = C[p,\tau] \text{ under a metric } d \text{ (Kantorovich, Rubinstein)}",
+    r"D4 lipschitz-dual-of-metrics: \max_{f_i - f_j \le d_{ij}} \langle f, "
+    r"p - \tau\rangle = C[p,\tau] \text{ under a metric } d \text{ (Kantorovich, Rubinstein)}",
     reference="Lipschitz dual as an LP",
     instances=lambda: (
         [next(_fan_problems())]
@@ -356,8 +348,8 @@ def _score(c):
 
 
 lp_row(
-    "D12 entropic-value",
-    r"\mathrm{OT}_\varepsilon = \min_\gamma \langle\gamma, c\rangle + \varepsilon\,\mathrm{KL}(\gamma\|p\tau^\top)",
+    r"D12 entropic-value: \mathrm{OT}_\varepsilon = \min_\gamma \langle\gamma, "
+    r"c\rangle + \varepsilon\,\mathrm{KL}(\gamma\|p\tau^\top)",
     reference="root of one equation, 2 x 2",
     instances=_two_by_two,
     ours=_entropic,
@@ -366,9 +358,9 @@ lp_row(
     mistake="regularises by the entropy of the plan alone",
 )
 lp_row(
-    "D12 entropic-from-above",
-    r"\mathrm{OT}_\varepsilon \le \min\{C[p,\tau] + \varepsilon\min(H(p), H(\tau)),\ p^\top C \tau\}:"
-    r" \text{ the KL of the optimal plan is a mutual information; the product plan has none}",
+    r"D12 entropic-from-above: \mathrm{OT}_\varepsilon \le \min\{C[p,\tau] + \varepsilon\min(H(p), "
+    r"H(\tau)),\ p^\top C \tau\}: \text{ the KL of the optimal plan is a mutual information; the product plan has "
+    "none}",
     reference="LP, entropies, fractions",
     sense="<=",
     instances=_cases,
@@ -381,9 +373,9 @@ lp_row(
     mistake="pays for straying from the uniform plan, not from the product",
 )
 lp_row(
-    "D12 entropic-from-below",
-    r"\mathrm{OT}_\varepsilon \ge \max\{C[p,\tau],\ p^\top C \tau - \mathrm{osc}(C)^2/(8\varepsilon)\}:"
-    r" \text{ KL is not negative; Hoeffding's lemma on the minimum without marginals}",
+    r"D12 entropic-from-below: \mathrm{OT}_\varepsilon \ge \max\{C[p,\tau],"
+    r"\ p^\top C \tau - \mathrm{osc}(C)^2/(8\varepsilon)\}: "
+    r"\text{ KL is not negative; Hoeffding's lemma on the minimum without marginals}",
     reference="LP, fractions",
     sense=">=",
     instances=_cases,
@@ -393,9 +385,8 @@ lp_row(
     mistake="regularises by the entropy of the plan alone, which is negative",
 )
 lp_row(
-    "D12 sinkhorn-to-score",
-    r"|S_\varepsilon - (p^\top C\tau - \tfrac12 p^\top C p - \tfrac12 \tau^\top C\tau)| \le \mathrm{osc}(C)^2/(8\varepsilon):"
-    r" \text{ three terms, each within } [-\mathrm{osc}^2/(8\varepsilon), 0]",
+    r"D12 sinkhorn-to-score: |S_\varepsilon - (p^\top C\tau - \tfrac12 p^\top C p - \tfrac12 \tau^\top C\tau)| \le "
+    r"\mathrm{osc}(C)^2/(8\varepsilon): \text{ three terms, each within } [-\mathrm{osc}^2/(8\varepsilon), 0]",
     reference="sums in exact fractions",
     sense="<=",
     instances=_cases,
@@ -405,9 +396,8 @@ lp_row(
     mistake="leaves the bias in: OT(p, tau) without the two own terms",
 )
 lp_row(
-    "D12 sinkhorn-to-emd",
-    r"-\tfrac\varepsilon2 (H(p) + H(\tau)) \le S_\varepsilon - C[p,\tau] \le \varepsilon \min(H(p), H(\tau))"
-    r" \text{ for costs } \ge 0,\ c_{ii} = 0",
+    r"D12 sinkhorn-to-emd: -\tfrac\varepsilon2 (H(p) + H(\tau)) \le S_\varepsilon - C[p,\tau] \le \varepsilon "
+    r"\min(H(p), H(\tau)) \text{ for costs } \ge 0,\ c_{ii} = 0",
     reference="LP, entropies",
     sense="<=",
     instances=_cases,

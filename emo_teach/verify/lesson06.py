@@ -21,8 +21,8 @@ def _normalised(p, embedding, target):
 
 
 lp_row(
-    "A9 emo",
-    r"C = 1 - \Big\langle \sum_i p_i \frac{e_i}{|e_i|}, \frac{e_t}{|e_t|}\Big\rangle = \sum_i p_i\,(1 - \cos(e_i, e_t))",
+    r"A9 emo: C = 1 - \Big\langle \sum_i p_i \frac{e_i}{|e_i|}, "
+    r"\frac{e_t}{|e_t|}\Big\rangle = \sum_i p_i\,(1 - \cos(e_i, e_t))",
     instances=lambda: instances.token_cases(large=False),
     ours=lambda c: [
         transport.emo(c.p, c.embedding, c.target),
@@ -79,8 +79,7 @@ def _spread_of_cost(c):
 
 
 row(
-    "D1 gradient",
-    r"\partial L/\partial z_j = p_j (c_{jt} - L),\quad L = \sum_i p_i c_{it}",
+    r"D1 gradient: \partial L/\partial z_j = p_j (c_{jt} - L),\quad L = \sum_i p_i c_{it}",
     reference="complex step",
     instances=instances.logit_cases,
     ours=_gradient,
@@ -91,8 +90,8 @@ row(
     mistake="adds the baseline L instead of taking it away",
 )
 row(
-    "D1 policy-gradient",
-    r"\nabla_z L = -\mathbb E_{i\sim p}\left[(r_i - b)\,\nabla_z \log p_i\right],\quad r_i = -c_{it}, \text{ for any } b",
+    r"D1 policy-gradient: \nabla_z L = -\mathbb E_{i\sim p}\left[(r_i - b)\,\nabla_z \log p_i\right],"
+    r"\quad r_i = -c_{it}, \text{ for any } b",
     reference="enumeration of actions",
     instances=instances.logit_cases,
     ours=_gradient,
@@ -101,8 +100,8 @@ row(
     mistake="takes grad log p_i for the one-hot vector, without its -p",
 )
 row(
-    "D1 zero-at-every-vertex",
-    r"p = \mathrm{onehot}_v \Rightarrow \nabla_z L = 0, \text{ right } (v = t) \text{ or wrong}",
+    r"D1 zero-at-every-vertex: p = \mathrm{onehot}_v \Rightarrow \nabla_z L = 0, "
+    r"\text{ right } (v = t) \text{ or wrong}",
     reference="complex step, logits 60 apart",
     instances=_vertices,
     ours=lambda c: transport.one_hot_logit_gradient(one_hot(c[0].p.size, c[1]), c[0].cost, c[0].target),
@@ -111,8 +110,8 @@ row(
     mistake="expects the pull of cross-entropy, p - onehot",
 )
 row(
-    "D1 target-component",
-    r"c_{tt} = 0 \Rightarrow \partial L/\partial z_t = -p_t L: \text{ a target without mass gets no pull}",
+    r"D1 target-component: c_{tt} = 0 \Rightarrow \partial L/\partial z_t = -p_t L: "
+    r"\text{ a target without mass gets no pull}",
     reference="sum in exact fractions",
     instances=lambda: instances.token_cases(large=False),
     ours=lambda c: [
@@ -124,8 +123,7 @@ row(
     mistake="expects the pull of cross-entropy, p_t - 1",
 )
 row(
-    "D1 norm-at-uniform-p",
-    r"p_i = 1/V \Rightarrow |\nabla_z L| = \mathrm{std}(c_{\cdot t})/\sqrt V",
+    r"D1 norm-at-uniform-p: p_i = 1/V \Rightarrow |\nabla_z L| = \mathrm{std}(c_{\cdot t})/\sqrt V",
     reference="statistics.pstdev",
     instances=lambda: [c for c in instances.token_cases() if c.p.size > 1],
     ours=lambda c: np.linalg.norm(transport.one_hot_logit_gradient(np.full(c.p.size, 1 / c.p.size), c.cost, c.target)),
@@ -134,8 +132,8 @@ row(
     mistake="divides by V - 1 in the standard deviation",
 )
 row(
-    "D1 size-of-the-gradient",
-    r"\sum_j |\partial L/\partial z_j| \le \mathrm{std}_p(c_{\cdot t}) \le \tfrac12 (\max_i c_{it} - \min_i c_{it})",
+    r"D1 size-of-the-gradient: \sum_j |\partial L/\partial z_j| \le \mathrm{std}_p(c_{\cdot t}) \le \tfrac12 (\max_i "
+    r"c_{it} - \min_i c_{it})",
     reference="sums in Python",
     sense="<=",
     instances=instances.logit_cases,
@@ -161,8 +159,8 @@ def _by_coordinates(p, embedding, target):
 
 
 row(
-    "D5 mean-must-not-be-normalised",
-    r"1 - \langle m_p, \hat e_t\rangle \ne 1 - \cos(m_p, e_t) \text{ in general}: \ |m_p| < 1 \text{ unless all mass points one way}",
+    r"D5 mean-must-not-be-normalised: 1 - \langle m_p, \hat e_t\rangle \ne 1 - \cos(m_p, e_t) \text{ in general}: "
+    r"\ |m_p| < 1 \text{ unless all mass points one way}",
     reference="coordinates in Python",
     threshold=0.05,
     instances=_half_way,
@@ -245,8 +243,8 @@ def _on_a_simplex(c):
 
 
 row(
-    "D9 debiased-is-a-squared-distance",
-    r"p^\top C\tau - \tfrac12 p^\top C p - \tfrac12 \tau^\top C\tau = \tfrac12 |m_p - m_\tau|^2",
+    r"D9 debiased-is-a-squared-distance: p^\top C\tau - \tfrac12 p^\top C p - \tfrac12 \tau^\top C\tau = \tfrac12 "
+    r"|m_p - m_\tau|^2",
     reference="exact sums of coordinates",
     instances=lambda: instances.token_cases(large=False),
     ours=lambda c: [_debiased(c), transport.jensen_bound(c.p, c.tau, c.embedding)],
@@ -255,8 +253,8 @@ row(
     mistake="takes away the whole of p's own term, not half of it and half of tau's",
 )
 row(
-    "D9 expected-one-hot-score",
-    r"\mathbb E_{t\sim\tau}\,\tfrac12|m_p - \hat e_t|^2 = \tfrac12|m_p - m_\tau|^2 + \tfrac12(1 - |m_\tau|^2)",
+    r"D9 expected-one-hot-score: \mathbb E_{t\sim\tau}\,\tfrac12|m_p - \hat e_t|^2 = \tfrac12|m_p - m_\tau|^2 + "
+    r"\tfrac12(1 - |m_\tau|^2)",
     reference="exact sums of coordinates",
     instances=lambda: instances.token_cases(large=False, per_pair=1),
     ours=lambda c: _expected_debiased(c, c.p),
@@ -265,8 +263,8 @@ row(
     mistake="has the wrong sign in the constant: 1 + |m_tau|^2",
 )
 row(
-    "D9 proper",
-    r"\mathbb E_{t\sim\tau} S(\tau, t) \le \mathbb E_{t\sim\tau} S(q, t) \ \forall q,\quad S(q, t) = \tfrac12|m_q - \hat e_t|^2",
+    r"D9 proper: \mathbb E_{t\sim\tau} S(\tau, t) \le \mathbb E_{t\sim\tau} S(q, t) \ \forall q,"
+    r"\quad S(q, t) = \tfrac12|m_q - \hat e_t|^2",
     reference="coordinates, many rivals",
     sense="<=",
     instances=lambda: instances.token_cases(large=False, per_pair=1),
@@ -277,8 +275,8 @@ row(
     mistake="makes the same claim of the product bound (EMO), which is not debiased",
 )
 row(
-    "D9 brier",
-    r"c_{ij} = 1 - \delta_{ij} \Rightarrow p^\top C\tau - \tfrac12 p^\top C p - \tfrac12 \tau^\top C\tau = \tfrac12|p - \tau|^2",
+    r"D9 brier: c_{ij} = 1 - \delta_{ij} \Rightarrow p^\top C\tau - \tfrac12 p^\top C p - \tfrac12 \tau^\top C\tau = "
+    r"\tfrac12|p - \tau|^2",
     reference="sum in exact fractions",
     instances=lambda: instances.token_cases(per_pair=1),
     ours=lambda c: transport.debiased(c.p, c.tau, costs.zero_one(c.p.size)),
@@ -287,8 +285,8 @@ row(
     mistake="forgets the half",
 )
 lp_row(
-    "D9 not-strictly-proper",
-    r"V > d + 1 \Rightarrow \exists\, q \ne \tau:\ m_q = m_\tau: \text{ the score pins the mean only}",
+    r"D9 not-strictly-proper: V > d + 1 \Rightarrow \exists\, q \ne \tau:\ m_q = m_\tau: "
+    r"\text{ the score pins the mean only}",
     reference="exact sums of coordinates",
     threshold=0.05,
     instances=lambda: _crowded(3),

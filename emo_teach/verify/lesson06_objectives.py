@@ -70,8 +70,7 @@ def _bfloat16(logits):
 
 
 row(
-    "A1 torch-cross-entropy",
-    r"L = -\log p_t,\ \nabla_z L = p - \mathrm{onehot}_t",
+    r"A1 torch-cross-entropy: L = -\log p_t,\ \nabla_z L = p - \mathrm{onehot}_t",
     reference="60 digits; p - onehot",
     ours=lambda c: _evaluate("ce", *c),
     independent=lambda c: np.append(
@@ -83,8 +82,8 @@ row(
 
 
 row(
-    "A2 torch-label-smoothing",
-    r"L = -\sum_i \tau_i \log p_i,\ \tau = (1-\varepsilon)\,\mathrm{onehot}_t + \varepsilon/V",
+    r"A2 torch-label-smoothing: L = -\sum_i \tau_i \log p_i,"
+    r"\ \tau = (1-\varepsilon)\,\mathrm{onehot}_t + \varepsilon/V",
     ours=lambda c: _evaluate("smoothing", *c, epsilon=EPSILON),
     independent=lambda c: _stepped(c, lambda p, cost, t: -((1 - EPSILON) * np.log(p[t]) + EPSILON * np.log(p).mean())),
     wrong=lambda c: _stepped(
@@ -113,8 +112,8 @@ def _lost(z, target):
 
 
 row(
-    "A7 torch-accuracy-keeps-digits",
-    r"\log(1 - p_t) \text{ to full precision, and } \nabla_z (1 - p_t) = p_t\,(p - \mathrm{onehot}_t)",
+    r"A7 torch-accuracy-keeps-digits: \log(1 - p_t) \text{ to full precision, "
+    r"and } \nabla_z (1 - p_t) = p_t\,(p - \mathrm{onehot}_t)",
     reference="complex step of the odds",
     instances=_certain,
     ours=lambda c: _log_of_loss(_evaluate("accuracy", *c)),
@@ -137,24 +136,22 @@ def _mixce(c, constant=True):
 
 
 row(
-    "D10 torch-overconfidence",
-    r"L = -\log(\gamma + (1-\gamma) p_t)/(1-\gamma)",
+    r"D10 torch-overconfidence: L = -\log(\gamma + (1-\gamma) p_t)/(1-\gamma)",
     ours=lambda c: _evaluate("overconfidence", *c, gamma=GAMMA),
     independent=lambda c: _stepped(c, lambda p, cost, t: -np.log(GAMMA + (1 - GAMMA) * p[t]) / (1 - GAMMA)),
     wrong=lambda c: _stepped(c, lambda p, cost, t: -np.log(GAMMA + (1 - GAMMA) * p[t])),
     mistake="forgets to divide by 1 - gamma",
 )
 held_row(
-    "D10 torch-tailr",
-    r"L = \mathrm{sg}\Big(\mathrm{clamp}\big(\tfrac{p_t}{\gamma + (1-\gamma) p_t}, b, 1\big)\Big)\,(-\log p_t)",
+    r"D10 torch-tailr: L = \mathrm{sg}\Big(\mathrm{clamp}\big(\tfrac{p_t}{\gamma + (1-\gamma) p_t}, b, "
+    r"1\big)\Big)\,(-\log p_t)",
     ours=lambda c: _evaluate("tailr", *c, gamma=GAMMA, floor=FLOOR),
     independent=lambda c: _tailr(c, GAMMA),
     wrong=lambda c: _tailr(c, 1 - GAMMA),
     mistake="swaps gamma and 1 - gamma",
 )
 held_row(
-    "D10 torch-mixce",
-    r"L = (\eta + (1-\eta)\,\mathrm{sg}(p_t))(-\log p_t)",
+    r"D10 torch-mixce: L = (\eta + (1-\eta)\,\mathrm{sg}(p_t))(-\log p_t)",
     ours=lambda c: _evaluate("mixce", *c, eta=ETA),
     independent=_mixce,
     wrong=lambda c: _mixce(c, constant=False),
@@ -183,8 +180,8 @@ def _mean_normalised(c):
 
 
 row(
-    "A9 torch-emo-is-the-lp",
-    r"L = \sum_i p_i c_{it} = (1 - p_t) - \Big\langle \sum_{i \ne t} p_i \hat e_i, \hat e_t\Big\rangle = C[p, \mathrm{onehot}_t]",
+    r"A9 torch-emo-is-the-lp: L = \sum_i p_i c_{it} = (1 - p_t) - \Big\langle \sum_{i \ne t} p_i \hat e_i, "
+    r"\hat e_t\Big\rangle = C[p, \mathrm{onehot}_t]",
     reference="LP by HiGHS",
     tolerance=1e-9,
     ours=lambda c: [_evaluate("emo", *c, averaged=averaged)[0] for averaged in (False, True)],
@@ -193,8 +190,7 @@ row(
     mistake="divides the mean direction by its length (D5)",
 )
 row(
-    "A9 torch-ce-plus-emo",
-    r"-\log p_t + \lambda \sum_i p_i c_{it}",
+    r"A9 torch-ce-plus-emo: -\log p_t + \lambda \sum_i p_i c_{it}",
     ours=lambda c: _evaluate("ce+emo", *c, weight=WEIGHT),
     independent=lambda c: _stepped(c, lambda p, cost, t: -np.log(p[t]) + WEIGHT * p @ cost),
     wrong=lambda c: _stepped(c, lambda p, cost, t: -WEIGHT * np.log(p[t]) + p @ cost),
@@ -231,16 +227,15 @@ def _by_hand(c, missing=0.0):
 
 
 row(
-    "D1 torch-emo-gradient",
-    r"\partial L/\partial z_j = p_j (c_{jt} - L) \text{ by autograd, computed either way}",
+    r"D1 torch-emo-gradient: \partial L/\partial z_j = p_j (c_{jt} - L) \text{ by autograd, computed either way}",
     ours=lambda c: np.stack([_evaluate("emo", *c, averaged=averaged)[1:] for averaged in (False, True)]),
     independent=lambda c: np.tile(_stepped(c, lambda p, cost, t: p @ cost)[1:], (2, 1)),
     wrong=lambda c: np.tile(references.softmax(c[0]) * c[1].cost[:, c[1].target], (2, 1)),
     mistake="leaves out the baseline L",
 )
 row(
-    "D1 fused-head",
-    r"\nabla_h L = W^\top g,\ \nabla_W L = g\,h^\top,\quad g_j = p_j (c_{jt} - L),\ p = \mathrm{softmax}(W h)",
+    r"D1 fused-head: \nabla_h L = W^\top g,\ \nabla_W L = g\,h^\top,"
+    r"\quad g_j = p_j (c_{jt} - L),\ p = \mathrm{softmax}(W h)",
     reference="closed form, chain rule",
     ours=_fused,
     independent=_by_hand,
@@ -262,8 +257,8 @@ def _mode_2(c, flipped=False):
 
 
 row(
-    "D7 mode-1-equals-cross-entropy",
-    r"\tfrac12\big(\mathrm{CE} + \mathrm{sg}(\mathrm{CE}/L)\,L\big) = \mathrm{CE} \text{ in value, with } p_t \text{ detached or not}",
+    r"D7 mode-1-equals-cross-entropy: \tfrac12\big(\mathrm{CE} + \mathrm{sg}(\mathrm{CE}/L)\,L\big) = \mathrm{CE} "
+    r"\text{ in value, with } p_t \text{ detached or not}",
     reference="60-digit logarithm",
     ours=lambda c: [_evaluate("emo-mode-1", *c, detach_target=detach)[0] for detach in (False, True)],
     independent=lambda c: np.full(2, references.logit_cross_entropy(c[1].label, c[0])),
@@ -271,24 +266,23 @@ row(
     mistake="cuts the weight off at 3, as the package emoloss does",
 )
 held_row(
-    "D7 mode-1-gradient",
-    r"\nabla_z = \tfrac12\big(\nabla \mathrm{CE} + (\mathrm{CE}/L)\,\nabla L\big) \ne \nabla \mathrm{CE}",
+    r"D7 mode-1-gradient: \nabla_z = \tfrac12\big(\nabla \mathrm{CE} + (\mathrm{CE}/L)\,\nabla L\big) \ne \nabla "
+    r"\mathrm{CE}",
     ours=lambda c: _evaluate("emo-mode-1", *c),
     independent=lambda c: _stepped(c, lambda p, cost, t: 0.5 * (-np.log(p[t]) + _ratio(c) * (p @ cost))),
     wrong=lambda c: _stepped(c, lambda p, cost, t: -np.log(p[t])),
     mistake="lets the gradient flow through CE/L: what is left is cross-entropy",
 )
 held_row(
-    "D7 mode-1-detached-target",
-    r"\tfrac12\big(\mathrm{CE} + \mathrm{sg}\big(\tfrac{\mathrm{CE}}{L + p_t}\big)(L + \mathrm{sg}(p_t))\big)",
+    r"D7 mode-1-detached-target: \tfrac12\big(\mathrm{CE} + \mathrm{sg}\big(\tfrac{\mathrm{CE}}{L + p_t}\big)(L + "
+    r"\mathrm{sg}(p_t))\big)",
     ours=lambda c: _evaluate("emo-mode-1", *c, detach_target=True),
     independent=_detached,
     wrong=lambda c: _detached(c, seen=0.0),
     mistake="weighs by CE/L, as if the term's value were L",
 )
 held_row(
-    "D7 mode-2",
-    r"\mathrm{sg}(L/\mathrm{CE})\,\mathrm{CE} + L = 2L \text{ in value}",
+    r"D7 mode-2: \mathrm{sg}(L/\mathrm{CE})\,\mathrm{CE} + L = 2L \text{ in value}",
     ours=lambda c: _evaluate("emo-mode-2", *c),
     independent=_mode_2,
     wrong=lambda c: _mode_2(c, flipped=True),
@@ -301,16 +295,14 @@ def _debiased(c, factor=1.0):
 
 
 row(
-    "D9 torch-debiased",
-    r"B = \tfrac12|m_p - \hat e_t|^2",
+    r"D9 torch-debiased: B = \tfrac12|m_p - \hat e_t|^2",
     ours=lambda c: _evaluate("debiased", *c),
     independent=_debiased,
     wrong=lambda c: _debiased(c, factor=2.0),
     mistake="forgets the half",
 )
 row(
-    "D9 torch-ce-plus-debiased",
-    r"-\log p_t + \lambda\,\tfrac12|m_p - \hat e_t|^2",
+    r"D9 torch-ce-plus-debiased: -\log p_t + \lambda\,\tfrac12|m_p - \hat e_t|^2",
     ours=lambda c: _evaluate("ce+debiased", *c, weight=WEIGHT),
     independent=lambda c: _stepped(c, lambda p, cost, t: -np.log(p[t]) + WEIGHT * _mean_gap(c[1])(p)),
     wrong=lambda c: _stepped(c, lambda p, cost, t: -np.log(p[t]) - WEIGHT * _mean_gap(c[1])(p)),
@@ -391,9 +383,9 @@ def _apart(p):
 
 
 row(
-    "D11 update-is-no-gradient",
-    r"F = \mathbb E_{t\sim\tau} \nabla_z \text{ of the published loss}:"
-    r"\ \partial F_i/\partial z_j \ne \partial F_j/\partial z_i, \text{ so that } F = \nabla \Phi \text{ for no } \Phi",
+    r"D11 update-is-no-gradient: F = \mathbb E_{t\sim\tau} \nabla_z"
+    r" \text{ of the published loss}:\ \partial F_i/\partial z_j \ne \partial F_j/\partial z_i, "
+    r"\text{ so that } F = \nabla \Phi \text{ for no } \Phi",
     reference="complex step, closed form",
     tolerance=1e-9,
     threshold=0.005,
@@ -404,8 +396,8 @@ row(
     mistake="makes the same claim of CE + L, which is an objective",
 )
 row(
-    "D11 comes-to-rest",
-    r"F(z^*) = 0,\ p^* = \mathrm{softmax}(z^*): \text{ where the published update ends for } \tau = (.5, .3, .2)",
+    r"D11 comes-to-rest: F(z^*) = 0,\ p^* = \mathrm{softmax}(z^*): "
+    r"\text{ where the published update ends for } \tau = (.5, .3, .2)",
     reference="root of the closed form",
     tolerance=1e-9,
     instances=lambda: MODES,
@@ -415,8 +407,8 @@ row(
     mistake="expects it to end at tau, as cross-entropy does",
 )
 row(
-    "D11 rests-away-from-the-truth",
-    r"\tfrac12 \sum_i |p^*_i - \tau_i| > 0 \text{ in both modes, with } p_t \text{ detached too}",
+    r"D11 rests-away-from-the-truth: \tfrac12 \sum_i |p^*_i - \tau_i| > 0 \text{ in both modes, "
+    r"with } p_t \text{ detached too}",
     reference="root of the closed form",
     tolerance=1e-9,
     threshold=0.05,

@@ -32,8 +32,8 @@ def _by_quadrature(c):
 
 
 row(
-    "D13 escape-times",
-    r"T_{\mathrm{CE}} = \tfrac12(1 - o - \log o),\quad T_{\mathrm{EMO}} = \frac{1/o - o - 2\log o}{2c},\quad o = \frac{p_t}{1 - p_t}",
+    r"D13 escape-times: T_{\mathrm{CE}} = \tfrac12(1 - o - \log o),"
+    r"\quad T_{\mathrm{EMO}} = \frac{1/o - o - 2\log o}{2c},\quad o = \frac{p_t}{1 - p_t}",
     reference="complex step and quadrature",
     tolerance=1e-9,  # 20 nodes in 60 pieces leave 1e-12 of a smooth integrand
     instances=_starts,
@@ -64,8 +64,7 @@ def _by_loops(counts):
 
 
 row(
-    "D15 positive-mutual-information",
-    r"M_{ij} = \max\Big(0, \log\frac{n_{ij}\,n}{n_i\,n_j}\Big)",
+    r"D15 positive-mutual-information: M_{ij} = \max\Big(0, \log\frac{n_{ij}\,n}{n_i\,n_j}\Big)",
     reference="loops in Python",
     instances=_counts,
     ours=vectors.ppmi,
@@ -74,8 +73,7 @@ row(
     mistake="keeps what is rarer than chance",
 )
 row(
-    "D15 vectors-hold-the-matrix",
-    r"X = U\sqrt S \Rightarrow X\,\mathrm{diag}(X^\top X)\,X^\top = M M^\top",
+    r"D15 vectors-hold-the-matrix: X = U\sqrt S \Rightarrow X\,\mathrm{diag}(X^\top X)\,X^\top = M M^\top",
     reference="matrix product",
     tolerance=1e-10,  # a singular value decomposition of nine rows
     instances=_counts,
@@ -150,9 +148,8 @@ def _limit(c):
 
 
 row(
-    "D14 transform-gradient",
-    r"\nabla_z\, M\psi(L/M) = \psi'(L/M)\,\nabla_z L,\quad M = \max_i c_{it},\quad "
-    r"\psi = -\log(1-x),\ \tfrac{x}{1-x},\ \operatorname{atanh} x",
+    r"D14 transform-gradient: \nabla_z\, M\psi(L/M) = \psi'(L/M)\,\nabla_z L,\quad M = \max_i c_{it},"
+    r"\quad \psi = -\log(1-x),\ \tfrac{x}{1-x},\ \operatorname{atanh} x",
     reference="complex step",
     tolerance=1e-9,  # 1/(1-x)^2 enlarges rounding where nearly all is far away
     instances=_tried,
@@ -162,9 +159,8 @@ row(
     mistake="takes -log(1-x) for all three",
 )
 row(
-    "D14 only-the-farthest-is-pushed",
-    r"p \to \delta_w:\ -\partial_{z_t} M\psi(L/M) \to \frac{q_t M}{1 - q\cdot c/M} \text{ if } c_{wt} = M\ (\psi = -\log(1-x)),"
-    r"\quad 0 \text{ if } c_{wt} < M",
+    r"D14 only-the-farthest-is-pushed: p \to \delta_w:\ -\partial_{z_t} M\psi(L/M) \to \frac{q_t M}{1 - q\cdot c/M} "
+    r"\text{ if } c_{wt} = M\ (\psi = -\log(1-x)),\quad 0 \text{ if } c_{wt} < M",
     reference="the limit by hand",
     tolerance=1e-9,  # 1e-12 away from the corner the pull is within 1e-11 of its limit
     instances=_sure,

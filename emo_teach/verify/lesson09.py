@@ -56,8 +56,8 @@ def _equal_weights(c):
 
 
 row(
-    "D16 between-and-inside-classes",
-    r"\mathrm{KL}(\tau\Vert p) = \mathrm{KL}(T\Vert P) + \sum_c T_c\,\mathrm{KL}\big(\tau(\cdot|c)\Vert p(\cdot|c)\big)",
+    r"D16 between-and-inside-classes: \mathrm{KL}(\tau\Vert p) = \mathrm{KL}(T\Vert P) + \sum_c "
+    r"T_c\,\mathrm{KL}\big(\tau(\cdot|c)\Vert p(\cdot|c)\big)",
     reference="sums in Python",
     tolerance=1e-10,  # logarithms of sums of at most 20 terms
     instances=_classed,
@@ -91,8 +91,8 @@ def _one_step(c):
 
 
 lp_row(
-    "D17 potential-is-a-subgradient",
-    r"\mathrm{EMD}(q, \tau) \ge \mathrm{EMD}(p, \tau) + u\cdot(q - p), \quad u \text{ the potential of } (p, \tau)",
+    r"D17 potential-is-a-subgradient: \mathrm{EMD}(q, \tau) \ge \mathrm{EMD}(p, \tau) + u\cdot(q - p), "
+    r"\quad u \text{ the potential of } (p, \tau)",
     sense="<=",
     instances=_moves,
     ours=lambda c: (lambda solved: solved.value + solved.u @ (c[1] - c[0]))(transport.emd(c[0], c[2], c[3])),
@@ -101,8 +101,8 @@ lp_row(
     mistake="takes v, the prices at the label, for the gradient with respect to p",
 )
 row(
-    "D17 potential-is-the-gradient",
-    r"\frac{d}{ds}\mathrm{EMD}(p + s\,x, \tau) = u\cdot x \text{ where the potential is unique},\ \sum_i x_i = 0",
+    r"D17 potential-is-the-gradient: \frac{d}{ds}\mathrm{EMD}(p + s\,x, "
+    r"\tau) = u\cdot x \text{ where the potential is unique},\ \sum_i x_i = 0",
     reference="difference of two distances",
     tolerance=1e-9,  # the distance is linear in p between two kinks: a difference over 2e-6 keeps ten digits
     instances=_moves,
@@ -143,9 +143,8 @@ def _gain(c, distance):
 
 
 lp_row(
-    "D18 the-majority-takes-all",
-    r"w > \tfrac12,\ c \text{ a metric} \Rightarrow w\,\mathrm{EMD}(p,\tau_1) + (1-w)\,\mathrm{EMD}(p,\tau_2) "
-    r"\ge (1-w)\,\mathrm{EMD}(\tau_1,\tau_2) \text{, reached at } p = \tau_1",
+    r"D18 the-majority-takes-all: w > \tfrac12,\ c \text{ a metric} \Rightarrow w\,\mathrm{EMD}(p,\tau_1) + "
+    r"(1-w)\,\mathrm{EMD}(p,\tau_2) \ge (1-w)\,\mathrm{EMD}(\tau_1,\tau_2) \text{, reached at } p = \tau_1",
     reference="LP by HiGHS at the first label",
     sense=">=",
     instances=_majorities,
@@ -156,9 +155,9 @@ lp_row(
     mistake="claims that the mean distance is least at the mean label",
 )
 lp_row(
-    "D18 mean-distance-is-not-proper",
-    r"\text{there are labels } \tau_k \text{ and shares } w_k \text{ with } "
-    r"\sum_k w_k\,\mathrm{EMD}(p,\tau_k) < \sum_k w_k\,\mathrm{EMD}(\bar\tau,\tau_k),\ \bar\tau = \sum_k w_k\tau_k",
+    r"D18 mean-distance-is-not-proper: \text{there are labels } \tau_k \text{ and shares } w_k"
+    r" \text{ with } \sum_k w_k\,\mathrm{EMD}(p,\tau_k) < \sum_k w_k\,\mathrm{EMD}(\bar\tau,\tau_k),"
+    r"\ \bar\tau = \sum_k w_k\tau_k",
     threshold=0.01,
     instances=_three_labels,
     ours=lambda c: _gain(c, lambda *a: transport.emd(*a).value),
@@ -227,9 +226,8 @@ def _slopes(c, own=1.0):
 
 
 row(
-    "D17 soft-objectives",
-    r"p^\top C\tau,\ \mathrm{EMD},\ \mathrm{OT}_\varepsilon,\ S_\varepsilon,\ "
-    r"p^\top C\tau - \tfrac12p^\top Cp - \tfrac12\tau^\top C\tau \text{ in torch}",
+    r"D17 soft-objectives: p^\top C\tau,\ \mathrm{EMD},\ \mathrm{OT}_\varepsilon,\ S_\varepsilon,"
+    r"\ p^\top C\tau - \tfrac12p^\top Cp - \tfrac12\tau^\top C\tau \text{ in torch}",
     reference="the functions in numpy",
     tolerance=1e-9,  # Sinkhorn stops at marginals within 1e-6, and the value's error is of second order
     instances=_pairs,
@@ -245,9 +243,8 @@ row(
     mistake="leaves both sides' own cost in the Sinkhorn divergence",
 )
 row(
-    "D17 soft-objectives-gradient",
-    r"\nabla_p\,\mathrm{OT}_\varepsilon(p,\tau) = f,\quad \nabla_p\,S_\varepsilon(p,\tau) = f - f_p \text{ up to constants, "
-    r"the potentials of } (p,\tau), (p,p)",
+    r"D17 soft-objectives-gradient: \nabla_p\,\mathrm{OT}_\varepsilon(p,\tau) = f,"
+    r"\quad \nabla_p\,S_\varepsilon(p,\tau) = f - f_p \text{ up to constants, the potentials of } (p,\tau), (p,p)",
     reference="differences of sixth order",
     tolerance=1e-9,  # Sinkhorn stops at marginals within 1e-11; sixth-order differences at steps of 0.02 leave less
     instances=_steps,
