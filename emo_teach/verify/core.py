@@ -93,15 +93,16 @@ def register(row):
 
 
 def row_maker(lesson, **defaults):
-    """Return `row("D3 jensen-bound: the statement in LaTeX", ours=..., ...)`, which registers a row of this lesson.
+    """Return `row("D3 jensen-bound: the statement in LaTeX", settings, ours=..., ...)`, which registers a row of this lesson.
 
-    `defaults` are fields that a row need not give.
+    The row's fields are the keywords, then the dictionary `settings`, and then `defaults`.
     """
 
-    def row(text, **fields):
+    def row(text, settings=None, **fields):
         title, statement = text.split(": ", 1)
         label, name = title.split()
-        return register(Row(label=label, name=name, statement=statement, lesson=lesson, **{**defaults, **fields}))
+        fields = defaults | (settings or {}) | fields
+        return register(Row(label=label, name=name, statement=statement, lesson=lesson, **fields))
 
     return row
 

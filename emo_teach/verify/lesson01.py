@@ -30,8 +30,7 @@ def _pairs():
 
 row(
     r"A1 log-loss: L = -\log p_t",
-    reference="60-digit logarithm",
-    instances=_targets,
+    dict(reference="60-digit logarithm", instances=_targets),
     ours=lambda c: divergences.log_loss(*c),
     independent=lambda c: references.cross_entropy(one_hot(c[0].size, c[1]), c[0]),
     wrong=lambda c: -np.log2(c[0][c[1]]),
@@ -41,8 +40,7 @@ row(
 
 row(
     r"A2 soft-cross-entropy: L = -\sum_i \tau_i \log p_i",
-    reference="60-digit sum",
-    instances=_pairs,
+    dict(reference="60-digit sum", instances=_pairs),
     ours=lambda c: divergences.cross_entropy(*c),
     independent=lambda c: references.cross_entropy(*c),
     wrong=lambda c: divergences.cross_entropy(c[1], c[0]),
@@ -104,8 +102,7 @@ def _mean_miss(tau, q):
 
 row(
     r"A3 ce-is-entropy-plus-kl: -\sum_i \tau_i \log p_i = H(\tau) + \mathrm{KL}(\tau\|p)",
-    reference="60-digit sums",
-    instances=_pairs,
+    dict(reference="60-digit sums", instances=_pairs),
     ours=lambda c: [divergences.entropy(c[0]), divergences.kl(*c), divergences.entropy(c[0]) + divergences.kl(*c)],
     independent=lambda c: _kl_parts(*c),
     wrong=lambda c: [divergences.entropy(c[1]), divergences.kl(*c), divergences.entropy(c[1]) + divergences.kl(*c)],
@@ -113,8 +110,7 @@ row(
 )
 row(
     r"A3 same-gradient: \nabla_z \mathrm{CE} = \nabla_z \mathrm{KL} = p - \tau,\quad p = \mathrm{softmax}(z)",
-    reference="complex step",
-    instances=instances.logit_cases,
+    dict(reference="complex step", instances=instances.logit_cases),
     ours=lambda c: np.array([divergences.logit_gradient("KL", c[1].tau, references.softmax(c[0]))] * 2),
     independent=_gradients,
     wrong=lambda c: np.array([-c[1].tau / references.softmax(c[0])] * 2),
@@ -123,9 +119,7 @@ row(
 row(
     r"A3 proper: \mathbb E_{t\sim\tau}(-\log \tau_t) \le \mathbb E_{t\sim\tau}(-\log q_t) \ \forall q,"
     r"\quad\text{that is } \mathrm{KL}(\tau\|q) \ge 0",
-    reference="60-digit sums, many rivals",
-    sense="<=",
-    instances=_labels,
+    dict(reference="60-digit sums, many rivals", sense="<=", instances=_labels),
     ours=lambda c: [_mean_log_loss(c[0]), divergences.entropy(c[0])],
     independent=lambda c: np.full(2, min(references.cross_entropy(c[0], q) for q in _rivals(*c))),
     wrong=lambda c: np.full(2, _mean_miss(c[0], c[0])),

@@ -234,9 +234,7 @@ row(
 )
 row(
     r"D10 never-negative: D_f(\tau\|p) \ge f(1) = 0, \text{ by Jensen's inequality}",
-    reference="Jensen's inequality",
-    sense=">=",
-    instances=_soft_instances,
+    dict(reference="Jensen's inequality", sense=">=", instances=_soft_instances),
     ours=lambda c: divergences.f_divergence(c[0], c[1], c[2]),
     independent=lambda c: 0.0,
     wrong=_without_recession,
@@ -267,8 +265,7 @@ row(
 )
 row(
     r"D10 logit-gradient: \partial D_f/\partial z_j = p_j (s_j - \sum_i p_i s_i),\quad s = f(u) - u f'(u),\ u = \tau/p",
-    reference="complex step",
-    tolerance=1e-9,  # rounding times ratios tau / p of up to 1e4, squared
+    dict(reference="complex step", tolerance=1e-9),  # rounding times ratios tau / p of up to 1e4, squared
     instances=_soft_pulls,
     ours=lambda c: divergences.logit_gradient(c[0], c[2], references.softmax(c[1])),
     independent=_soft_gradient,
@@ -287,9 +284,7 @@ row(
 )
 row(
     r"D10 largest-loss: F(p_t) \le \lim_{p_t \to 0} F(p_t) = f(0) + \lim_{u\to\infty} f(u)/u",
-    reference="both limits by hand",
-    sense="<=",
-    instances=_bounded,
+    dict(reference="both limits by hand", sense="<=", instances=_bounded),
     ours=lambda c: divergences.one_hot_loss(*c),
     independent=lambda c: np.full(c[1].size, c[0].at_zero + c[0].slope_at_infinity),
     wrong=lambda c: divergences.one_hot_loss(*c),
@@ -299,8 +294,7 @@ row(
 row(
     r"D10 least-mean-one-hot-loss: \arg\min_p \sum_t \tau_t F(p_t):\ p \propto \tau \text{ (KL)},\ \tau^2"
     r" \text{ (Hellinger)},\ \sqrt\tau \text{ (Pearson)},\ \text{the mode (TV)}",
-    reference="losses by hand, many rivals",
-    sense="<=",
+    dict(reference="losses by hand, many rivals", sense="<="),
     instances=lambda: [(name, tau) for name in POWERS for tau in _labels()],
     ours=lambda c: _mean_loss(*c, _tilted(c[1], POWERS[c[0]])),
     independent=lambda c: (CLOSED[c[0]][0](_rivals(c[1])) @ c[1]).min(),
@@ -310,9 +304,7 @@ row(
 row(
     r"D10 only-kl-is-proper: \exists\, \tau, q:\ \sum_t \tau_t F(q_t) < \sum_t \tau_t F(\tau_t) \text{ for TV, "
     "Hellinger, Pearson and JS}",
-    reference="60-digit sums",
-    threshold=0.005,
-    instances=_improper,
+    dict(reference="60-digit sums", threshold=0.005, instances=_improper),
     ours=lambda c: _better(_mean_loss, *c),
     independent=lambda c: _better(_exact_mean_loss, *c),
     wrong=lambda c: _better(_mean_loss, "KL", c[1], 0.999 * c[2] + 0.001 / 3),  # off the corner, where KL is infinite
@@ -321,8 +313,7 @@ row(
 row(
     r"D10 skew-divergence: \ell_\gamma(p_t) = -\frac{\log(\gamma + (1-\gamma) p_t)}{1-\gamma} = "
     r"\frac{\mathrm{KL}(\tau\|\gamma\tau + (1-\gamma)p)}{1-\gamma},\quad \ell_0 = -\log p_t",
-    reference="60-digit KL to the mixture",
-    instances=_family,
+    dict(reference="60-digit KL to the mixture", instances=_family),
     ours=lambda c: divergences.overconfidence_loss(c[0][0], c[1]),
     independent=lambda c: references.skew_kl(one_hot(c[0].size, 0), *c),
     wrong=lambda c: divergences.overconfidence_loss(c[0][0], np.clip(1 - c[1], 0, 1 - 1e-9)),
@@ -331,8 +322,7 @@ row(
 row(
     r"D10 family-between-its-ends: 1 - p_t \le \ell_\gamma \le -\log p_t,"
     r"\quad \ell_\gamma \le 1 - p_t + \tfrac{1-\gamma}{2\gamma}(1-p_t)^2:\ \gamma \to 1 \text{ gives } 1 - p_t",
-    reference="60-digit logarithm, series",
-    sense="<=",
+    dict(reference="60-digit logarithm, series", sense="<="),
     instances=lambda: [c for c in _family() if c[0][0] > 0 and c[1] > 0],
     ours=lambda c: _around(divergences.overconfidence_loss(c[0][0], c[1])),
     independent=_ends,

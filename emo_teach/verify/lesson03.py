@@ -13,7 +13,7 @@ lp_row = row_maker("03", reference="LP by HiGHS", tolerance=1e-9)  # HiGHS keeps
 
 
 def _emd(c):
-    return transport.emd(c.p, c.tau, c.cost)
+    return transport.emd(*c.problem)
 
 
 def _plan_facts(plan, c, value):
@@ -32,15 +32,14 @@ lp_row(
     r"A4 emd-value: C[p,\tau] = \min_{\gamma \ge 0,\ \gamma 1 = p,\ \gamma^\top 1 = \tau} \sum_{ij} \gamma_{ij} c_{ij}",
     instances=instances.cost_cases,
     ours=lambda c: _emd(c).value,
-    independent=lambda c: references.solved(c.p, c.tau, c.cost)[0],
+    independent=lambda c: references.solved(*c.problem)[0],
     wrong=lambda c: transport.emd(c.p, c.tau, c.cost.T).value,
     mistake="transposes the cost",
 )
 row(
     r"A4 emd-plan: \gamma 1 = p,\quad \gamma^\top 1 = \tau,\quad \gamma \ge 0,"
     r"\quad \langle\gamma, c\rangle = C[p,\tau]",
-    reference="the marginals themselves",
-    instances=lambda: instances.cost_cases(large=True),
+    dict(reference="the marginals themselves", instances=lambda: instances.cost_cases(large=True)),
     ours=lambda c: _plan_facts(_emd(c).plan, c, _emd(c).value),
     independent=lambda c: np.concatenate([c.p, c.tau, [0.0, 0.0]]),
     wrong=lambda c: _plan_facts(_emd(c).plan.T, c, _emd(c).value),
@@ -78,7 +77,7 @@ lp_row(
     r"D6 strong-duality: \max_{u_i + v_j \le c_{ij}} \langle u, p\rangle + \langle v, \tau\rangle = C[p,\tau]",
     instances=instances.cost_cases,
     ours=lambda c: [_dual_value(c), _emd(c).gap],
-    independent=lambda c: [references.solved(c.p, c.tau, c.cost)[0], 0.0],
+    independent=lambda c: [references.solved(*c.problem)[0], 0.0],
     wrong=lambda c: [_emd(c).u @ (c.p - c.tau), 0.0],
     mistake="puts v = -u, which is the dual of metric costs only",
 )
@@ -96,9 +95,8 @@ row(
 lp_row(
     r"D6 slackness: \gamma_{ij} > 0 \Rightarrow u_i + v_j = c_{ij}, "
     r"\text{ for every optimal plan and every optimal dual}",
-    reference="HiGHS's plan, our dual",
-    instances=instances.cost_cases,
-    ours=lambda c: (references.solved(c.p, c.tau, c.cost)[1] * (c.cost - _potential_sums(c))).sum(),
+    dict(reference="HiGHS's plan, our dual", instances=instances.cost_cases),
+    ours=lambda c: (references.solved(*c.problem)[1] * (c.cost - _potential_sums(c))).sum(),
     independent=lambda c: 0.0,
     wrong=lambda c: (np.outer(c.p, c.tau) * (c.cost - _potential_sums(c))).sum(),
     mistake="takes the product plan for an optimal one",
@@ -106,9 +104,7 @@ lp_row(
 row(
     r"D6 basic-plan: \gamma \text{ a vertex} \Rightarrow \#\{\gamma_{ij} > 0\} \le \#\mathrm{supp}\,p + "
     r"\#\mathrm{supp}\,\tau - 1",
-    reference="count in Python",
-    tolerance=0.0,  # counts
-    sense="<=",
+    dict(reference="count in Python", tolerance=0.0, sense="<="),  # counts
     instances=lambda: instances.cost_cases(large=True),
     ours=lambda c: float(np.count_nonzero(_emd(c).plan)),
     independent=lambda c: float(sum(x > 0 for x in c.p) + sum(x > 0 for x in c.tau) - 1),
@@ -117,9 +113,7 @@ row(
 )
 row(
     r"D6 rank: \mathrm{rank}\,A_{\mathrm{eq}} = 2n - 1: \text{ row sums and column sums add up to the same total}",
-    reference="elimination in fractions",
-    tolerance=0.0,  # integers
-    instances=lambda: (1, 2, 3, 5, 8),
+    dict(reference="elimination in fractions", tolerance=0.0, instances=lambda: (1, 2, 3, 5, 8)),  # integers
     ours=lambda n: float(np.linalg.matrix_rank(references.marginal_constraints(n))),
     independent=lambda n: float(
         references.rank(
@@ -171,8 +165,7 @@ def _monotone_margin(c, power):
 
 row(
     r"D8 total-variation: c_{ij} = 1 - \delta_{ij} \Rightarrow C[p,\tau] = \tfrac12 \sum_i |p_i - \tau_i|",
-    reference="sum of positive parts",
-    instances=lambda: instances.token_cases(per_pair=1),
+    dict(reference="sum of positive parts", instances=lambda: instances.token_cases(per_pair=1)),
     ours=lambda c: [transport.emd(c.p, c.tau, costs.zero_one(c.p.size)).value, divergences.total_variation(c.p, c.tau)],
     independent=lambda c: np.full(2, _positive_part(c)),
     wrong=lambda c: np.full(2, np.abs(c.p - c.tau).sum()),
@@ -196,8 +189,7 @@ lp_row(
 )
 row(
     r"D8 uncrossing: |i - j|^k + |i' - j'|^k \le |i - j'|^k + |i' - j|^k \text{ for } i < i',\ j < j',\ k \ge 1",
-    reference="crossed trips in Python",
-    sense="<=",
+    dict(reference="crossed trips in Python", sense="<="),
     instances=lambda: [(n, power) for n in (2, 5, 8) for power in (1.0, 1.5, 2.0, 3.0)],
     ours=lambda c: _uncrossed(*c),
     independent=lambda c: [float(abs(i - m)) ** c[1] + float(abs(k - j)) ** c[1] for i, k, j, m in _rectangles(c[0])],
@@ -207,8 +199,7 @@ row(
 )
 row(
     r"D8 zero-diagonal: |i - i|^k = 0 \text{ for every } k \ge 0",
-    reference="entry by entry",
-    instances=lambda: [(n, k) for n in (1, 2, 7) for k in (0.0, 0.5, 1.0, 3.0)],
+    dict(reference="entry by entry", instances=lambda: [(n, k) for n in (1, 2, 7) for k in (0.0, 0.5, 1.0, 3.0)]),
     ours=lambda c: costs.ordinal(*c),
     independent=lambda c: _rank_cost(*c),
     wrong=lambda c: np.abs(np.subtract.outer(np.arange(c[0]), np.arange(c[0]))) ** c[1],
@@ -216,9 +207,7 @@ row(
 )
 lp_row(
     r"D8 concave-powers-cross: c_{ij} = |i - j|^k,\ k < 1: \text{ the monotone plan need not be optimal}",
-    reference="north-west rule and LP",
-    threshold=0.1,
-    instances=_left_behind,
+    dict(reference="north-west rule and LP", threshold=0.1, instances=_left_behind),
     ours=lambda c: _monotone_margin(c, 0.5),
     independent=lambda c: (
         (references.monotone_plan(*c) * _rank_cost(c[0].size, 0.5)).sum()
@@ -282,8 +271,7 @@ def _tangent(c, completed=True):
 lp_row(
     r"D6 potentials-are-slopes: \tfrac{d}{d\epsilon}\, C[p + \epsilon(\delta_i - \delta_k), "
     r"\tau] = u_i - u_k \text{ where the plan is not degenerate}",
-    reference="differences of LPs by HiGHS",
-    instances=_unique_duals,
+    dict(reference="differences of LPs by HiGHS", instances=_unique_duals),
     ours=_price_differences,
     independent=_slopes,
     wrong=lambda c: c[2][0, 1:],
@@ -292,8 +280,7 @@ lp_row(
 lp_row(
     r"D6 tangent-from-below: C[q,\tau] \ge C[p,\tau] + \langle u, q - p\rangle \text{ for every } q: "
     r"\text{ the distance is convex in } p",
-    sense="<=",
-    instances=_other_models,
+    dict(sense="<=", instances=_other_models),
     ours=_tangent,
     independent=lambda c: references.solved(c[1], c[0].tau, c[0].cost)[0],
     wrong=lambda c: _tangent(c, completed=False),

@@ -15,14 +15,13 @@ SEEN = 1e-15  # masses below the rounding of a sum of 1 leave a solver free to p
 
 
 def _prices_to_target(c):
-    solved = transport.emd(c.p, c.label, c.cost)
+    solved = transport.emd(*c.to_target)
     return np.append(solved.u[c.p > SEEN], solved.v[c.target])
 
 
 row(
     r"A5 one-hot-potentials: \tau = \mathrm{onehot}_t \Rightarrow u_i = c_{it},\ v_t = 0 \text{ wherever } p_i > 0",
-    reference="column of the cost",
-    instances=lambda: instances.cost_cases(per_pair=1),
+    dict(reference="column of the cost", instances=lambda: instances.cost_cases(per_pair=1)),
     ours=_prices_to_target,
     independent=lambda c: np.append(c.cost[c.p > SEEN, c.target], 0.0),
     wrong=lambda c: np.append(c.cost[c.target, c.p > SEEN], 0.0),
@@ -44,8 +43,7 @@ def _two_values(p, tau, cost):
 row(
     r"A6 exact-for-separable-costs: c_{ij} = a_i + b_j \Rightarrow p^\top C\tau = C[p,\tau] = \langle p, "
     r"a\rangle + \langle \tau, b\rangle",
-    reference="sum of the prices",
-    instances=_separable,
+    dict(reference="sum of the prices", instances=_separable),
     ours=lambda c: _two_values(c[0], c[1], np.add.outer(c[2], c[3])),
     independent=lambda c: np.full(2, math.fsum([*(c[0] * c[2]), *(c[1] * c[3])])),
     wrong=lambda c: _two_values(c[0], c[1], np.maximum.outer(c[2], c[3])),
@@ -81,9 +79,7 @@ def _error_rate(c):
 row(
     r"A7 below-cross-entropy: 1 - p_t \le -\log p_t: "
     r"\text{ bounded where cross-entropy is not, equal to first order at } p_t = 1",
-    reference="60-digit logarithm",
-    sense="<=",
-    instances=_targets,
+    dict(reference="60-digit logarithm", sense="<=", instances=_targets),
     ours=_missed,
     independent=lambda c: references.cross_entropy(one_hot(c[0].size, c[1]), c[0]),
     wrong=lambda c: np.abs(c[0] - one_hot(c[0].size, c[1])).sum(),
@@ -92,8 +88,7 @@ row(
 row(
     r"A7 limit-is-the-error-rate: p = \mathrm{softmax}(\beta z),\ \beta \to \infty:\ 1 - p_t \to 0"
     r" \text{ (alone on top)},\ 1 - \tfrac1m \text{ (}m\text{ tied)},\ 1 \text{ (beaten)}",
-    reference="count of the largest",
-    instances=_contests,
+    dict(reference="count of the largest", instances=_contests),
     ours=lambda c: _missed((references.softmax(400 * c[0]), c[1])),
     independent=_error_rate,
     wrong=lambda c: float(np.argmax(c[0]) != c[1]),
@@ -144,8 +139,7 @@ def _lead_by_hand(c):
 row(
     r"D2 unbiased-for-the-bound: \mathbb E_{t\sim\tau} \nabla_z \sum_i p_i c_{it} = \nabla_z\, p^\top C\tau, "
     r"\text{ not } \nabla_z\, C[p,\tau]",
-    reference="complex step",
-    instances=lambda: list(instances.logit_cases(lambda: instances.cost_cases(per_pair=1))),
+    dict(reference="complex step", instances=lambda: instances.logit_cases(lambda: instances.cost_cases(per_pair=1))),
     ours=lambda c: _mean_gradient(references.softmax(c[0]), c[1]),
     independent=_bound_gradient,
     wrong=_distance_gradient,
@@ -154,8 +148,7 @@ row(
 row(
     r"D2 pushes-at-the-truth: p = \tau \Rightarrow \mathbb E_{t\sim\tau} \nabla_z \sum_i p_i c_{it} \ne 0"
     r" \text{ if } C\tau \text{ varies under } \tau",
-    reference="complex step",
-    threshold=0.005,
+    dict(reference="complex step", threshold=0.005),
     instances=lambda: [
         c
         for c in instances.token_cases(large=False)
@@ -169,9 +162,7 @@ row(
 row(
     r"D2 go-between: \exists\, \tau, i:\ \tau_i = 0,\ \sum_j c_{ij}\tau_j < \sum_j c_{kj}\tau_j"
     r" \text{ for all } k \text{ with } \tau_k > 0",
-    reference="60 digits, all answers",
-    threshold=0.1,
-    instances=_half_and_half,
+    dict(reference="60 digits, all answers", threshold=0.1, instances=_half_and_half),
     ours=lambda c: _lead(c[1], costs.cosine(c[0])),
     independent=_lead_by_hand,
     wrong=lambda c: _lead(c[1], costs.chord(c[0])),
@@ -182,8 +173,8 @@ row(
 lp_row(
     r"A5 one-coupling: \tau = \mathrm{onehot}_t \Rightarrow C[p,\tau] = \sum_i p_i c_{it}",
     instances=instances.cost_cases,
-    ours=lambda c: [transport.one_hot_emd(c.p, c.cost, c.target), transport.emd(c.p, c.label, c.cost).value],
-    independent=lambda c: np.full(2, references.solved(c.p, c.label, c.cost)[0]),
+    ours=lambda c: [transport.one_hot_emd(c.p, c.cost, c.target), transport.emd(*c.to_target).value],
+    independent=lambda c: np.full(2, references.solved(*c.to_target)[0]),
     wrong=lambda c: np.full(2, transport.one_hot_emd(c.p, c.cost.T, c.target)),
     mistake="reads the target's row of the cost, not its column",
 )
@@ -197,21 +188,17 @@ def _stay_put(c):
 
 row(
     r"A6 product-bound: C[p,\tau] \le \sum_{ij} p_i \tau_j c_{ij}",
-    reference="LP by HiGHS",
-    tolerance=1e-10,
-    sense=">=",
-    instances=instances.cost_cases,
-    ours=lambda c: transport.product_bound(c.p, c.tau, c.cost),
-    independent=lambda c: references.solved(c.p, c.tau, c.cost)[0],
+    dict(reference="LP by HiGHS", tolerance=1e-10, sense=">=", instances=instances.cost_cases),
+    ours=lambda c: transport.product_bound(*c.problem),
+    independent=lambda c: references.solved(*c.problem)[0],
     wrong=_stay_put,
     mistake="lets min(p, tau) stay and forgets to divide the rest's product by its mass",
 )
 row(
     r"A6 product-sum: p^\top C \tau = \sum_{ij} p_i \tau_j c_{ij} = \mathbb E_{t \sim \tau} \sum_i p_i c_{it}",
-    reference="sum in exact fractions",
-    instances=instances.cost_cases,
+    dict(reference="sum in exact fractions", instances=instances.cost_cases),
     ours=lambda c: [
-        transport.product_bound(c.p, c.tau, c.cost),
+        transport.product_bound(*c.problem),
         sum(t * transport.one_hot_emd(c.p, c.cost, k) for k, t in enumerate(c.tau)),
     ],
     independent=lambda c: np.full(2, references.bilinear(c.p, c.cost, c.tau)),
@@ -275,8 +262,7 @@ def _advantage(scores):
 
 row(
     r"D2 linear-in-p: (\lambda p + (1-\lambda) q)^\top C \tau = \lambda\, p^\top C \tau + (1-\lambda)\, q^\top C \tau",
-    reference="sum in exact fractions",
-    instances=_mixtures,
+    dict(reference="sum in exact fractions", instances=_mixtures),
     ours=lambda c: transport.product_bound(c[2] * c[0] + (1 - c[2]) * c[1], c[3], c[4]),
     independent=lambda c: (
         c[2] * references.bilinear(c[0], c[4], c[3]) + (1 - c[2]) * references.bilinear(c[1], c[4], c[3])
@@ -286,8 +272,7 @@ row(
 )
 lp_row(
     r"D2 minimum-at-the-medoid: \min_p p^\top C \tau = \min_i \sum_j c_{ij} \tau_j, \text{ at a vertex}",
-    reference="LP over the simplex",
-    instances=instances.cost_cases,
+    dict(reference="LP over the simplex", instances=instances.cost_cases),
     ours=lambda c: transport.product_bound(one_hot(c.p.size, transport.medoid(c.tau, c.cost)), c.tau, c.cost),
     independent=lambda c: references.simplex_minimum(
         [references.bilinear(row, c.cost, c.tau) for row in np.eye(c.p.size)]
@@ -297,8 +282,7 @@ lp_row(
 )
 row(
     r"D2 mode-under-0/1-cost: c_{ij} = 1 - \delta_{ij} \Rightarrow \arg\min_i \sum_j c_{ij}\tau_j = \arg\max_i \tau_i",
-    reference="largest entry in Python",
-    instances=instances.token_cases,
+    dict(reference="largest entry in Python", instances=instances.token_cases),
     ours=lambda c: c.tau[transport.medoid(c.tau, costs.zero_one(c.tau.size))],
     independent=lambda c: max(c.tau.tolist()),
     wrong=lambda c: c.tau[transport.medoid(c.tau, costs.ordinal(c.tau.size))],
@@ -307,9 +291,7 @@ row(
 row(
     r"D2 not-proper: \exists\, \tau, q:\ q^\top C \tau < \tau^\top C \tau: "
     r"\text{ EMO alone is not a proper scoring rule}",
-    reference="sums in exact fractions",
-    threshold=0.05,
-    instances=_improper,
+    dict(reference="sums in exact fractions", threshold=0.05, instances=_improper),
     ours=lambda c: _advantage(transport.product_bound(_rivals(c), c.tau, c.cost)),
     independent=lambda c: (
         references.bilinear(c.tau, c.cost, c.tau)

@@ -36,8 +36,7 @@ def _plain_cosine(c):
 
 row(
     r"A8 cosine-cost: c_{ij} = 1 - \cos(e_i, e_j)",
-    reference="60 digits, element by element",
-    instances=_small,
+    dict(reference="60 digits, element by element", instances=_small),
     ours=lambda c: costs.cosine(c.embedding),
     independent=lambda c: references.cosine(c.embedding),
     wrong=lambda c: 1 - c.embedding @ c.embedding.T,
@@ -45,9 +44,7 @@ row(
 )
 row(
     r"A8 cosine-range: 0 \le c_{ij} \le 2,\quad c_{ii} = 0, \text{ exactly, in spite of rounding}",
-    reference="Cauchy-Schwarz",
-    tolerance=0.0,  # exact by construction
-    sense="<=",
+    dict(reference="Cauchy-Schwarz", tolerance=0.0, sense="<="),  # exact by construction
     instances=instances.token_cases,
     ours=lambda c: _range(costs.cosine(c.embedding)),
     independent=lambda c: [0.0, 2.0, 0.0],
@@ -73,34 +70,27 @@ def _spread_terms(c):
 
 row(
     r"D3 jensen-bound: \tfrac12 |m_p - m_\tau|^2 \le C[p,\tau],\quad m_p = \sum_i p_i \hat e_i",
-    reference="LP by HiGHS",
-    tolerance=1e-10,
-    sense="<=",
-    instances=lambda: instances.token_cases(large=False),
+    dict(reference="LP by HiGHS", tolerance=1e-10, sense="<=", instances=lambda: instances.token_cases(large=False)),
     ours=lambda c: transport.jensen_bound(c.p, c.tau, c.embedding),
-    independent=lambda c: references.solved(c.p, c.tau, c.cost)[0],
+    independent=lambda c: references.solved(*c.problem)[0],
     wrong=lambda c: 2 * transport.jensen_bound(c.p, c.tau, c.embedding),
     mistake="forgets the half",
 )
 row(
     r"D3 mean-direction-bound: C[p,\tau] \le p^\top C\, \tau = 1 - \langle m_p, m_\tau\rangle",
-    reference="LP by HiGHS",
-    tolerance=1e-10,
-    sense=">=",
-    instances=lambda: instances.token_cases(large=False),
+    dict(reference="LP by HiGHS", tolerance=1e-10, sense=">=", instances=lambda: instances.token_cases(large=False)),
     ours=lambda c: [
         transport.product_bound(c.p, c.tau, costs.cosine(c.embedding)),
         1 - transport.mean_direction(c.p, c.embedding) @ transport.mean_direction(c.tau, c.embedding),
     ],
-    independent=lambda c: np.full(2, references.solved(c.p, c.tau, c.cost)[0]),
+    independent=lambda c: np.full(2, references.solved(*c.problem)[0]),
     wrong=lambda c: np.full(2, _cosine_of_means(c)),
     mistake="divides the mean directions by their lengths",
 )
 row(
     r"D3 decomposition: p^\top C \tau = \tfrac12|m_p - m_\tau|^2 + \tfrac12(1 - |m_p|^2) + \tfrac12(1 - "
     r"|m_\tau|^2),\quad \tfrac12 p^\top C p = \tfrac12(1 - |m_p|^2)",
-    reference="exact sums of coordinates",
-    instances=lambda: instances.token_cases(large=False),
+    dict(reference="exact sums of coordinates", instances=lambda: instances.token_cases(large=False)),
     ours=lambda c: [
         transport.product_bound(c.p, c.tau, costs.cosine(c.embedding)),
         transport.jensen_bound(c.p, c.tau, c.embedding),
@@ -179,8 +169,7 @@ def _sides(value, c):
 row(
     r"D4 chord-and-angle: |\hat e_i - \hat e_j|,\quad \tfrac12|\hat e_i - \hat e_j|^2 = 1 - \cos,"
     r"\quad \angle_{ij} = 2\arcsin\tfrac12|\hat e_i - \hat e_j|",
-    reference="60 digits, element by element",
-    instances=_small,
+    dict(reference="60 digits, element by element", instances=_small),
     ours=lambda c: np.stack(
         [costs.chord(c.embedding), costs.chord(c.embedding) ** 2 / 2, 2 * np.sin(costs.angle(c.embedding) / 2)]
     ),
@@ -194,9 +183,7 @@ row(
 )
 row(
     r"D4 chord-and-angle-are-metrics: d_{ik} \le d_{ij} + d_{jk} \text{ for the chord and for the angle}",
-    reference="the axiom: no excess",
-    sense="<=",
-    instances=lambda: instances.token_cases(large=False),
+    dict(reference="the axiom: no excess", sense="<=", instances=lambda: instances.token_cases(large=False)),
     ours=lambda c: [costs.metric_report(d(c.embedding)).triangle_excess for d in (costs.chord, costs.angle)],
     independent=lambda c: [0.0, 0.0],
     wrong=lambda c: np.full(2, costs.metric_report(costs.cosine(c.embedding)).triangle_excess),
@@ -205,9 +192,7 @@ row(
 row(
     r"D4 cosine-cost-is-no-metric: \exists\, i, j, k:\ c_{ik} > c_{ij} + c_{jk} \text{ for } c = 1 - \cos \ (0°, 45°, "
     "90°)",
-    reference="60 digits, all triples",
-    threshold=0.1,
-    instances=_fans,
+    dict(reference="60 digits, all triples", threshold=0.1, instances=_fans),
     ours=lambda e: costs.metric_report(costs.cosine(e)).triangle_excess,
     independent=lambda e: _excess(references.cosine(e)),
     wrong=lambda e: costs.metric_report(costs.chord(e)).triangle_excess,
@@ -215,8 +200,7 @@ row(
 )
 lp_row(
     r"D4 half-squared-w2: C[p,\tau] \text{ under } 1 - \cos = \tfrac12 W_2^2 \text{ under the chord}",
-    reference="LP on squared chords",
-    instances=_small,
+    dict(reference="LP on squared chords", instances=_small),
     ours=lambda c: transport.emd(c.p, c.tau, costs.cosine(c.embedding)).value,
     independent=lambda c: 0.5 * references.solved(c.p, c.tau, references.chord(c.embedding) ** 2)[0],
     wrong=lambda c: 0.5 * transport.emd(c.p, c.tau, costs.chord(c.embedding)).value ** 2,
@@ -224,8 +208,7 @@ lp_row(
 )
 lp_row(
     r"D4 emd-is-no-metric: \exists\, p, q, r:\ C[p,r] > C[p,q] + C[q,r] \text{ under } 1 - \cos",
-    threshold=0.1,
-    instances=lambda: [next(_fans())],
+    dict(threshold=0.1, instances=lambda: [next(_fans())]),
     ours=lambda e: _corner_excess(costs.cosine(e), _emd_value),
     independent=lambda e: _corner_excess(references.cosine(e), _lp_value),
     wrong=lambda e: _corner_excess(costs.chord(e), _emd_value),
@@ -234,9 +217,7 @@ lp_row(
 lp_row(
     r"D4 no-lipschitz-dual: \max_{f_i - f_j \le c_{ij}} \langle f, "
     r"p - \tau\rangle < C[p,\tau] \text{ somewhere under } 1 - \cos",
-    reference="Lipschitz dual as an LP",
-    threshold=0.1,
-    instances=_fan_problems,
+    dict(reference="Lipschitz dual as an LP", threshold=0.1, instances=_fan_problems),
     ours=lambda c: _no_w1(costs.cosine(c[0]), c[1], c[2]),
     independent=lambda c: (
         _lp_value(c[1], c[2], references.cosine(c[0])) - references.lipschitz_dual(c[1], c[2], references.cosine(c[0]))
@@ -247,8 +228,7 @@ lp_row(
 lp_row(
     r"D4 root-of-emd-is-a-metric: \sqrt{C[p,r]} \le \sqrt{C[p,q]} + \sqrt{C[q,r]} \text{ under } 1 - \cos, "
     r"\text{ for } C = \tfrac12 W_2^2",
-    sense="<=",
-    instances=_triples,
+    dict(sense="<=", instances=_triples),
     ours=lambda c: _sides(_emd_value, c)[0] ** 0.5,
     independent=lambda c: sum(max(leg, 0.0) ** 0.5 for leg in _sides(_lp_value, c)[1:]),
     wrong=lambda c: _sides(_emd_value, c)[0],
@@ -350,8 +330,7 @@ def _score(c):
 lp_row(
     r"D12 entropic-value: \mathrm{OT}_\varepsilon = \min_\gamma \langle\gamma, "
     r"c\rangle + \varepsilon\,\mathrm{KL}(\gamma\|p\tau^\top)",
-    reference="root of one equation, 2 x 2",
-    instances=_two_by_two,
+    dict(reference="root of one equation, 2 x 2", instances=_two_by_two),
     ours=_entropic,
     independent=_by_one_root,
     wrong=_entropy_only,
@@ -361,9 +340,7 @@ lp_row(
     r"D12 entropic-from-above: \mathrm{OT}_\varepsilon \le \min\{C[p,\tau] + \varepsilon\min(H(p), "
     r"H(\tau)),\ p^\top C \tau\}: \text{ the KL of the optimal plan is a mutual information; the product plan has "
     "none}",
-    reference="LP, entropies, fractions",
-    sense="<=",
-    instances=_cases,
+    dict(reference="LP, entropies, fractions", sense="<=", instances=_cases),
     ours=lambda c: np.full(2, _entropic(c)),
     independent=lambda c: [
         references.solved(*c[:3])[0] + c[3] * _least_entropy(c),
@@ -376,9 +353,7 @@ lp_row(
     r"D12 entropic-from-below: \mathrm{OT}_\varepsilon \ge \max\{C[p,\tau],"
     r"\ p^\top C \tau - \mathrm{osc}(C)^2/(8\varepsilon)\}: "
     r"\text{ KL is not negative; Hoeffding's lemma on the minimum without marginals}",
-    reference="LP, fractions",
-    sense=">=",
-    instances=_cases,
+    dict(reference="LP, fractions", sense=">=", instances=_cases),
     ours=lambda c: np.full(2, _entropic(c)),
     independent=lambda c: [references.solved(*c[:3])[0], references.bilinear(c[0], c[2], c[1]) - _reach(c)],
     wrong=lambda c: np.full(2, _entropy_only(c)),
@@ -387,9 +362,7 @@ lp_row(
 lp_row(
     r"D12 sinkhorn-to-score: |S_\varepsilon - (p^\top C\tau - \tfrac12 p^\top C p - \tfrac12 \tau^\top C\tau)| \le "
     r"\mathrm{osc}(C)^2/(8\varepsilon): \text{ three terms, each within } [-\mathrm{osc}^2/(8\varepsilon), 0]",
-    reference="sums in exact fractions",
-    sense="<=",
-    instances=_cases,
+    dict(reference="sums in exact fractions", sense="<=", instances=_cases),
     ours=lambda c: abs(transport.sinkhorn_divergence(*c) - _score(c)),
     independent=_reach,
     wrong=lambda c: abs(_entropic(c) - _score(c)),
@@ -398,9 +371,7 @@ lp_row(
 lp_row(
     r"D12 sinkhorn-to-emd: -\tfrac\varepsilon2 (H(p) + H(\tau)) \le S_\varepsilon - C[p,\tau] \le \varepsilon "
     r"\min(H(p), H(\tau)) \text{ for costs } \ge 0,\ c_{ii} = 0",
-    reference="LP, entropies",
-    sense="<=",
-    instances=_cases,
+    dict(reference="LP, entropies", sense="<=", instances=_cases),
     ours=lambda c: (transport.sinkhorn_divergence(*c) - references.solved(*c[:3])[0]) * np.array([1.0, -1.0]),
     independent=lambda c: (
         c[3] * np.array([_least_entropy(c), (references.entropy(c[0]) + references.entropy(c[1])) / 2])

@@ -28,7 +28,7 @@ lp_row(
         transport.emo(c.p, c.embedding, c.target),
         transport.one_hot_emd(c.p, costs.cosine(c.embedding), c.target),
     ],
-    independent=lambda c: np.full(2, references.solved(c.p, c.label, c.cost)[0]),
+    independent=lambda c: np.full(2, references.solved(*c.to_target)[0]),
     wrong=lambda c: np.full(2, _normalised(c.p, c.embedding, c.target)),
     mistake="divides the mean m_p by its length (D5)",
 )
@@ -80,8 +80,7 @@ def _spread_of_cost(c):
 
 row(
     r"D1 gradient: \partial L/\partial z_j = p_j (c_{jt} - L),\quad L = \sum_i p_i c_{it}",
-    reference="complex step",
-    instances=instances.logit_cases,
+    dict(reference="complex step", instances=instances.logit_cases),
     ours=_gradient,
     independent=_emd_gradient,
     wrong=lambda c: (
@@ -92,8 +91,7 @@ row(
 row(
     r"D1 policy-gradient: \nabla_z L = -\mathbb E_{i\sim p}\left[(r_i - b)\,\nabla_z \log p_i\right],"
     r"\quad r_i = -c_{it}, \text{ for any } b",
-    reference="enumeration of actions",
-    instances=instances.logit_cases,
+    dict(reference="enumeration of actions", instances=instances.logit_cases),
     ours=_gradient,
     independent=lambda c: _policy(*_policy_parts(c), 0.37, lambda i: one_hot(c[0].size, i) - references.softmax(c[0])),
     wrong=lambda c: _policy(*_policy_parts(c), 0.37, lambda i: one_hot(c[0].size, i)),
@@ -102,8 +100,7 @@ row(
 row(
     r"D1 zero-at-every-vertex: p = \mathrm{onehot}_v \Rightarrow \nabla_z L = 0, "
     r"\text{ right } (v = t) \text{ or wrong}",
-    reference="complex step, logits 60 apart",
-    instances=_vertices,
+    dict(reference="complex step, logits 60 apart", instances=_vertices),
     ours=lambda c: transport.one_hot_logit_gradient(one_hot(c[0].p.size, c[1]), c[0].cost, c[0].target),
     independent=_near_vertex,
     wrong=lambda c: one_hot(c[0].p.size, c[1]) - c[0].label,
@@ -112,8 +109,7 @@ row(
 row(
     r"D1 target-component: c_{tt} = 0 \Rightarrow \partial L/\partial z_t = -p_t L: "
     r"\text{ a target without mass gets no pull}",
-    reference="sum in exact fractions",
-    instances=lambda: instances.token_cases(large=False),
+    dict(reference="sum in exact fractions", instances=lambda: instances.token_cases(large=False)),
     ours=lambda c: [
         transport.one_hot_logit_gradient(c.p, costs.cosine(c.embedding), c.target)[c.target],
         -c.p[c.target] * transport.emo(c.p, c.embedding, c.target),
@@ -124,8 +120,7 @@ row(
 )
 row(
     r"D1 norm-at-uniform-p: p_i = 1/V \Rightarrow |\nabla_z L| = \mathrm{std}(c_{\cdot t})/\sqrt V",
-    reference="statistics.pstdev",
-    instances=lambda: [c for c in instances.token_cases() if c.p.size > 1],
+    dict(reference="statistics.pstdev", instances=lambda: [c for c in instances.token_cases() if c.p.size > 1]),
     ours=lambda c: np.linalg.norm(transport.one_hot_logit_gradient(np.full(c.p.size, 1 / c.p.size), c.cost, c.target)),
     independent=lambda c: statistics.pstdev(c.cost[:, c.target].tolist()) / math.sqrt(c.p.size),
     wrong=lambda c: np.std(c.cost[:, c.target], ddof=1) / math.sqrt(c.p.size),
@@ -134,9 +129,7 @@ row(
 row(
     r"D1 size-of-the-gradient: \sum_j |\partial L/\partial z_j| \le \mathrm{std}_p(c_{\cdot t}) \le \tfrac12 (\max_i "
     r"c_{it} - \min_i c_{it})",
-    reference="sums in Python",
-    sense="<=",
-    instances=instances.logit_cases,
+    dict(reference="sums in Python", sense="<=", instances=instances.logit_cases),
     ours=lambda c: np.full(2, np.abs(_gradient(c)).sum()),
     independent=_spread_of_cost,
     wrong=lambda c: np.full(2, np.abs(references.softmax(c[0]) - c[1].label).sum()),
@@ -161,9 +154,7 @@ def _by_coordinates(p, embedding, target):
 row(
     r"D5 mean-must-not-be-normalised: 1 - \langle m_p, \hat e_t\rangle \ne 1 - \cos(m_p, e_t) \text{ in general}: "
     r"\ |m_p| < 1 \text{ unless all mass points one way}",
-    reference="coordinates in Python",
-    threshold=0.05,
-    instances=_half_way,
+    dict(reference="coordinates in Python", threshold=0.05, instances=_half_way),
     ours=lambda c: transport.emo(*c) - _normalised(*c),
     independent=lambda c: _by_coordinates(*c),
     wrong=lambda c: transport.emo(one_hot(c[0].size, 1), c[1], c[2]) - _normalised(one_hot(c[0].size, 1), c[1], c[2]),
@@ -245,18 +236,16 @@ def _on_a_simplex(c):
 row(
     r"D9 debiased-is-a-squared-distance: p^\top C\tau - \tfrac12 p^\top C p - \tfrac12 \tau^\top C\tau = \tfrac12 "
     r"|m_p - m_\tau|^2",
-    reference="exact sums of coordinates",
-    instances=lambda: instances.token_cases(large=False),
+    dict(reference="exact sums of coordinates", instances=lambda: instances.token_cases(large=False)),
     ours=lambda c: [_debiased(c), transport.jensen_bound(c.p, c.tau, c.embedding)],
     independent=lambda c: np.full(2, references.squared_distance(c.p, c.tau, _unit(c.embedding)) / 2),
-    wrong=lambda c: np.full(2, transport.product_bound(c.p, c.tau, c.cost) - transport.product_bound(c.p, c.p, c.cost)),
+    wrong=lambda c: np.full(2, transport.product_bound(*c.problem) - transport.product_bound(c.p, c.p, c.cost)),
     mistake="takes away the whole of p's own term, not half of it and half of tau's",
 )
 row(
     r"D9 expected-one-hot-score: \mathbb E_{t\sim\tau}\,\tfrac12|m_p - \hat e_t|^2 = \tfrac12|m_p - m_\tau|^2 + "
     r"\tfrac12(1 - |m_\tau|^2)",
-    reference="exact sums of coordinates",
-    instances=lambda: instances.token_cases(large=False, per_pair=1),
+    dict(reference="exact sums of coordinates", instances=lambda: instances.token_cases(large=False, per_pair=1)),
     ours=lambda c: _expected_debiased(c, c.p),
     independent=_moment,
     wrong=lambda c: _moment(c, sign=1),
@@ -265,8 +254,7 @@ row(
 row(
     r"D9 proper: \mathbb E_{t\sim\tau} S(\tau, t) \le \mathbb E_{t\sim\tau} S(q, t) \ \forall q,"
     r"\quad S(q, t) = \tfrac12|m_q - \hat e_t|^2",
-    reference="coordinates, many rivals",
-    sense="<=",
+    dict(reference="coordinates, many rivals", sense="<="),
     instances=lambda: instances.token_cases(large=False, per_pair=1),
     ours=lambda c: _expected_debiased(c, c.tau),
     independent=lambda c: min(_coordinate_score(c, q) for q in _candidates(c)),
@@ -277,8 +265,7 @@ row(
 row(
     r"D9 brier: c_{ij} = 1 - \delta_{ij} \Rightarrow p^\top C\tau - \tfrac12 p^\top C p - \tfrac12 \tau^\top C\tau = "
     r"\tfrac12|p - \tau|^2",
-    reference="sum in exact fractions",
-    instances=lambda: instances.token_cases(per_pair=1),
+    dict(reference="sum in exact fractions", instances=lambda: instances.token_cases(per_pair=1)),
     ours=lambda c: transport.debiased(c.p, c.tau, costs.zero_one(c.p.size)),
     independent=lambda c: references.squared_distance(c.p, c.tau, np.eye(c.p.size)) / 2,
     wrong=lambda c: ((c.p - c.tau) ** 2).sum(),
@@ -287,9 +274,7 @@ row(
 lp_row(
     r"D9 not-strictly-proper: V > d + 1 \Rightarrow \exists\, q \ne \tau:\ m_q = m_\tau: "
     r"\text{ the score pins the mean only}",
-    reference="exact sums of coordinates",
-    threshold=0.05,
-    instances=lambda: _crowded(3),
+    dict(reference="exact sums of coordinates", threshold=0.05, instances=lambda: _crowded(3)),
     ours=_blind_spot,
     independent=_blind_spot_by_hand,
     wrong=_on_a_simplex,

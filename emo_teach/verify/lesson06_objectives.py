@@ -114,8 +114,7 @@ def _lost(z, target):
 row(
     r"A7 torch-accuracy-keeps-digits: \log(1 - p_t) \text{ to full precision, "
     r"and } \nabla_z (1 - p_t) = p_t\,(p - \mathrm{onehot}_t)",
-    reference="complex step of the odds",
-    instances=_certain,
+    dict(reference="complex step of the odds", instances=_certain),
     ours=lambda c: _log_of_loss(_evaluate("accuracy", *c)),
     independent=lambda c: np.append(
         np.log(_lost(c[0], c[1].target)), references.complex_step(lambda z: _lost(z, c[1].target), c[0])
@@ -182,8 +181,7 @@ def _mean_normalised(c):
 row(
     r"A9 torch-emo-is-the-lp: L = \sum_i p_i c_{it} = (1 - p_t) - \Big\langle \sum_{i \ne t} p_i \hat e_i, "
     r"\hat e_t\Big\rangle = C[p, \mathrm{onehot}_t]",
-    reference="LP by HiGHS",
-    tolerance=1e-9,
+    dict(reference="LP by HiGHS", tolerance=1e-9),
     ours=lambda c: [_evaluate("emo", *c, averaged=averaged)[0] for averaged in (False, True)],
     independent=lambda c: np.full(2, references.solved(references.softmax(c[0]), c[1].label, c[1].cost)[0]),
     wrong=lambda c: np.full(2, _mean_normalised(c)),
@@ -386,10 +384,7 @@ row(
     r"D11 update-is-no-gradient: F = \mathbb E_{t\sim\tau} \nabla_z"
     r" \text{ of the published loss}:\ \partial F_i/\partial z_j \ne \partial F_j/\partial z_i, "
     r"\text{ so that } F = \nabla \Phi \text{ for no } \Phi",
-    reference="complex step, closed form",
-    tolerance=1e-9,
-    threshold=0.005,
-    instances=lambda: MODES[:2],
+    dict(reference="complex step, closed form", tolerance=1e-9, threshold=0.005, instances=lambda: MODES[:2]),
     ours=lambda c: _asymmetry(_numerical_slopes(*c)),
     independent=lambda c: _asymmetry(_jacobian(c[0], np.log(worked.P), c[1])),
     wrong=lambda c: _asymmetry(_numerical_slopes("ce+emo", {})),
@@ -398,9 +393,7 @@ row(
 row(
     r"D11 comes-to-rest: F(z^*) = 0,\ p^* = \mathrm{softmax}(z^*): "
     r"\text{ where the published update ends for } \tau = (.5, .3, .2)",
-    reference="root of the closed form",
-    tolerance=1e-9,
-    instances=lambda: MODES,
+    dict(reference="root of the closed form", tolerance=1e-9, instances=lambda: MODES),
     ours=lambda c: np.append(_resting_point(c[0], **c[1]), np.abs(_mean_update(c[0], np.log(_root(c)), **c[1])).max()),
     independent=lambda c: np.append(_root(c), 0.0),
     wrong=lambda c: np.append(TAU, np.abs(_mean_update(c[0], np.log(TAU), **c[1])).max()),
@@ -409,10 +402,7 @@ row(
 row(
     r"D11 rests-away-from-the-truth: \tfrac12 \sum_i |p^*_i - \tau_i| > 0 \text{ in both modes, "
     r"with } p_t \text{ detached too}",
-    reference="root of the closed form",
-    tolerance=1e-9,
-    threshold=0.05,
-    instances=lambda: MODES,
+    dict(reference="root of the closed form", tolerance=1e-9, threshold=0.05, instances=lambda: MODES),
     ours=lambda c: _apart(_resting_point(c[0], **c[1])),
     independent=lambda c: _apart(_root(c)),
     wrong=lambda c: _apart(_resting_point("ce+debiased", rate=1.0)),

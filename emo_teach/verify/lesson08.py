@@ -65,8 +65,7 @@ def _by_loops(counts):
 
 row(
     r"D15 positive-mutual-information: M_{ij} = \max\Big(0, \log\frac{n_{ij}\,n}{n_i\,n_j}\Big)",
-    reference="loops in Python",
-    instances=_counts,
+    dict(reference="loops in Python", instances=_counts),
     ours=vectors.ppmi,
     independent=_by_loops,
     wrong=lambda c: np.log(np.maximum(c, 1) * c.sum() / np.outer(c.sum(1), c.sum(1))) * (c > 0),
@@ -74,9 +73,7 @@ row(
 )
 row(
     r"D15 vectors-hold-the-matrix: X = U\sqrt S \Rightarrow X\,\mathrm{diag}(X^\top X)\,X^\top = M M^\top",
-    reference="matrix product",
-    tolerance=1e-10,  # a singular value decomposition of nine rows
-    instances=_counts,
+    dict(reference="matrix product", tolerance=1e-10, instances=_counts),  # a singular value decomposition of nine rows
     ours=lambda c: (lambda x: x * (x**2).sum(0) @ x.T)(vectors.ppmi_vectors(c, len(c))),
     independent=lambda c: _by_loops(c) @ _by_loops(c).T,
     wrong=lambda c: (lambda x: x @ x.T)(vectors.ppmi_vectors(c, len(c))),
@@ -150,8 +147,7 @@ def _limit(c):
 row(
     r"D14 transform-gradient: \nabla_z\, M\psi(L/M) = \psi'(L/M)\,\nabla_z L,\quad M = \max_i c_{it},"
     r"\quad \psi = -\log(1-x),\ \tfrac{x}{1-x},\ \operatorname{atanh} x",
-    reference="complex step",
-    tolerance=1e-9,  # 1/(1-x)^2 enlarges rounding where nearly all is far away
+    dict(reference="complex step", tolerance=1e-9),  # 1/(1-x)^2 enlarges rounding where nearly all is far away
     instances=_tried,
     ours=lambda c: np.stack([_of_transform(kind, *c) for kind in PSI]),
     independent=_by_complex_step,

@@ -58,9 +58,7 @@ def _equal_weights(c):
 row(
     r"D16 between-and-inside-classes: \mathrm{KL}(\tau\Vert p) = \mathrm{KL}(T\Vert P) + \sum_c "
     r"T_c\,\mathrm{KL}\big(\tau(\cdot|c)\Vert p(\cdot|c)\big)",
-    reference="sums in Python",
-    tolerance=1e-10,  # logarithms of sums of at most 20 terms
-    instances=_classed,
+    dict(reference="sums in Python", tolerance=1e-10, instances=_classed),  # logarithms of sums of at most 20 terms
     ours=_ours,
     independent=_two_parts,
     wrong=_equal_weights,
@@ -93,8 +91,7 @@ def _one_step(c):
 lp_row(
     r"D17 potential-is-a-subgradient: \mathrm{EMD}(q, \tau) \ge \mathrm{EMD}(p, \tau) + u\cdot(q - p), "
     r"\quad u \text{ the potential of } (p, \tau)",
-    sense="<=",
-    instances=_moves,
+    dict(sense="<=", instances=_moves),
     ours=lambda c: (lambda solved: solved.value + solved.u @ (c[1] - c[0]))(transport.emd(c[0], c[2], c[3])),
     independent=lambda c: references.solved(c[1], c[2], c[3])[0],
     wrong=lambda c: (lambda solved: solved.value + solved.v @ (c[1] - c[0]))(transport.emd(c[0], c[2], c[3])),
@@ -145,9 +142,7 @@ def _gain(c, distance):
 lp_row(
     r"D18 the-majority-takes-all: w > \tfrac12,\ c \text{ a metric} \Rightarrow w\,\mathrm{EMD}(p,\tau_1) + "
     r"(1-w)\,\mathrm{EMD}(p,\tau_2) \ge (1-w)\,\mathrm{EMD}(\tau_1,\tau_2) \text{, reached at } p = \tau_1",
-    reference="LP by HiGHS at the first label",
-    sense=">=",
-    instances=_majorities,
+    dict(reference="LP by HiGHS at the first label", sense=">=", instances=_majorities),
     ours=lambda c: c[3] * transport.emd(c[0], c[1], c[4]).value + (1 - c[3]) * transport.emd(c[0], c[2], c[4]).value,
     independent=lambda c: _mean_distance(c[1], c),
     wrong=lambda c: c[3] * transport.emd(c[1], c[1], c[4]).value + (1 - c[3]) * transport.emd(c[1], c[2], c[4]).value,
@@ -158,8 +153,7 @@ lp_row(
     r"D18 mean-distance-is-not-proper: \text{there are labels } \tau_k \text{ and shares } w_k"
     r" \text{ with } \sum_k w_k\,\mathrm{EMD}(p,\tau_k) < \sum_k w_k\,\mathrm{EMD}(\bar\tau,\tau_k),"
     r"\ \bar\tau = \sum_k w_k\tau_k",
-    threshold=0.01,
-    instances=_three_labels,
+    dict(threshold=0.01, instances=_three_labels),
     ours=lambda c: _gain(c, lambda *a: transport.emd(*a).value),
     independent=lambda c: _gain(c, lambda *a: references.solved(*a)[0]),
     wrong=lambda c: _gain(c, transport.debiased),
