@@ -262,8 +262,11 @@ def test_rows_whose_library_is_missing_are_left_out():
     ],
 )
 def test_torch_is_loaded_only_for_its_own_rows(call, wanted):
-    code = f"import sys; from emo_teach import verify; verify.{call}; print('torch' in sys.modules, 'emo_teach.losses' in sys.modules)"
-    assert run(code).stdout.split() == [str(wanted)] * 2
+    loaded = "'torch' in sys.modules, 'emo_teach.losses' in sys.modules"
+    assert (
+        run(f"import sys; from emo_teach import verify; verify.{call}; print({loaded})").stdout.split()
+        == [str(wanted)] * 2
+    )
 
 
 def test_a_fault_in_an_objective_is_seen(monkeypatch):

@@ -1,7 +1,7 @@
 """What a row of the verification table is, how it is tried, and how the outcomes are shown.
 
-A row puts the code under test (`ours`) beside an independent reference (`independent`) on many instances, and does the same with a plausible
-wrong version (`wrong`), which it must reject: a check that passes everything checks nothing.
+A row puts the code under test (`ours`) beside an independent reference (`independent`) on many instances, and does the
+same with a plausible wrong version (`wrong`), which it must reject: a check that passes everything checks nothing.
 """
 
 import html
@@ -20,11 +20,11 @@ LESSON_OF = {}  # label: the lesson that teaches it, filled by the first row of 
 class Row:
     """One checked formula.
 
-    `ours(instance)` and `independent(instance)` return numbers or arrays of one shape; `wrong(instance)` stands in for `ours` in the mutant
-    (and `wrong_independent`, where given, for `independent`: the same claim made of something else).
-    Kinds: a witness has a `threshold`, and both versions are a margin, at least that, and agree; a bound has a `sense`, "<="
-    or ">=", as in ours <= independent; an identity has neither, ours = independent.
-    Errors are absolute up to the size 1 of the reference and relative above it. `lesson` is the lesson that shows the row.
+    `ours(instance)` and `independent(instance)` return numbers or arrays of one shape; in the mutant `wrong` stands in
+    for `ours` (and `wrong_independent`, where given, for `independent`: the same claim made of something else). Kinds:
+    a bound has a `sense`, such as "<=" in ours <= independent; a witness has a `threshold`: both sides are a margin, at
+    least that, and agree; an identity has neither: ours = independent. Errors are absolute where the reference is below
+    1 and relative above. `lesson` is the lesson that shows the row.
     """
 
     label: str
@@ -61,9 +61,10 @@ class Row:
 class Outcome:
     """What trying a row gave.
 
-    `figure`: the worst error (identity), the worst violation (bound), the least margin (witness). `extra`: the tightest gap seen (bound), the
-    disagreement with the reference (witness), else None. `mutant`: the wrong version's figure. `trouble`: an exception's words, or "".
-    `missing`: the optional library without which the row could not be tried, or "".
+    `figure`: the worst error (identity), the worst violation (bound), the least margin (witness). `extra`: the tightest
+    gap (bound), the disagreement with the reference (witness), else None. `mutant`: the wrong version's figure.
+    `trouble`: an exception's words, or "". `missing`: the optional library without which the row could not be tried, or
+    "".
     """
 
     row: Row
@@ -83,7 +84,7 @@ class Outcome:
 
 
 def register(row):
-    """Add a row to the table, in the order of the labels, and return it. Raises ValueError for a label and name that are there already."""
+    """Add a row to the table, sorted by label, and return it; ValueError when its label and name are there."""
     if any((row.label, row.name) == (other.label, other.name) for other in ROWS):
         raise ValueError(f"row = {row.label} {row.name!r} is registered already")
     LESSON_OF.setdefault(row.label, row.lesson)
@@ -93,9 +94,9 @@ def register(row):
 
 
 def row_maker(lesson, **defaults):
-    """Return `row("D3 jensen-bound: the statement in LaTeX", settings, ours=..., ...)`, which registers a row of this lesson.
+    """Return `row("D3 jensen-bound: its statement", settings, ours=..., ...)`, which registers a row of this lesson.
 
-    The row's fields are the keywords, then the dictionary `settings`, and then `defaults`.
+    A field comes from the keywords, else from the dictionary `settings`, else from `defaults`.
     """
 
     def row(text, settings=None, **fields):
@@ -176,10 +177,7 @@ def _check_lesson(lesson):
 
 
 def select(label=None, lesson=None):
-    """The rows of one label, of one lesson, or of both; all without either.
-
-    Returns a list of `Row`. Raises ValueError for an unknown label or lesson or when nothing is left.
-    """
+    """The rows of a label, of a lesson, or of both, a list; ValueError for an unknown one or when nothing is left."""
     _check_lesson(lesson)
     if label is not None and label not in LESSON_OF:
         raise ValueError(f"label = {label!r} is not one of {', '.join(LESSON_OF)}")
@@ -190,7 +188,7 @@ def select(label=None, lesson=None):
 
 
 def verify(rows=None, lesson=None):
-    """Try rows (all of them, or one lesson's) and return their outcomes, a list in the rows' order; a row that raises has failed.
+    """Try rows (all, or one lesson's) and return a list of outcomes in their order; a row that raises has failed.
 
     Raises ValueError for an unknown lesson.
     """
@@ -216,7 +214,7 @@ def _verdicts(outcome):
 
 
 def table(outcomes):
-    """The outcomes as text: one line of fixed width per row, the row's statement (LaTeX) indented below it, and closing lines."""
+    """The outcomes as text: a line of fixed width per row with its statement (LaTeX) below it, and closing lines."""
     lines = [("label", "name", "kind", "reference", "cases", "figure", "bar", "verdict", "mutant")]
     for o in outcomes:
         row, bar = o.row, f">= {o.row.threshold:g}" if o.row.kind == "witness" else f"{o.row.tolerance:.0e}"
@@ -279,7 +277,7 @@ def _cells(outcome):
 
 
 def show(lesson):
-    """Try one lesson's rows and show their table, with the wrong versions that they reject. Raises ValueError for an unknown lesson."""
+    """Try one lesson's rows and show their table, with the wrong versions they reject; ValueError where unknown."""
     from IPython.display import display
 
     display(Report(tuple(verify(lesson=lesson))))

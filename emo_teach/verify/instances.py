@@ -1,4 +1,4 @@
-"""Instances on which the formulas are tried: hard ones by hand (zeros, ties, corners, spikes), others with a fixed seed."""
+"""Instances on which the formulas are tried: hard ones by hand (zeros, ties, corners, spikes), others by a seed."""
 
 from dataclasses import dataclass
 

@@ -36,8 +36,6 @@ row(
     wrong=lambda c: -np.log2(c[0][c[1]]),
     mistake="takes the logarithm to base 2 (bits, not nats)",
 )
-
-
 row(
     r"A2 soft-cross-entropy: L = -\sum_i \tau_i \log p_i",
     dict(reference="60-digit sum", instances=_pairs),

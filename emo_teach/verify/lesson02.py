@@ -225,7 +225,7 @@ row(
     r"D10 f-divergence: D_f(\tau\|p) = \sum_i p_i f(\tau_i/p_i),"
     r"\quad \tau_i \lim_{u\to\infty} f(u)/u \text{ where } p_i = 0",
     reference="60-digit sum",
-    tolerance=1e-9,  # powers of ratios up to 1e12 multiply the rounding of the masses; near alpha 0 and 1 a factor 1e9 cancels
+    tolerance=1e-9,  # powers of ratios up to 1e12 multiply the rounding; near alpha 0 and 1 a factor 1e9 cancels
     instances=_soft_instances,
     ours=lambda c: divergences.f_divergence(c[0], c[1], c[2]),
     independent=lambda c: references.f_divergence(c[0], c[1], c[2]),

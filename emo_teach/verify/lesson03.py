@@ -158,7 +158,7 @@ def _left_behind():
 
 
 def _monotone_margin(c, power):
-    """Cost of the monotone plan (the optimal one for squares) under |i - j| ** power, less the earth mover's distance."""
+    """Cost of the monotone plan (optimal for squares) under |i - j| ** power, less the earth mover's distance."""
     n, cost = c[0].size, costs.ordinal(c[0].size, power)
     return (transport.emd(*c, costs.ordinal(n, 2)).plan * cost).sum() - transport.emd(*c, cost).value
 
@@ -219,14 +219,14 @@ lp_row(
 
 
 def _basic(p, tau, cost):
-    """The least mass in the plan of HiGHS, or 0 when that plan is degenerate, so that the potentials need not be unique."""
+    """The least mass in the plan of HiGHS, or 0 when that plan is degenerate: potentials need not be unique."""
     plan = references.solved(p, tau, cost)[1]
     used = plan[plan > 1e-9]
     return used.min() if used.size == np.count_nonzero(p) + np.count_nonzero(tau) - 1 else 0.0
 
 
 def _unique_duals():
-    """(p, tau, cost, step): problems whose plan has as many cells as it can; steps up to its least mass leave the set of cells as it is."""
+    """(p, tau, cost, step): plans with as many cells as possible, and a step that leaves these cells as they are."""
     rng = np.random.default_rng(instances.SEED)
     problems = [(worked.P, worked.TAU, worked.COST)]
     for n in (2, 3, 3, 5, 5, 8):

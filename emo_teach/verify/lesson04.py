@@ -168,8 +168,6 @@ row(
     wrong=lambda c: _lead(c[1], costs.chord(c[0])),
     mistake="makes the same claim of the chord: by the triangle inequality no stop between two tokens beats both",
 )
-
-
 lp_row(
     r"A5 one-coupling: \tau = \mathrm{onehot}_t \Rightarrow C[p,\tau] = \sum_i p_i c_{it}",
     instances=instances.cost_cases,

@@ -1,10 +1,11 @@
-"""Rows of lesson 05: A8 and D3, the cosine cost; D4, which costs are metrics; D12, two-sided bounds on entropic transport.
+"""Rows of lesson 05: A8 and D3, the cosine cost; D4, which costs are metrics; D12, bounds on entropic transport.
 
-Proof of D12. Write B = p^T C tau, osc = max C - min C, eps for the regularisation and OT = min <plan, C> + eps KL(plan ||
-p tau^T). Small eps: KL >= 0 gives EMD <= OT; the optimal plan has KL = mutual information <= min(H(p), H(tau)), hence OT <=
-EMD + eps min(H). Large eps: the product plan has KL = 0, hence OT <= B. Dropping the marginal constraints can only lower the
-minimum, which is then -eps log E exp(-C / eps) under the product (Gibbs), and Hoeffding's lemma bounds that below by B -
-osc^2 / (8 eps). Three such terms with weights 1, -1/2, -1/2 give |S - D9| <= osc^2 / (8 eps) for the Sinkhorn divergence.
+Proof of D12. Write B = p^T C tau, osc = max C - min C, eps for the regularisation and OT = min <plan, C> + eps KL(plan
+|| p tau^T). Small eps: KL >= 0 gives EMD <= OT; the optimal plan has KL = mutual information <= min(H(p), H(tau)),
+hence OT <= EMD + eps min(H). Large eps: the product plan has KL = 0, hence OT <= B. Dropping the marginal constraints
+can only lower the minimum, which is then -eps log E exp(-C / eps) under the product (Gibbs), and Hoeffding's lemma
+bounds that below by B - osc^2 / (8 eps). Three such terms with weights 1, -1/2, -1/2 give |S - D9| <= osc^2 / (8 eps)
+for the Sinkhorn divergence.
 """
 
 import math
@@ -152,7 +153,7 @@ def _no_w1(cost, p, tau):
 
 
 def _triples():
-    """(embedding, three distributions): random ones, a stop at the start, and the corners of the fan, where the triangle of C itself breaks."""
+    """(embedding, three distributions): random ones, a stop at the start, the fan's corners, where C fails."""
     rng = np.random.default_rng(instances.SEED)
     yield next(_fans()), np.eye(3)
     yield next(_fans()), np.eye(3)[[0, 0, 2]]
@@ -252,7 +253,7 @@ lp_row(
 
 
 def _cases():
-    """(p, tau, cost, regularisation): small ones, with zeros and corners, since Sinkhorn is slow where the regularisation is small."""
+    """(p, tau, cost, regularisation): small problems, with zeros and corners, since Sinkhorn is slow."""
     rng = np.random.default_rng(instances.SEED)
     chosen = [
         (p, tau) for name, p, tau in instances.pairs(large=False) if p.size <= 10 and not name.startswith("spiky")

@@ -1,6 +1,7 @@
-"""Rows of lesson 06 for the training objectives: value and gradient of one token in float64, and D11, where training rests.
+"""Rows of lesson 06 for the training objectives: value and gradient of one token, and D11, where training rests.
 
-torch is imported when a row is tried. The references are numpy: complex steps of the closed form, its weights held constant.
+torch is imported when a row is tried. The references are numpy: complex steps of the closed form, its weights held
+constant.
 """
 
 import functools
@@ -79,8 +80,6 @@ row(
     wrong=lambda c: _evaluate("ce", _bfloat16(c[0]), c[1]),
     mistake="keeps the logits in bfloat16",
 )
-
-
 row(
     r"A2 torch-label-smoothing: L = -\sum_i \tau_i \log p_i,"
     r"\ \tau = (1-\varepsilon)\,\mathrm{onehot}_t + \varepsilon/V",
@@ -314,7 +313,7 @@ STEP = 0.01  # of the numerical derivative: its error is of order STEP ** 6, its
 
 
 def _mean_update(name, logits, **options):
-    """D11, `E_{t ~ tau} grad_z loss(z, t)` (V,): what an objective asks of the logits on average over the next token."""
+    """D11, `E_{t ~ tau} grad_z loss(z, t)` (V,): what an objective asks of the logits on average."""
     import torch
 
     z = torch.tensor(np.tile(logits, (TAU.size, 1)), requires_grad=True)

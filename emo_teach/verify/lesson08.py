@@ -18,7 +18,7 @@ def _starts():
 
 
 def _by_quadrature(c):
-    """Both times as the integral of 1/speed over the difference of the logits, by Gauss-Legendre in many short pieces."""
+    """Both times as the integral of 1/speed over the difference of the logits, by Gauss-Legendre on short pieces."""
     p, cost = c
     nodes, weights = np.polynomial.legendre.leggauss(20)
     edges = np.linspace(math.log(p / (1 - p)), 0.0, 61)

@@ -1,4 +1,4 @@
-"""Rows of lesson 09: D16, KL between classes and inside; D17, gradients of distances; D18, distances to one label at a time are not proper."""
+"""Rows of lesson 09: D16, KL between classes and inside; D17, gradients; D18, mean distances are not proper."""
 
 import math
 
@@ -205,7 +205,7 @@ def _numerical(c):
 
 
 def _slopes(c, own=1.0):
-    """The gradients along the direction; `own` is the part of p's own potential that the Sinkhorn divergence takes out."""
+    """Gradients along the direction; the Sinkhorn divergence takes out the part `own` of p's own potential."""
     import torch
 
     from ..losses import soft

@@ -1,5 +1,5 @@
-"""Independent references, none of which calls the code under test: linear programs by HiGHS, derivatives by the complex step, and the sums of
-the definitions term by term, in 60 digits (mpmath) or exact fractions.
+"""Independent references that never call the code under test: linear programs, derivatives by the complex step,
+and the sums of the definitions, term by term, in 60 digits (mpmath) or exact fractions.
 """
 
 import functools
@@ -14,7 +14,7 @@ DIGITS = 60
 def marginal_constraints(n):
     """The equality constraints of the transport problem, one row per marginal, acting on the plan read row by row.
 
-    Formula: A4, `A_eq @ plan.ravel() = (p, tau)`: first the n row sums, then the n column sums; the rank is 2n - 1 (D6).
+    Formula: A4, `A_eq @ plan.ravel() = (p, tau)`: the n row sums, then the n column sums; the rank is 2n - 1 (D6).
     Shape: returns (2n, n * n), zeros and ones. Units: none. Raises ValueError from numpy for a negative n.
     Source: Peyré & Cuturi, Computational Optimal Transport (2019), section 3.1.
 
@@ -31,11 +31,10 @@ def marginal_constraints(n):
 def linear_program(p, tau, cost):
     """The earth mover's distance as a plain linear program, solved by HiGHS: slow, and independent of `transport`.
 
-    Formula: A4, minimise `sum_ij plan_ij cost_ij` over plans of at least 0 with row sums p and column sums tau (scaled to
-    p's sum). Shape: p and tau (n,), cost (n, n); returns (value, plan (n, n)). Units: those of the cost. For n up to 30.
-    Raises RuntimeError when HiGHS does not report an optimum.
-    Source: scipy.optimize.linprog. One redundant marginal is dropped and both tolerances are at HiGHS's least: with the
-    defaults spiky distributions are now and then called infeasible.
+    Formula: A4, minimise `sum_ij plan_ij cost_ij` over plans of at least 0 with row sums p and column sums tau (scaled
+    to p's sum). Shape: p and tau (n,), cost (n, n); returns (value, plan (n, n)). Units: those of the cost. For n up to
+    about 30. Raises RuntimeError when HiGHS does not report an optimum. Source: scipy.optimize.linprog. One redundant
+    marginal is dropped, and both tolerances are HiGHS's least: by default it calls some spiky distributions infeasible.
     """
     p, tau, cost = (np.asarray(x, float) for x in (p, tau, cost))
     if p.size == 1:
@@ -48,8 +47,8 @@ def linear_program(p, tau, cost):
 def solved(p, tau, cost):
     """`linear_program`, remembered: many rows ask for the same problem.
 
-    Formula: A4. Shape: p and tau (n,), cost (n, n); returns (value, plan (n, n)). Units: those of the cost.
-    Raises RuntimeError when HiGHS does not report an optimum. Source: `linear_program`.
+    Formula: A4. Shape: p and tau (n,), cost (n, n); returns (value, plan (n, n)). Units: those of the cost. Raises
+    RuntimeError when HiGHS does not report an optimum. Source: `linear_program`.
     """
     return _remembered(*(np.asarray(x, float).tobytes() for x in (p, tau, cost)))
 
@@ -89,11 +88,10 @@ def simplex_minimum(coefficients):
 
 
 def lipschitz_dual(p, tau, cost):
-    """The largest `sum_i f_i (p_i - tau_i)` over functions that rise by at most the cost: the dual of metric costs only.
+    """The largest `sum_i f_i (p_i - tau_i)` over functions that rise by at most the cost.
 
     Formula: D4, `max <f, p - tau>` subject to `f_i - f_j <= cost_ij`. Shape: (n,), (n,), (n, n), returns a float.
-    Units: those of the cost. Raises RuntimeError when HiGHS does not report an optimum.
-    Source: Kantorovich & Rubinstein; scipy.optimize.linprog.
+    Units: those of the cost. Raises RuntimeError when HiGHS reports no optimum. Source: Kantorovich & Rubinstein.
     """
     n, cost = len(p), np.asarray(cost, float)
     away = [(i, j) for i in range(n) for j in range(n) if i != j]
@@ -103,11 +101,10 @@ def lipschitz_dual(p, tau, cost):
 
 
 def same_mean(tau, points, direction):
-    """The distribution furthest along `direction` whose mean point is that of tau: tau itself on affinely independent points.
+    """The distribution furthest along `direction` that has the mean point of tau: tau on affinely independent points.
 
     Formula: D9, `max <direction, q>` over distributions q with `sum_i q_i x_i = sum_i tau_i x_i`. Shape: (n,), (n, d),
-    (n,), returns (n,). Units: probability. Raises RuntimeError when HiGHS does not report an optimum.
-    Source: scipy.optimize.linprog.
+    (n,), returns (n,). Units: probability. Raises RuntimeError when HiGHS reports no optimum. Source: scipy's linprog.
     """
     equal = np.vstack([np.asarray(points, float).T, np.ones(len(tau))])
     q = _solve(-np.asarray(direction, float), A_eq=equal, b_eq=equal @ tau).x
@@ -117,8 +114,7 @@ def same_mean(tau, points, direction):
 def monotone_plan(p, tau):
     """The plan that matches the mass from left to right: the north-west corner rule, one entry at a time.
 
-    Formula: D8. Shape: (n,), (n,), returns (n, n). Units: probability. Raises nothing.
-    Source: Peyré & Cuturi (2019), section 3.4.2.
+    Formula: D8. Shape: (n,), (n,), returns (n, n). Units: probability. Raises nothing. Source: Peyré & Cuturi (2019).
     """
     left, right, plan = list(map(float, p)), list(map(float, tau)), np.zeros((len(p), len(p)))
     i = j = 0
@@ -133,8 +129,7 @@ def monotone_plan(p, tau):
 def softmax(logits):
     """Softmax that also takes complex logits.
 
-    Formula: `exp(z_i) / sum_j exp(z_j)`. Shape: (n,), returns (n,). Units: probability. Raises nothing.
-    Source: the definition.
+    Formula: `exp(z_i) / sum_j exp(z_j)`. Shape: (n,), (n,). Units: probability. Raises nothing. Source: the definition.
     """
     powers = np.exp(logits - np.max(np.real(logits)))
     return powers / powers.sum()
@@ -199,7 +194,7 @@ def cross_entropy(tau, p):
 def entropy(tau):
     """Entropy term by term, in 60 digits.
 
-    Formula: A3, `-sum_i tau_i log tau_i`. Shape: (n,), returns a float. Units: nats. Raises nothing. Source: the definition.
+    Formula: A3, `-sum_i tau_i log tau_i`. Shape: (n,), a float. Units: nats. Raises nothing. Source: the definition.
     """
     return cross_entropy(tau, tau)
 
@@ -218,8 +213,8 @@ def skew_kl(tau, p, gamma):
 def logit_cross_entropy(tau, logits):
     """Cross-entropy from logits, term by term, in 60 digits.
 
-    Formula: A2, `log sum_k exp(z_k) - sum_i tau_i z_i`. Shape: (n,), (n,), returns a float. Units: nats. Raises nothing.
-    Source: the definition.
+    Formula: A2, `log sum_k exp(z_k) - sum_i tau_i z_i`. Shape: (n,), (n,), returns a float. Units: nats.
+    Raises nothing. Source: the definition.
     """
     m, z = _wide(), _numbers(logits)
     return float(m.log(m.fsum(map(m.exp, z))) - m.fdot(_numbers(tau), z))
@@ -228,8 +223,8 @@ def logit_cross_entropy(tau, logits):
 def f_divergence(generator, tau, p):
     """An f-divergence term by term, in 60 digits, from the plain f and its two limits.
 
-    Formula: `sum_i p_i f(tau_i / p_i)`, with `p_i f(0)` where tau_i = 0 and `tau_i` times the slope where p_i = 0. Shape:
-    (n,), (n,), returns a float. Units: nats or none. Raises nothing. Source: the definition.
+    Formula: `sum_i p_i f(tau_i / p_i)`, with `p_i f(0)` where tau_i = 0 and `tau_i` times the slope where p_i = 0.
+    Shape: (n,), (n,), returns a float. Units: nats or none. Raises nothing. Source: the definition.
     """
     total = _wide().zero
     for t, q in zip(_numbers(tau), _numbers(p), strict=True):
@@ -248,8 +243,8 @@ def _unit_rows(embedding):
 def cosine(embedding):
     """The cosine cost element by element, in 60 digits.
 
-    Formula: A8, `1 - <e_i, e_j> / (|e_i| |e_j|)`. Shape: (V, d), returns (V, V). Units: none.
-    Raises ZeroDivisionError for a row of zeros. Source: the definition.
+    Formula: A8, `1 - <e_i, e_j> / (|e_i| |e_j|)`. Shape: (V, d), returns (V, V). Units: none. Raises ZeroDivisionError
+    for a row of zeros. Source: the definition.
     """
     unit = _unit_rows(embedding)
     return np.array([[float(1 - _wide().fdot(a, b)) for b in unit] for a in unit])
@@ -297,16 +292,12 @@ def rank(matrix):
 
     Formula: the number of pivots. Shape: (m, n), returns an integer. Units: none. Raises nothing. Source: Gauss.
     """
-    rows = [[Fraction(int(x)) for x in row] for row in matrix]
-    pivots = 0
-    for column in range(len(rows[0])):
-        pivot = next((k for k in range(pivots, len(rows)) if rows[k][column]), None)
-        if pivot is None:
-            continue
-        rows[pivots], rows[pivot] = rows[pivot], rows[pivots]
-        for k in range(pivots + 1, len(rows)):
-            if rows[k][column]:
-                ratio = rows[k][column] / rows[pivots][column]
-                rows[k] = [x - ratio * y for x, y in zip(rows[k], rows[pivots], strict=True)]
-        pivots += 1
+    rows, pivots = [[Fraction(int(x)) for x in row] for row in matrix], 0
+    while rows:
+        first = rows.pop()
+        pivot = next((k for k, x in enumerate(first) if x), None)
+        if pivot is not None:
+            pivots += 1
+            ratios = [row[pivot] / first[pivot] for row in rows]
+            rows = [[x - r * y for x, y in zip(row, first, strict=True)] for r, row in zip(ratios, rows, strict=True)]
     return pivots
