@@ -56,9 +56,9 @@ row(
 )
 
 
-def _kl_parts(tau, p):
-    h, ce = references.entropy(tau), references.cross_entropy(tau, p)
-    return np.array([h, ce - h, ce])
+def _kl_parts(c):
+    h, ce = references.entropy(c[0]), references.cross_entropy(*c)
+    return h, ce - h, ce
 
 
 def _gradients(c):
@@ -66,15 +66,11 @@ def _gradients(c):
     logits, case = c
     mass = case.tau[case.tau > 0]
 
-    def ce(z):
-        return -(case.tau * np.log(references.softmax(z))).sum()
+    def both(z):
+        ce = -(case.tau * np.log(references.softmax(z))).sum()
+        return np.array([ce, ce + (mass * np.log(mass)).sum()])
 
-    return np.array(
-        [
-            references.complex_step(ce, logits),
-            references.complex_step(lambda z: ce(z) + (mass * np.log(mass)).sum(), logits),
-        ]
-    )
+    return references.complex_step(both, logits).T
 
 
 def _labels():
@@ -94,15 +90,11 @@ def _mean_log_loss(tau):
     return sum(mass * divergences.log_loss(tau, t) for t, mass in enumerate(tau) if mass > 0)
 
 
-def _mean_miss(tau, q):
-    return tau @ (1 - q)
-
-
 row(
     r"A3 ce-is-entropy-plus-kl: -\sum_i \tau_i \log p_i = H(\tau) + \mathrm{KL}(\tau\|p)",
     dict(reference="60-digit sums", instances=_pairs),
     ours=lambda c: [divergences.entropy(c[0]), divergences.kl(*c), divergences.entropy(c[0]) + divergences.kl(*c)],
-    independent=lambda c: _kl_parts(*c),
+    independent=_kl_parts,
     wrong=lambda c: [divergences.entropy(c[1]), divergences.kl(*c), divergences.entropy(c[1]) + divergences.kl(*c)],
     mistake="takes the model's entropy for the label's",
 )
@@ -120,7 +112,7 @@ row(
     dict(reference="60-digit sums, many rivals", sense="<=", instances=_labels),
     ours=lambda c: [_mean_log_loss(c[0]), divergences.entropy(c[0])],
     independent=lambda c: np.full(2, min(references.cross_entropy(c[0], q) for q in _rivals(*c))),
-    wrong=lambda c: np.full(2, _mean_miss(c[0], c[0])),
-    wrong_independent=lambda c: np.full(2, min(_mean_miss(c[0], q) for q in _rivals(*c))),
+    wrong=lambda c: np.full(2, c[0] @ (1 - c[0])),
+    wrong_independent=lambda c: np.full(2, min(c[0] @ (1 - q) for q in _rivals(*c))),
     mistake="makes the same claim of 1 - p_t, which is not proper",
 )

@@ -34,13 +34,11 @@ def _soft_instances():
 
 
 def _without_recession(c):
-    generator, tau, p = c
-    seen = p > 0
-    return generator.perspective(tau[seen], p[seen]).sum()
+    return c[0].perspective(c[1][c[2] > 0], c[2][c[2] > 0]).sum()
 
 
 def _one_hot_gradient(c):
-    """Complex step of the one-hot loss through softmax: the target's component, then all of them."""
+    """Complex step of the one-hot loss: the target's component, then all of them."""
     generator, logits, target = c
 
     def loss(z):
@@ -98,15 +96,14 @@ CLOSED = {
 def _our_loss(c):
     name, logits = c
     p = references.softmax(logits)
-    return np.concatenate(
-        [[divergences.one_hot_loss(name, p[0])], divergences.logit_gradient(name, one_hot(p.size, 0), p)]
-    )
+    gradient = divergences.logit_gradient(name, one_hot(p.size, 0), p)
+    return np.append(divergences.one_hot_loss(name, p[0]), gradient)
 
 
 def _by_hand(c, divide=False):
     name, logits = c
     p, (loss, factor) = references.softmax(logits), CLOSED[name]
-    return np.concatenate([[loss(p[0])], factor(p[0]) / (p[0] if divide else 1) * (one_hot(p.size, 0) - p)])
+    return np.append(loss(p[0]), factor(p[0]) / (p[0] if divide else 1) * (one_hot(p.size, 0) - p))
 
 
 def _bounded():
@@ -117,12 +114,8 @@ def _bounded():
             yield generator, p_t
 
 
-POWERS = {
-    "KL": 1.0,
-    "squared Hellinger": 2.0,
-    "Pearson chi2": 0.5,
-    "total variation": np.inf,
-}  # the claim: p proportional to tau ** power
+# the claim: p proportional to tau ** power
+POWERS = {"KL": 1.0, "squared Hellinger": 2.0, "Pearson chi2": 0.5, "total variation": np.inf}
 
 
 def _tilted(tau, power):
@@ -144,11 +137,8 @@ def _rivals(tau):
     """(k, n): tau to many powers, small steps from these towards each token, the corners, and random models."""
     rng = np.random.default_rng(instances.SEED + tau.size)
     tilted = np.stack([_tilted(tau, power) for power in (*np.arange(0.1, 4, 0.1), 10, 50, np.inf)])
-    near = [
-        (1 - step) * _tilted(tau, power) + step * np.eye(tau.size)
-        for power in (0.5, 1, 2, np.inf)
-        for step in (1e-4, 1e-2)
-    ]
+    ends = [_tilted(tau, power) for power in (0.5, 1, 2, np.inf)]
+    near = [(1 - step) * end + step * np.eye(tau.size) for end in ends for step in (1e-4, 1e-2)]
     return np.concatenate([tilted, *near, rng.dirichlet(np.ones(tau.size), 200)])
 
 
@@ -158,22 +148,14 @@ def _mean_loss(name, tau, p):
 
 def _improper():
     """(name, tau, rival that does better than tau)."""
-    for name, power in (
-        ("total variation", np.inf),
-        ("squared Hellinger", 2.0),
-        ("Pearson chi2", 0.5),
-        ("Jensen-Shannon", 1.5),
-    ):
-        tau = np.array([0.6, 0.3, 0.1])
-        yield name, tau, _tilted(tau, power)
+    tau = np.array([0.6, 0.3, 0.1])
+    for name in ("total variation", "squared Hellinger", "Pearson chi2", "Jensen-Shannon"):
+        yield name, tau, _tilted(tau, POWERS.get(name, 1.5))
 
 
 def _exact_mean_loss(name, tau, p):
-    return sum(
-        t * references.f_divergence(divergences.GENERATORS[name], one_hot(p.size, k), p)
-        for k, t in enumerate(tau)
-        if t > 0
-    )
+    losses = [references.f_divergence(divergences.GENERATORS[name], label, p) for label in np.eye(tau.size)]
+    return tau @ losses
 
 
 def _better(mean_loss, name, tau, rival):
@@ -188,14 +170,11 @@ def _family():
             yield np.concatenate([[p_t], rest * (1 - p_t)]), gamma
 
 
-def _around(loss):
-    return np.array([-loss, loss, loss])
-
-
 def _ends(c):
+    """Bounds for -loss, loss and loss."""
     p, gamma = c
     off = 1 - p[0]
-    return np.array([-off, references.cross_entropy(one_hot(p.size, 0), p), off + (1 - gamma) * off**2 / (2 * gamma)])
+    return -off, references.cross_entropy(one_hot(p.size, 0), p), off + (1 - gamma) * off**2 / (2 * gamma)
 
 
 def _tailr(c, swap=False):
@@ -203,13 +182,8 @@ def _tailr(c, swap=False):
     logits, gamma = c
     p = references.softmax(logits)
     share = 1 - gamma if swap else gamma
-    weight = p[0] / (share + (1 - share) * p[0])
-    return np.concatenate(
-        [
-            [divergences.overconfidence_loss(p[0], gamma)],
-            weight * divergences.logit_gradient("KL", one_hot(p.size, 0), p),
-        ]
-    )
+    gradient = p[0] / (share + (1 - share) * p[0]) * divergences.logit_gradient("KL", one_hot(p.size, 0), p)
+    return np.append(divergences.overconfidence_loss(p[0], gamma), gradient)
 
 
 def _family_by_complex_step(c):
@@ -218,7 +192,7 @@ def _family_by_complex_step(c):
     def loss(z):
         return -np.log(gamma + (1 - gamma) * references.softmax(z)[0]) / (1 - gamma)
 
-    return np.concatenate([[loss(logits)], references.complex_step(loss, logits)])
+    return np.append(loss(logits), references.complex_step(loss, logits))
 
 
 row(
@@ -324,9 +298,9 @@ row(
     r"\quad \ell_\gamma \le 1 - p_t + \tfrac{1-\gamma}{2\gamma}(1-p_t)^2:\ \gamma \to 1 \text{ gives } 1 - p_t",
     dict(reference="60-digit logarithm, series", sense="<="),
     instances=lambda: [c for c in _family() if c[0][0] > 0 and c[1] > 0],
-    ours=lambda c: _around(divergences.overconfidence_loss(c[0][0], c[1])),
+    ours=lambda c: divergences.overconfidence_loss(c[0][0], c[1]) * np.array([-1, 1, 1]),
     independent=_ends,
-    wrong=lambda c: _around((1 - c[1]) * divergences.overconfidence_loss(c[0][0], c[1])),
+    wrong=lambda c: (1 - c[1]) * divergences.overconfidence_loss(c[0][0], c[1]) * np.array([-1, 1, 1]),
     mistake="forgets to divide by 1 - gamma",
 )
 row(

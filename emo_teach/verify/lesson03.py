@@ -48,35 +48,29 @@ row(
 lp_row(
     r"A4 many-at-once: C[p_k,\tau_k] \text{ under } c_k, \quad k = 1, \dots, m",
     instances=_batches,
-    ours=lambda c: np.stack(
-        [transport.emd_many(*c).value, [transport.emd(*problem).value for problem in zip(*c, strict=True)]]
-    ),
+    ours=lambda c: [transport.emd_many(*c).value, [transport.emd(*problem).value for problem in zip(*c, strict=True)]],
     independent=lambda c: np.stack([[references.solved(*problem)[0] for problem in zip(*c, strict=True)]] * 2),
     wrong=lambda c: np.stack([transport.emd_many(c[0], c[1], c[2][0]).value] * 2),
     mistake="gives every problem the first one's cost",
 )
 
 
-def _dual_value(c):
-    solved = _emd(c)
-    return c.p @ solved.u + c.tau @ solved.v
+def _potential_sums(c, completed=True):
+    """u_i + v_j; not completed, the potentials are 0 where there is no mass."""
+    u, v = _emd(c).u, _emd(c).v
+    return np.add.outer(u, v) if completed else np.add.outer(np.where(c.p > 0, u, 0.0), np.where(c.tau > 0, v, 0.0))
 
 
-def _potential_sums(c):
-    solved = _emd(c)
-    return solved.u[:, None] + solved.v
-
-
-def _uncompleted(c):
-    """Potentials set to 0 where there is no mass."""
-    solved = _emd(c)
-    return np.where(c.p > 0, solved.u, 0.0)[:, None] + np.where(c.tau > 0, solved.v, 0.0)
+def _rank(n):
+    """Rank of the constraints, written down anew."""
+    rows = [[int(c // n == r) if r < n else int(c % n == r - n) for c in range(n * n)] for r in range(2 * n)]
+    return float(references.rank(rows))
 
 
 lp_row(
     r"D6 strong-duality: \max_{u_i + v_j \le c_{ij}} \langle u, p\rangle + \langle v, \tau\rangle = C[p,\tau]",
     instances=instances.cost_cases,
-    ours=lambda c: [_dual_value(c), _emd(c).gap],
+    ours=lambda c: [c.p @ _emd(c).u + c.tau @ _emd(c).v, _emd(c).gap],
     independent=lambda c: [references.solved(*c.problem)[0], 0.0],
     wrong=lambda c: [_emd(c).u @ (c.p - c.tau), 0.0],
     mistake="puts v = -u, which is the dual of metric costs only",
@@ -89,7 +83,7 @@ row(
     instances=lambda: instances.cost_cases(large=True),
     ours=_potential_sums,
     independent=lambda c: c.cost,
-    wrong=_uncompleted,
+    wrong=lambda c: _potential_sums(c, completed=False),
     mistake="leaves the potentials of tokens without mass at 0",
 )
 lp_row(
@@ -115,18 +109,10 @@ row(
     r"D6 rank: \mathrm{rank}\,A_{\mathrm{eq}} = 2n - 1: \text{ row sums and column sums add up to the same total}",
     dict(reference="elimination in fractions", tolerance=0.0, instances=lambda: (1, 2, 3, 5, 8)),  # integers
     ours=lambda n: float(np.linalg.matrix_rank(references.marginal_constraints(n))),
-    independent=lambda n: float(
-        references.rank(
-            [[int(c // n == r) if r < n else int(c % n == r - n) for c in range(n * n)] for r in range(2 * n)]
-        )
-    ),
+    independent=_rank,
     wrong=lambda n: float(2 * n),
     mistake="takes all 2n constraints for independent",
 )
-
-
-def _positive_part(c):
-    return math.fsum(max(float(a) - float(b), 0.0) for a, b in zip(c.p, c.tau, strict=True))
 
 
 def _rank_cost(n, power):
@@ -163,11 +149,16 @@ def _monotone_margin(c, power):
     return (transport.emd(*c, costs.ordinal(n, 2)).plan * cost).sum() - transport.emd(*c, cost).value
 
 
+def _monotone_margin_by_hand(c):
+    cost = _rank_cost(c[0].size, 0.5)
+    return (references.monotone_plan(*c) * cost).sum() - references.solved(*c, cost)[0]
+
+
 row(
     r"D8 total-variation: c_{ij} = 1 - \delta_{ij} \Rightarrow C[p,\tau] = \tfrac12 \sum_i |p_i - \tau_i|",
     dict(reference="sum of positive parts", instances=lambda: instances.token_cases(per_pair=1)),
     ours=lambda c: [transport.emd(c.p, c.tau, costs.zero_one(c.p.size)).value, divergences.total_variation(c.p, c.tau)],
-    independent=lambda c: np.full(2, _positive_part(c)),
+    independent=lambda c: np.full(2, math.fsum(max(a - b, 0.0) for a, b in zip(c.p, c.tau, strict=True))),
     wrong=lambda c: np.full(2, np.abs(c.p - c.tau).sum()),
     mistake="forgets the half: counts the mass that leaves and the mass that arrives",
 )
@@ -209,10 +200,7 @@ lp_row(
     r"D8 concave-powers-cross: c_{ij} = |i - j|^k,\ k < 1: \text{ the monotone plan need not be optimal}",
     dict(reference="north-west rule and LP", threshold=0.1, instances=_left_behind),
     ours=lambda c: _monotone_margin(c, 0.5),
-    independent=lambda c: (
-        (references.monotone_plan(*c) * _rank_cost(c[0].size, 0.5)).sum()
-        - references.solved(*c, _rank_cost(c[0].size, 0.5))[0]
-    ),
+    independent=_monotone_margin_by_hand,
     wrong=lambda c: _monotone_margin(c, 1.5),
     mistake="makes the same claim of k = 1.5",
 )
@@ -230,10 +218,9 @@ def _unique_duals():
     rng = np.random.default_rng(instances.SEED)
     problems = [(worked.P, worked.TAU, worked.COST)]
     for n in (2, 3, 3, 5, 5, 8):
-        problems += [
-            (instances.spread(rng, n, 3.0), instances.spread(rng, n, 3.0), rng.uniform(0, 2, size=(n, n)))
-            for _ in range(2)
-        ]
+        for _ in range(2):
+            p, tau = instances.spread(rng, n, 3.0), instances.spread(rng, n, 3.0)
+            problems.append((p, tau, rng.uniform(0, 2, size=(n, n))))
     for problem in problems:
         least = _basic(*problem)
         if least > 4e-3:
@@ -243,15 +230,12 @@ def _unique_duals():
 def _slopes(c):
     """Central differences of the distance as mass goes from token 0 to each other one."""
     p, tau, cost, step = c
-    away = step * (np.eye(p.size)[1:] - np.eye(p.size)[0])
-    return np.array([references.solved(p + d, tau, cost)[0] - references.solved(p - d, tau, cost)[0] for d in away]) / (
-        2 * step
-    )
-
-
-def _price_differences(c):
-    u = transport.emd(*c[:3]).u
-    return u[1:] - u[0]
+    ahead, behind = (p + s * step * (np.eye(p.size)[1:] - np.eye(p.size)[0]) for s in (1, -1))
+    rises = [
+        references.solved(a, tau, cost)[0] - references.solved(b, tau, cost)[0]
+        for a, b in zip(ahead, behind, strict=True)
+    ]
+    return np.array(rises) / (2 * step)
 
 
 def _other_models():
@@ -264,7 +248,7 @@ def _other_models():
 
 def _tangent(c, completed=True):
     case, q = c
-    solved = transport.emd(case.p, case.tau, case.cost)
+    solved = _emd(case)
     return solved.value + (solved.u if completed else np.where(case.p > 0, solved.u, 0.0)) @ (q - case.p)
 
 
@@ -272,7 +256,7 @@ lp_row(
     r"D6 potentials-are-slopes: \tfrac{d}{d\epsilon}\, C[p + \epsilon(\delta_i - \delta_k), "
     r"\tau] = u_i - u_k \text{ where the plan is not degenerate}",
     dict(reference="differences of LPs by HiGHS", instances=_unique_duals),
-    ours=_price_differences,
+    ours=lambda c: transport.emd(*c[:3]).u[1:] - transport.emd(*c[:3]).u[0],
     independent=_slopes,
     wrong=lambda c: c[2][0, 1:],
     mistake="takes the direct cost for the price: forgets that the other mass is rearranged",
