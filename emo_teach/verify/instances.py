@@ -80,21 +80,21 @@ def pairs(large=True):
         yield "random 200", spread(rng, 200), spread(rng, 200)
 
 
-def _repeated(rng, n):
-    rows = rng.normal(size=((n + 1) // 2, 3))
-    return np.concatenate([rows, 3.0 * rows])[:n]
+def _with_multiples(factor):
+    """Random rows, and then the same rows times a factor."""
 
+    def embedding(rng, n):
+        rows = rng.normal(size=((n + 1) // 2, 3))
+        return np.concatenate([rows, factor * rows])[:n]
 
-def _opposite(rng, n):
-    rows = rng.normal(size=((n + 1) // 2, 3))
-    return np.concatenate([rows, -0.5 * rows])[:n]
+    return embedding
 
 
 EMBEDDINGS = {
     "few dimensions": lambda rng, n: rng.normal(size=(n, 3)),
     "many dimensions": lambda rng, n: rng.normal(size=(n, n + 3)),
-    "repeated rows": _repeated,
-    "opposite rows": _opposite,
+    "repeated rows": _with_multiples(3.0),
+    "opposite rows": _with_multiples(-0.5),
     "one dimension": lambda rng, n: rng.choice([-1.0, 1.0], size=(n, 1)) * rng.uniform(0.1, 9, size=(n, 1)),
     "lengths 1e-6 to 1e6": lambda rng, n: rng.normal(size=(n, 4)) * 10 ** rng.uniform(-6, 6, size=(n, 1)),
 }

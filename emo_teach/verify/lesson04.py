@@ -11,6 +11,7 @@ from .instances import one_hot
 
 row = row_maker("04")
 lp_row = row_maker("04", reference="LP by HiGHS", tolerance=1e-9)  # HiGHS keeps its constraints to 1e-10
+RANDOM = ("random 3", "random 5", "random 8", "random 13")
 SEEN = 1e-15  # masses below the rounding of a sum of 1 leave a solver free to price them as it likes
 
 
@@ -37,7 +38,7 @@ def _separable():
 
 
 def _two_values(p, tau, cost):
-    return np.array([transport.product_bound(p, tau, cost), transport.emd(p, tau, cost).value])
+    return transport.product_bound(p, tau, cost), transport.emd(p, tau, cost).value
 
 
 row(
@@ -54,9 +55,7 @@ row(
 def _targets():
     """(p, target) with p_t above 0."""
     for _, p, _ in instances.pairs():
-        for target in range(min(p.size, 12)):
-            if p[target] > 0:
-                yield p, target
+        yield from ((p, target) for target in range(min(p.size, 12)) if p[target] > 0)
     for p_t in (1e-300, 1e-12, 1 - 1e-9, 1 - 2**-53):
         yield np.array([p_t, 1 - p_t]), 0
 
@@ -111,11 +110,6 @@ def _distance_gradient(c):
     return p * (u - p @ u)
 
 
-def _push(c):
-    """Complex-step gradient of the product bound at the logits of tau."""
-    return np.abs(_bound_gradient((np.log(c.tau), c))).max()
-
-
 def _half_and_half():
     """(embedding, tau): two tokens that come half the time each, and one between them that never comes."""
     fan = np.radians([-60, 0, 60])
@@ -149,13 +143,9 @@ row(
     r"D2 pushes-at-the-truth: p = \tau \Rightarrow \mathbb E_{t\sim\tau} \nabla_z \sum_i p_i c_{it} \ne 0"
     r" \text{ if } C\tau \text{ varies under } \tau",
     dict(reference="complex step", threshold=0.005),
-    instances=lambda: [
-        c
-        for c in instances.token_cases(large=False)
-        if c.name.startswith(("random 3", "random 5", "random 8", "random 13"))
-    ],
+    instances=lambda: [c for c in instances.token_cases(large=False) if c.name.startswith(RANDOM)],
     ours=lambda c: np.abs(_mean_gradient(c.tau, c)).max(),
-    independent=_push,
+    independent=lambda c: np.abs(_bound_gradient((np.log(c.tau), c))).max(),
     wrong=lambda c: np.abs(divergences.logit_gradient("KL", c.tau, c.tau)).max(),
     mistake="makes the same claim of cross-entropy, which rests there",
 )
@@ -178,31 +168,27 @@ lp_row(
 )
 
 
-def _stay_put(c):
-    """Product plan of what is left after min(p, tau) has stayed, without dividing by the mass that is left."""
-    stay = np.minimum(c.p, c.tau)
-    return (c.p - stay) @ c.cost @ (c.tau - stay)
-
-
 row(
     r"A6 product-bound: C[p,\tau] \le \sum_{ij} p_i \tau_j c_{ij}",
     dict(reference="LP by HiGHS", tolerance=1e-10, sense=">=", instances=instances.cost_cases),
     ours=lambda c: transport.product_bound(*c.problem),
     independent=lambda c: references.solved(*c.problem)[0],
-    wrong=_stay_put,
+    wrong=lambda c: np.maximum(c.p - c.tau, 0) @ c.cost @ np.maximum(c.tau - c.p, 0),
     mistake="lets min(p, tau) stay and forgets to divide the rest's product by its mass",
 )
 row(
     r"A6 product-sum: p^\top C \tau = \sum_{ij} p_i \tau_j c_{ij} = \mathbb E_{t \sim \tau} \sum_i p_i c_{it}",
     dict(reference="sum in exact fractions", instances=instances.cost_cases),
-    ours=lambda c: [
-        transport.product_bound(*c.problem),
-        sum(t * transport.one_hot_emd(c.p, c.cost, k) for k, t in enumerate(c.tau)),
-    ],
+    ours=lambda c: [transport.product_bound(*c.problem), sum(c.tau * _to_each(c))],
     independent=lambda c: np.full(2, references.bilinear(c.p, c.cost, c.tau)),
     wrong=lambda c: np.full(2, transport.product_bound(c.tau, c.p, c.cost)),
     mistake="swaps p and tau",
 )
+
+
+def _to_each(c):
+    """The one-hot distance to every target."""
+    return [transport.one_hot_emd(c.p, c.cost, target) for target in range(c.p.size)]
 
 
 def _zero_one(n):
@@ -234,9 +220,9 @@ def _mixtures():
         yield c.p, instances.spread(rng, c.p.size), rng.uniform(), c.tau, c.cost
 
 
-def _medoid_of_support(c):
-    held = np.flatnonzero(c.tau)
-    return held[np.argmin((c.cost @ c.tau)[held])]
+def _answers(c):
+    """What each token costs as the only answer, in exact fractions."""
+    return [references.bilinear(answer, c.cost, c.tau) for answer in np.eye(c.p.size)]
 
 
 def _improper():
@@ -262,9 +248,7 @@ row(
     r"D2 linear-in-p: (\lambda p + (1-\lambda) q)^\top C \tau = \lambda\, p^\top C \tau + (1-\lambda)\, q^\top C \tau",
     dict(reference="sum in exact fractions", instances=_mixtures),
     ours=lambda c: transport.product_bound(c[2] * c[0] + (1 - c[2]) * c[1], c[3], c[4]),
-    independent=lambda c: (
-        c[2] * references.bilinear(c[0], c[4], c[3]) + (1 - c[2]) * references.bilinear(c[1], c[4], c[3])
-    ),
+    independent=lambda c: np.array([c[2], 1 - c[2]]) @ [references.bilinear(p, c[4], c[3]) for p in c[:2]],
     wrong=lambda c: transport.emd(c[2] * c[0] + (1 - c[2]) * c[1], c[3], c[4]).value,
     mistake="makes the claim of the exact distance, which is convex and not linear",
 )
@@ -272,10 +256,8 @@ lp_row(
     r"D2 minimum-at-the-medoid: \min_p p^\top C \tau = \min_i \sum_j c_{ij} \tau_j, \text{ at a vertex}",
     dict(reference="LP over the simplex", instances=instances.cost_cases),
     ours=lambda c: transport.product_bound(one_hot(c.p.size, transport.medoid(c.tau, c.cost)), c.tau, c.cost),
-    independent=lambda c: references.simplex_minimum(
-        [references.bilinear(row, c.cost, c.tau) for row in np.eye(c.p.size)]
-    ),
-    wrong=lambda c: transport.product_bound(one_hot(c.p.size, _medoid_of_support(c)), c.tau, c.cost),
+    independent=lambda c: references.simplex_minimum(_answers(c)),
+    wrong=lambda c: (c.cost @ c.tau)[c.tau > 0].min(),
     mistake="searches the label's support only, not the whole vocabulary",
 )
 row(
@@ -291,10 +273,7 @@ row(
     r"\text{ EMO alone is not a proper scoring rule}",
     dict(reference="sums in exact fractions", threshold=0.05, instances=_improper),
     ours=lambda c: _advantage(transport.product_bound(_rivals(c), c.tau, c.cost)),
-    independent=lambda c: (
-        references.bilinear(c.tau, c.cost, c.tau)
-        - min(references.bilinear(q, c.cost, c.tau) for q in np.eye(c.tau.size))
-    ),
+    independent=lambda c: references.bilinear(c.tau, c.cost, c.tau) - min(_answers(c)),
     wrong=lambda c: _advantage(divergences.cross_entropy(c.tau, _rivals(c))),
     mistake="makes the same claim of cross-entropy, which is proper",
 )

@@ -30,11 +30,6 @@ def _range(cost):
     return np.array([-cost.min(), cost.max(), np.abs(np.diag(cost)).max()])
 
 
-def _plain_cosine(c):
-    unit = c.embedding / np.linalg.norm(c.embedding, axis=1, keepdims=True)
-    return _range(1 - unit @ unit.T)
-
-
 row(
     r"A8 cosine-cost: c_{ij} = 1 - \cos(e_i, e_j)",
     dict(reference="60 digits, element by element", instances=_small),
@@ -49,7 +44,7 @@ row(
     instances=instances.token_cases,
     ours=lambda c: _range(costs.cosine(c.embedding)),
     independent=lambda c: [0.0, 2.0, 0.0],
-    wrong=_plain_cosine,
+    wrong=lambda c: _range(1 - (unit := c.embedding / np.linalg.norm(c.embedding, axis=1, keepdims=True)) @ unit.T),
     mistake="neither cuts off the rounding nor sets the diagonal to 0",
 )
 
@@ -64,9 +59,23 @@ def _spread_terms(c):
     unit = (c.embedding / np.abs(c.embedding).max(1, keepdims=True)).tolist()
     unit = [[x / math.sqrt(math.fsum(y * y for y in row)) for x in row] for row in unit]
     nothing = np.zeros(c.p.size)
-    gap = references.squared_distance(c.p, c.tau, unit) / 2
-    own_p, own_tau = ((1 - references.squared_distance(x, nothing, unit)) / 2 for x in (c.p, c.tau))
-    return gap, own_p, own_tau
+    own = [(1 - references.squared_distance(x, nothing, unit)) / 2 for x in (c.p, c.tau)]
+    return references.squared_distance(c.p, c.tau, unit) / 2, *own
+
+
+def _decomposition(c):
+    """The product bound, its gap term, and p's own term."""
+    cost, gap = costs.cosine(c.embedding), transport.jensen_bound(c.p, c.tau, c.embedding)
+    return transport.product_bound(c.p, c.tau, cost), gap, 0.5 * transport.product_bound(c.p, c.p, cost)
+
+
+def _by_lengths(c):
+    """The same with the mean's length in place of its square."""
+    gap, length = (
+        transport.jensen_bound(c.p, c.tau, c.embedding),
+        np.linalg.norm(transport.mean_direction(c.p, c.embedding)),
+    )
+    return gap + 1 - length, gap, 0.5 * (1 - length)
 
 
 row(
@@ -92,19 +101,9 @@ row(
     r"D3 decomposition: p^\top C \tau = \tfrac12|m_p - m_\tau|^2 + \tfrac12(1 - |m_p|^2) + \tfrac12(1 - "
     r"|m_\tau|^2),\quad \tfrac12 p^\top C p = \tfrac12(1 - |m_p|^2)",
     dict(reference="exact sums of coordinates", instances=lambda: instances.token_cases(large=False)),
-    ours=lambda c: [
-        transport.product_bound(c.p, c.tau, costs.cosine(c.embedding)),
-        transport.jensen_bound(c.p, c.tau, c.embedding),
-        0.5 * transport.product_bound(c.p, c.p, costs.cosine(c.embedding)),
-    ],
+    ours=_decomposition,
     independent=lambda c: [sum(_spread_terms(c)), *_spread_terms(c)[:2]],
-    wrong=lambda c: [
-        transport.jensen_bound(c.p, c.tau, c.embedding)
-        + 1
-        - np.linalg.norm(transport.mean_direction(c.p, c.embedding)),
-        transport.jensen_bound(c.p, c.tau, c.embedding),
-        0.5 * (1 - np.linalg.norm(transport.mean_direction(c.p, c.embedding))),
-    ],
+    wrong=_by_lengths,
     mistake="takes the mean's length where its square belongs",
 )
 
@@ -171,15 +170,9 @@ row(
     r"D4 chord-and-angle: |\hat e_i - \hat e_j|,\quad \tfrac12|\hat e_i - \hat e_j|^2 = 1 - \cos,"
     r"\quad \angle_{ij} = 2\arcsin\tfrac12|\hat e_i - \hat e_j|",
     dict(reference="60 digits, element by element", instances=_small),
-    ours=lambda c: np.stack(
-        [costs.chord(c.embedding), costs.chord(c.embedding) ** 2 / 2, 2 * np.sin(costs.angle(c.embedding) / 2)]
-    ),
-    independent=lambda c: np.stack(
-        [references.chord(c.embedding), references.cosine(c.embedding), references.chord(c.embedding)]
-    ),
-    wrong=lambda c: np.stack(
-        [np.sqrt(costs.cosine(c.embedding)), costs.cosine(c.embedding), np.sqrt(costs.cosine(c.embedding))]
-    ),
+    ours=lambda c: [(d := costs.chord(c.embedding)), d**2 / 2, 2 * np.sin(costs.angle(c.embedding) / 2)],
+    independent=lambda c: [(d := references.chord(c.embedding)), references.cosine(c.embedding), d],
+    wrong=lambda c: [np.sqrt(d := costs.cosine(c.embedding)), d, np.sqrt(d)],
     mistake="takes the root of 1 - cos without the factor 2",
 )
 row(
@@ -221,7 +214,7 @@ lp_row(
     dict(reference="Lipschitz dual as an LP", threshold=0.1, instances=_fan_problems),
     ours=lambda c: _no_w1(costs.cosine(c[0]), c[1], c[2]),
     independent=lambda c: (
-        _lp_value(c[1], c[2], references.cosine(c[0])) - references.lipschitz_dual(c[1], c[2], references.cosine(c[0]))
+        _lp_value(*c[1:], references.cosine(c[0])) - references.lipschitz_dual(*c[1:], references.cosine(c[0]))
     ),
     wrong=lambda c: _no_w1(costs.chord(c[0]), c[1], c[2]),
     mistake="makes the same claim under the chord, a metric",
@@ -240,10 +233,7 @@ lp_row(
     r"D4 lipschitz-dual-of-metrics: \max_{f_i - f_j \le d_{ij}} \langle f, "
     r"p - \tau\rangle = C[p,\tau] \text{ under a metric } d \text{ (Kantorovich, Rubinstein)}",
     reference="Lipschitz dual as an LP",
-    instances=lambda: (
-        [next(_fan_problems())]
-        + [(c.embedding, c.p, c.tau) for c in instances.token_cases(large=False) if 1 < c.p.size <= 7]
-    ),
+    instances=lambda: [next(_fan_problems()), *((c.embedding, c.p, c.tau) for c in _small() if 1 < c.p.size <= 7)],
     ours=lambda c: [_emd_value(c[1], c[2], d(c[0])) for d in (costs.chord, costs.angle)],
     independent=lambda c: [references.lipschitz_dual(c[1], c[2], d(c[0])) for d in (costs.chord, costs.angle)],
     wrong=lambda c: np.full(2, _emd_value(c[1], c[2], costs.cosine(c[0]))),
@@ -252,15 +242,16 @@ lp_row(
 )
 
 
+ABOVE_BELOW = np.array([1.0, -1.0])  # turns a number into the two sides of a two-sided bound
+
+
 def _cases():
     """(p, tau, cost, regularisation): small problems, with zeros and corners, since Sinkhorn is slow."""
     rng = np.random.default_rng(instances.SEED)
-    chosen = [
-        (p, tau) for name, p, tau in instances.pairs(large=False) if p.size <= 10 and not name.startswith("spiky")
-    ]
-    for p, tau in chosen:
-        for eps in (0.2, 1.0, 30.0):
-            yield p, tau, costs.cosine(rng.normal(size=(p.size, 3))), eps
+    for name, p, tau in instances.pairs(large=False):
+        if p.size <= 10 and not name.startswith("spiky"):
+            for eps in (0.2, 1.0, 30.0):
+                yield p, tau, costs.cosine(rng.normal(size=(p.size, 3))), eps
 
 
 def _entropic(c):
@@ -278,8 +269,8 @@ def _entropy_only(c):
     return (plan * c[2]).sum() + c[3] * rel_entr(plan, np.ones_like(plan)).sum()
 
 
-def _least_entropy(c):
-    return min(references.entropy(c[0]), references.entropy(c[1]))
+def _entropies(c):
+    return references.entropy(c[0]), references.entropy(c[1])
 
 
 def _reach(c):
@@ -303,14 +294,8 @@ def _by_one_root(c):
         return np.array([[x, p[0] - x], [tau[0] - x, 1 - p[0] - tau[0] + x]])
 
     def slope(x):
-        (a, b), (d, e) = plan(x)
-        return (
-            cost[0, 0]
-            - cost[0, 1]
-            - cost[1, 0]
-            + cost[1, 1]
-            + eps * (math.log(a) + math.log(e) - math.log(b) - math.log(d))
-        )
+        signs = np.array([[1, -1], [-1, 1]])
+        return (signs * (cost + eps * np.log(plan(x)))).sum()
 
     low, high = max(0.0, p[0] + tau[0] - 1), min(p[0], tau[0])
     width = high - low
@@ -321,11 +306,8 @@ def _by_one_root(c):
 
 def _score(c):
     p, tau, cost, _ = c
-    return (
-        references.bilinear(p, cost, tau)
-        - references.bilinear(p, cost, p) / 2
-        - references.bilinear(tau, cost, tau) / 2
-    )
+    cross, *own = (references.bilinear(a, cost, b) for a, b in ((p, tau), (p, p), (tau, tau)))
+    return cross - sum(own) / 2
 
 
 lp_row(
@@ -343,10 +325,7 @@ lp_row(
     "none}",
     dict(reference="LP, entropies, fractions", sense="<=", instances=_cases),
     ours=lambda c: np.full(2, _entropic(c)),
-    independent=lambda c: [
-        references.solved(*c[:3])[0] + c[3] * _least_entropy(c),
-        references.bilinear(c[0], c[2], c[1]),
-    ],
+    independent=lambda c: [_lp_value(*c[:3]) + c[3] * min(_entropies(c)), references.bilinear(c[0], c[2], c[1])],
     wrong=lambda c: np.full(2, _uniform_reference(c)),
     mistake="pays for straying from the uniform plan, not from the product",
 )
@@ -373,13 +352,8 @@ lp_row(
     r"D12 sinkhorn-to-emd: -\tfrac\varepsilon2 (H(p) + H(\tau)) \le S_\varepsilon - C[p,\tau] \le \varepsilon "
     r"\min(H(p), H(\tau)) \text{ for costs } \ge 0,\ c_{ii} = 0",
     dict(reference="LP, entropies", sense="<=", instances=_cases),
-    ours=lambda c: (transport.sinkhorn_divergence(*c) - references.solved(*c[:3])[0]) * np.array([1.0, -1.0]),
-    independent=lambda c: (
-        c[3] * np.array([_least_entropy(c), (references.entropy(c[0]) + references.entropy(c[1])) / 2])
-    ),
-    wrong=lambda c: (
-        (_entropic(c) - 2 * transport.entropic(c[0], c[0], *c[2:])[0] - references.solved(*c[:3])[0])
-        * np.array([1.0, -1.0])
-    ),
+    ours=lambda c: (transport.sinkhorn_divergence(*c) - _lp_value(*c[:3])) * ABOVE_BELOW,
+    independent=lambda c: c[3] * np.array([min(_entropies(c)), sum(_entropies(c)) / 2]),
+    wrong=lambda c: (_entropic(c) - 2 * transport.entropic(c[0], c[0], *c[2:])[0] - _lp_value(*c[:3])) * ABOVE_BELOW,
     mistake="takes out the whole of twice p's own term",
 )

@@ -60,22 +60,12 @@ def _vertices():
             yield case, vertex
 
 
-def _near_vertex(c):
-    """Complex-step gradient with one logit 60 above the others."""
-    case, vertex = c
-    return _emd_gradient((60.0 * one_hot(case.p.size, vertex), case))
-
-
 def _spread_of_cost(c):
     """Standard deviation of the cost under p, and half its range."""
     p, column = references.softmax(c[0]).tolist(), c[1].cost[:, c[1].target].tolist()
     mean = math.fsum(a * b for a, b in zip(p, column, strict=True))
-    return np.array(
-        [
-            math.sqrt(math.fsum(a * (b - mean) ** 2 for a, b in zip(p, column, strict=True))),
-            (max(column) - min(column)) / 2,
-        ]
-    )
+    variance = math.fsum(a * (b - mean) ** 2 for a, b in zip(p, column, strict=True))
+    return math.sqrt(variance), (max(column) - min(column)) / 2
 
 
 row(
@@ -83,9 +73,7 @@ row(
     dict(reference="complex step", instances=instances.logit_cases),
     ours=_gradient,
     independent=_emd_gradient,
-    wrong=lambda c: (
-        references.softmax(c[0]) * (c[1].cost[:, c[1].target] + references.softmax(c[0]) @ c[1].cost[:, c[1].target])
-    ),
+    wrong=lambda c: (p := references.softmax(c[0])) * (-(r := _policy_parts(c)[1]) - p @ r),
     mistake="adds the baseline L instead of taking it away",
 )
 row(
@@ -102,7 +90,7 @@ row(
     r"\text{ right } (v = t) \text{ or wrong}",
     dict(reference="complex step, logits 60 apart", instances=_vertices),
     ours=lambda c: transport.one_hot_logit_gradient(one_hot(c[0].p.size, c[1]), c[0].cost, c[0].target),
-    independent=_near_vertex,
+    independent=lambda c: _emd_gradient((60.0 * one_hot(c[0].p.size, c[1]), c[0])),
     wrong=lambda c: one_hot(c[0].p.size, c[1]) - c[0].label,
     mistake="expects the pull of cross-entropy, p - onehot",
 )
@@ -166,28 +154,16 @@ def _unit(embedding):
     return embedding / np.sqrt((embedding**2).sum(axis=1, keepdims=True))
 
 
-def _debiased(c, q=None):
-    return transport.debiased(c.p if q is None else q, c.tau, costs.cosine(c.embedding))
-
-
-def _expected(c, score):
-    """Mean over labels t drawn from tau of score(t)."""
-    return sum(mass * score(t) for t, mass in enumerate(c.tau) if mass > 0)
-
-
 def _expected_debiased(c, q):
+    """Mean over labels drawn from tau of the debiased score of q."""
     cost = costs.cosine(c.embedding)
-    return _expected(c, lambda t: transport.debiased(q, instances.one_hot(q.size, t), cost))
+    return sum(mass * transport.debiased(q, one_hot(q.size, t), cost) for t, mass in enumerate(c.tau) if mass > 0)
 
 
 def _moment(c, sign=-1):
-    unit = _unit(c.embedding)
-    nothing = np.zeros(c.p.size)
-    return (
-        references.squared_distance(c.p, c.tau, unit) / 2
-        + 0.5
-        + sign * references.squared_distance(c.tau, nothing, unit) / 2
-    )
+    unit, nothing = _unit(c.embedding), np.zeros(c.p.size)
+    gap, own = (references.squared_distance(a, b, unit) / 2 for a, b in ((c.p, c.tau), (c.tau, nothing)))
+    return gap + 0.5 + sign * own
 
 
 def _candidates(c):
@@ -200,8 +176,7 @@ def _candidates(c):
 def _coordinate_score(c, q):
     """Expected one-hot score from coordinates: E ½ |m_q - ê_t|^2."""
     unit = _unit(c.embedding)
-    mean = q @ unit
-    return 0.5 * float(c.tau @ ((mean - unit) ** 2).sum(axis=1))
+    return 0.5 * float(c.tau @ ((q @ unit - unit) ** 2).sum(axis=1))
 
 
 def _crowded(extra):
@@ -212,7 +187,7 @@ def _crowded(extra):
         yield np.full(d + 1 + extra, 1 / (d + 1 + extra)), unit, rng.normal(size=d + 1 + extra)
 
 
-def _blind_spot(c, unit=None):
+def _blind_spot(c):
     """Total variation to another distribution of the same mean, less the score that should have told them apart."""
     tau, points, direction = c
     other = references.same_mean(tau, points, direction)
@@ -237,7 +212,10 @@ row(
     r"D9 debiased-is-a-squared-distance: p^\top C\tau - \tfrac12 p^\top C p - \tfrac12 \tau^\top C\tau = \tfrac12 "
     r"|m_p - m_\tau|^2",
     dict(reference="exact sums of coordinates", instances=lambda: instances.token_cases(large=False)),
-    ours=lambda c: [_debiased(c), transport.jensen_bound(c.p, c.tau, c.embedding)],
+    ours=lambda c: [
+        transport.debiased(c.p, c.tau, costs.cosine(c.embedding)),
+        transport.jensen_bound(c.p, c.tau, c.embedding),
+    ],
     independent=lambda c: np.full(2, references.squared_distance(c.p, c.tau, _unit(c.embedding)) / 2),
     wrong=lambda c: np.full(2, transport.product_bound(*c.problem) - transport.product_bound(c.p, c.p, c.cost)),
     mistake="takes away the whole of p's own term, not half of it and half of tau's",

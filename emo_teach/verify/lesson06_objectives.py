@@ -58,10 +58,13 @@ def _held(c, weight):
     return weight(references.softmax(c[0]), c[1].cost[:, c[1].target], c[1].target)
 
 
-row = row_maker(
-    "06", reference="complex step", instances=_cases, tolerance=1e-11
-)  # a weight CE/L multiplies the rounding
+# the tolerance: a weight CE/L multiplies the rounding
+row = row_maker("06", reference="complex step", instances=_cases, tolerance=1e-11)
 held_row = row_maker("06", reference="complex step, weight held", instances=_cases, tolerance=1e-11)
+
+
+def _cross_entropy(c):
+    return references.logit_cross_entropy(c[1].label, c[0])
 
 
 def _bfloat16(logits):
@@ -70,13 +73,15 @@ def _bfloat16(logits):
     return np.ldexp(np.round(mantissa * 256) / 256, exponent)
 
 
+def _smoothed(c, share):
+    return _stepped(c, lambda p, cost, t: -((1 - EPSILON) * np.log(p[t]) + EPSILON * share(np.log(p), t)))
+
+
 row(
     r"A1 torch-cross-entropy: L = -\log p_t,\ \nabla_z L = p - \mathrm{onehot}_t",
     reference="60 digits; p - onehot",
     ours=lambda c: _evaluate("ce", *c),
-    independent=lambda c: np.append(
-        references.logit_cross_entropy(c[1].label, c[0]), references.softmax(c[0]) - c[1].label
-    ),
+    independent=lambda c: np.append(_cross_entropy(c), references.softmax(c[0]) - c[1].label),
     wrong=lambda c: _evaluate("ce", _bfloat16(c[0]), c[1]),
     mistake="keeps the logits in bfloat16",
 )
@@ -84,11 +89,8 @@ row(
     r"A2 torch-label-smoothing: L = -\sum_i \tau_i \log p_i,"
     r"\ \tau = (1-\varepsilon)\,\mathrm{onehot}_t + \varepsilon/V",
     ours=lambda c: _evaluate("smoothing", *c, epsilon=EPSILON),
-    independent=lambda c: _stepped(c, lambda p, cost, t: -((1 - EPSILON) * np.log(p[t]) + EPSILON * np.log(p).mean())),
-    wrong=lambda c: _stepped(
-        c,
-        lambda p, cost, t: -((1 - EPSILON) * np.log(p[t]) + EPSILON * (np.log(p).sum() - np.log(p[t])) / (p.size - 1)),
-    ),
+    independent=lambda c: _smoothed(c, lambda logs, target: logs.mean()),
+    wrong=lambda c: _smoothed(c, lambda logs, target: (logs.sum() - logs[target]) / (logs.size - 1)),
     mistake="spreads epsilon over the wrong tokens alone",
 )
 
@@ -104,10 +106,14 @@ def _log_of_loss(values):
     return np.append(np.log(values[0]), values[1:])
 
 
-def _lost(z, target):
-    """1 - p_t without subtracting, also of complex logits."""
-    others = np.exp(np.delete(z, target) - z[target]).sum()
-    return others / (1 + others)
+def _log_of_odds(c):
+    """log(1 - p_t) and the gradient of 1 - p_t, without subtracting."""
+
+    def lost(z):
+        others = np.exp(np.delete(z, c[1].target) - z[c[1].target]).sum()
+        return others / (1 + others)
+
+    return np.append(np.log(lost(c[0])), references.complex_step(lost, c[0]))
 
 
 row(
@@ -115,9 +121,7 @@ row(
     r"and } \nabla_z (1 - p_t) = p_t\,(p - \mathrm{onehot}_t)",
     dict(reference="complex step of the odds", instances=_certain),
     ours=lambda c: _log_of_loss(_evaluate("accuracy", *c)),
-    independent=lambda c: np.append(
-        np.log(_lost(c[0], c[1].target)), references.complex_step(lambda z: _lost(z, c[1].target), c[0])
-    ),
+    independent=_log_of_odds,
     wrong=lambda c: _log_of_loss(_stepped(c, lambda p, cost, t: 1 - p[t])),
     mistake="subtracts p_t from 1, which leaves no digits near p_t = 1",
 )
@@ -164,10 +168,10 @@ def _ratio(c):
     return _held(c, lambda p, cost, t: -np.log(p[t]) / (p @ cost))
 
 
-def _mean_gap(case):
-    """½|m_p - ê_t|² as a function of p."""
+def _mean_gap(case, p):
+    """½|m_p - ê_t|², also of complex p."""
     unit = costs.unit_rows(case.embedding)
-    return lambda p: 0.5 * ((p @ unit - unit[case.target]) ** 2).sum()
+    return 0.5 * ((p @ unit - unit[case.target]) ** 2).sum()
 
 
 def _mean_normalised(c):
@@ -258,7 +262,7 @@ row(
     r"\text{ in value, with } p_t \text{ detached or not}",
     reference="60-digit logarithm",
     ours=lambda c: [_evaluate("emo-mode-1", *c, detach_target=detach)[0] for detach in (False, True)],
-    independent=lambda c: np.full(2, references.logit_cross_entropy(c[1].label, c[0])),
+    independent=lambda c: np.full(2, _cross_entropy(c)),
     wrong=lambda c: [_evaluate("emo-mode-1", *c, clip=3.0, detach_target=detach)[0] for detach in (False, True)],
     mistake="cuts the weight off at 3, as the package emoloss does",
 )
@@ -287,22 +291,18 @@ held_row(
 )
 
 
-def _debiased(c, factor=1.0):
-    return _stepped(c, lambda p, cost, t: factor * _mean_gap(c[1])(p))
-
-
 row(
     r"D9 torch-debiased: B = \tfrac12|m_p - \hat e_t|^2",
     ours=lambda c: _evaluate("debiased", *c),
-    independent=_debiased,
-    wrong=lambda c: _debiased(c, factor=2.0),
+    independent=lambda c: _stepped(c, lambda p, cost, t: _mean_gap(c[1], p)),
+    wrong=lambda c: _stepped(c, lambda p, cost, t: 2 * _mean_gap(c[1], p)),
     mistake="forgets the half",
 )
 row(
     r"D9 torch-ce-plus-debiased: -\log p_t + \lambda\,\tfrac12|m_p - \hat e_t|^2",
     ours=lambda c: _evaluate("ce+debiased", *c, weight=WEIGHT),
-    independent=lambda c: _stepped(c, lambda p, cost, t: -np.log(p[t]) + WEIGHT * _mean_gap(c[1])(p)),
-    wrong=lambda c: _stepped(c, lambda p, cost, t: -np.log(p[t]) - WEIGHT * _mean_gap(c[1])(p)),
+    independent=lambda c: _stepped(c, lambda p, cost, t: -np.log(p[t]) + WEIGHT * _mean_gap(c[1], p)),
+    wrong=lambda c: _stepped(c, lambda p, cost, t: -np.log(p[t]) - WEIGHT * _mean_gap(c[1], p)),
     mistake="has the wrong sign before the debiased term",
 )
 
@@ -342,15 +342,9 @@ def _field(name, z, detach_target=False):
         column, ce = worked.COST[:, t], -np.log(p[t])
         value = p @ column + (p[t] if detach_target else 0.0)
         of_ce, of_emo = p - np.eye(p.size)[t], p * (column - p @ column)
-        total = total + share * (
-            0.5 * (of_ce + ce / value * of_emo) if name == "emo-mode-1" else value / ce * of_ce + of_emo
-        )
+        mode_1, mode_2 = 0.5 * (of_ce + ce / value * of_emo), value / ce * of_ce + of_emo
+        total = total + share * (mode_1 if name == "emo-mode-1" else mode_2)
     return total
-
-
-def _jacobian(name, z, options):
-    """Slopes of the closed form by complex steps, (V, V)."""
-    return references.complex_step(lambda x: _field(name, x, **options), z)
 
 
 def _root(c):
@@ -385,7 +379,7 @@ row(
     r"\text{ so that } F = \nabla \Phi \text{ for no } \Phi",
     dict(reference="complex step, closed form", tolerance=1e-9, threshold=0.005, instances=lambda: MODES[:2]),
     ours=lambda c: _asymmetry(_numerical_slopes(*c)),
-    independent=lambda c: _asymmetry(_jacobian(c[0], np.log(worked.P), c[1])),
+    independent=lambda c: _asymmetry(references.complex_step(lambda z: _field(c[0], z, **c[1]), np.log(worked.P))),
     wrong=lambda c: _asymmetry(_numerical_slopes("ce+emo", {})),
     mistake="makes the same claim of CE + L, which is an objective",
 )

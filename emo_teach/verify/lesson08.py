@@ -24,10 +24,8 @@ def _by_quadrature(c):
     edges = np.linspace(math.log(p / (1 - p)), 0.0, 61)
     half = (edges[1:] - edges[:-1]) / 2
     s = ((edges[1:] + edges[:-1]) / 2)[:, None] + half[:, None] * nodes
-    losses = (lambda z: np.log(1 + np.exp(-z))), (lambda z: cost / (1 + np.exp(z)))  # -log p_t, and cost times the rest
-    gradients = [
-        np.imag(loss(s + 1j * references.STEP)) / references.STEP for loss in losses
-    ]  # complex steps, all at once
+    z = s + 1j * references.STEP  # complex steps, all nodes at once
+    gradients = [np.imag(loss) / references.STEP for loss in (np.log(1 + np.exp(-z)), cost / (1 + np.exp(z)))]
     return np.array([(half[:, None] * weights / (-2 * g)).sum() for g in gradients])
 
 
@@ -53,14 +51,11 @@ def _counts():
 
 
 def _by_loops(counts):
-    total = sum(map(sum, counts.tolist()))
-    rows = [sum(row) for row in counts.tolist()]
-    return np.array(
-        [
-            [max(0.0, math.log(n * total / (rows[i] * rows[j]))) if n else 0.0 for j, n in enumerate(row)]
-            for i, row in enumerate(counts.tolist())
-        ]
-    )
+    sums, found = [sum(row) for row in counts.tolist()], np.zeros(counts.shape)
+    for i, row in enumerate(counts.tolist()):
+        for j, count in enumerate(row):
+            found[i, j] = max(0.0, math.log(count * sum(sums) / (sums[i] * sums[j]))) if count else 0.0
+    return found
 
 
 row(

@@ -19,49 +19,33 @@ def _classed():
     for n, k in ((2, 1), (3, 2), (6, 3), (9, 9), (20, 5)):
         classes = np.append(np.arange(k), rng.integers(k, size=n - k))
         tau = instances.spread(rng, n, 0.3)
-        yield instances.spread(rng, n), tau, classes
-        yield (
-            instances.spread(rng, n),
-            np.where(classes == classes[0], tau, 0) / tau[classes == classes[0]].sum(),
-            classes,
-        )
+        one_class = np.where(classes == classes[0], tau, 0) / tau[classes == classes[0]].sum()
+        for label in (tau, one_class):
+            yield instances.spread(rng, n), label, classes
 
 
 def _kl(a, b):
     return math.fsum(x * math.log(x / y) for x, y in zip(a, b, strict=True) if x > 0)
 
 
-def _two_parts(c):
-    """Between and inside, class by class."""
+def _two_parts(c, equal_weights=False):
+    """Between, inside and their sum, class by class."""
     p, tau, classes = c
     groups = [np.flatnonzero(classes == k) for k in sorted(set(classes.tolist()))]
-    between = _kl([math.fsum(tau[g]) for g in groups], [math.fsum(p[g]) for g in groups])
-    inside = math.fsum(
-        math.fsum(tau[g]) * _kl(tau[g] / tau[g].sum(), p[g] / p[g].sum()) for g in groups if tau[g].sum() > 0
-    )
-    return np.array([between, inside, _kl(tau, p)])
-
-
-def _ours(c):
-    between, inside = oracle.split_kl(np.log(c[0]), c[1], c[2])
-    return np.array([between, inside, between + inside])
-
-
-def _equal_weights(c):
-    p, tau, classes = c
-    groups = [np.flatnonzero(classes == k) for k in sorted(set(classes.tolist()))]
-    between, _ = oracle.split_kl(np.log(p), tau, classes)
-    inside = sum(_kl(tau[g] / tau[g].sum(), p[g] / p[g].sum()) / len(groups) for g in groups if tau[g].sum() > 0)
-    return np.array([between, inside, between + inside])
+    shares, ours = [math.fsum(tau[g]) for g in groups], [math.fsum(p[g]) for g in groups]
+    weights = [1 / len(groups)] * len(groups) if equal_weights else shares
+    within = [_kl(tau[g] / tau[g].sum(), p[g] / p[g].sum()) if tau[g].sum() > 0 else 0.0 for g in groups]
+    between, inside = _kl(shares, ours), math.fsum(w * k for w, k in zip(weights, within, strict=True))
+    return between, inside, between + inside if equal_weights else _kl(tau, p)
 
 
 row(
     r"D16 between-and-inside-classes: \mathrm{KL}(\tau\Vert p) = \mathrm{KL}(T\Vert P) + \sum_c "
     r"T_c\,\mathrm{KL}\big(\tau(\cdot|c)\Vert p(\cdot|c)\big)",
     dict(reference="sums in Python", tolerance=1e-10, instances=_classed),  # logarithms of sums of at most 20 terms
-    ours=_ours,
+    ours=lambda c: [*(parts := oracle.split_kl(np.log(c[0]), c[1], c[2])), sum(parts)],
     independent=_two_parts,
-    wrong=_equal_weights,
+    wrong=lambda c: _two_parts(c, equal_weights=True),
     mistake="weighs all classes alike",
 )
 
@@ -75,17 +59,14 @@ def _moves():
             yield *(0.9 * instances.spread(rng, n) + 0.1 / n for _ in range(3)), cost
 
 
-STEP = 1e-6
-
-
-def _along(c):
+def _at_p(c):
     """(solved at p, a direction of sum 0)."""
     return transport.emd(c[0], c[2], c[3]), c[1] - c[0]
 
 
 def _one_step(c):
-    ahead, behind = (transport.emd(c[0] + s * STEP * (c[1] - c[0]), c[2], c[3]).value for s in (1, -1))
-    return (ahead - behind) / (2 * STEP)
+    ahead, behind = (transport.emd(c[0] + step * (c[1] - c[0]), c[2], c[3]).value for step in (1e-6, -1e-6))
+    return (ahead - behind) / 2e-6
 
 
 lp_row(
@@ -103,9 +84,9 @@ row(
     reference="difference of two distances",
     tolerance=1e-9,  # the distance is linear in p between two kinks: a difference over 2e-6 keeps ten digits
     instances=_moves,
-    ours=lambda c: (lambda solved, x: solved.u @ x)(*_along(c)),
+    ours=lambda c: (lambda solved, x: solved.u @ x)(*_at_p(c)),
     independent=_one_step,
-    wrong=lambda c: (lambda solved, x: solved.plan.sum(1) @ x)(*_along(c)),
+    wrong=lambda c: (lambda solved, x: solved.plan.sum(1) @ x)(*_at_p(c)),
     mistake="takes the plan's row sums for the gradient",
 )
 
@@ -179,16 +160,17 @@ def _values(c, names=("bound", "emd", "sinkhorn", "sinkhorn-divergence", "debias
     return np.array([soft.soft_objective(name, c[2], 0.3)(z, labels).item() for name in names])
 
 
+def _values_in_numpy(c):
+    blurred = transport.entropic(*c, 0.3)[0], transport.sinkhorn_divergence(*c, 0.3)
+    return transport.product_bound(*c), references.solved(*c)[0], *blurred, transport.debiased(*c)
+
+
 def _steps():
     """(logits, tau, cost, direction)."""
     rng = np.random.default_rng(171)
     for n in (3, 5, 8):
-        yield (
-            rng.normal(size=n),
-            0.9 * instances.spread(rng, n) + 0.1 / n,
-            costs.cosine(rng.normal(size=(n, 3))),
-            rng.normal(size=n),
-        )
+        logits, tau = rng.normal(size=n), 0.9 * instances.spread(rng, n) + 0.1 / n
+        yield logits, tau, costs.cosine(rng.normal(size=(n, 3))), rng.normal(size=n)
 
 
 def _numerical(c):
@@ -197,9 +179,7 @@ def _numerical(c):
 
     def along(s):
         p = references.softmax(logits + s * direction)
-        bound, value = transport.product_bound(p, tau, cost), transport.entropic(p, tau, cost, 0.3)[0]
-        others = transport.sinkhorn_divergence(p, tau, cost, 0.3), transport.debiased(p, tau, cost)
-        return np.array([-tau @ np.log(p), bound, value, *others])
+        return np.append(-tau @ np.log(p), np.delete(_values_in_numpy((p, tau, cost)), 1))
 
     return references.central_difference(along, 0.02)
 
@@ -226,13 +206,7 @@ row(
     tolerance=1e-9,  # Sinkhorn stops at marginals within 1e-6, and the value's error is of second order
     instances=_pairs,
     ours=_values,
-    independent=lambda c: [
-        transport.product_bound(*c),
-        references.solved(*c)[0],
-        transport.entropic(*c, 0.3)[0],
-        transport.sinkhorn_divergence(*c, 0.3),
-        transport.debiased(*c),
-    ],
+    independent=_values_in_numpy,
     wrong=lambda c: _values(c, ("bound", "emd", "sinkhorn", "sinkhorn", "debiased")),
     mistake="leaves both sides' own cost in the Sinkhorn divergence",
 )
