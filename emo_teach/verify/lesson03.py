@@ -9,7 +9,8 @@ from . import instances, references
 from .core import row_maker
 
 row = row_maker("03")
-lp_row = row_maker("03", reference="LP by HiGHS", tolerance=1e-9)  # HiGHS keeps its constraints to 1e-10
+# HiGHS keeps its constraints to 1e-10
+lp_row = row_maker("03", reference="LP by HiGHS", tolerance=1e-9, instances=instances.cost_cases)
 
 
 def _emd(c):
@@ -30,7 +31,6 @@ def _batches():
 
 lp_row(
     r"A4 emd-value: C[p,\tau] = \min_{\gamma \ge 0,\ \gamma 1 = p,\ \gamma^\top 1 = \tau} \sum_{ij} \gamma_{ij} c_{ij}",
-    instances=instances.cost_cases,
     ours=lambda c: _emd(c).value,
     independent=lambda c: references.solved(*c.problem)[0],
     wrong=lambda c: transport.emd(c.p, c.tau, c.cost.T).value,
@@ -69,7 +69,6 @@ def _rank(n):
 
 lp_row(
     r"D6 strong-duality: \max_{u_i + v_j \le c_{ij}} \langle u, p\rangle + \langle v, \tau\rangle = C[p,\tau]",
-    instances=instances.cost_cases,
     ours=lambda c: [c.p @ _emd(c).u + c.tau @ _emd(c).v, _emd(c).gap],
     independent=lambda c: [references.solved(*c.problem)[0], 0.0],
     wrong=lambda c: [_emd(c).u @ (c.p - c.tau), 0.0],
@@ -77,10 +76,7 @@ lp_row(
 )
 row(
     r"D6 dual-feasible: u_i + v_j \le c_{ij} \text{ for all } i, j, \text{ mass or not}",
-    reference="the cost itself",
-    tolerance=1e-10,  # the solver updates its potentials pivot by pivot: about 1e-14 times n
-    sense="<=",
-    instances=lambda: instances.cost_cases(large=True),
+    dict(reference="the cost itself", tolerance=1e-10, sense="<=", instances=lambda: instances.cost_cases(large=True)),
     ours=_potential_sums,
     independent=lambda c: c.cost,
     wrong=lambda c: _potential_sums(c, completed=False),

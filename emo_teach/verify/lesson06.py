@@ -43,14 +43,10 @@ def _gradient(c):
     return transport.one_hot_logit_gradient(references.softmax(c[0]), c[1].cost, c[1].target)
 
 
-def _policy(p, rewards, baseline, score):
-    """Sum over all actions of p_i (reward_i - baseline) grad log p_i."""
-    return -sum(p[i] * (rewards[i] - baseline) * score(i) for i in range(p.size))
-
-
-def _policy_parts(c):
-    logits, case = c
-    return references.softmax(logits), -case.cost[:, case.target]
+def _policy(c, score, baseline=0.37):
+    """Minus the sum over all actions of p_i (reward_i - baseline) score(i, p), the score being grad log p_i."""
+    p, rewards = references.softmax(c[0]), -c[1].cost[:, c[1].target]
+    return -sum(p[i] * (rewards[i] - baseline) * score(i, p) for i in range(p.size))
 
 
 def _vertices():
@@ -73,7 +69,7 @@ row(
     dict(reference="complex step", instances=instances.logit_cases),
     ours=_gradient,
     independent=_emd_gradient,
-    wrong=lambda c: (p := references.softmax(c[0])) * (-(r := _policy_parts(c)[1]) - p @ r),
+    wrong=lambda c: (p := references.softmax(c[0])) * ((cost := c[1].cost[:, c[1].target]) + p @ cost),
     mistake="adds the baseline L instead of taking it away",
 )
 row(
@@ -81,8 +77,8 @@ row(
     r"\quad r_i = -c_{it}, \text{ for any } b",
     dict(reference="enumeration of actions", instances=instances.logit_cases),
     ours=_gradient,
-    independent=lambda c: _policy(*_policy_parts(c), 0.37, lambda i: one_hot(c[0].size, i) - references.softmax(c[0])),
-    wrong=lambda c: _policy(*_policy_parts(c), 0.37, lambda i: one_hot(c[0].size, i)),
+    independent=lambda c: _policy(c, lambda i, p: one_hot(p.size, i) - p),
+    wrong=lambda c: _policy(c, lambda i, p: one_hot(p.size, i)),
     mistake="takes grad log p_i for the one-hot vector, without its -p",
 )
 row(
@@ -179,12 +175,12 @@ def _coordinate_score(c, q):
     return 0.5 * float(c.tau @ ((q @ unit - unit) ** 2).sum(axis=1))
 
 
-def _crowded(extra):
-    """(tau, unit vectors, direction) with V = d + 1 + extra tokens in d dimensions."""
+def _crowded():
+    """(tau, unit vectors, direction) with V = d + 4 tokens in d dimensions."""
     rng = np.random.default_rng(instances.SEED)
     for d in (2, 3, 5):
-        unit = _unit(rng.normal(size=(d + 1 + extra, d)))
-        yield np.full(d + 1 + extra, 1 / (d + 1 + extra)), unit, rng.normal(size=d + 1 + extra)
+        unit = _unit(rng.normal(size=(d + 4, d)))
+        yield np.full(d + 4, 1 / (d + 4)), unit, rng.normal(size=d + 4)
 
 
 def _blind_spot(c):
@@ -252,7 +248,7 @@ row(
 lp_row(
     r"D9 not-strictly-proper: V > d + 1 \Rightarrow \exists\, q \ne \tau:\ m_q = m_\tau: "
     r"\text{ the score pins the mean only}",
-    dict(reference="exact sums of coordinates", threshold=0.05, instances=lambda: _crowded(3)),
+    dict(reference="exact sums of coordinates", threshold=0.05, instances=_crowded),
     ours=_blind_spot,
     independent=_blind_spot_by_hand,
     wrong=_on_a_simplex,

@@ -32,9 +32,7 @@ def _by_quadrature(c):
 row(
     r"D13 escape-times: T_{\mathrm{CE}} = \tfrac12(1 - o - \log o),"
     r"\quad T_{\mathrm{EMO}} = \frac{1/o - o - 2\log o}{2c},\quad o = \frac{p_t}{1 - p_t}",
-    reference="complex step and quadrature",
-    tolerance=1e-9,  # 20 nodes in 60 pieces leave 1e-12 of a smooth integrand
-    instances=_starts,
+    dict(reference="complex step and quadrature", tolerance=1e-9, instances=_starts),  # quadrature leaves 1e-12
     ours=lambda c: np.array(transport.escape_times(*c)),
     independent=_by_quadrature,
     wrong=lambda c: 2 * np.array(transport.escape_times(*c)),
@@ -152,9 +150,7 @@ row(
 row(
     r"D14 only-the-farthest-is-pushed: p \to \delta_w:\ -\partial_{z_t} M\psi(L/M) \to \frac{q_t M}{1 - q\cdot c/M} "
     r"\text{ if } c_{wt} = M\ (\psi = -\log(1-x)),\quad 0 \text{ if } c_{wt} < M",
-    reference="the limit by hand",
-    tolerance=1e-9,  # 1e-12 away from the corner the pull is within 1e-11 of its limit
-    instances=_sure,
+    dict(reference="the limit by hand", tolerance=1e-9, instances=_sure),  # within 1e-11 so near the corner
     ours=lambda c: [_pull(kind, *c, confident) for confident in (-1, -2) for kind in ("log", "atanh")],
     independent=_limit,
     wrong=lambda c: [_pull(kind, *c, -1) for _ in range(2) for kind in ("log", "atanh")],

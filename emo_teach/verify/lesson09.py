@@ -81,9 +81,7 @@ lp_row(
 row(
     r"D17 potential-is-the-gradient: \frac{d}{ds}\mathrm{EMD}(p + s\,x, "
     r"\tau) = u\cdot x \text{ where the potential is unique},\ \sum_i x_i = 0",
-    reference="difference of two distances",
-    tolerance=1e-9,  # the distance is linear in p between two kinks: a difference over 2e-6 keeps ten digits
-    instances=_moves,
+    dict(reference="difference of two distances", tolerance=1e-9, instances=_moves),  # steps of 1e-6
     ours=lambda c: (lambda solved, x: solved.u @ x)(*_at_p(c)),
     independent=_one_step,
     wrong=lambda c: (lambda solved, x: solved.plan.sum(1) @ x)(*_at_p(c)),
@@ -202,9 +200,7 @@ def _slopes(c, own=1.0):
 row(
     r"D17 soft-objectives: p^\top C\tau,\ \mathrm{EMD},\ \mathrm{OT}_\varepsilon,\ S_\varepsilon,"
     r"\ p^\top C\tau - \tfrac12p^\top Cp - \tfrac12\tau^\top C\tau \text{ in torch}",
-    reference="the functions in numpy",
-    tolerance=1e-9,  # Sinkhorn stops at marginals within 1e-6, and the value's error is of second order
-    instances=_pairs,
+    dict(reference="the functions in numpy", tolerance=1e-9, instances=_pairs),  # Sinkhorn: marginals to 1e-6
     ours=_values,
     independent=_values_in_numpy,
     wrong=lambda c: _values(c, ("bound", "emd", "sinkhorn", "sinkhorn", "debiased")),
@@ -213,9 +209,7 @@ row(
 row(
     r"D17 soft-objectives-gradient: \nabla_p\,\mathrm{OT}_\varepsilon(p,\tau) = f,"
     r"\quad \nabla_p\,S_\varepsilon(p,\tau) = f - f_p \text{ up to constants, the potentials of } (p,\tau), (p,p)",
-    reference="differences of sixth order",
-    tolerance=1e-9,  # Sinkhorn stops at marginals within 1e-11; sixth-order differences at steps of 0.02 leave less
-    instances=_steps,
+    dict(reference="differences of sixth order", tolerance=1e-9, instances=_steps),  # Sinkhorn: to 1e-11
     ours=_slopes,
     independent=_numerical,
     wrong=lambda c: _slopes(c, own=0.5),
