@@ -108,14 +108,6 @@ def row_maker(lesson, **defaults):
     return row
 
 
-def _pair(a, b):
-    """Both as arrays of floats of one shape, and the size of b, at least 1."""
-    a, b = np.asarray(a, float), np.asarray(b, float)
-    if a.shape != b.shape:
-        raise TypeError(f"shapes {a.shape} and {b.shape} disagree")
-    return a, b, np.maximum(1.0, np.where(np.isfinite(b), np.abs(b), 1.0))
-
-
 def _errors(a, b):
     """Elementwise |a - b|, relative above 1; equal infinities agree, NaN agrees with nothing."""
     return np.abs(_excess(a, b, "<="))
@@ -123,7 +115,10 @@ def _errors(a, b):
 
 def _excess(a, b, sense):
     """Elementwise amount by which `a sense b` is broken (negative: by how much it holds), relative above 1."""
-    a, b, scale = _pair(a, b)
+    a, b = np.asarray(a, float), np.asarray(b, float)
+    if a.shape != b.shape:
+        raise TypeError(f"shapes {a.shape} and {b.shape} disagree")
+    scale = np.maximum(1.0, np.where(np.isfinite(b), np.abs(b), 1.0))
     with np.errstate(invalid="ignore"):
         signed = np.where(a == b, 0.0, (a - b if sense == "<=" else b - a) / scale)
     return np.where(np.isnan(signed), np.inf, signed)
@@ -217,10 +212,9 @@ def table(outcomes):
     """The outcomes as text: a line of fixed width per row with its statement (LaTeX) below it, and closing lines."""
     lines = [("label", "name", "kind", "reference", "cases", "figure", "bar", "verdict", "mutant")]
     for o in outcomes:
-        row, bar = o.row, f">= {o.row.threshold:g}" if o.row.kind == "witness" else f"{o.row.tolerance:.0e}"
-        lines.append(
-            (row.label, row.name, row.kind, row.reference, str(o.instances), _figure_text(o), bar, *_verdicts(o))
-        )
+        row, bar = o.row, f">= {o.row.threshold:g}" if o.row.threshold else f"{o.row.tolerance:.0e}"
+        result = (_figure_text(o), bar, *_verdicts(o))
+        lines.append((row.label, row.name, row.kind, row.reference, str(o.instances), *result))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
     for k, o in reversed(list(enumerate(outcomes, start=1))):
