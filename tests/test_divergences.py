@@ -47,7 +47,7 @@ EXTRA = [
 ]
 REFUSALS = list(drawing.refusals(CALLS, [(*extra, (text,)) for *extra, text in EXTRA]))
 EXTREMES = (0.0, 5e-324, 1e-310, 1e-300, 1e-160, 1e-20, 0.3, 1 - 1e-16, 1.0)
-ALPHAS = (-3.0, -1.0, -1e-9, 1e-14, 1e-9, 0.3, 0.5, 0.99, 1 - 1e-12, 1 + 1e-9, 2.0, 14.0)
+ALPHAS = (-3.0, -1.0, -1e-9, 0.0, 1.0, 1e-14, 1e-9, 0.3, 0.5, 0.99, 1 - 1e-12, 1 + 1e-9, 2.0, 14.0)
 PAIRS = st.integers(1, 6).flatmap(lambda n: st.tuples(drawing.distribution(n), drawing.distribution(n)))
 
 
