@@ -1,7 +1,8 @@
-"""Entropy, cross-entropy, and the f-divergences as losses for a label `tau` and a model `p`. Units: nats (natural logarithm).
+"""Entropy, cross-entropy, and f-divergences as losses for a label `tau` and a model `p`. Units: nats (natural logs).
 
-One convention throughout: `D_f(P||Q) = sum_i q_i f(p_i / q_i)` with f convex and f(1) = 0; where q_i = 0 the term is its limit
-(`p_i` times the slope of f at infinity), and `0 f(0/0) = 0`. As a loss P is the label and Q the model: `D_f(tau||p)`.
+One convention throughout: `D_f(P||Q) = sum_i q_i f(p_i / q_i)` with f convex and f(1) = 0; where q_i = 0 the term is
+its limit (`p_i` times the slope of f at infinity), and `0 f(0/0) = 0`. As a loss P is the label and Q the model:
+`D_f(tau||p)`.
 """
 
 from collections.abc import Callable
@@ -70,10 +71,9 @@ def cross_entropy(tau, p):
 def kl(tau, p):
     """Kullback-Leibler divergence from label tau to model p.
 
-    Formula: A3, `sum_i tau_i log(tau_i / p_i)`, cross-entropy minus the entropy of tau. Shape: tau and p (..., n); returns (...).
-    Units: nats; infinite where tau has mass that p has not.
-    Raises ValueError for bad probabilities or lengths that disagree.
-    Source: https://spaces.ac.cn/archives/9797; Kullback & Leibler (1951).
+    Formula: A3, `sum_i tau_i log(tau_i / p_i)`, cross-entropy minus the entropy of tau. Shape: tau and p (..., n);
+    returns (...). Units: nats; infinite where tau has mass that p has not. Raises ValueError for bad probabilities or
+    lengths that disagree. Source: https://spaces.ac.cn/archives/9797; Kullback & Leibler (1951).
     """
     tau, p = _pair("tau", tau, "p", p)
     return _rel_entr(tau, p).sum(-1)
@@ -82,9 +82,9 @@ def kl(tau, p):
 def total_variation(p, tau):
     """Total variation distance, the share of probability that must move; also the EMD under the 0/1 cost.
 
-    Formula: D8 and A7, `½ sum_i |p_i - tau_i|`. Shape: p and tau (..., n); returns (...). Units: probability, in [0, 1].
-    Raises ValueError for bad probabilities or lengths that disagree.
-    Source: Levin & Peres, Markov Chains and Mixing Times, section 4.1.
+    Formula: D8 and A7, `½ sum_i |p_i - tau_i|`. Shape: p and tau (..., n); returns (...). Units: probability, in [0,
+    1]. Raises ValueError for bad probabilities or lengths that disagree. Source: Levin & Peres, Markov Chains and
+    Mixing Times, section 4.1.
     """
     p, tau = _pair("p", p, "tau", tau)
     return 0.5 * np.abs(p - tau).sum(-1)
@@ -100,32 +100,27 @@ def _pair(first, a, second, b):
 class Generator:
     """A convex f with f(1) = 0, held as its perspective `q f(p/q)`, which stays exact at zeros.
 
-    `perspective(p, q)` is one term of the divergence, right at p = 0 and q = 0; `pull(p, q)` is q times its derivative with respect to q (the
-    model's side), `q (f(u) - u f'(u))` at u = p/q: what the softmax's chain rule needs, and finite where the derivative alone is not.
-    `latex` is f(u). Read `f`, `at_zero` = f(0) and `slope_at_infinity` off them.
+    `plain(u, m)` is f(u) as on paper, for u > 0 and a module m that has log and sqrt: numpy (also complex numbers) or
+    mpmath. `emo_teach.verify` checks everything else against it. `at_zero` = f(0) is what a wrong token costs per unit
+    of its probability under a one-hot label, and `slope_at_infinity` = lim f(u)/u what label mass costs per unit where
+    the model has none; both may be infinite. `perspective(p, q)` is one term of the divergence, right at p = 0 and q =
+    0; `pull(p, q)` is q times its derivative with respect to q (the model's side), `q (f(u) - u f'(u))` at u = p/q:
+    what the softmax's chain rule needs, and finite where the derivative alone is not.
     """
 
     name: str
-    latex: str
+    plain: Callable
+    at_zero: float
+    slope_at_infinity: float
     perspective: Callable
     pull: Callable
 
     def f(self, u):
-        """The generator itself at finite u >= 0, elementwise; ValueError elsewhere (`slope_at_infinity` tells what happens there)."""
+        """The generator itself at finite u >= 0, elementwise; ValueError elsewhere (see `slope_at_infinity`)."""
         u = inputs.finite("u", u)
         if (u < 0).any():
             raise ValueError(f"u = {inputs.shown(u[u < 0][0])} is negative: f is defined for u >= 0")
         return self.perspective(u, np.ones_like(u))
-
-    @property
-    def at_zero(self):
-        """f(0): what a wrong token costs per unit of its probability under a one-hot label; may be infinite."""
-        return float(self.perspective(np.float64(0), np.float64(1)))
-
-    @property
-    def slope_at_infinity(self):
-        """lim f(u)/u: what label mass costs per unit where the model has none; may be infinite."""
-        return float(self.perspective(np.float64(1), np.float64(0)))
 
 
 def _js(p, q):
@@ -139,60 +134,73 @@ def _square_over(a, b):
         return _ratio(a, np.sqrt(b)) ** 2
 
 
-GENERATORS = {
-    g.name: g
-    for g in [
-        Generator("KL", r"u\log u", _rel_entr, lambda p, q: -p),
-        Generator("reverse KL", r"-\log u", lambda p, q: _rel_entr(q, p), lambda p, q: q + _rel_entr(q, p)),
-        Generator(
-            "total variation", r"\frac12|u-1|", lambda p, q: 0.5 * np.abs(p - q), lambda p, q: 0.5 * q * np.sign(q - p)
-        ),
-        Generator(
-            "Jensen-Shannon",
-            r"\frac12\left[u\log u-(u+1)\log\frac{u+1}{2}\right]",
-            _js,
-            lambda p, q: 0.25 * _rel_entr(2 * q, p + q),
-        ),
-        Generator(
-            "squared Hellinger",
-            r"\frac12(\sqrt u-1)^2",
-            lambda p, q: 0.5 * (np.sqrt(p) - np.sqrt(q)) ** 2,
-            lambda p, q: 0.5 * (q - np.sqrt(p) * np.sqrt(q)),
-        ),
-        Generator(
-            "Pearson chi2", "(u-1)^2", lambda p, q: _square_over(np.abs(p - q), q), lambda p, q: q - _square_over(p, q)
-        ),
-        Generator(
-            "Neyman chi2",
-            r"\frac{(u-1)^2}{u}",
-            lambda p, q: _square_over(np.abs(p - q), p),
-            lambda p, q: 2 * _square_over(q, p) - 2 * q,
-        ),
-    ]
+# name: (f(u), f(0), slope of f at infinity, perspective q f(p/q), pull); `verify` checks every entry, a new one too.
+_TABLE = {
+    "KL": (lambda u, m: u * m.log(u), 0.0, np.inf, _rel_entr, lambda p, q: -p),
+    "reverse KL": (lambda u, m: -m.log(u), np.inf, 0.0, lambda p, q: _rel_entr(q, p), lambda p, q: q + _rel_entr(q, p)),
+    "total variation": (
+        lambda u, m: m.sqrt((u - 1) ** 2) / 2,
+        0.5,
+        0.5,
+        lambda p, q: 0.5 * np.abs(p - q),
+        lambda p, q: 0.5 * q * np.sign(q - p),
+    ),
+    "Jensen-Shannon": (
+        lambda u, m: (u * m.log(u) - (u + 1) * m.log((u + 1) / 2)) / 2,
+        0.5 * np.log(2),
+        0.5 * np.log(2),
+        _js,
+        lambda p, q: 0.25 * _rel_entr(2 * q, p + q),
+    ),
+    "squared Hellinger": (
+        lambda u, m: (m.sqrt(u) - 1) ** 2 / 2,
+        0.5,
+        0.5,
+        lambda p, q: 0.5 * (np.sqrt(p) - np.sqrt(q)) ** 2,
+        lambda p, q: 0.5 * (q - np.sqrt(p) * np.sqrt(q)),
+    ),
+    "Pearson chi2": (
+        lambda u, m: (u - 1) ** 2,
+        1.0,
+        np.inf,
+        lambda p, q: _square_over(np.abs(p - q), q),
+        lambda p, q: q - _square_over(p, q),
+    ),
+    "Neyman chi2": (
+        lambda u, m: (u - 1) ** 2 / u,
+        np.inf,
+        1.0,
+        lambda p, q: _square_over(np.abs(p - q), p),
+        lambda p, q: 2 * _square_over(q, p) - 2 * q,
+    ),
 }
+GENERATORS = {name: Generator(name, *fields) for name, fields in _TABLE.items()}
 
 
 def alpha_generator(alpha):
     """The Cressie-Read power family, which runs through KL (alpha 1), reverse KL (0), Pearson (2) and Neyman (-1).
 
-    Formula: `f(u) = (u^alpha - 1 - alpha (u - 1)) / (alpha (alpha - 1))`, with its limits at 0 and 1. On distributions the members are KL,
-    reverse KL, half of Pearson's, half of Neyman's, and at ½ four times the squared Hellinger divergence. Units: alpha has none.
-    Shape: returns a `Generator`. Raises ValueError for an alpha that is not finite.
+    Formula: `f(u) = (u^alpha - 1 - alpha (u - 1)) / (alpha (alpha - 1))`, with its limits at 0 and 1. On distributions
+    the members are KL, reverse KL, half of Pearson's, half of Neyman's, and at ½ four times the squared Hellinger
+    divergence. Units: alpha has none. Shape: returns a `Generator`. Raises ValueError for an alpha that is not finite.
     Source: Cressie & Read, J. R. Statist. Soc. B 46 (1984).
     """
     alpha = inputs.number("alpha", alpha)
-    latex = rf"\frac{{u^{{{alpha:g}}}-1-{alpha:g}(u-1)}}{{{alpha * (alpha - 1):g}}}"
-    if alpha == 0:
-        latex = r"-\log u+u-1"
-    elif alpha == 1:
-        latex = r"u\log u-u+1"
-    return Generator(
-        f"alpha {alpha:g}", latex, lambda p, q: _power_term(alpha, p, q), lambda p, q: _power_pull(alpha, p, q)
-    )
+
+    def plain(u, m):
+        if alpha == 0:
+            return u - 1 - m.log(u)
+        if alpha == 1:
+            return u * m.log(u) - u + 1
+        return (u**alpha - 1 - alpha * (u - 1)) / (alpha * (alpha - 1))
+
+    perspective, pull = (lambda p, q: _power_term(alpha, p, q)), (lambda p, q: _power_pull(alpha, p, q))
+    limits = (float(_alone(np.float64(1), rate)) for rate in (alpha, 1 - alpha))
+    return Generator(f"alpha {alpha:g}", plain, *limits, perspective, pull)
 
 
 def _grown(weight, rate, logs):
-    """`weight * (exp(rate * logs) - 1) / rate`: by expm1 where that cancels, in one exponential where it would overflow."""
+    """`weight * (exp(rate * logs) - 1) / rate`: by expm1 where it cancels, in one exponential where it overflows."""
     if abs(rate) < 1e-30:  # the limit; below 1e-300 the products themselves would lose their digits
         return weight * logs
     exponent = rate * logs
@@ -245,11 +253,10 @@ def _generator(value):
 def f_divergence(generator, tau, p):
     """An f-divergence between a label tau and a model p.
 
-    Formula: `D_f(tau||p) = sum_i p_i f(tau_i / p_i)`, in the conventions at the top of this module.
-    Shape: tau and p (..., n), broadcast; returns (...). Units: nats for the logarithmic members, else none; may be infinite.
-    `generator`: a name in `GENERATORS` or a `Generator`.
-    Raises ValueError for an unknown generator, bad probabilities or lengths that disagree.
-    Source: Csiszár (1967); conventions of Polyanskiy & Wu, Information Theory, chapter 7.
+    Formula: `D_f(tau||p) = sum_i p_i f(tau_i / p_i)`, in the conventions at the top of this module. Shape: tau and p
+    (..., n), broadcast; returns (...). Units: nats for the logarithmic members, else none; may be infinite.
+    `generator`: a name in `GENERATORS` or a `Generator`. Raises ValueError for an unknown generator, bad probabilities
+    or lengths that disagree. Source: Csiszár (1967); conventions of Polyanskiy & Wu, Information Theory, chapter 7.
 
     >>> float(f_divergence("total variation", [1, 0], [0.25, 0.75]))
     0.75
@@ -263,11 +270,11 @@ def f_divergence(generator, tau, p):
 def logit_gradient(generator, tau, p):
     """Gradient of an f-divergence loss with respect to the logits z behind `p = softmax(z)`.
 
-    Formula: `dD/dz_j = p_j (s_j - sum_i p_i s_i)` with `s_i = f(u_i) - u_i f'(u_i)`, `u_i = tau_i / p_i`; for KL this is `p - tau`.
-    Shape: tau and p (..., n), returns (..., n). Units: those of the divergence. NaN where the divergence is infinite; 0 for a token that p leaves
-    out otherwise (the limit); total variation's kink (tau_i = p_i) is given the slope 0.
-    Raises ValueError for an unknown generator, bad probabilities or lengths that disagree.
-    Source: chain rule through softmax; D10 in this project's `appendix_derivations`.
+    Formula: `dD/dz_j = p_j (s_j - sum_i p_i s_i)` with `s_i = f(u_i) - u_i f'(u_i)`, `u_i = tau_i / p_i`; for KL this
+    is `p - tau`. Shape: tau and p (..., n), returns (..., n). Units: those of the divergence. NaN where the divergence
+    is infinite; 0 for a token that p leaves out otherwise (the limit); total variation's kink (tau_i = p_i) is given
+    the slope 0. Raises ValueError for an unknown generator, bad probabilities or lengths that disagree. Source: chain
+    rule through softmax; derived in the appendix (D10).
     """
     generator = _generator(generator)
     tau, p = np.broadcast_arrays(*_pair("tau", tau, "p", p))
@@ -282,7 +289,7 @@ def one_hot_loss(generator, p_t):
 
     Formula: D10, `p_t f(1/p_t) + (1 - p_t) f(0)`. Shape: p_t any, elementwise. Units: as `f_divergence`.
     Raises ValueError for an unknown generator or a `p_t` outside [0, 1].
-    Source: D10 in this project's `appendix_derivations`.
+    Source: derived in the appendix (D10).
 
     >>> bool(one_hot_loss("KL", 0.5) == np.log(2))
     True
@@ -295,10 +302,9 @@ def one_hot_loss(generator, p_t):
 def one_hot_logit_gradient(generator, p_t):
     """The pull of a one-hot f-divergence loss on the target's own logit.
 
-    Formula: D10, `p_t (1 - p_t) (f(1/p_t) - f'(1/p_t)/p_t - f(0))`. Shape: p_t any, elementwise. Units: as `f_divergence`.
-    NaN where f(0) is infinite: then the loss is infinite too and has no gradient.
-    Raises ValueError for an unknown generator or a `p_t` outside (0, 1].
-    Source: D10 in this project's `appendix_derivations`.
+    Formula: D10, `p_t (1 - p_t) (f(1/p_t) - f'(1/p_t)/p_t - f(0))`. Shape: p_t any, elementwise. Units: as
+    `f_divergence`. NaN where f(0) is infinite: then the loss is infinite too and has no gradient. Raises ValueError for
+    an unknown generator or a `p_t` outside (0, 1]. Source: derived in the appendix (D10).
     """
     generator, p_t = _generator(generator), _target_probability(p_t)
     if (p_t == 0).any():
@@ -311,9 +317,9 @@ def one_hot_logit_gradient(generator, p_t):
 def overconfidence_loss(p_t, gamma):
     """The family between cross-entropy (gamma 0) and the smoothed accuracy `1 - p_t` (gamma to 1).
 
-    Formula: `-log(gamma + (1 - gamma) p_t) / (1 - gamma)`. Shape: p_t any, elementwise. Units: nats at gamma 0. Bounded for gamma > 0.
-    Raises ValueError for a `p_t` outside [0, 1] or a gamma outside [0, 1).
-    Source: https://spaces.ac.cn/archives/9526 and TaiLr (arXiv 2302.13344), whose gradient it shares.
+    Formula: `-log(gamma + (1 - gamma) p_t) / (1 - gamma)`. Shape: p_t any, elementwise. Units: nats at gamma 0. Bounded
+    for gamma > 0. Raises ValueError for a `p_t` outside [0, 1] or a gamma outside [0, 1). Source:
+    https://spaces.ac.cn/archives/9526 and TaiLr (arXiv 2302.13344), whose gradient it shares.
     """
     p_t, gamma = _target_probability(p_t), inputs.number("gamma", gamma, low=0)
     if gamma >= 1:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .. import transport
 from ..measure import oracle, reading
 from ..world import World, small_gpt2
 from .runner import Stage

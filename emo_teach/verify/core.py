@@ -1,84 +1,59 @@
-"""The registry: what a row is, how it is tried, and how the outcome is printed.
+"""What a row of the verification table is, how it is tried, and how the outcomes are shown.
 
-A row puts the code under test (`ours`) beside an independent reference (`independent`) on many instances, and does the same with a plausible
-wrong version (`wrong`), which it must reject: a check that passes everything checks nothing.
+A row puts the code under test (`ours`) beside an independent reference (`independent`) on many instances, and does the
+same with a plausible wrong version (`wrong`), which it must reject: a check that passes everything checks nothing.
 """
 
-import importlib
-import importlib.util
+import html
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-KINDS = ("identity", "bound", "witness")
-LESSON_OF = {
-    label: lesson
-    for lesson, labels in {
-        "01": "A1 A2 A3",
-        "02": "D10",
-        "03": "A4 D6 D8",
-        "04": "A5 A6 A7 D2",
-        "05": "A8 D3 D4 D12",
-        "06": "A9 D1 D5 D7 D9 D11",
-        "08": "D13 D14 D15",
-        "09": "D16 D17 D18",
-    }.items()
-    for label in labels.split()
-}
-TORCH_LABELS = frozenset(
-    {"A1", "A2", "A7", "A9", "D1", "D7", "D9", "D10", "D11", "D14", "D17"}
-)  # with rows in the modules torch_*
-TORCH_LESSONS = frozenset({"06", "08", "09"})  # which show those rows
+OPTIONAL = ("mpmath", "torch")  # libraries without which some rows cannot be tried
 ROWS = []
+LESSON_OF = {}  # label: the lesson that teaches it, filled by the first row of each label
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
     """One checked formula.
 
-    `ours(instance)` and `independent(instance)` return numbers or arrays of one shape; `wrong(instance)` stands in for `ours` in the mutant
-    (and `wrong_independent`, where given, for `independent`: the same claim made of something else).
-    identity: ours = independent. bound: ours `sense` independent, "<=" or ">=". witness: both are a margin, at least `threshold`, and agree.
-    Errors are absolute up to the size 1 of the reference and relative above it; `why` gives the reason of the tolerance.
-    `taught` names the lesson that shows the row where that is not the lesson of its label.
+    `ours(instance)` and `independent(instance)` return numbers or arrays of one shape; in the mutant `wrong` stands in
+    for `ours` (and `wrong_independent`, where given, for `independent`: the same claim made of something else). Kinds:
+    a bound has a `sense`, such as "<=" in ours <= independent; a witness has a `threshold`: both sides are a margin, at
+    least that, and agree; an identity has neither: ours = independent. Errors are absolute where the reference is below
+    1 and relative above. `lesson` is the lesson that shows the row.
     """
 
     label: str
     name: str
     statement: str
-    kind: str
-    code: tuple
+    lesson: str
     reference: str
     instances: Callable
     ours: Callable
     independent: Callable
     wrong: Callable
     mistake: str
-    tolerance: float
-    why: str
+    tolerance: float = 1e-12
     wrong_independent: Callable | None = None
-    sense: str = "<="
+    sense: str = ""
     threshold: float = 0.0
-    taught: str | None = None
 
     @property
-    def lesson(self):
-        """The lesson that shows the row, such as "06"."""
-        return self.taught or LESSON_OF[self.label]
+    def kind(self):
+        return "witness" if self.threshold else "bound" if self.sense else "identity"
 
     def __post_init__(self):
-        if self.label not in LESSON_OF:
-            raise ValueError(f"label = {self.label!r} is not one of {', '.join(LESSON_OF)}")
-        if self.taught not in (None, *LESSON_OF.values()):
-            raise ValueError(f"taught = {self.taught!r} is not one of {', '.join(sorted(set(LESSON_OF.values())))}")
-        if self.kind not in KINDS:
-            raise ValueError(f"kind = {self.kind!r} is not one of {', '.join(KINDS)}")
-        if self.sense not in ("<=", ">="):
+        if not re.fullmatch(r"[AD][1-9]\d*", self.label):
+            raise ValueError(f"label = {self.label!r} is not a label such as A1 or D12")
+        if self.sense not in ("", "<=", ">="):
             raise ValueError(f"sense = {self.sense!r} is neither '<=' nor '>='")
         if not 0 <= self.tolerance <= 1e-9:
             raise ValueError(f"tolerance = {self.tolerance!r} must lie in [0, 1e-9]: everything here is float64")
-        if self.kind == "witness" and not self.threshold > 0:
+        if not self.threshold >= 0:
             raise ValueError(f"threshold = {self.threshold!r} must be above 0: a witness needs a margin")
 
 
@@ -86,8 +61,10 @@ class Row:
 class Outcome:
     """What trying a row gave.
 
-    `figure`: the worst error (identity), the worst violation (bound), the least margin (witness). `extra`: the tightest gap seen (bound), the
-    disagreement with the reference (witness), else None. `mutant`: the wrong version's figure. `trouble`: an exception's words, or "".
+    `figure`: the worst error (identity), the worst violation (bound), the least margin (witness). `extra`: the tightest
+    gap (bound), the disagreement with the reference (witness), else None. `mutant`: the wrong version's figure.
+    `trouble`: an exception's words, or "". `missing`: the optional library without which the row could not be tried, or
+    "".
     """
 
     row: Row
@@ -98,37 +75,52 @@ class Outcome:
     passed: bool
     mutant_rejected: bool
     trouble: str = ""
+    missing: str = ""
+
+    @property
+    def failed(self):
+        """The row was tried, and it does not hold or lets its wrong version through."""
+        return not (self.missing or (self.passed and self.mutant_rejected))
 
 
 def register(row):
-    """Add a row to the table and return it; other modules (training objectives) add theirs in this way.
-
-    Raises ValueError when a row of this label and name is there already.
-    """
+    """Add a row to the table, sorted by label, and return it; ValueError when its label and name are there."""
     if any((row.label, row.name) == (other.label, other.name) for other in ROWS):
         raise ValueError(f"row = {row.label} {row.name!r} is registered already")
+    LESSON_OF.setdefault(row.label, row.lesson)
     ROWS.append(row)
-    ROWS.sort(key=lambda other: (other.label[0], int(other.label[1:])))  # A1 ... A9, D1 ... D18; stable within a label
+    ROWS.sort(key=lambda other: (other.label[0], int(other.label[1:])))  # A1 ... A9, D1 ...; stable within a label
+    return row
+
+
+def row_maker(lesson, **defaults):
+    """Return `row("D3 jensen-bound: its statement", settings, ours=..., ...)`, which registers a row of this lesson.
+
+    A field comes from the keywords, else from the dictionary `settings`, else from `defaults`.
+    """
+
+    def row(text, settings=None, **fields):
+        title, statement = text.split(": ", 1)
+        label, name = title.split()
+        fields = defaults | (settings or {}) | fields
+        return register(Row(label=label, name=name, statement=statement, lesson=lesson, **fields))
+
     return row
 
 
 def _errors(a, b):
     """Elementwise |a - b|, relative above 1; equal infinities agree, NaN agrees with nothing."""
-    a, b = np.asarray(a, float), np.asarray(b, float)
-    if a.shape != b.shape:
-        raise TypeError(f"shapes {a.shape} and {b.shape} disagree")
-    with np.errstate(invalid="ignore"):
-        error = np.where(a == b, 0.0, np.abs(a - b) / np.maximum(1.0, np.where(np.isfinite(b), np.abs(b), 1.0)))
-    return np.where(np.isnan(error), np.inf, error)
+    return np.abs(_excess(a, b, "<="))
 
 
 def _excess(a, b, sense):
-    """Elementwise amount by which `a sense b` is broken (negative: by how much it holds)."""
+    """Elementwise amount by which `a sense b` is broken (negative: by how much it holds), relative above 1."""
     a, b = np.asarray(a, float), np.asarray(b, float)
     if a.shape != b.shape:
         raise TypeError(f"shapes {a.shape} and {b.shape} disagree")
     scale = np.maximum(1.0, np.where(np.isfinite(b), np.abs(b), 1.0))
-    signed = np.where(a == b, 0.0, (a - b if sense == "<=" else b - a) / scale)
+    with np.errstate(invalid="ignore"):
+        signed = np.where(a == b, 0.0, (a - b if sense == "<=" else b - a) / scale)
     return np.where(np.isnan(signed), np.inf, signed)
 
 
@@ -168,62 +160,118 @@ def _verify_row(row):
             figure, extra, passed = _try(row, [row.ours(case) for case in cases], references)
             mutant, rejected = _try_mutant(row, cases, references)
     except Exception as err:  # a row that breaks is a row that fails, and the others are still tried
-        return Outcome(row, count, np.nan, None, np.nan, False, False, f"{type(err).__name__}: {err}")
+        missing = err.name if isinstance(err, ModuleNotFoundError) and err.name in OPTIONAL else ""
+        return Outcome(row, count, np.nan, None, np.nan, False, False, f"{type(err).__name__}: {err}", missing)
     return Outcome(row, count, figure, extra, mutant, bool(passed), bool(rejected))
 
 
-def complete():
-    """Add the rows of the training objectives where torch is there; returns whether it is.
-
-    Raises nothing. They are left until someone asks for them: torch takes seconds to import.
-    """
-    if importlib.util.find_spec("torch") is None:
-        return False
-    for name in ("rows", "emo_rows", "rest", "soft_rows"):
-        importlib.import_module(f"emo_teach.verify.torch_{name}")
-    return True
-
-
-def _asks_for_torch(label, lesson):
-    return (lesson is None or lesson in TORCH_LESSONS) and (label is None or label in TORCH_LABELS)
-
-
-def left_out(label=None, lesson=None):
-    """A line that says which of the rows asked for cannot be tried for want of torch; "" when there are none."""
-    if not _asks_for_torch(label, lesson) or complete():
-        return ""
-    labels = [known for known in LESSON_OF if known in TORCH_LABELS and label in (None, known)]
-    return f"Left out, as torch is not installed: the rows of the training objectives ({', '.join(labels)})."
-
-
 def _check_lesson(lesson):
-    lessons = sorted(set(LESSON_OF.values()))
+    lessons = sorted({row.lesson for row in ROWS})
     if lesson is not None and lesson not in lessons:
         raise ValueError(f"lesson = {lesson!r} is not one of {', '.join(lessons)}")
 
 
 def select(label=None, lesson=None):
-    """The rows of one label, of one lesson, or of both; all without either. Those of torch objectives are among them where torch is there.
-
-    Returns a list of `Row`. Raises ValueError for an unknown label or lesson or when nothing is left.
-    """
+    """The rows of a label, of a lesson, or of both, a list; ValueError for an unknown one or when nothing is left."""
     _check_lesson(lesson)
     if label is not None and label not in LESSON_OF:
         raise ValueError(f"label = {label!r} is not one of {', '.join(LESSON_OF)}")
-    missing = _asks_for_torch(label, lesson) and not complete()
     rows = [row for row in ROWS if label in (None, row.label) and lesson in (None, row.lesson)]
     if not rows:
-        asked = f"label = {label!r}" if lesson is None else f"label = {label!r} with lesson = {lesson!r}"
-        raise ValueError(f"{asked} has no row{' without torch, which is not installed' if missing else ''}")
+        raise ValueError(f"label = {label!r} with lesson = {lesson!r} has no row")
     return rows
 
 
 def verify(rows=None, lesson=None):
-    """Try rows (all of them, or one lesson's) and return their outcomes.
+    """Try rows (all, or one lesson's) and return a list of outcomes in their order; a row that raises has failed.
 
-    Returns a list of `Outcome`, in the rows' order. Raises ValueError for an unknown lesson; a row that raises is an
-    outcome that failed.
+    Raises ValueError for an unknown lesson.
     """
     _check_lesson(lesson)
-    chosen = select(lesson=lesson) if rows is None else [row for row in rows if lesson in (None, row.lesson)]
-    return [_verify_row(row) for row in chosen]
+    chosen = ROWS if rows is None else rows
+    return [_verify_row(row) for row in chosen if lesson in (None, row.lesson)]
+
+
+def _figure_text(outcome):
+    if outcome.trouble:
+        return "not tried" if outcome.missing else "raised"
+    if outcome.row.kind == "identity":
+        return f"error {outcome.figure:.1e}"
+    if outcome.row.kind == "bound":
+        return f"over {outcome.figure:.1e}, gap {outcome.extra:.1e}"
+    return f"margin {outcome.figure:.4f}"
+
+
+def _verdicts(outcome):
+    if outcome.missing:
+        return "left out", "left out"
+    return ("ok" if outcome.passed else "FAILS"), ("rejected" if outcome.mutant_rejected else "SURVIVES")
+
+
+def table(outcomes):
+    """The outcomes as text: a line of fixed width per row with its statement (LaTeX) below it, and closing lines."""
+    lines = [("label", "name", "kind", "reference", "cases", "figure", "bar", "verdict", "mutant")]
+    for o in outcomes:
+        row, bar = o.row, f">= {o.row.threshold:g}" if o.row.threshold else f"{o.row.tolerance:.0e}"
+        result = (_figure_text(o), bar, *_verdicts(o))
+        lines.append((row.label, row.name, row.kind, row.reference, str(o.instances), *result))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+    for k, o in reversed(list(enumerate(outcomes, start=1))):
+        text.insert(k + 1, f"{'':{widths[0]}}  {o.row.statement}")
+    text += [f"{o.row.label} {o.row.name}: {o.trouble}" for o in outcomes if o.failed and o.trouble]
+    return "\n".join([*text, *_closing(outcomes)])
+
+
+def _closing(outcomes):
+    """The closing lines: how many rows hold, and which could not be tried because a library is missing."""
+    tried = [o for o in outcomes if not o.missing]
+    good = sum(not o.failed for o in tried)
+    yield f"{good} of {len(tried)} rows hold and reject their wrong version."
+    for library in OPTIONAL:
+        if names := [f"{o.row.label} {o.row.name}" for o in outcomes if o.missing == library]:
+            yield f"Left out, as {library} is not installed (pip install {library}): {', '.join(names)}."
+
+
+@dataclass(frozen=True)
+class Report:
+    """Outcomes that show themselves as an HTML table in a notebook and as text elsewhere."""
+
+    outcomes: tuple
+
+    def __repr__(self):
+        tried = [f"  {o.row.label} {o.row.name}: {o.row.mistake}" for o in self.outcomes]
+        return "\n".join([table(self.outcomes), "Wrong versions tried:", *tried])
+
+    def _repr_html_(self):
+        head = ("formula", "what is checked", "statement", "against", "cases", "result", "wrong version tried")
+        body = _html_row("th", head) + "".join(_html_row("td", _cells(outcome)) for outcome in self.outcomes)
+        closing = " ".join(map(html.escape, _closing(self.outcomes)))
+        return f"<table>{body}</table><p>{closing} Facts that the lesson leaves out are proved in the appendix.</p>"
+
+
+def _html_row(tag, cells):
+    return "<tr>" + "".join(f'<{tag} style="text-align:left">{html.escape(c)}</{tag}>' for c in cells) + "</tr>"
+
+
+def _cells(outcome):
+    """One row of a lesson's table, in words."""
+    row, result = outcome.row, "FAILS"
+    if outcome.missing:
+        result = "left out"
+    elif outcome.passed and row.kind == "identity":
+        result = f"equal, error {outcome.figure:.0e}" if outcome.figure else "equal, exactly"
+    elif outcome.passed and row.kind == "bound":
+        result = f"holds, closest {outcome.extra:.0e}" if outcome.extra else "holds, and is reached"
+    elif outcome.passed:
+        result = f"exists, margin {outcome.figure:.2f}"
+    rejected = "left out" if outcome.missing else "rejected" if outcome.mutant_rejected else "NOT REJECTED"
+    name, statement = row.name.replace("-", " "), f"${row.statement}$"
+    return row.label, name, statement, row.reference, str(outcome.instances), result, f"{row.mistake}: {rejected}"
+
+
+def show(lesson):
+    """Try one lesson's rows and show their table, with the wrong versions they reject; ValueError where unknown."""
+    from IPython.display import display
+
+    display(Report(tuple(verify(lesson=lesson))))

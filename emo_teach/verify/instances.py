@@ -1,4 +1,4 @@
-"""Instances on which every formula is tried: the hard ones by hand (zeros, ties, corners, spikes), the rest drawn with a fixed seed."""
+"""Instances on which the formulas are tried: hard ones by hand (zeros, ties, corners, spikes), others by a seed."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ SEED = 9797
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One instance: model p and label tau (n,), a cost (n, n), the embedding (n, d) behind it if it has one, and a target index."""
+    """One instance: model p and label tau (n,), a cost (n, n), the embedding (n, d) behind it or None, and a target."""
 
     name: str
     p: np.ndarray
@@ -25,22 +25,24 @@ class Case:
         """The one-hot label of the target."""
         return one_hot(self.p.size, self.target)
 
+    @property
+    def problem(self):
+        """The transport problem (p, tau, cost)."""
+        return self.p, self.tau, self.cost
+
+    @property
+    def to_target(self):
+        """The transport problem of the one-hot label."""
+        return self.p, self.label, self.cost
+
 
 def one_hot(n, target):
-    """All mass on one entry.
-
-    Formula: `tau_i = 1 if i = target else 0`. Returns (n,). Raises IndexError for a target out of range.
-    """
-    vector = np.zeros(n)
-    vector[target] = 1.0
-    return vector
+    """The distribution (n,) with all mass on one entry."""
+    return np.eye(n)[target]
 
 
 def spread(rng, n, concentration=1.0):
-    """A distribution drawn from the symmetric Dirichlet; small concentrations are spiky, down to exact zeros.
-
-    Formula: Dirichlet(concentration, ..., concentration), drawn again while it underflows. Returns (n,).
-    """
+    """A distribution (n,) from the symmetric Dirichlet: spiky for small concentrations, down to exact zeros."""
     while True:
         p = rng.dirichlet(np.full(n, concentration))
         if abs(p.sum() - 1) < 1e-9:
@@ -54,7 +56,7 @@ def _without(p, places):
 
 
 def pairs(large=True):
-    """Pairs of distributions (name, p, tau): corners, zeros, ties, spikes, equal, disjoint and random ones, n from 1 to 30 (and 200)."""
+    """(name, p, tau): corners, zeros, ties, spikes, equal, disjoint and random ones; n from 1 to 30 (and 200)."""
     rng = np.random.default_rng(SEED)
     yield "one entry", np.ones(1), np.ones(1)
     yield "two entries", spread(rng, 2), spread(rng, 2)
@@ -78,21 +80,21 @@ def pairs(large=True):
         yield "random 200", spread(rng, 200), spread(rng, 200)
 
 
-def _repeated(rng, n):
-    rows = rng.normal(size=((n + 1) // 2, 3))
-    return np.concatenate([rows, 3.0 * rows])[:n]
+def _with_multiples(factor):
+    """Random rows, and then the same rows times a factor."""
 
+    def embedding(rng, n):
+        rows = rng.normal(size=((n + 1) // 2, 3))
+        return np.concatenate([rows, factor * rows])[:n]
 
-def _opposite(rng, n):
-    rows = rng.normal(size=((n + 1) // 2, 3))
-    return np.concatenate([rows, -0.5 * rows])[:n]
+    return embedding
 
 
 EMBEDDINGS = {
     "few dimensions": lambda rng, n: rng.normal(size=(n, 3)),
     "many dimensions": lambda rng, n: rng.normal(size=(n, n + 3)),
-    "repeated rows": _repeated,
-    "opposite rows": _opposite,
+    "repeated rows": _with_multiples(3.0),
+    "opposite rows": _with_multiples(-0.5),
     "one dimension": lambda rng, n: rng.choice([-1.0, 1.0], size=(n, 1)) * rng.uniform(0.1, 9, size=(n, 1)),
     "lengths 1e-6 to 1e6": lambda rng, n: rng.normal(size=(n, 4)) * 10 ** rng.uniform(-6, 6, size=(n, 1)),
 }
