@@ -197,13 +197,13 @@ def command(*arguments, without="nothing"):
 
 def test_every_torch_objective_has_a_row(monkeypatch):
     from emo_teach import losses
-    from emo_teach.losses import objectives, transforms
+    from emo_teach.losses import objectives
 
     asked, honest = set(), objectives.objective
     monkeypatch.setattr(objectives, "objective", lambda name, *a, **k: asked.add(name) or honest(name, *a, **k))
     for row in OF_OBJECTIVES:
         row.ours(next(iter(row.instances())))
-    assert asked == set(losses.NAMES) and tuple(lesson08.PSI) == transforms.TRANSFORMS
+    assert asked == set(losses.NAMES) and tuple(lesson08.PSI) == losses.TRANSFORMS
 
 
 def test_rows_whose_library_is_missing_are_left_out():

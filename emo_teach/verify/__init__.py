@@ -5,12 +5,12 @@ emo_teach verify` tries the table, the tests iterate over it, and each lesson sh
 `lessonNN`. A row that needs torch or mpmath imports it when it is tried, and is left out where the library is missing.
 """
 
-from . import lesson01, lesson02, lesson03, lesson04, lesson05, lesson06, lesson06_objectives, lesson08, lesson09
+from . import lesson01, lesson02, lesson03, lesson04, lesson05, lesson06, lesson06_losses, lesson08, lesson09
 from .core import LESSON_OF, ROWS, Outcome, Report, Row, register, select, show, table, verify
 from .references import linear_program, marginal_constraints
 
 __all__ = [
     "LESSON_OF", "ROWS", "Outcome", "Report", "Row", "lesson01", "lesson02", "lesson03", "lesson04", "lesson05",
-    "lesson06", "lesson06_objectives", "lesson08", "lesson09", "linear_program", "marginal_constraints", "register",
+    "lesson06", "lesson06_losses", "lesson08", "lesson09", "linear_program", "marginal_constraints", "register",
     "select", "show", "table", "verify",
 ]  # fmt: skip

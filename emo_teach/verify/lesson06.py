@@ -1,4 +1,4 @@
-"""Rows of lesson 06: A9, D1, D5, D9. (Those of the training objectives in torch are in `lesson06_objectives`.)"""
+"""Rows of lesson 06: A9, D1, D5, D9. (Those of the training objectives in torch are in `lesson06_losses`.)"""
 
 import math
 import statistics

@@ -85,7 +85,7 @@ def _of_transform(kind, logits, column):
     """Gradient on the logits, by autograd."""
     import torch
 
-    from ..losses.transforms import transformed
+    from ..losses import transformed
 
     z = torch.tensor(logits, requires_grad=True)
     transformed(z[None], torch.tensor(column)[None], kind).sum().backward()
