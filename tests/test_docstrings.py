@@ -1,4 +1,4 @@
-"""Docstrings: every public function has a sentence that helps; the mathematics gives formula, shapes, units, errors and source as well."""
+"""Docstrings: a sentence that helps; the mathematics gives formula, shapes, units, errors and source as well."""
 
 import ast
 from pathlib import Path
@@ -10,7 +10,8 @@ import emo_teach
 PACKAGE = Path(emo_teach.__file__).parent
 # What a lesson teaches or a practitioner calls: here every public function is held to the full form.
 MATHEMATICS = (
-    "costs", "divergences", "transport", "losses.", "measure.mauve", "measure.oracle", "measure.text", "verify.references", "world.vectors",
+    "costs", "divergences", "transport", "losses.", "measure.mauve", "measure.oracle", "measure.text",
+    "verify.references", "world.vectors",
 )  # fmt: skip
 WORDS = ("Formula", "Shape", "Units", "Raises", "Source")
 EMPTY = ("Formula: none", "Shape: none", "Units: none. Raises nothing. Source: this project")  # lines that say nothing

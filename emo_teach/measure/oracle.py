@@ -85,7 +85,7 @@ def js(log_p, truth):
 def exact_emd(p, truth, cost):
     """Earth mover's distance from the model to the truth in every context, exactly: one linear program each.
 
-    Formula: A4, `min <plan, cost>` over plans with marginals p and truth. Choose the contexts first: at V = 300 one takes some milliseconds.
+    Formula: A4, `min <plan, cost>` over plans with marginals p and truth; at V = 300 one takes some milliseconds.
     Shape: p and truth (N, V), cost (V, V), returns (N,). Units: those of the cost.
     Raises ValueError for bad probabilities, shapes that differ or a bad cost; `SolverError` as `transport.emd`.
     Source: `transport.emd`; for a cost by classes `transport.class_emd` has the closed form.
