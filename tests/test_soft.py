@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from emo_teach import costs, transport
+from emo_teach import costs, transport, worked
 from emo_teach.losses import soft, transformed
 from emo_teach.transport import SolverError, escape_times
 
@@ -112,3 +112,10 @@ def test_escape_times_end_at_one_half_and_fall_with_the_cost():
     (ce, emo), (_, cheap) = escape_times(p), escape_times(p, cost=0.5)
     assert (np.diff(ce) < 0).all() and (np.diff(emo) < 0).all() and (emo > ce).all()
     np.testing.assert_allclose(cheap, 2 * emo)
+
+
+def test_a_cost_that_may_not_be_written_to_is_read_without_a_warning():
+    logits, labels = torch.zeros(1, 3), torch.tensor(worked.TAU)[None]
+    assert not worked.COST.flags.writeable
+    for name in soft.NAMES:
+        assert torch.isfinite(soft.soft_objective(name, worked.COST)(logits, labels)).all()

@@ -50,7 +50,7 @@ def soft_objective(name, cost=None, regularisation=0.1, tolerance=1e-6):
             return -(labels * logits.log_softmax(-1)).sum(-1)
         p = logits.softmax(-1)
         if name in ("bound", "debiased"):
-            return _bilinear(p, labels, torch.from_numpy(cost).to(p.device), name == "debiased")
+            return _bilinear(p, labels, torch.tensor(cost, device=p.device), name == "debiased")
         slope, rest = _potentials(name, p.detach().cpu().numpy(), tau, cost, regularisation, tolerance)
         return (p * torch.from_numpy(slope).to(p.device)).sum(-1) + torch.from_numpy(rest).to(p.device)
 
