@@ -67,7 +67,7 @@ def test_a_run_is_the_plain_loop():
     goal = objective("emo-mode-1", CostEmbedding(model.lm_head.weight.detach().clone()))
     ids, labels = texts.blocks("tokens", masked_blocks(), BLOCK)
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.0)
-    order, losses = list(trainer.Order(len(ids), steps * batch, seed=42)), []
+    order, losses = trainer.order(len(ids), steps * batch, seed=42), []
     for step in range(steps):
         index = order[step * batch : (step + 1) * batch]
         for group in optimizer.param_groups:
@@ -174,10 +174,10 @@ def test_a_folder_with_another_run_is_refused_and_left_alone(tmp_path):
 
 
 def test_order_is_a_permutation_each_time_and_a_matter_of_the_seed():
-    drawn = list(trainer.Order(7, 17, seed=3))
+    drawn = trainer.order(7, 17, seed=3)
     assert len(drawn) == 17 and sorted(drawn[:7]) == sorted(drawn[7:14]) == list(range(7)) and drawn[:7] != drawn[7:14]
-    assert drawn == list(trainer.Order(7, 17, seed=3)) != list(trainer.Order(7, 17, seed=4))
-    assert drawn[:10] == list(trainer.Order(7, 10, seed=3))
+    assert drawn == trainer.order(7, 17, seed=3) != trainer.order(7, 17, seed=4)
+    assert drawn[:10] == trainer.order(7, 10, seed=3)
 
 
 def test_blocks_of_a_stream_and_of_a_pair():

@@ -49,7 +49,11 @@ def begin(out, settings, resume=True):
             out.mkdir(parents=True, exist_ok=True)
             write_json(out / RUN, {"settings": settings, "finished": False})
         run = read_json(out / RUN)
-        _same(out, run["settings"], settings)
+        old = run["settings"]
+        for key in {**old, **settings}:
+            if old.get(key) != settings.get(key):
+                there, here = f"there {key} is {old.get(key)!r}", f"here {settings.get(key)!r}"
+                raise ValueError(f"out = {out} holds another run: {there}, {here}. Choose a new folder")
         if not resume:
             raise ValueError(f"out = {out} already holds this run, and resume is False: choose a new folder")
         shutil.rmtree(out / UNFINISHED, ignore_errors=True)
@@ -59,13 +63,6 @@ def begin(out, settings, resume=True):
         return run["finished"]
     except OSError as err:
         raise ValueError(f"out = {out} cannot be written: {err.strerror or err}") from None
-
-
-def _same(out, old, new):
-    for key in {**old, **new}:
-        if old.get(key) != new.get(key):
-            there, here = f"there {key} is {old.get(key)!r}", f"here {new.get(key)!r}"
-            raise ValueError(f"out = {out} holds another run: {there}, {here}. Choose a new folder")
 
 
 def mark_whole(checkpoint, history):

@@ -12,7 +12,7 @@ from .. import inputs
 from ..losses import CostEmbedding, objective
 from . import folder, texts
 from .model import WithObjective
-from .trainer import Recorder, arguments, evaluate, train
+from .trainer import ObjectiveTrainer, Recorder, arguments, evaluate, order
 
 # The settings of the EMO paper and its scripts: GPT-2 continued on WikiText-2 (arXiv 2310.04691; github.com/DRSY/EMO).
 # AdamW, no weight decay and the linear schedule are how `finetune` trains anyway.
@@ -70,12 +70,6 @@ def _steps(steps, epochs, blocks, batch_size):
     return math.ceil(inputs.number("epochs", epochs, low=0, open_low=True) * blocks / batch_size)
 
 
-def _check_counts(**values):
-    for name, value in values.items():
-        if value is not None:
-            inputs.count(name, value)
-
-
 def _with_objective(model, name, cost, options, head):
     """The wrapper; ValueError for weights that are not float32, and as `make_objective` and `WithObjective`."""
     for part, weight in getattr(model, "named_parameters", list)():
@@ -130,8 +124,11 @@ def finetune(
 
     Raises ValueError for arguments that make no sense, before anything is written.
     """
-    _check_counts(batch_size=batch_size, accumulation=accumulation)
-    _check_counts(log_every=log_every, save_every=save_every, valid_every=valid_every)
+    optional = {"save_every": save_every, "valid_every": valid_every}
+    counts = {name: value for name, value in optional.items() if value is not None}
+    counts |= {"batch_size": batch_size, "accumulation": accumulation, "log_every": log_every}
+    for name, value in counts.items():
+        inputs.count(name, value)
     block, precision, options = inputs.count("block", block, low=2), check_precision(precision), options or {}
     seed, lr = inputs.count("seed", seed, low=0), inputs.number("lr", lr, low=0)
     if save_every and out is None:
@@ -151,10 +148,13 @@ def finetune(
     checkpoint = None
     if out is not None:
         if run.begin(settings, trained, held, resume):
-            return run.earlier_result()
-        checkpoint = folder.last_checkpoint(out)
-        recorder.history = folder.read_json(checkpoint / folder.HISTORY) if checkpoint else []
-    train(wrapper, *trained, args, seed, batch_size, recorder, checkpoint)
+            folder.load_weights(model, out)
+            return Result(folder.read_json(Path(out) / folder.HISTORY), model.eval())
+        if checkpoint := folder.last_checkpoint(out):
+            recorder.history = folder.read_json(checkpoint / folder.HISTORY)
+    indices = order(len(trained[0]), steps * batch_size, seed)
+    trainer = ObjectiveTrainer(wrapper, *trained, args, indices, recorder)
+    trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
     run.finish(tokenizer, recorder.history)
     return Result(recorder.history, model.eval())
 
@@ -163,7 +163,7 @@ class _Run:
     """The folder of a run, if it has one, and its processes: process 0 writes, the others wait for it."""
 
     def __init__(self, wrapper, args, out):
-        self.wrapper, self.args, self.out = wrapper, args, out
+        self.wrapper, self.args, self.out, self.writes = wrapper, args, out, args.process_index == 0
 
     def begin(self, settings, trained, held, resume):
         """Make or recognise the run's folder; returns whether the run is finished.
@@ -174,26 +174,21 @@ class _Run:
         settings |= {"processes": self.args.world_size, "train": folder.fingerprint(*trained)}
         settings |= {"model": folder.fingerprint(*self.wrapper.model.state_dict().values())}
         settings |= {"valid": held and folder.fingerprint(*held), "cost": cost and folder.fingerprint(cost.unit)}
-        if self.args.process_index == 0:
-            finished = folder.begin(self.out, settings, resume)
+        if self.writes:
+            folder.begin(self.out, settings, resume)
         self._wait_for_all()
-        return finished if self.args.process_index == 0 else folder.begin(self.out, settings, resume)
-
-    def earlier_result(self):
-        """The result of a finished run."""
-        folder.load_weights(self.wrapper.model, self.out)
-        return Result(folder.read_json(Path(self.out) / folder.HISTORY), self.wrapper.model.eval())
+        return folder.begin(self.out, settings)  # now it is there for every process
 
     def checkpoint_saved(self, step, history):
         """Called on every process when it has written its part of a checkpoint."""
         self._wait_for_all()
-        if self.args.process_index == 0:
+        if self.writes:
             folder.mark_whole(Path(self.args.output_dir) / f"checkpoint-{step}", history)
 
     def finish(self, tokenizer, history):
         """Write the result, where there is a folder."""
         self._wait_for_all()
-        if self.out is not None and self.args.process_index == 0:
+        if self.out is not None and self.writes:
             folder.finish(self.out, self.wrapper.model, tokenizer, history)
         self._wait_for_all()
 
@@ -240,10 +235,8 @@ def _option(text):
     if not equals or not name:
         raise ValueError(f"option {text!r} must be written as name=value, such as gamma=0.1")
     words = {"true": True, "false": False, "none": None}
-    if value.lower() in words:
-        return name, words[value.lower()]
     try:
-        return name, float(value)
+        return name, words[value.lower()] if value.lower() in words else float(value)
     except ValueError:
         raise ValueError(f"option {text!r}: the value must be a number, true, false or none") from None
 
