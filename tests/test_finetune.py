@@ -65,7 +65,7 @@ def test_a_run_is_the_plain_loop():
     """The same run written out: AdamW, a straight line down to 0, and the mean over a step's tokens."""
     steps, batch, lr, model = 6, 8, 1e-2, tiny()
     goal = objective("emo-mode-1", CostEmbedding(model.lm_head.weight.detach().clone()))
-    ids, labels = texts.blocks("tokens", masked_blocks(), BLOCK)
+    ids, labels = texts.blocks("tokens", masked_blocks(), BLOCK, model)
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.0)
     order, losses = trainer.order(len(ids), steps * batch, seed=42), []
     for step in range(steps):
@@ -111,7 +111,7 @@ def test_history_and_reports():
 def test_held_out_values():
     model, (ids, labels) = tiny(dropout=0.5), masked_blocks(10, seed=5)
     wrapper = finetune.WithObjective(model.train(), make_objective("emo", None, model.lm_head.weight, {}))
-    ids, labels = texts.blocks("tokens", (ids, labels), BLOCK)
+    ids, labels = texts.blocks("tokens", (ids, labels), BLOCK, model)
     found = finetune.evaluate(wrapper, ids, labels, batch_size=3)
     assert model.training  # as it was
     logits = model.eval()(ids).logits[:, :-1]
@@ -181,10 +181,10 @@ def test_order_is_a_permutation_each_time_and_a_matter_of_the_seed():
 
 
 def test_blocks_of_a_stream_and_of_a_pair():
-    ids, labels = texts.blocks("tokens", np.arange(11), 4)
+    ids, labels = texts.blocks("tokens", np.arange(11), 4, tiny())
     assert ids.tolist() == [[0, 1, 2, 3], [4, 5, 6, 7]] and labels.tolist() == [[-100, 1, 2, 3], [-100, 5, 6, 7]]
     given = (np.arange(8).reshape(2, 4), np.full((2, 4), 1))
-    assert texts.blocks("tokens", given, 99)[1].tolist() == [[-100, 1, 1, 1]] * 2 and given[1][0, 0] == 1
+    assert texts.blocks("tokens", given, 99, tiny())[1].tolist() == [[-100, 1, 1, 1]] * 2 and given[1][0, 0] == 1
 
 
 SIZES = {"vocab_size": 20, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}

@@ -141,13 +141,16 @@ def finetune(
     args = arguments(place, steps, batch_size, accumulation, lr, seed, precision, save_every, log_every)
     settings = {"objective": objective, "options": options, "steps": steps, "batch_size": batch_size, "block": block}
     settings |= {"lr": lr, "seed": seed, "accumulation": accumulation, "precision": precision, "head": head}
-    run = _Run(wrapper, args, out)
+    run = _Run(args, out)
     validate = held and (lambda: evaluate(wrapper, *held, precision=precision))
     tokens_per_step = batch_size * trained[0].shape[1]
     recorder = Recorder(tokens_per_step, on_log, validate, valid_every, run.checkpoint_saved, progress)
     checkpoint = None
-    if out is not None:
-        if run.begin(settings, trained, held, resume):
+    if out is not None:  # a run never goes on from another model or with another text
+        cost = wrapper.objective.cost
+        contents = {"train": trained, "model": model.state_dict().values(), "valid": held, "cost": cost and [cost.unit]}
+        settings |= {name: found and folder.fingerprint(*found) for name, found in contents.items()}
+        if run.begin(settings | {"processes": args.world_size}, resume):
             folder.load_weights(model, out)
             return Result(folder.read_json(Path(out) / folder.HISTORY), model.eval())
         if checkpoint := folder.last_checkpoint(out):
@@ -155,25 +158,18 @@ def finetune(
     indices = order(len(trained[0]), steps * batch_size, seed)
     trainer = ObjectiveTrainer(wrapper, *trained, args, indices, recorder)
     trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
-    run.finish(tokenizer, recorder.history)
+    run.finish(model, tokenizer, recorder.history)
     return Result(recorder.history, model.eval())
 
 
 class _Run:
     """The folder of a run, if it has one, and its processes: process 0 writes, the others wait for it."""
 
-    def __init__(self, wrapper, args, out):
-        self.wrapper, self.args, self.out, self.writes = wrapper, args, out, args.process_index == 0
+    def __init__(self, args, out):
+        self.args, self.out, self.writes = args, out, args.process_index == 0
 
-    def begin(self, settings, trained, held, resume):
-        """Make or recognise the run's folder; returns whether the run is finished.
-
-        A run never goes on from another model or with another text, as their fingerprints are part of its settings.
-        """
-        cost = self.wrapper.objective.cost
-        settings |= {"processes": self.args.world_size, "train": folder.fingerprint(*trained)}
-        settings |= {"model": folder.fingerprint(*self.wrapper.model.state_dict().values())}
-        settings |= {"valid": held and folder.fingerprint(*held), "cost": cost and folder.fingerprint(cost.unit)}
+    def begin(self, settings, resume):
+        """Make or recognise the run's folder; returns whether the run is finished."""
         if self.writes:
             folder.begin(self.out, settings, resume)
         self._wait_for_all()
@@ -185,11 +181,11 @@ class _Run:
         if self.writes:
             folder.mark_whole(Path(self.args.output_dir) / f"checkpoint-{step}", history)
 
-    def finish(self, tokenizer, history):
+    def finish(self, model, tokenizer, history):
         """Write the result, where there is a folder."""
         self._wait_for_all()
         if self.out is not None and self.writes:
-            folder.finish(self.out, self.wrapper.model, tokenizer, history)
+            folder.finish(self.out, model, tokenizer, history)
         self._wait_for_all()
 
     def _wait_for_all(self):
@@ -210,7 +206,7 @@ def main(given):
     make_objective(given.objective, None, torch.eye(2), options)
     check_precision(given.precision)
     folder.check(given.out)
-    texts.check_text(given.text)
+    texts.read(given.text)
     model, tokenizer = texts.load(texts.model_folder(given.model))
     room = getattr(model.config, "max_position_embeddings", None) or PAPER["block"]
     block = given.block or min(PAPER["block"], room)
@@ -222,7 +218,10 @@ def main(given):
     result = finetune(model, train, valid, given.objective, **settings)
     together = torch.distributed.is_available() and torch.distributed.is_initialized()
     if not together or torch.distributed.get_rank() == 0:
-        _print_result(result, given)
+        for name, words in (("valid_loss", given.objective), ("valid_ce", "cross-entropy (nats per token)")):
+            _, values = result.column(name)
+            print(f"held-out {words}: {values[0]:.4f} -> {values[-1]:.4f}")
+        print(f"model, tokenizer and history: {given.out}")
     if together:
         torch.distributed.barrier()
         torch.distributed.destroy_process_group()
@@ -239,11 +238,3 @@ def _option(text):
         return name, words[value.lower()] if value.lower() in words else float(value)
     except ValueError:
         raise ValueError(f"option {text!r}: the value must be a number, true, false or none") from None
-
-
-def _print_result(result, given):
-    shown = {"valid_loss": given.objective, "valid_ce": "cross-entropy (nats per token)"}
-    for name, words in shown.items():
-        _, values = result.column(name)
-        print(f"held-out {words}: {values[0]:.4f} -> {values[-1]:.4f}")
-    print(f"model, tokenizer and history: {given.out}")

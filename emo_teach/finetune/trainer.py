@@ -72,7 +72,6 @@ class Recorder(transformers.TrainerCallback):
         self.clock += time.perf_counter() - begun
 
     def on_train_begin(self, args, state, control, **kwargs):
-        """Before the first step of this process."""
         if state.global_step == 0:
             self._validate(state)
         hidden = not (self.progress and state.is_world_process_zero)
@@ -100,12 +99,10 @@ class Recorder(transformers.TrainerCallback):
             self._validate(state)
 
     def on_save(self, args, state, control, **kwargs):
-        """After this process has written its part of a checkpoint."""
         self.saved(state.global_step, self.history)
         self.step, self.clock = state.global_step, time.perf_counter()
 
     def on_train_end(self, args, state, control, **kwargs):
-        """After the last step."""
         self._validate(state)
         self.bar.close()
 
@@ -115,7 +112,6 @@ class Arguments(transformers.TrainingArguments):
 
     @property
     def should_save(self):
-        """Whether this process writes."""
         return self.save_strategy != "no" and super().should_save
 
 
@@ -166,16 +162,14 @@ def arguments(output_dir, steps, batch_size, accumulation, lr, seed, precision, 
     schedule = {"max_steps": steps, "learning_rate": lr, "lr_scheduler_type": "linear", "warmup_steps": 0}
     # Without a GPU, the Trainer accepts bf16 only together with use_cpu.
     numbers = {"bf16": precision == "bf16", "fp16": precision == "fp16", "use_cpu": not (cuda or mps), "seed": seed}
-    step = {"gradient_accumulation_steps": accumulation, "average_tokens_across_devices": True}
+    # Buffers are not sent round at every step: the cost embedding never changes.
+    ddp = {"ddp_find_unused_parameters": False, "ddp_broadcast_buffers": False, "average_tokens_across_devices": True}
     logs = {"logging_steps": log_every, "logging_nan_inf_filter": False, "report_to": "none", "disable_tqdm": True}
     # Two checkpoints are kept: the Trainer deletes older ones before the newest is marked as whole.
     saves = {"save_strategy": "steps" if save_every else "no", "save_steps": save_every or 500, "save_total_limit": 2}
     loader = {"remove_unused_columns": False, "dataloader_pin_memory": cuda}
-    # Buffers are not sent round at every step: the cost embedding never changes.
-    ddp = {"ddp_find_unused_parameters": False, "ddp_broadcast_buffers": False}
-    made = Arguments(
-        output_dir=str(output_dir), **optimizer, **schedule, **numbers, **step, **logs, **saves, **loader, **ddp
-    )
+    sizes = {"output_dir": str(output_dir), "gradient_accumulation_steps": accumulation}
+    made = Arguments(**sizes, **optimizer, **schedule, **numbers, **ddp, **logs, **saves, **loader)
     made._n_gpu = min(made.n_gpu, 1)  # several GPUs need `accelerate launch`: DataParallel would split the batches
     parts = accumulation * made.world_size
     if batch_size % parts:
