@@ -62,14 +62,6 @@ def check_precision(precision):
     return precision
 
 
-def _steps(steps, epochs, blocks, batch_size):
-    if (steps is None) == (epochs is None):
-        raise ValueError(f"give one of steps and epochs, got steps = {steps} and epochs = {epochs}")
-    if steps is not None:
-        return inputs.count("steps", steps)
-    return math.ceil(inputs.number("epochs", epochs, low=0, open_low=True) * blocks / batch_size)
-
-
 def _with_objective(model, name, cost, options, head):
     """The wrapper; ValueError for weights that are not float32, and as `make_objective` and `WithObjective`."""
     for part, weight in getattr(model, "named_parameters", list)():
@@ -103,7 +95,6 @@ def finetune(
     valid_every=None,
     on_log=None,
     progress=False,
-    resume=True,
     tokenizer=None,
 ):
     """Train a causal LM of transformers with an objective and return a `Result`; the model itself is changed.
@@ -117,8 +108,8 @@ def finetune(
         the result: the loss is the mean over all tokens of a step.
     `precision`: of products, "fp32", "bf16" or "fp16"; by default bf16 where a GPU has it. `head`: see `WithObjective`.
     `out`: the run's folder, for a checkpoint every `save_every` steps and in the end the model and `tokenizer`. After
-        a kill the same call goes on from the last whole checkpoint and ends with the same weights, unless `resume` is
-        False, which refuses any earlier run. Without `out` nothing is written.
+        a kill the same call goes on from the last whole checkpoint and ends with the same weights. Without `out`
+        nothing is written.
     `log_every`, `valid_every`: steps between training and held-out values in the history.
     `on_log`: called with every entry of the history as it comes; `progress`: draw a bar.
 
@@ -136,27 +127,29 @@ def finetune(
     wrapper = _with_objective(model, objective, cost, options, head)
     trained = texts.blocks("tokens_train", tokens_train, block, model)
     held = None if tokens_valid is None else texts.blocks("tokens_valid", tokens_valid, block, model)
-    steps = _steps(steps, epochs, len(trained[0]), batch_size)
+    if (steps is None) == (epochs is None):
+        raise ValueError(f"give one of steps and epochs, got steps = {steps} and epochs = {epochs}")
+    if steps is None:
+        steps = math.ceil(inputs.number("epochs", epochs, low=0, open_low=True) * len(trained[0]) / batch_size)
+    steps = inputs.count("steps", steps)
     place = Path(out or "nowhere") / folder.CHECKPOINTS
     args = arguments(place, steps, batch_size, accumulation, lr, seed, precision, save_every, log_every)
     settings = {"objective": objective, "options": options, "steps": steps, "batch_size": batch_size, "block": block}
     settings |= {"lr": lr, "seed": seed, "accumulation": accumulation, "precision": precision, "head": head}
     run = _Run(args, out)
     validate = held and (lambda: evaluate(wrapper, *held, precision=precision))
-    tokens_per_step = batch_size * trained[0].shape[1]
-    recorder = Recorder(tokens_per_step, on_log, validate, valid_every, run.checkpoint_saved, progress)
+    recorder = Recorder(batch_size * trained[0].shape[1], on_log, validate, valid_every, run.checkpoint_saved, progress)
     checkpoint = None
     if out is not None:  # a run never goes on from another model or with another text
         cost = wrapper.objective.cost
         contents = {"train": trained, "model": model.state_dict().values(), "valid": held, "cost": cost and [cost.unit]}
         settings |= {name: found and folder.fingerprint(*found) for name, found in contents.items()}
-        if run.begin(settings | {"processes": args.world_size}, resume):
+        if run.begin(settings | {"processes": args.world_size}):
             folder.load_weights(model, out)
             return Result(folder.read_json(Path(out) / folder.HISTORY), model.eval())
         if checkpoint := folder.last_checkpoint(out):
             recorder.history = folder.read_json(checkpoint / folder.HISTORY)
-    indices = order(len(trained[0]), steps * batch_size, seed)
-    trainer = ObjectiveTrainer(wrapper, *trained, args, indices, recorder)
+    trainer = ObjectiveTrainer(wrapper, *trained, args, order(len(trained[0]), steps * batch_size, seed), recorder)
     trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
     run.finish(model, tokenizer, recorder.history)
     return Result(recorder.history, model.eval())
@@ -168,10 +161,10 @@ class _Run:
     def __init__(self, args, out):
         self.args, self.out, self.writes = args, out, args.process_index == 0
 
-    def begin(self, settings, resume):
+    def begin(self, settings):
         """Make or recognise the run's folder; returns whether the run is finished."""
         if self.writes:
-            folder.begin(self.out, settings, resume)
+            folder.begin(self.out, settings)
         self._wait_for_all()
         return folder.begin(self.out, settings)  # now it is there for every process
 
