@@ -1,5 +1,7 @@
 """Fine-tuning: what is trained, the mean over tokens, the two heads, precision, and what is refused."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
 import torch
@@ -64,7 +66,7 @@ def test_accumulation_changes_nothing(accumulation):
 def test_a_run_is_the_plain_loop():
     """The same run written out: AdamW, a straight line down to 0, and the mean over a step's tokens."""
     steps, batch, lr, model = 6, 8, 1e-2, tiny()
-    goal = make_objective("emo-mode-1", None, model.lm_head.weight, {})
+    goal = objective("emo-mode-1", CostEmbedding(model.lm_head.weight.detach().clone()))
     ids, labels = texts.blocks("tokens", masked_blocks(), BLOCK, model)
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.0)
     order, losses = trainer.order(len(ids), steps * batch, seed=42), []
@@ -106,6 +108,14 @@ def test_history_and_reports():
     assert steps == [(0, False), (4, True), (4, False), (6, True), (6, False)]
     assert all(entry["tokens_per_s"] > 0 for entry in seen if "loss" in entry)
     assert not result.model.training
+
+
+@pytest.mark.skipif(not hasattr(transformers.Trainer, "_get_grad_norm"), reason="older versions show no norm here")
+def test_the_gradients_norm_is_computed_only_where_it_is_shown():
+    norm, every = transformers.Trainer._get_grad_norm, short_run().column("grad_norm")[1]
+    with mock.patch.object(transformers.Trainer, "_get_grad_norm", autospec=True, side_effect=norm) as computed:
+        steps, norms = short_run(log_every=4).column("grad_norm")
+    assert steps == [4, 6] and computed.call_count == 2 and norms == pytest.approx([every[3], every[5]], rel=ROUNDING)
 
 
 def test_held_out_values():
