@@ -170,11 +170,10 @@ def test_a_folder_with_another_run_is_refused_and_left_alone(tmp_path):
     out = tmp_path / "run"
     short_run(out=out)
     before = contents(out)
-    for name, value, words in [
-        ("lr", 2e-2, "lr is 0.01, here 0.02"), ("steps", 7, "steps"), ("name", "ce", "objective"), ("seed", 1, "seed"),
-        ("model", tiny(seed=1), "model is"),
-    ]:  # fmt: skip
-        with pytest.raises(ValueError, match=words):
+    changes = {"lr": 2e-2, "steps": 7, "name": "ce", "seed": 1, "model": tiny(seed=1)}
+    words = ("lr is 0.01, here 0.02", "steps", "objective", "seed", "model is")
+    for (name, value), word in zip(changes.items(), words, strict=True):
+        with pytest.raises(ValueError, match=word):
             short_run(out=out, **{name: value})
         assert contents(out) == before
 
