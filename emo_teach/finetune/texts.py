@@ -176,8 +176,8 @@ def _encode(name, text, tokenizer):
             for start, end in (found["offset_mapping"][k] for k in np.flatnonzero(sure)):
                 covered[start:end] = True
             known += (covered & visible).sum()
-        elif len(sure):
-            known += sure.mean() * visible.sum()
+        else:  # without offsets, the share of known tokens stands for that of known characters
+            known += visible.sum() * sure.sum() / max(len(sure), 1)
         seen += visible.sum()
     if seen and 1 - known / seen > MAX_UNKNOWN:
         unknown = f"{1 - known / seen:.0%} of it (at most {MAX_UNKNOWN:.0%} may be unknown)"
