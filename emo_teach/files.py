@@ -88,23 +88,18 @@ def sync(folder):
                 os.close(handle)
 
 
-def _data_folder():
-    """Return the folder of data files: inside an installed package, or beside the package in a clone."""
-    for folder in (_PACKAGE / "data", _PACKAGE.parent / "data"):
-        if (folder / "word_list.txt").is_file():
-            return folder
-    raise ValueError("no data folder: neither emo_teach/data/ nor data/ beside emo_teach/ holds word_list.txt")
-
-
 def data_path(name):
     """Return the path of one data file: in `emo_teach/data/` of a wheel, in the top-level `data/` of a clone.
 
-    Raises ValueError when there is no such file; the message lists the files there are.
+    Raises ValueError when there is no data folder, or no such file in it; the message then lists the files there are.
 
     >>> data_path("words.csv").name
     'words.csv'
     """
-    folder = _data_folder()
+    folders = [place / "data" for place in (_PACKAGE, _PACKAGE.parent) if (place / "data/word_list.txt").is_file()]
+    if not folders:
+        raise ValueError("no data folder: neither emo_teach/data/ nor data/ beside emo_teach/ holds word_list.txt")
+    folder = folders[0]
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     if not isinstance(name, str) or name not in files:
         raise ValueError(f"no data file {name!r}; data/ has {', '.join(sorted(files))}")

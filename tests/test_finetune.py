@@ -1,5 +1,7 @@
 """Fine-tuning: what is trained, the mean over tokens, the two heads, precision, and what is refused."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from emo_teach.finetune import folder, texts, trainer
 from emo_teach.finetune.run import check_precision, make_objective
 from emo_teach.losses import CostEmbedding, objective
 
-from .training_runs import BLOCK, QUICK, VOCABULARY, largest_gap, masked_blocks, short_run, tiny
+from .training_runs import BLOCK, QUICK, REFUSED, VOCABULARY, contents, largest_gap, masked_blocks, short_run, tiny
 
 SOME = [("ce", {}), ("smoothing", {"epsilon": 0.2}), ("emo-mode-1", {}), ("ce+debiased", {"weight": 2.0})]
 # Two orders of float32 sums: 1e-7 each, some tens of roundings through a layer; measured 1e-7 to 5e-7.
@@ -24,7 +26,7 @@ def same_run(a, b):
     assert largest_gap(a.model, b.model, but_key_bias=True) <= ROUNDING
 
 
-@pytest.mark.parametrize(("name", "options"), SOME, ids=[name for name, _ in SOME])
+@pytest.mark.parametrize(("name", "options"), SOME)
 def test_the_wrapper_is_the_objective_of_shifted_labels(name, options):
     model = tiny()
     goal = make_objective(name, None, model.lm_head.weight, options)
@@ -51,7 +53,7 @@ def test_cross_entropy_is_the_models_own():
     torch.testing.assert_close(ours, model(ids, labels=labels).loss, rtol=ROUNDING, atol=0)
 
 
-@pytest.mark.parametrize(("name", "options"), SOME, ids=[name for name, _ in SOME])
+@pytest.mark.parametrize(("name", "options"), SOME)
 def test_both_heads_train_alike(name, options):
     same_run(short_run(name=name, options=options), short_run(name=name, options=options, head="logits"))
 
@@ -65,9 +67,9 @@ def test_a_run_is_the_plain_loop():
     """The same run written out: AdamW, a straight line down to 0, and the mean over a step's tokens."""
     steps, batch, lr, model = 6, 8, 1e-2, tiny()
     goal = objective("emo-mode-1", CostEmbedding(model.lm_head.weight.detach().clone()))
-    ids, labels = texts.blocks("tokens", masked_blocks(), BLOCK)
+    ids, labels = texts.blocks("tokens", masked_blocks(), BLOCK, model)
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.0)
-    order, losses = list(trainer.Order(len(ids), steps * batch, seed=42)), []
+    order, losses = trainer.order(len(ids), steps * batch, seed=42), []
     for step in range(steps):
         index = order[step * batch : (step + 1) * batch]
         for group in optimizer.param_groups:
@@ -108,10 +110,18 @@ def test_history_and_reports():
     assert not result.model.training
 
 
+@pytest.mark.skipif(not hasattr(transformers.Trainer, "_get_grad_norm"), reason="older versions show no norm here")
+def test_the_gradients_norm_is_computed_only_where_it_is_shown():
+    norm, every = transformers.Trainer._get_grad_norm, short_run().column("grad_norm")[1]
+    with mock.patch.object(transformers.Trainer, "_get_grad_norm", autospec=True, side_effect=norm) as computed:
+        steps, norms = short_run(log_every=4).column("grad_norm")
+    assert steps == [4, 6] and computed.call_count == 2 and norms == pytest.approx([every[3], every[5]], rel=ROUNDING)
+
+
 def test_held_out_values():
     model, (ids, labels) = tiny(dropout=0.5), masked_blocks(10, seed=5)
     wrapper = finetune.WithObjective(model.train(), make_objective("emo", None, model.lm_head.weight, {}))
-    ids, labels = texts.blocks("tokens", (ids, labels), BLOCK)
+    ids, labels = texts.blocks("tokens", (ids, labels), BLOCK, model)
     found = finetune.evaluate(wrapper, ids, labels, batch_size=3)
     assert model.training  # as it was
     logits = model.eval()(ids).logits[:, :-1]
@@ -159,42 +169,37 @@ def test_nothing_is_written_without_a_folder_and_a_finished_one_is_read_again(tm
 def test_a_folder_with_another_run_is_refused_and_left_alone(tmp_path):
     out = tmp_path / "run"
     short_run(out=out)
-    before = {path: path.read_bytes() for path in out.iterdir()}
-    for change, words in [
-        ({"lr": 2e-2}, "lr is 0.01, here 0.02"),
-        ({"steps": 7}, "steps"),
-        ({"name": "ce"}, "objective"),
-        ({"seed": 1}, "seed"),
-        ({"model": tiny(seed=1)}, "model is"),
-        ({"resume": False}, "resume is False"),
-    ]:
-        with pytest.raises(ValueError, match=words):
-            short_run(out=out, **change)
-        assert {path: path.read_bytes() for path in out.iterdir()} == before
+    before = contents(out)
+    changes = {"lr": 2e-2, "steps": 7, "name": "ce", "seed": 1, "model": tiny(seed=1)}
+    words = ("lr is 0.01, here 0.02", "steps", "objective", "seed", "model is")
+    for (name, value), word in zip(changes.items(), words, strict=True):
+        with pytest.raises(ValueError, match=word):
+            short_run(out=out, **{name: value})
+        assert contents(out) == before
 
 
 def test_order_is_a_permutation_each_time_and_a_matter_of_the_seed():
-    drawn = list(trainer.Order(7, 17, seed=3))
+    drawn = trainer.order(7, 17, seed=3)
     assert len(drawn) == 17 and sorted(drawn[:7]) == sorted(drawn[7:14]) == list(range(7)) and drawn[:7] != drawn[7:14]
-    assert drawn == list(trainer.Order(7, 17, seed=3)) != list(trainer.Order(7, 17, seed=4))
-    assert drawn[:10] == list(trainer.Order(7, 10, seed=3))
+    assert drawn == trainer.order(7, 17, seed=3) != trainer.order(7, 17, seed=4)
+    assert drawn[:10] == trainer.order(7, 10, seed=3)
 
 
 def test_blocks_of_a_stream_and_of_a_pair():
-    ids, labels = texts.blocks("tokens", np.arange(11), 4)
+    ids, labels = texts.blocks("tokens", np.arange(11), 4, tiny())
     assert ids.tolist() == [[0, 1, 2, 3], [4, 5, 6, 7]] and labels.tolist() == [[-100, 1, 2, 3], [-100, 5, 6, 7]]
-    given = (np.arange(8).reshape(2, 4), np.full((2, 4), 1))
-    assert texts.blocks("tokens", given, 99)[1].tolist() == [[-100, 1, 1, 1]] * 2 and given[1][0, 0] == 1
+    given = (np.arange(8).reshape(2, 4), np.ones((2, 4), int))
+    assert texts.blocks("tokens", given, 99, tiny())[1].tolist() == [[-100, 1, 1, 1]] * 2 and given[1][0, 0] == 1
 
 
-SIZES = {"vocab_size": 20, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
-T5_SIZES = {"vocab_size": 20, "d_model": 8, "d_kv": 4, "d_ff": 8, "num_layers": 1, "num_heads": 2}
+SIZES = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+T5_SIZES = {"d_model": 8, "d_kv": 4, "d_ff": 8, "num_layers": 1, "num_heads": 2}
 
 
-def seeded(kind, config):
+def seeded(kind, config, **sizes):
     """A small model of transformers by its class."""
     torch.manual_seed(0)
-    return kind(config)
+    return kind(config if not sizes else config(vocab_size=VOCABULARY, **sizes))
 
 
 class Scaled(transformers.GPT2LMHeadModel):
@@ -208,17 +213,17 @@ class Scaled(transformers.GPT2LMHeadModel):
 
 
 t = transformers
-REFUSED_MODELS = [
+WRONG_MODELS = [
     (lambda: torch.nn.Linear(3, 3), "causal language model of transformers, got Linear"),
-    (lambda: seeded(t.BertForMaskedLM, t.BertConfig(**SIZES)), "not causal .BertForMaskedLM"),
-    (lambda: seeded(t.BertModel, t.BertConfig(**SIZES)), "no language-model head .BertModel"),
+    (lambda: seeded(t.BertForMaskedLM, t.BertConfig, **SIZES), "not causal .BertForMaskedLM"),
+    (lambda: seeded(t.BertModel, t.BertConfig, **SIZES), "no language-model head .BertModel"),
     (lambda: t.GPT2Model(tiny().config), "no language-model head .GPT2Model"),
-    (lambda: t.T5ForConditionalGeneration(t.T5Config(**T5_SIZES)), "an encoder and a decoder"),
+    (lambda: seeded(t.T5ForConditionalGeneration, t.T5Config, **T5_SIZES), "an encoder and a decoder"),
     (lambda: seeded(Scaled, tiny().config), 'use head = "logits"'),
 ]
 
 
-@pytest.mark.parametrize(("make", "words"), REFUSED_MODELS, ids=[words for _, words in REFUSED_MODELS])
+@pytest.mark.parametrize(("make", "words"), WRONG_MODELS, ids=[words for _, words in WRONG_MODELS])
 def test_models_that_are_no_causal_lm_are_refused(make, words):
     with pytest.raises(ValueError, match=words):
         finetune.WithObjective(make(), objective("ce"))
@@ -226,46 +231,33 @@ def test_models_that_are_no_causal_lm_are_refused(make, words):
 
 def test_scaled_logits_train_with_the_logits_head_and_llama_with_both():
     assert short_run(seeded(Scaled, tiny().config), head="logits").column("loss")[1][-1] > 0
-    config = t.LlamaConfig(**SIZES | {"vocab_size": VOCABULARY})
-    runs = [short_run(seeded(t.LlamaForCausalLM, config), head=head) for head in ("fused", "logits")]
+    runs = [short_run(seeded(t.LlamaForCausalLM, t.LlamaConfig, **SIZES), head=head) for head in ("fused", "logits")]
     np.testing.assert_allclose(*[run.column("loss")[1] for run in runs], rtol=ROUNDING)
 
 
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"name": "nope"}, "'nope' is not one of"),
-        ({"options": {"gamma": 1}}, "'gamma' is no option"),
-        ({"cost": 3}, "cost must be a CostEmbedding"),
-        ({"cost": CostEmbedding(torch.eye(5))}, "60 tokens, but the cost embedding has 5"),
-        ({"head": "both"}, "head = 'both'"),
-        ({"precision": "fp8"}, "precision = 'fp8'"),
-        ({"steps": None}, "one of steps and epochs"),
-        ({"epochs": 1}, "one of steps and epochs"),
-        ({"steps": 0}, "steps = 0"),
-        ({"batch_size": 0}, "batch_size = 0"),
-        ({"batch_size": 9, "accumulation": 2}, "batch_size = 9 must be a multiple of 2"),
-        ({"lr": -1.0}, "lr = -1"),
-        ({"seed": -1}, "seed = -1"),
-        ({"block": 1}, "block = 1"),
-        ({"save_every": 2}, "nowhere to save"),
-        ({"tokens": np.arange(5)}, "5 tokens, fewer than one block of 12"),
-        ({"tokens": np.zeros((4, 3))}, "integers, got dtype float64"),
-        ({"tokens": np.full((4, 3), 60)}, "token 60, but the model knows 60"),
-        ({"tokens": np.full((4, 3), -100)}, "not negative"),
-        ({"tokens": (np.ones((4, 3), int), np.full((4, 3), -1))}, "labels hold -1"),
-        ({"tokens": (np.ones((4, 3), int), np.full((4, 3), -100))}, "nothing is left to predict"),
-        ({"tokens": (np.ones((4, 3), int), np.ones((4, 2), int))}, "disagree"),
-        ({"tokens": np.ones((4, 17), int)}, "longer than the model's 16 positions"),
-        ({"tokens": np.ones((4, 1), int)}, r"got shape \(4, 1\)"),
-    ],
-)
+IDS = np.ones((4, 3), int)
+SENSELESS = [({name: value}, words) for name, value, words in REFUSED] + [
+    ({"options": {"gamma": 1}}, "'gamma' is no option"), ({"cost": 3}, "cost must be a CostEmbedding"),
+    ({"cost": CostEmbedding(torch.eye(5))}, "60 tokens, but the cost embedding has 5"),
+    ({"head": "both"}, "head = 'both'"), ({"save_every": 2, "out": None}, "nowhere to save"),
+    ({"steps": None}, "one of steps and epochs"), ({"epochs": 1}, "one of steps and epochs"),
+    ({"batch_size": 9, "accumulation": 2}, "batch_size = 9 must be a multiple of 2"),
+    ({"tokens_train": np.arange(5)}, "5 tokens, fewer than one block of 12"),
+    ({"tokens_train": np.zeros((4, 3))}, "integers, got dtype float64"),
+    ({"tokens_train": IDS * 60}, "token 60, but the model knows 60"), ({"tokens_train": IDS * -100}, "not negative"),
+    ({"tokens_train": (IDS, IDS * -1)}, "labels hold -1"),
+    ({"tokens_train": (IDS, IDS * -100)}, "nothing is left to predict"),
+    ({"tokens_train": (IDS, IDS[:, :2])}, "disagree"),
+    ({"tokens_train": np.ones((4, 17), int)}, "longer than the model's 16 positions"),
+    ({"tokens_train": IDS[:, :1]}, r"got shape \(4, 1\)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "words"), SENSELESS)
 def test_requests_that_make_no_sense_are_refused_before_anything_is_written(tmp_path, change, words):
-    change = {"block": BLOCK, **QUICK, **change}
-    tokens, name = change.pop("tokens", np.zeros(99, int)), change.pop("name", "emo")
-    out = None if change.get("save_every") else tmp_path / "run"
+    given = {"tokens_train": np.zeros(99, int), "objective": "emo", "block": BLOCK, **QUICK, "out": tmp_path / "run"}
     with pytest.raises(ValueError, match=words):
-        finetune.finetune(tiny(), tokens, None, name, out=out, **change)
+        finetune.finetune(tiny(), **{**given, **change})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -276,17 +268,13 @@ def test_a_model_is_never_joined_with_a_bare_function_or_trained_in_half_precisi
         short_run(tiny().bfloat16())
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens without a GPU")
-def test_half_precision_needs_a_gpu():
-    with pytest.raises(ValueError, match="'fp16' needs a GPU"):
-        short_run(precision="fp16")
-
-
 def test_the_precision_of_a_gpu(monkeypatch):
     for there, has_bf16, wanted in ((True, True, "bf16"), (True, False, "fp32"), (False, False, "fp32")):
-        monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
-        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda has_bf16=has_bf16: has_bf16)
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: has_bf16)
         assert check_precision(None) == wanted
+    with pytest.raises(ValueError, match="'fp16' needs a GPU"):
+        check_precision("fp16")
 
 
 def test_the_papers_settings():

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import transformers
 
 pytestmark = pytest.mark.real
 CHARACTERS = 12_000  # enough for the steps below and a few held-out blocks
@@ -21,8 +22,6 @@ STEPS = 5  # few and short: a processor without products of bfloat16 gets throug
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """A folder with the model as safetensors, its tokenizer, and the beginning of the text."""
-    import transformers
-
     place = tmp_path_factory.mktemp("real")
     source = Path(os.environ["EMO_TEACH_SMOLLM2"])
     (name,) = (path.name for path in source.glob("*.gguf"))
@@ -41,8 +40,6 @@ def place(tmp_path_factory):
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("objective", ["ce", "emo-mode-1"])
 def test_the_held_out_value_falls(place, objective, precision):
-    import transformers
-
     out = place / f"{objective}-{precision}"
     command = [sys.executable, "-m", "emo_teach", "finetune", "--model", place / "model", "--text", place / "text"]
     command += ["--objective", objective, "--out", out, "--precision", precision, "--steps", str(STEPS)]

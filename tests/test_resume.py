@@ -42,7 +42,7 @@ def test_killed_and_started_again(killed, point):
     assert first.keys() == second.keys() and all((first[name] == second[name]).all() for name in first)
     assert {path.name for path in wanted.rglob("*")} == {path.name for path in found.rglob("*")}
     first, second = (folder.read_json(path / "history.json") for path in (wanted, found))
-    assert [{**entry, "tokens_per_s": 0} for entry in first] == [{**entry, "tokens_per_s": 0} for entry in second]
+    assert [entry | {"tokens_per_s": 0} for entry in first] == [entry | {"tokens_per_s": 0} for entry in second]
 
 
 def interrupt(out, at=5, **changes):
@@ -57,12 +57,15 @@ def interrupt(out, at=5, **changes):
 
 
 def test_an_interrupted_run_has_a_checkpoint_in_transformers_layout_and_no_model(tmp_path):
-    interrupt(tmp_path / "run")
-    assert not (tmp_path / "run" / "model.safetensors").exists()
-    checkpoint = folder.last_checkpoint(tmp_path / "run")
-    assert checkpoint.name == "checkpoint-3"
+    out = tmp_path / "run"
+    interrupt(out)
+    checkpoint = folder.last_checkpoint(out)
+    assert checkpoint.name == "checkpoint-3" and not (out / "model.safetensors").exists()
     assert largest_gap(transformers.AutoModelForCausalLM.from_pretrained(checkpoint), tiny()) > 0
     assert not list(checkpoint.glob("*.bin"))  # no pickled weights
+    (out / "run.json").write_text('{"settings":')
+    with pytest.raises(ValueError, match="run.json is damaged"):
+        short_run(tiny(dropout=0.3), out=out, **SHORT)
 
 
 def test_a_run_goes_on_from_the_last_whole_checkpoint_and_not_from_half_a_one(tmp_path):
@@ -76,13 +79,6 @@ def test_a_run_goes_on_from_the_last_whole_checkpoint_and_not_from_half_a_one(tm
     assert [entry["step"] for entry in seen if "loss" in entry] == [4, 5, 6]
     assert largest_gap(resumed.model, short_run(tiny(dropout=0.3), out=tmp_path / "other", **SHORT).model) == 0
     assert not (out / "checkpoints").exists()
-
-
-def test_a_damaged_record_is_one_line(tmp_path):
-    interrupt(tmp_path / "run")
-    (tmp_path / "run" / "run.json").write_text('{"settings":')
-    with pytest.raises(ValueError, match="run.json is damaged"):
-        short_run(tiny(dropout=0.3), out=tmp_path / "run", **SHORT)
 
 
 def test_only_two_checkpoints_are_kept_and_tens_of_steps_are_compared_as_numbers(tmp_path):

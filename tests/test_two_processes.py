@@ -12,11 +12,10 @@ import transformers
 
 from emo_teach import finetune
 from emo_teach.finetune import folder
-from emo_teach.losses import objective
 
 from . import training_runs
 from .test_finetune import ROUNDING
-from .training_runs import largest_gap, masked_blocks, short_run, tiny
+from .training_runs import largest_gap, masked_blocks, short_run
 
 # `accelerate launch --cpu --num_processes 2` starts one process where MPI is missing, without a word: torchrun's
 # launcher behind --multi_gpu starts two, and the environment keeps them on the CPU.
@@ -62,9 +61,9 @@ def test_the_second_process_waits_and_writes_nothing(tmp_path, monkeypatch):
     waits = []
     monkeypatch.setattr(torch.distributed, "barrier", lambda: waits.append(1))
     args = types.SimpleNamespace(world_size=2, process_index=1, output_dir=str(tmp_path))
-    second = finetune.run._Run(finetune.WithObjective(tiny(), objective("ce")), args, tmp_path)
+    second = finetune.run._Run(args, tmp_path)
     second.checkpoint_saved(4, [])
-    second.finish(None, [])
+    second.finish(None, None, [])
     assert len(waits) == 3 and list(tmp_path.iterdir()) == []
 
 

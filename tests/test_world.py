@@ -8,20 +8,10 @@ from emo_teach import divergences
 from emo_teach.world import World, grammar
 
 WORLD = World()
+SETTINGS = {"synonyms": 1}, {"synonyms": 4}, {"topics": 1}, {"shift": 1.0}, {"shift": 0.4, "noise": 0.3}, {"noise": 1}
 
 
-SETTINGS = [
-    {},
-    {"synonyms": 1},
-    {"synonyms": 4},
-    {"topics": 1},
-    {"shift": 1.0},
-    {"shift": 0.4, "noise": 0.3},
-    {"noise": 1},
-]
-
-
-@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+@pytest.mark.parametrize("settings", ({}, *SETTINGS), ids=str)
 def test_distributions_have_a_floor(settings):
     world = World(**settings)
     np.testing.assert_allclose(world.law.sum(1), 1, atol=1e-12)
@@ -43,8 +33,7 @@ def test_a_million_words_follow_the_lookup():
     world = World(shift=0.5)
     texts = world.sample(31_500, 33, seed=1)  # 1,008,000 words after the start word
     states, following = world.states(texts)[:, :-1].ravel(), texts[:, 1:].ravel()
-    counts = np.zeros(world.law.shape)
-    np.add.at(counts, (states, following), 1)
+    counts = np.bincount(states * world.size + following, minlength=world.law.size).reshape(world.law.shape)
     found = []
     for seen, law in zip(counts, world.law, strict=True):
         expected = law * seen.sum()
@@ -68,10 +57,10 @@ def test_states_of_a_prefix_do_not_depend_on_what_follows():
 
 
 def test_sampling_is_seeded_and_does_not_depend_on_length():
-    a, b = WORLD.sample(5, 20, seed=3), WORLD.sample(5, 20, seed=3)
-    np.testing.assert_array_equal(a, b)
-    assert (a != WORLD.sample(5, 20, seed=4)).any()
-    np.testing.assert_array_equal(WORLD.sample(5, 9, seed=3), a[:, :9])
+    texts = WORLD.sample(5, 20, seed=3)
+    np.testing.assert_array_equal(WORLD.sample(5, 20, seed=3), texts)
+    np.testing.assert_array_equal(WORLD.sample(5, 9, seed=3), texts[:, :9])
+    assert (texts != WORLD.sample(5, 20, seed=4)).any()
 
 
 def test_agreement_and_topic():
@@ -79,13 +68,11 @@ def test_agreement_and_topic():
     world = World(noise=0)
     names = [world.class_names[k] for k in world.classes]
     for text in world.sample(300, 40, seed=5):
-        subject = None
-        for word in text:
-            name = names[word]
-            if "/persons/" in name:
-                subject = name.split("/")[0], name.split("/")[3]
-            if "/verbs/" in name:
-                assert (name.split("/")[0], name.split("/")[3]) == subject
+        for parts in (names[word].split("/") for word in text):
+            if "persons" in parts:
+                subject = parts[0], parts[3]
+            if "verbs" in parts:
+                assert (parts[0], parts[3]) == subject
 
 
 def test_a_noise_word_takes_the_place_of_another():
@@ -131,8 +118,7 @@ def test_true_cost():
 
 def test_text_and_numbers():
     text = "every glad chef quickly prepares the small stew inside that bakery ."
-    assert WORLD.decode(WORLD.encode(text)) == text
-    assert WORLD.decode(WORLD.encode(text)[1:]) == text
+    assert WORLD.decode(WORLD.encode(text)) == WORLD.decode(WORLD.encode(text)[1:]) == text
 
 
 REFUSED = [

@@ -24,6 +24,13 @@ from emo_teach.finetune import folder  # noqa: E402
 VOCABULARY, BLOCK = 60, 12
 QUICK = {"steps": 6, "batch_size": 8, "lr": 1e-2, "log_every": 1, "precision": "fp32"}
 STEPS, SAVE_EVERY = 11, 4  # of a killed run
+REFUSED = [  # argument of `finetune`, value, and what it and the command line say
+    ("steps", 0, "steps = 0"), ("batch_size", 0, "batch_size = 0"), ("accumulation", 0, "accumulation = 0"),
+    ("lr", -1.0, "lr = -1"), ("lr", float("nan"), "lr = nan"), ("seed", -1, "seed = -1"), ("block", -3, "block = -3"),
+    ("block", 1, "block = 1"), ("block", 17, "longer than the model's 16 positions"),
+    ("save_every", 0, "save_every = 0"), ("log_every", 0, "log_every = 0"), ("precision", "int4", "precision = 'int4'"),
+    ("objective", "emd", "'emd' is not one of ce, "),
+]  # fmt: skip
 
 
 def tiny(dropout=0.0, seed=0, **changes):
@@ -64,6 +71,11 @@ def largest_gap(a, b, but_key_bias=False):
     return max(gaps)
 
 
+def contents(place):
+    """All files below a folder with their bytes, and all folders."""
+    return {path: path.is_file() and path.read_bytes() for path in place.rglob("*")}
+
+
 def die(*_, **__):
     """End this process as `kill -9` does it: nothing is tidied up."""
     os.kill(os.getpid(), signal.SIGKILL)
@@ -74,8 +86,9 @@ def die_at(owner, name, number, before=None, after=False, when=lambda *_: True):
     original, calls = getattr(owner, name), []
 
     def wrapped(*args, **kwargs):
-        calls.extend([1] * bool(when(*args)))
-        if len(calls) < number or not when(*args):
+        hit = when(*args)
+        calls.extend([1] * bool(hit))
+        if len(calls) < number or not hit:
             return original(*args, **kwargs)
         if before:
             before(*args)
@@ -96,6 +109,11 @@ def final(source, *_):
     return "/unfinished/" in str(source) and not Path(source).name.startswith(".")
 
 
+def weights(source, *_):
+    """Whether the weights are moved out of it, which is last."""
+    return str(source).endswith("unfinished/model.safetensors")
+
+
 # point: the step after which the second start goes on, and what makes the first start end there
 POINTS = {
     "before the first save": (0, lambda: die_at(folder, "save_weights", 1)),
@@ -106,20 +124,14 @@ POINTS = {
     # a checkpoint is also made after the last step
     "while writing the final model": (STEPS, lambda: die_at(folder, "save_weights", 4, after=True)),
     "while moving the final files": (STEPS, lambda: die_at(os, "replace", 2, when=final)),
-    "before the run is noted as finished": (
-        STEPS,
-        lambda: die_at(
-            os, "replace", 1, after=True, when=lambda a, *_: str(a).endswith("unfinished/model.safetensors")
-        ),
-    ),
+    "before the run is noted as finished": (STEPS, lambda: die_at(os, "replace", 1, after=True, when=weights)),
 }
 
 
 def run_to_kill(out):
     """A run with dropout, so that the random state matters, and a cost that is the head as it was at the beginning."""
-    changes = {"steps": STEPS, "batch_size": 4, "save_every": SAVE_EVERY}
     seen = []
-    short_run(tiny(dropout=0.3), out=out, on_log=seen.append, **changes)
+    short_run(tiny(dropout=0.3), out=out, on_log=seen.append, steps=STEPS, batch_size=4, save_every=SAVE_EVERY)
     return [entry["step"] for entry in seen if "loss" in entry]
 
 

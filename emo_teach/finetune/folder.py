@@ -37,11 +37,11 @@ def check(out):
     return out
 
 
-def begin(out, settings, resume=True):
+def begin(out, settings):
     """Make the run's folder, or recognise one that this run has left, and return whether the run is finished.
 
-    Raises ValueError as `check`, when the folder holds a run with other settings (naming the first), when it holds any
-    run and `resume` is False, and when the system refuses to write.
+    Raises ValueError as `check`, when the folder holds a run with other settings (naming the first), and when the
+    system refuses to write.
     """
     out = check(out)
     try:
@@ -49,9 +49,11 @@ def begin(out, settings, resume=True):
             out.mkdir(parents=True, exist_ok=True)
             write_json(out / RUN, {"settings": settings, "finished": False})
         run = read_json(out / RUN)
-        _same(out, run["settings"], settings)
-        if not resume:
-            raise ValueError(f"out = {out} already holds this run, and resume is False: choose a new folder")
+        for key in {**run["settings"], **settings}:
+            there, here = run["settings"].get(key), settings.get(key)
+            if there != here:
+                change = f"there {key} is {there!r}, here {here!r}"
+                raise ValueError(f"out = {out} holds another run: {change}. Choose a new folder")
         shutil.rmtree(out / UNFINISHED, ignore_errors=True)
         for checkpoint in (out / CHECKPOINTS).glob("checkpoint-*"):
             if run["finished"] or not (checkpoint / HISTORY).exists():
@@ -59,13 +61,6 @@ def begin(out, settings, resume=True):
         return run["finished"]
     except OSError as err:
         raise ValueError(f"out = {out} cannot be written: {err.strerror or err}") from None
-
-
-def _same(out, old, new):
-    for key in {**old, **new}:
-        if old.get(key) != new.get(key):
-            there, here = f"there {key} is {old.get(key)!r}", f"here {new.get(key)!r}"
-            raise ValueError(f"out = {out} holds another run: {there}, {here}. Choose a new folder")
 
 
 def mark_whole(checkpoint, history):

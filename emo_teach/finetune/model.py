@@ -74,29 +74,25 @@ def _check_causal(model, head):
     needed = f"({kind}); a causal language model is needed, such as GPT2LMHeadModel"
     if getattr(model.config, "is_encoder_decoder", False):
         raise ValueError(f"model is an encoder and a decoder {needed}")
-    if not isinstance(model.get_output_embeddings(), nn.Linear):
+    layer, training = model.get_output_embeddings(), model.training
+    if not isinstance(layer, nn.Linear):
         raise ValueError(f"model has no language-model head {needed}")
-    training = model.training
+    # two sentences that differ in their last token: the first position must not notice
+    probe = torch.tensor([[0, 0], [0, layer.weight.shape[0] - 1]], device=layer.weight.device)
+    model.eval()
     try:
         with torch.no_grad():
-            _try_out(model.eval(), kind, head)
+            logits = _run(model, "logits", probe).float()
+            size = float(logits.abs().max())
+            if float((logits[0, 0] - logits[1, 0]).abs().max()) > UNMOVED * size:
+                why = "its prediction at a position depends on the token that comes next"
+                raise ValueError(f"model is not causal ({kind}): {why}")
+            if head == "logits":
+                return
+            hidden = _run(model, "fused", probe)
+            fits = hidden.shape[-1] == layer.weight.shape[1]
+            if not fits or float((layer(hidden).float() - logits).abs().max()) > SAME * size:
+                more = "more than a product with its head (scaled or capped)"
+                raise ValueError(f'the logits of {kind} are {more}: use head = "logits"')
     finally:
         model.train(training)
-
-
-def _try_out(model, kind, head):
-    """Two sentences that differ in their last token: the first position must not notice."""
-    layer = model.get_output_embeddings()
-    probe = torch.tensor([[0, 0], [0, layer.weight.shape[0] - 1]], device=layer.weight.device)
-    logits = _run(model, "logits", probe).float()
-    size = float(logits.abs().max())
-    if float((logits[0, 0] - logits[1, 0]).abs().max()) > UNMOVED * size:
-        why = "its prediction at a position depends on the token that comes next"
-        raise ValueError(f"model is not causal ({kind}): {why}")
-    if head == "logits":
-        return
-    hidden = _run(model, "fused", probe)
-    fits = hidden.shape[-1] == layer.weight.shape[1]
-    if not fits or float((layer(hidden).float() - logits).abs().max()) > SAME * size:
-        more = "more than a product with its head (scaled or capped)"
-        raise ValueError(f'the logits of {kind} are {more}: use head = "logits"')

@@ -12,7 +12,7 @@ from .. import inputs
 from ..losses import CostEmbedding, objective
 from . import folder, texts
 from .model import WithObjective
-from .trainer import Recorder, arguments, evaluate, train
+from .trainer import ObjectiveTrainer, Recorder, arguments, evaluate, order
 
 # The settings of the EMO paper and its scripts: GPT-2 continued on WikiText-2 (arXiv 2310.04691; github.com/DRSY/EMO).
 # AdamW, no weight decay and the linear schedule are how `finetune` trains anyway.
@@ -62,20 +62,6 @@ def check_precision(precision):
     return precision
 
 
-def _steps(steps, epochs, blocks, batch_size):
-    if (steps is None) == (epochs is None):
-        raise ValueError(f"give one of steps and epochs, got steps = {steps} and epochs = {epochs}")
-    if steps is not None:
-        return inputs.count("steps", steps)
-    return math.ceil(inputs.number("epochs", epochs, low=0, open_low=True) * blocks / batch_size)
-
-
-def _check_counts(**values):
-    for name, value in values.items():
-        if value is not None:
-            inputs.count(name, value)
-
-
 def _with_objective(model, name, cost, options, head):
     """The wrapper; ValueError for weights that are not float32, and as `make_objective` and `WithObjective`."""
     for part, weight in getattr(model, "named_parameters", list)():
@@ -109,7 +95,6 @@ def finetune(
     valid_every=None,
     on_log=None,
     progress=False,
-    resume=True,
     tokenizer=None,
 ):
     """Train a causal LM of transformers with an objective and return a `Result`; the model itself is changed.
@@ -123,15 +108,18 @@ def finetune(
         the result: the loss is the mean over all tokens of a step.
     `precision`: of products, "fp32", "bf16" or "fp16"; by default bf16 where a GPU has it. `head`: see `WithObjective`.
     `out`: the run's folder, for a checkpoint every `save_every` steps and in the end the model and `tokenizer`. After
-        a kill the same call goes on from the last whole checkpoint and ends with the same weights, unless `resume` is
-        False, which refuses any earlier run. Without `out` nothing is written.
+        a kill the same call goes on from the last whole checkpoint and ends with the same weights. Without `out`
+        nothing is written.
     `log_every`, `valid_every`: steps between training and held-out values in the history.
     `on_log`: called with every entry of the history as it comes; `progress`: draw a bar.
 
     Raises ValueError for arguments that make no sense, before anything is written.
     """
-    _check_counts(batch_size=batch_size, accumulation=accumulation)
-    _check_counts(log_every=log_every, save_every=save_every, valid_every=valid_every)
+    optional = {"save_every": save_every, "valid_every": valid_every}
+    counts = {name: value for name, value in optional.items() if value is not None}
+    counts |= {"batch_size": batch_size, "accumulation": accumulation, "log_every": log_every}
+    for name, value in counts.items():
+        inputs.count(name, value)
     block, precision, options = inputs.count("block", block, low=2), check_precision(precision), options or {}
     seed, lr = inputs.count("seed", seed, low=0), inputs.number("lr", lr, low=0)
     if save_every and out is None:
@@ -139,62 +127,58 @@ def finetune(
     wrapper = _with_objective(model, objective, cost, options, head)
     trained = texts.blocks("tokens_train", tokens_train, block, model)
     held = None if tokens_valid is None else texts.blocks("tokens_valid", tokens_valid, block, model)
-    steps = _steps(steps, epochs, len(trained[0]), batch_size)
+    if (steps is None) == (epochs is None):
+        raise ValueError(f"give one of steps and epochs, got steps = {steps} and epochs = {epochs}")
+    if steps is None:
+        steps = math.ceil(inputs.number("epochs", epochs, low=0, open_low=True) * len(trained[0]) / batch_size)
+    steps = inputs.count("steps", steps)
     place = Path(out or "nowhere") / folder.CHECKPOINTS
     args = arguments(place, steps, batch_size, accumulation, lr, seed, precision, save_every, log_every)
     settings = {"objective": objective, "options": options, "steps": steps, "batch_size": batch_size, "block": block}
     settings |= {"lr": lr, "seed": seed, "accumulation": accumulation, "precision": precision, "head": head}
-    run = _Run(wrapper, args, out)
+    run = _Run(args, out)
     validate = held and (lambda: evaluate(wrapper, *held, precision=precision))
-    tokens_per_step = batch_size * trained[0].shape[1]
-    recorder = Recorder(tokens_per_step, on_log, validate, valid_every, run.checkpoint_saved, progress)
+    recorder = Recorder(batch_size * trained[0].shape[1], on_log, validate, valid_every, run.checkpoint_saved, progress)
     checkpoint = None
-    if out is not None:
-        if run.begin(settings, trained, held, resume):
-            return run.earlier_result()
-        checkpoint = folder.last_checkpoint(out)
-        recorder.history = folder.read_json(checkpoint / folder.HISTORY) if checkpoint else []
-    train(wrapper, *trained, args, seed, batch_size, recorder, checkpoint)
-    run.finish(tokenizer, recorder.history)
+    if out is not None:  # a run never goes on from another model or with another text
+        cost = wrapper.objective.cost
+        contents = {"train": trained, "model": model.state_dict().values(), "valid": held, "cost": cost and [cost.unit]}
+        settings |= {name: found and folder.fingerprint(*found) for name, found in contents.items()}
+        if run.begin(settings | {"processes": args.world_size}):
+            folder.load_weights(model, out)
+            return Result(folder.read_json(Path(out) / folder.HISTORY), model.eval())
+        if checkpoint := folder.last_checkpoint(out):
+            recorder.history = folder.read_json(checkpoint / folder.HISTORY)
+    trainer = ObjectiveTrainer(wrapper, *trained, args, order(len(trained[0]), steps * batch_size, seed), recorder)
+    trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
+    run.finish(model, tokenizer, recorder.history)
     return Result(recorder.history, model.eval())
 
 
 class _Run:
     """The folder of a run, if it has one, and its processes: process 0 writes, the others wait for it."""
 
-    def __init__(self, wrapper, args, out):
-        self.wrapper, self.args, self.out = wrapper, args, out
+    def __init__(self, args, out):
+        self.args, self.out, self.writes = args, out, args.process_index == 0
 
-    def begin(self, settings, trained, held, resume):
-        """Make or recognise the run's folder; returns whether the run is finished.
-
-        A run never goes on from another model or with another text, as their fingerprints are part of its settings.
-        """
-        cost = self.wrapper.objective.cost
-        settings |= {"processes": self.args.world_size, "train": folder.fingerprint(*trained)}
-        settings |= {"model": folder.fingerprint(*self.wrapper.model.state_dict().values())}
-        settings |= {"valid": held and folder.fingerprint(*held), "cost": cost and folder.fingerprint(cost.unit)}
-        if self.args.process_index == 0:
-            finished = folder.begin(self.out, settings, resume)
+    def begin(self, settings):
+        """Make or recognise the run's folder; returns whether the run is finished."""
+        if self.writes:
+            folder.begin(self.out, settings)
         self._wait_for_all()
-        return finished if self.args.process_index == 0 else folder.begin(self.out, settings, resume)
-
-    def earlier_result(self):
-        """The result of a finished run."""
-        folder.load_weights(self.wrapper.model, self.out)
-        return Result(folder.read_json(Path(self.out) / folder.HISTORY), self.wrapper.model.eval())
+        return folder.begin(self.out, settings)  # now it is there for every process
 
     def checkpoint_saved(self, step, history):
         """Called on every process when it has written its part of a checkpoint."""
         self._wait_for_all()
-        if self.args.process_index == 0:
+        if self.writes:
             folder.mark_whole(Path(self.args.output_dir) / f"checkpoint-{step}", history)
 
-    def finish(self, tokenizer, history):
+    def finish(self, model, tokenizer, history):
         """Write the result, where there is a folder."""
         self._wait_for_all()
-        if self.out is not None and self.args.process_index == 0:
-            folder.finish(self.out, self.wrapper.model, tokenizer, history)
+        if self.out is not None and self.writes:
+            folder.finish(self.out, model, tokenizer, history)
         self._wait_for_all()
 
     def _wait_for_all(self):
@@ -215,7 +199,7 @@ def main(given):
     make_objective(given.objective, None, torch.eye(2), options)
     check_precision(given.precision)
     folder.check(given.out)
-    texts.check_text(given.text)
+    texts.read(given.text)
     model, tokenizer = texts.load(texts.model_folder(given.model))
     room = getattr(model.config, "max_position_embeddings", None) or PAPER["block"]
     block = given.block or min(PAPER["block"], room)
@@ -227,7 +211,10 @@ def main(given):
     result = finetune(model, train, valid, given.objective, **settings)
     together = torch.distributed.is_available() and torch.distributed.is_initialized()
     if not together or torch.distributed.get_rank() == 0:
-        _print_result(result, given)
+        for name, words in (("valid_loss", given.objective), ("valid_ce", "cross-entropy (nats per token)")):
+            _, values = result.column(name)
+            print(f"held-out {words}: {values[0]:.4f} -> {values[-1]:.4f}")
+        print(f"model, tokenizer and history: {given.out}")
     if together:
         torch.distributed.barrier()
         torch.distributed.destroy_process_group()
@@ -240,17 +227,7 @@ def _option(text):
     if not equals or not name:
         raise ValueError(f"option {text!r} must be written as name=value, such as gamma=0.1")
     words = {"true": True, "false": False, "none": None}
-    if value.lower() in words:
-        return name, words[value.lower()]
     try:
-        return name, float(value)
+        return name, words[value.lower()] if value.lower() in words else float(value)
     except ValueError:
         raise ValueError(f"option {text!r}: the value must be a number, true, false or none") from None
-
-
-def _print_result(result, given):
-    shown = {"valid_loss": given.objective, "valid_ce": "cross-entropy (nats per token)"}
-    for name, words in shown.items():
-        _, values = result.column(name)
-        print(f"held-out {words}: {values[0]:.4f} -> {values[-1]:.4f}")
-    print(f"model, tokenizer and history: {given.out}")

@@ -113,13 +113,13 @@ def wikitext2():
     return ["".join(parquet.read_table(folder / name, columns=["text"])["text"].to_pylist()) for name in needed]
 
 
-def check_text(name):
-    """ValueError unless a text of this name can be had: "world", "wikitext-2", or a file in UTF-8 that is not empty."""
-    if name not in ("world", "wikitext-2"):
-        _read(name)
+def read(name):
+    """A text file's content; None for "world" and "wikitext-2", which `tokens` makes and fetches.
 
-
-def _read(name):
+    Raises ValueError for a file that is missing, unreadable, not UTF-8, or empty.
+    """
+    if name in ("world", "wikitext-2"):
+        return None
     path = Path(name)
     if not path.is_file():
         raise ValueError(f'text = {name}: no such file, and neither "world" nor "wikitext-2"')
@@ -145,7 +145,7 @@ def tokens(name, tokenizer, block):
     if name == "wikitext-2":
         pair = [_encode(name, text, tokenizer) for text in wikitext2()]
     else:
-        stream = _encode(name, _read(name), tokenizer)
+        stream = _encode(name, read(name), tokenizer)
         cut = max(len(stream) - max(int(HELD_OUT * len(stream)), block), 0)
         pair = [stream[:cut], stream[cut:]]
     if min(map(len, pair)) < block:
@@ -166,12 +166,19 @@ def _world(tokenizer, block):
 
 def _encode(name, text, tokenizer):
     """Token ids of a text; ValueError when the tokenizer does not know too much of it."""
-    ids, known, seen = [], 0, 0
+    ids, known, seen = [], 0.0, 0
     for piece in _pieces(text):
-        found, covered = _encode_piece(piece, tokenizer)
-        ids.append(found)
-        visible = np.array([not c.isspace() for c in piece])
-        known, seen = known + int((covered & visible).sum()), seen + int(visible.sum())
+        found = tokenizer(piece, add_special_tokens=False, verbose=False, return_offsets_mapping=tokenizer.is_fast)
+        ids.append(np.array(found["input_ids"], dtype=np.int64))
+        sure, visible = ids[-1] != tokenizer.unk_token_id, np.array([not c.isspace() for c in piece])
+        if tokenizer.is_fast:  # characters that known tokens cover: some tokenizers drop unknown ones without a trace
+            covered = np.zeros(len(piece), dtype=bool)
+            for start, end in (found["offset_mapping"][k] for k in np.flatnonzero(sure)):
+                covered[start:end] = True
+            known += (covered & visible).sum()
+        else:  # without offsets, the share of known tokens stands for that of known characters
+            known += visible.sum() * sure.sum() / max(len(sure), 1)
+        seen += visible.sum()
     if seen and 1 - known / seen > MAX_UNKNOWN:
         unknown = f"{1 - known / seen:.0%} of it (at most {MAX_UNKNOWN:.0%} may be unknown)"
         raise ValueError(f"text = {name}: the model's tokenizer does not know {unknown}")
@@ -186,27 +193,12 @@ def _pieces(text):
         start = end
 
 
-def _encode_piece(piece, tokenizer):
-    """Ids, and a mask of the characters that known tokens cover: some tokenizers drop unknown ones without a trace."""
-    plain = {"add_special_tokens": False, "verbose": False}
-    if not tokenizer.is_fast:
-        ids = np.array(tokenizer(piece, **plain)["input_ids"], dtype=np.int64)
-        share = (ids != tokenizer.unk_token_id).mean() if len(ids) else 0.0
-        return ids, np.arange(len(piece)) < share * len(piece)
-    found = tokenizer(piece, return_offsets_mapping=True, **plain)
-    known = np.zeros(len(piece), dtype=bool)
-    for token, (start, end) in zip(found["input_ids"], found["offset_mapping"], strict=True):
-        if token != tokenizer.unk_token_id:
-            known[start:end] = True
-    return np.array(found["input_ids"], dtype=np.int64), known
-
-
-def blocks(name, tokens, block, model=None):
+def blocks(name, tokens, block, model):
     """Input ids and labels (n, block) from a stream of tokens, ready blocks, or a pair of ready (ids, labels).
 
     A stream (1-D) is cut; a rest that fills no block is left out. The first label of a block is -100: nothing predicts
     it, and counting it would spoil means. Returns two int64 tensors. Raises ValueError for anything but integers, a
-    negative id, a stream shorter than a block, a block of one token, and what a given model has no room for.
+    negative id, a stream shorter than a block, a block of one token, and what the model has no token or position for.
     """
     import torch
 
@@ -231,16 +223,10 @@ def blocks(name, tokens, block, model=None):
     labels[:, 0] = IGNORED
     if (labels == IGNORED).all():
         raise ValueError(f"{name}: every label is {IGNORED}, so that nothing is left to predict")
-    if model is not None:
-        _check_fits(name, max(ids.max(), labels.max()), ids.shape[1], model)
-    return torch.from_numpy(np.ascontiguousarray(ids)), torch.from_numpy(labels)
-
-
-def _check_fits(name, largest, block, model):
-    """ValueError when the model has no such token, or not as many positions."""
-    size = model.get_input_embeddings().weight.shape[0]
-    if largest >= size:
-        raise ValueError(f"{name} holds token {largest}, but the model knows {size} (0..{size - 1})")
+    largest, known = max(ids.max(), labels.max()), model.get_input_embeddings().weight.shape[0]
+    if largest >= known:
+        raise ValueError(f"{name} holds token {largest}, but the model knows {known} (0..{known - 1})")
     room = getattr(model.config, "max_position_embeddings", None)
-    if room is not None and block > room:
-        raise ValueError(f"block = {block} is longer than the model's {room} positions")
+    if room is not None and ids.shape[1] > room:
+        raise ValueError(f"block = {ids.shape[1]} is longer than the model's {room} positions")
+    return torch.from_numpy(ids), torch.from_numpy(labels)

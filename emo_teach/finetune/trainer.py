@@ -5,31 +5,22 @@ import time
 import numpy as np
 import torch
 import transformers
+from tqdm.auto import tqdm
 
-from .. import inputs
 from ..losses import objective
 from . import folder
 
 TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-class Order(torch.utils.data.Sampler):
-    """Which block comes when: permutations one after another, each drawn from (seed, its number); `count` in all.
+def order(size, count, seed):
+    """Which block comes when, (count,): permutations one after another, each drawn from (seed, its number).
 
     Batches run over the ends of permutations, so every step has a full batch. The order depends on nothing else, so it
     is the same for any number of processes, and the same again after a restart.
     """
-
-    def __init__(self, size, count, seed):
-        self.size, self.count, self.seed = inputs.count("size", size), count, seed
-
-    def __len__(self):
-        return self.count
-
-    def __iter__(self):
-        for start in range(0, self.count, self.size):
-            order = np.random.default_rng([self.seed, start // self.size]).permutation(self.size)
-            yield from order[: self.count - start].tolist()
+    found = [np.random.default_rng([seed, start // size]).permutation(size) for start in range(0, count, size)]
+    return np.concatenate(found)[:count].tolist()
 
 
 def evaluate(wrapper, ids, labels, batch_size=32, precision="fp32"):
@@ -45,8 +36,8 @@ def evaluate(wrapper, ids, labels, batch_size=32, precision="fp32"):
     try:
         with torch.no_grad(), low:
             for start in range(0, len(ids), batch_size):
-                wanted = labels[start : start + batch_size].to(device)
-                outputs = wrapper.outputs(ids[start : start + batch_size].to(device))
+                part = slice(start, start + batch_size)
+                outputs, wanted = wrapper.outputs(ids[part].to(device)), labels[part].to(device)
                 both = [wrapper.loss(outputs, wanted, goal, "sum").double().cpu() for goal in (None, plain)]
                 sums += torch.stack(both)
     finally:
@@ -61,10 +52,10 @@ class Recorder(transformers.TrainerCallback):
     after each checkpoint. Neither counts towards tokens per second.
     """
 
-    def __init__(self, tokens_per_step, report=None, validate=None, valid_every=None, saved=None, progress=False):
+    def __init__(self, tokens_per_step, report, validate, valid_every, saved, progress):
         self.tokens_per_step, self.report, self.progress = tokens_per_step, report, progress
         self.validate, self.valid_every, self.saved = validate, valid_every, saved
-        self.history, self.bar = [], None
+        self.history = []
         self.step, self.clock = 0, 0.0  # where the count of tokens per second began
 
     def _note(self, entry, state):
@@ -81,22 +72,18 @@ class Recorder(transformers.TrainerCallback):
         self.clock += time.perf_counter() - begun
 
     def on_train_begin(self, args, state, control, **kwargs):
-        """Before the first step of this process."""
         if state.global_step == 0:
             self._validate(state)
-        if self.progress and state.is_world_process_zero:
-            from tqdm.auto import tqdm
-
-            self.bar = tqdm(total=state.max_steps, initial=state.global_step, unit="step", mininterval=0.5)
+        hidden = not (self.progress and state.is_world_process_zero)
+        sizes = {"total": state.max_steps, "initial": state.global_step}
+        self.bar = tqdm(**sizes, unit="step", mininterval=0.5, disable=hidden)
         self.step, self.clock = state.global_step, time.perf_counter()
 
     def on_step_end(self, args, state, control, **kwargs):
         """After each step; the last one is always logged."""
-        if self.bar:
-            self.bar.update(1)
+        self.bar.update(1)
         if state.global_step == state.max_steps:
             control.should_log = True
-        return control
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         """Every `log_every` steps, with the mean loss since the last time."""
@@ -106,22 +93,18 @@ class Recorder(transformers.TrainerCallback):
         rate = steps * self.tokens_per_step / seconds if seconds > 0 else float("nan")
         kept = {key: logs[key] for key in ("loss", "learning_rate", "grad_norm") if key in logs}
         self._note({"step": state.global_step, **kept, "tokens_per_s": rate}, state)
-        if self.bar:
-            self.bar.set_postfix_str(f"loss {logs['loss']:.4g}, {rate:,.0f} tokens/s", refresh=False)
+        self.bar.set_postfix_str(f"loss {logs['loss']:.4g}, {rate:,.0f} tokens/s", refresh=False)
         self.step, self.clock = state.global_step, time.perf_counter()
         if self.valid_every and state.global_step % self.valid_every == 0:
             self._validate(state)
 
     def on_save(self, args, state, control, **kwargs):
-        """After this process has written its part of a checkpoint."""
         self.saved(state.global_step, self.history)
         self.step, self.clock = state.global_step, time.perf_counter()
 
     def on_train_end(self, args, state, control, **kwargs):
-        """After the last step."""
         self._validate(state)
-        if self.bar:
-            self.bar.close()
+        self.bar.close()
 
 
 class Arguments(transformers.TrainingArguments):
@@ -129,20 +112,27 @@ class Arguments(transformers.TrainingArguments):
 
     @property
     def should_save(self):
-        """Whether this process writes."""
         return self.save_strategy != "no" and super().should_save
 
 
 class ObjectiveTrainer(transformers.Trainer):
     """Trainer of a `WithObjective` that saves and loads the inner model in transformers' layout."""
 
-    def __init__(self, wrapper, ids, labels, args, order, recorder):
-        self._order, data = order, torch.utils.data.TensorDataset(ids, labels)
-        super().__init__(wrapper, args, data_collator=_collate, train_dataset=data, callbacks=[recorder])
+    def __init__(self, wrapper, ids, labels, args, indices, recorder):
+        def batch(chosen):
+            return {"input_ids": ids[chosen], "labels": labels[chosen]}
+
+        super().__init__(wrapper, args, data_collator=batch, train_dataset=indices, callbacks=[recorder])
         self.remove_callback(transformers.trainer_callback.PrinterCallback)  # it would print every log
 
     def _get_train_sampler(self, train_dataset=None):
-        return self._order
+        return torch.utils.data.SequentialSampler(self.train_dataset)
+
+    def _get_grad_norm(self, *args, **kwargs):
+        # Only steps that are logged show the norm: elsewhere it is not computed.
+        step = self.state.global_step + 1
+        shown = step % self.args.logging_steps == 0 or step == self.state.max_steps
+        return super()._get_grad_norm(*args, **kwargs) if shown else None
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         """This process's sum over tokens, divided by the tokens of the whole step, of all processes and pieces.
@@ -161,10 +151,6 @@ class ObjectiveTrainer(transformers.Trainer):
         folder.load_weights(self.model.model, resume_from_checkpoint)
 
 
-def _collate(rows):
-    return dict(zip(("input_ids", "labels"), torch.utils.data.default_collate(rows), strict=True))
-
-
 def arguments(output_dir, steps, batch_size, accumulation, lr, seed, precision, save_every, log_every):
     """The Trainer's arguments: AdamW without weight decay or clipping, a linear schedule, means over all processes.
 
@@ -176,16 +162,14 @@ def arguments(output_dir, steps, batch_size, accumulation, lr, seed, precision, 
     schedule = {"max_steps": steps, "learning_rate": lr, "lr_scheduler_type": "linear", "warmup_steps": 0}
     # Without a GPU, the Trainer accepts bf16 only together with use_cpu.
     numbers = {"bf16": precision == "bf16", "fp16": precision == "fp16", "use_cpu": not (cuda or mps), "seed": seed}
-    step = {"gradient_accumulation_steps": accumulation, "average_tokens_across_devices": True}
+    # Buffers are not sent round at every step: the cost embedding never changes.
+    ddp = {"ddp_find_unused_parameters": False, "ddp_broadcast_buffers": False, "average_tokens_across_devices": True}
     logs = {"logging_steps": log_every, "logging_nan_inf_filter": False, "report_to": "none", "disable_tqdm": True}
     # Two checkpoints are kept: the Trainer deletes older ones before the newest is marked as whole.
     saves = {"save_strategy": "steps" if save_every else "no", "save_steps": save_every or 500, "save_total_limit": 2}
-    loader = {"remove_unused_columns": False, "dataloader_num_workers": 0, "dataloader_pin_memory": cuda}
-    # Buffers are not sent round at every step: the cost embedding never changes.
-    ddp = {"ddp_find_unused_parameters": False, "ddp_broadcast_buffers": False}
-    made = Arguments(
-        output_dir=str(output_dir), **optimizer, **schedule, **numbers, **step, **logs, **saves, **loader, **ddp
-    )
+    loader = {"remove_unused_columns": False, "dataloader_pin_memory": cuda}
+    sizes = {"output_dir": str(output_dir), "gradient_accumulation_steps": accumulation}
+    made = Arguments(**sizes, **optimizer, **schedule, **numbers, **ddp, **logs, **saves, **loader)
     made._n_gpu = min(made.n_gpu, 1)  # several GPUs need `accelerate launch`: DataParallel would split the batches
     parts = accumulation * made.world_size
     if batch_size % parts:
@@ -193,10 +177,3 @@ def arguments(output_dir, steps, batch_size, accumulation, lr, seed, precision, 
         raise ValueError(f"batch_size = {batch_size} must be a multiple of {parts}: {shared}")
     made.per_device_train_batch_size = batch_size // parts
     return made
-
-
-def train(wrapper, ids, labels, args, seed, batch_size, recorder, checkpoint=None):
-    """Train the wrapper, from a checkpoint's folder where one is given."""
-    order = Order(len(ids), args.max_steps * batch_size, seed)
-    trainer = ObjectiveTrainer(wrapper, ids, labels, args, order, recorder)
-    trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))

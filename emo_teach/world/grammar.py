@@ -8,43 +8,31 @@ word is a lookup.
 # topic: classes of near-synonyms, the commonest first in domain A: persons (two classes), verbs (two), things (three),
 # places (one). A world uses the first few of the four words of a class.
 TOPICS = {
-    "kitchen": {
-        "persons": ("cook chef baker caterer", "waiter server steward attendant"),
+    "kitchen": {"persons": ("cook chef baker caterer", "waiter server steward attendant"),
         "verbs": ("prepare make concoct produce", "taste sample try sip"),
         "things": ("soup stew broth chowder", "bread loaf bun roll", "cake pastry tart pie"),
-        "places": ("kitchen bakery diner canteen",),
-    },
-    "sea": {
-        "persons": ("sailor mariner skipper captain", "fisher angler diver swimmer"),
+        "places": ("kitchen bakery diner canteen",)},
+    "sea": {"persons": ("sailor mariner skipper captain", "fisher angler diver swimmer"),
         "verbs": ("steer guide pilot navigate", "mend repair patch restore"),
         "things": ("boat ship vessel craft", "net mesh trawl seine", "sail canvas mast rigging"),
-        "places": ("harbor port dock pier",),
-    },
-    "music": {
-        "persons": ("singer vocalist soloist chorister", "drummer pianist fiddler player"),
+        "places": ("harbor port dock pier",)},
+    "music": {"persons": ("singer vocalist soloist chorister", "drummer pianist fiddler player"),
         "verbs": ("perform play render present", "compose write arrange score"),
         "things": ("song tune melody ditty", "waltz march dance jig", "hymn psalm carol chant"),
-        "places": ("hall theater stage arena",),
-    },
-    "garden": {
-        "persons": ("gardener grower planter farmer", "neighbor villager local resident"),
+        "places": ("hall theater stage arena",)},
+    "garden": {"persons": ("gardener grower planter farmer", "neighbor villager local resident"),
         "verbs": ("water sprinkle spray soak", "trim prune cut clip"),
         "things": ("rose tulip lily daisy", "hedge bush shrub thicket", "tree oak elm birch"),
-        "places": ("garden yard orchard park",),
-    },
-    "school": {
-        "persons": ("teacher tutor instructor lecturer", "pupil student learner scholar"),
+        "places": ("garden yard orchard park",)},
+    "school": {"persons": ("teacher tutor instructor lecturer", "pupil student learner scholar"),
         "verbs": ("read study examine review", "explain describe clarify discuss"),
         "things": ("book novel volume text", "lesson lecture class course", "problem exercise task puzzle"),
-        "places": ("school college academy institute",),
-    },
-    "street": {
-        "persons": ("officer guard ranger sentry", "robber burglar bandit crook"),
+        "places": ("school college academy institute",)},
+    "street": {"persons": ("officer guard ranger sentry", "robber burglar bandit crook"),
         "verbs": ("chase pursue follow hunt", "hide conceal bury mask"),
         "things": ("jewel gem diamond pearl", "bag sack purse pouch", "car van truck wagon"),
-        "places": ("street road avenue lane",),
-    },
-}
+        "places": ("street road avenue lane",)},
+}  # fmt: skip
 
 # classes that all topics share
 SHARED = {
@@ -85,8 +73,12 @@ ADJECTIVE_OF_PERSON, ADJECTIVE_OF_THING, ADVERB = 0.4, 0.3, 0.25
 VERBS = ((0.8, 0.2), (0.2, 0.8))  # by class of person
 THINGS = ((0.6, 0.3, 0.1), (0.1, 0.3, 0.6))  # by class of verb
 OWN_PLACE = 0.85
-AFTER_THING = {"in": 0.25, "near": 0.15, "while": 0.15, "but": 0.1, STOP: 0.35}
-AFTER_PLACE = {"while": 0.2, "but": 0.15, STOP: 0.65}
+# what closes or continues a clause after a thing and after a place: class: (weight, next state)
+AFTER_THING = {
+    "in": (0.25, "in"), "near": (0.15, "in"), "while": (0.15, "clause"), "but": (0.1, "clause"),
+    STOP: (0.35, "sentence"),
+}  # fmt: skip
+AFTER_PLACE = {"while": (0.2, "clause"), "but": (0.15, "clause"), STOP: (0.65, "sentence")}
 
 
 def word_classes(topics, synonyms):
@@ -130,17 +122,6 @@ def _things(topic, verb, total):
     return {f"{topic}/things/{k}": (total * share, ("thing", topic)) for k, share in enumerate(THINGS[verb])}
 
 
-def _after_thing(weights, topic):
-    """What closes or continues a clause."""
-    states = {"in": "in", "near": "in", "while": "clause", "but": "clause", STOP: "sentence"}
-    return {name: (weight, (states[name], topic)) for name, weight in weights.items()}
-
-
-def _places(topics, topic):
-    others = (1 - OWN_PLACE) / len(topics)
-    return {f"{new}/places/0": (OWN_PLACE * (new == topic) + others, ("place", topic)) for new in topics}
-
-
 def rules(count):
     """What may follow in each state: state -> {class: (weight, next state)}; the first state begins a text."""
     topics = list(TOPICS)[:count]
@@ -154,27 +135,22 @@ def rules(count):
             found[after] = adjectives | _persons(topics, topic, kind, number, 1 - ADJECTIVE_OF_PERSON)
             found[before] = _persons(topics, topic, kind, number, 1)
     for topic in topics:
-        found |= _of_topic(topics, topic)
-    return found
-
-
-def _of_topic(topics, topic):
-    """The states from the subject's noun to the end of the clause."""
-    found = {}
-    for number in ("singular", "plural"):
-        for person in (0, 1):
-            late = ("adverb", topic, number, person)
-            adverbs = _split(ADVERB, [(f"adverbs/{k}", late) for k in range(3)])
-            found["noun", topic, number, person] = adverbs | _verbs(topic, number, person, 1 - ADVERB)
-            found[late] = _verbs(topic, number, person, 1)
-    for verb in (0, 1):
-        article, described = ("article", topic, verb), ("described", topic, verb)
-        found["verb", topic, verb] = _split(1, [(word, article) for word in ARTICLES])
-        adjectives = _split(ADJECTIVE_OF_THING, [(f"of_things/{k}", described) for k in range(3)])
-        found[article] = adjectives | _things(topic, verb, 1 - ADJECTIVE_OF_THING)
-        found[described] = _things(topic, verb, 1)
-    found["thing", topic] = _after_thing(AFTER_THING, topic)
-    found["in", topic] = _split(1, [(word, ("at", topic)) for word in ARTICLES])
-    found["at", topic] = _places(topics, topic)
-    found["place", topic] = _after_thing(AFTER_PLACE, topic)
+        for number in ("singular", "plural"):
+            for person in (0, 1):
+                late = ("adverb", topic, number, person)
+                adverbs = _split(ADVERB, [(f"adverbs/{k}", late) for k in range(3)])
+                found["noun", topic, number, person] = adverbs | _verbs(topic, number, person, 1 - ADVERB)
+                found[late] = _verbs(topic, number, person, 1)
+        for verb in (0, 1):
+            article, described = ("article", topic, verb), ("described", topic, verb)
+            found["verb", topic, verb] = _split(1, [(word, article) for word in ARTICLES])
+            adjectives = _split(ADJECTIVE_OF_THING, [(f"of_things/{k}", described) for k in range(3)])
+            found[article] = adjectives | _things(topic, verb, 1 - ADJECTIVE_OF_THING)
+            found[described] = _things(topic, verb, 1)
+        found["thing", topic] = {name: (weight, (state, topic)) for name, (weight, state) in AFTER_THING.items()}
+        found["in", topic] = _split(1, [(word, ("at", topic)) for word in ARTICLES])
+        rest = (1 - OWN_PLACE) / len(topics)
+        chances = {new: OWN_PLACE * (new == topic) + rest for new in topics}
+        found["at", topic] = {f"{new}/places/0": (chance, ("place", topic)) for new, chance in chances.items()}
+        found["place", topic] = {name: (weight, (state, topic)) for name, (weight, state) in AFTER_PLACE.items()}
     return found

@@ -37,17 +37,13 @@ class World:
         groups = word_classes(topics, synonyms)
         self.class_names = (START, *groups)
         self.vocabulary = (START, *(word for words in groups.values() for word in words))
+        self.size = len(self.vocabulary)
         self.classes = np.repeat(np.arange(len(self.class_names)), [1, *map(len, groups.values())])
         self._number = {word: k for k, word in enumerate(self.vocabulary)}
         self.law, self.move = self._build(rules(topics), groups)
         self._cumulative = np.cumsum(self.law, axis=1)
         for array in (self.classes, self.law, self.move):
             array.setflags(write=False)
-
-    @property
-    def size(self):
-        """Number of words V."""
-        return len(self.vocabulary)
 
     def _build(self, grammar, groups):
         """Distributions (S, V) and next states (S, V)."""
@@ -100,13 +96,8 @@ class World:
 
         Raises ValueError for a text that does not begin with the start word, or a number that is no word.
         """
-        texts = np.asarray(texts)
-        if texts.ndim < 1 or texts.shape[-1] == 0 or not np.issubdtype(texts.dtype, np.integer):
-            raise ValueError(f"texts must be integers of shape (..., L), got {texts.dtype} of shape {texts.shape}")
-        bad = (texts < 0) | (texts >= self.size)
-        if bad.any():
-            raise ValueError(f"texts hold {texts[bad][0]}, which is no word of 0..{self.size - 1}")
-        if (texts[..., 0] != 0).any():
+        texts = inputs.integers("texts", texts, size=self.size)
+        if texts.ndim == 0 or (texts[..., 0] != 0).any():
             why = "a prefix cut out of the middle does not tell the state"
             raise ValueError(f"texts must begin with word 0 ({START}): {why}")
         found = np.zeros(texts.shape, dtype=np.int64)
