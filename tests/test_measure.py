@@ -91,19 +91,12 @@ def test_emo_is_the_mean_of_the_one_hot_emd(gpt, ids):
     assert reading.emo(logs, ids[:, 1:], embedding) == pytest.approx(expected, abs=1e-12)
 
 
-def test_entropy(gpt, ids):
-    logs = reading.next_token_log_probs(gpt, ids)
-    np.testing.assert_allclose(reading.entropy(logs), divergences.entropy(np.exp(logs)), atol=1e-12)
-    assert reading.entropy(np.array([0.0, -np.inf])) == 0
-
-
 def test_features(gpt, ids):
     import torch
 
     with torch.no_grad():
         hidden = gpt.transformer(torch.from_numpy(ids)).last_hidden_state.double().numpy()
     np.testing.assert_allclose(reading.features(gpt, ids, batch=4), hidden.mean(1), atol=1e-4)
-    np.testing.assert_allclose(reading.features(gpt, ids, pooling="last"), hidden[:, -1], atol=1e-4)
 
 
 def chi_square_tail(counts, p):
@@ -183,15 +176,11 @@ def test_a_token_without_probability_is_never_drawn():
         (lambda m, x: reading.sample(m, x, 45), "45 more tokens: the model has only 64 positions"),
         (lambda m, x: reading.sample(m, x, 5, top_p=1.5), "top_p = 1.5 must be"),
         (lambda m, x: reading.sample(m, x, 5, seed=-1), "seed = -1 must be at least 0"),
-        (lambda m, x: reading.features(m, x, pooling="max"), "pooling = 'max' is neither"),
         (lambda m, x: reading.emo(np.log([[0.5, 0.5]]), [2], np.eye(2)), r"targets\[0\] = 2 is out of range"),
         (lambda m, x: reading.emo(np.log([[0.5, 0.5]]), [1], np.eye(3)), "unit has 3 rows"),
         (lambda m, x: reading.emo(np.log([[0.5, 0.5]]), [1, 0], np.eye(2)), "disagree"),
-        (
-            lambda m, x: reading.entropy([0.1, -1.0]),
-            r"log_probs\[0\] = 0.1: log-probabilities must not be NaN or above 0",
-        ),
-        (lambda m, x: reading.entropy([[-1.0, -1.0]]), r"exp\(log_probs\)\[0\] sums to 0.7357"),
+        (lambda m, x: reading.emo([0.1, -1.0], [0], np.eye(2)), r"log_probs\[0\] = 0.1: log-prob.* NaN or above 0"),
+        (lambda m, x: reading.emo([[-1.0, -1.0]], [0], np.eye(2)), r"exp\(log_probs\)\[0\] sums to 0.7357"),
     ],
 )
 def test_model_refuses(gpt, ids, call, words):
