@@ -131,16 +131,16 @@ def test_a_failing_job_is_reported_and_the_rest_is_kept(whole, tmp_path, threads
     assert rows(tmp_path) == rows(whole)
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("name,seed,part,value,taste\nn0,0,0,1,2", "not this study's: taste. Move it away to begin anew"),
-        ("name,part,value\nn0,0,1\n", "not this study's: name, part, value. Move"),  # no seed: which jobs are done?
-    ],
-)
-def test_a_table_of_another_study_is_left_alone(tmp_path, text, words):
+OTHERS = {  # the second lacks the seed: which jobs are done?
+    "name,seed,part,value,taste\nn0,0,0,1,2": "not this study's: taste. Move it away to begin anew",
+    "name,part,value\nn0,0,1\n": "not this study's: name, part, value. Move",
+}
+
+
+@pytest.mark.parametrize("text", OTHERS)
+def test_a_table_of_another_study_is_left_alone(tmp_path, text):
     table = begun(tmp_path, text)
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(ValueError, match=OTHERS[text]):
         run(tmp_path)
     assert table.read_text() == text
 
@@ -203,9 +203,10 @@ def test_the_committed_tables_are_whole(name, stage, tmp_path):
     assert table.path.read_bytes() == committed.read_bytes()
 
 
-@pytest.mark.parametrize(
-    "name", ["soft_labels", *(pytest.param(x, marks=pytest.mark.slow) for x in list(studies.MODULES)[:3])]
-)
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("objectives", "scratch", "questions")]
+
+
+@pytest.mark.parametrize("name", [*SLOW, "soft_labels"])
 def test_the_command_draws_the_pictures(name, tmp_path, monkeypatch, capsys):
     """All jobs of the committed tables are done; the pretraining, which has no table, is left out here."""
     from emo_teach import figures
@@ -257,10 +258,8 @@ def test_jobs_of_objectives(tmp_path, hurried):
     pretraining, tuning, comparison = objectives.STAGES
     assert pretraining.run(next(job for job in pretraining.jobs({}) if job["width"] == 12), tmp_path) == []
     trial = {"regime": "small model", "lr": 1e-3, "setting": ""}
-    tuned = [
-        trial | {"objective": "ce", "perplexity": 9.0},
-        *checked(tuning, trial | {"objective": "emo-mode-1"}, tmp_path),
-    ]
+    tuned = checked(tuning, trial | {"objective": "emo-mode-1"}, tmp_path)
+    tuned.append(trial | {"objective": "ce", "perplexity": 9.0})
     jobs = [job for job in comparison.jobs({"objectives_tuning": tuned}) if job["seed"] == 0]
     ours, untouched = (next(job for job in jobs if job["cell"] == cell) for cell in ("emo-mode-1", "untouched"))
     both = checked(comparison, ours, tmp_path)
@@ -300,10 +299,8 @@ def test_jobs_of_the_questions(tmp_path, hurried):
         for name in ("", "reverse_"):
             parts = row[f"{name}kl_between"] + row[f"{name}kl_inside"]
             assert parts == pytest.approx(row["reverse_kl" if name else "forward_kl"], abs=1e-9)
-    ours, cooled = (
-        {row["seed"]: row for row in rows if row["objective"] == name}
-        for name in ("emo-mode-1", "ce matched to emo-mode-1")
-    )
+    names = ("emo-mode-1", "ce matched to emo-mode-1")
+    ours, cooled = ({row["seed"]: row for row in rows if row["objective"] == name} for name in names)
     assert ours[0]["entropy"] == pytest.approx(cooled[0]["entropy"], abs=1e-6)
     gains = questions.gains(rows, [cell], "tv")
     np.testing.assert_allclose(gains, [[cooled[seed]["tv"] - ours[seed]["tv"]] for seed in seeds])
