@@ -1,16 +1,19 @@
 """Metrics: against the ground floor's own functions, against a model's own loss, and on cases counted by hand."""
 
+import functools
 import math
 from collections import Counter
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.integrate import trapezoid
 from scipy.special import beta
-from scipy.stats import chi2
+from scipy.stats import chisquare
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from emo_teach import costs, divergences, transport
 from emo_teach.measure import mauve, oracle, reading, text
@@ -27,13 +30,10 @@ P40, LOGITS = np.random.default_rng(5).dirichlet(np.full(10, 0.3), 40), np.array
 
 @pytest.fixture(scope="module")
 def gpt():
-    import torch
-    from transformers import GPT2Config, GPT2LMHeadModel
-
     torch.manual_seed(7)
     size = {"n_layer": 2, "n_embd": 32, "n_head": 2, "vocab_size": 60, "n_positions": 64}
     config = GPT2Config(**size, bos_token_id=None, eos_token_id=None, initializer_range=0.3)
-    return GPT2LMHeadModel(config)
+    return GPT2LMHeadModel(config).eval()
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +42,7 @@ def ids():
 
 
 def test_log_probs_are_the_models_own(gpt, ids):
-    import torch
-
     found = reading.next_token_log_probs(gpt, ids, batch=3)
-    gpt.eval()
     with torch.no_grad():
         logits = gpt(torch.from_numpy(ids)).logits.double()
     assert found.shape == (10, 20, 60) and found.dtype == np.float64
@@ -62,9 +59,6 @@ def test_log_probs_are_the_models_own(gpt, ids):
 
 @pytest.mark.parametrize("batch", [1, 4, 64])
 def test_perplexity_is_the_exp_of_the_models_loss(gpt, ids, batch):
-    import torch
-
-    gpt.eval()
     with torch.no_grad():
         loss = gpt(input_ids=torch.from_numpy(ids), labels=torch.from_numpy(ids)).loss.item()
     assert reading.perplexity(gpt, ids, batch=batch) == pytest.approx(math.exp(loss), rel=1e-5)  # the loss is float32
@@ -91,29 +85,18 @@ def test_emo_is_the_mean_of_the_one_hot_emd(gpt, ids):
     assert reading.emo(logs, ids[:, 1:], embedding) == pytest.approx(expected, abs=1e-12)
 
 
-def test_entropy(gpt, ids):
-    logs = reading.next_token_log_probs(gpt, ids)
-    np.testing.assert_allclose(reading.entropy(logs), divergences.entropy(np.exp(logs)), atol=1e-12)
-    assert reading.entropy(np.array([0.0, -np.inf])) == 0
-
-
 def test_features(gpt, ids):
-    import torch
-
     with torch.no_grad():
         hidden = gpt.transformer(torch.from_numpy(ids)).last_hidden_state.double().numpy()
     np.testing.assert_allclose(reading.features(gpt, ids, batch=4), hidden.mean(1), atol=1e-4)
-    np.testing.assert_allclose(reading.features(gpt, ids, pooling="last"), hidden[:, -1], atol=1e-4)
 
 
 def chi_square_tail(counts, p):
     """Probability of a chi-square at least this large, cells with fewer than 5 expected taken together."""
     expected = counts.sum() * p
     rare = expected < 5
-    counts = np.append(counts[~rare], counts[rare].sum())
-    expected = np.append(expected[~rare], expected[rare].sum())
-    counts, expected = counts[expected > 0], expected[expected > 0]
-    return chi2.sf(((counts - expected) ** 2 / expected).sum(), len(counts) - 1)
+    counts, expected = (np.append(each[~rare], each[rare].sum()) for each in (counts, expected))
+    return chisquare(counts[expected > 0], expected[expected > 0]).pvalue
 
 
 @pytest.mark.parametrize("temperature", [0.7, 1.0, 1.8])
@@ -161,42 +144,9 @@ def test_top_p_keeps_the_least_set_of_that_mass(gpt, ids):
 
 
 def test_a_token_without_probability_is_never_drawn():
-    import torch
-
     logits = torch.tensor([[-math.inf, 0.0, -math.inf, 0.0, -math.inf]]).repeat(4, 1)
     u = torch.tensor([0.0, 0.5 - 2**-53, 0.5, 1 - 2**-53], dtype=torch.float64)
     assert reading._draw(logits, u, 1.0, 1.0).tolist() == [1, 1, 3, 3]
-
-
-@pytest.mark.parametrize(
-    ("call", "words"),
-    [
-        (lambda m, x: reading.next_token_log_probs(m, x[0]), r"ids has shape \(20,\): expected 2 axes"),
-        (lambda m, x: reading.next_token_log_probs(m, x + 50), r"ids\[0, \d+\] = \d+ is out of range for 60 entries"),
-        (lambda m, x: reading.next_token_log_probs(m, x * 0 - 1), r"ids\[0, 0\] = -1 is out of range for 60 entries"),
-        (lambda m, x: reading.next_token_log_probs(m, x * 1.0), "ids must be an array of integers, got dtype float64"),
-        (lambda m, x: reading.next_token_log_probs(m, [[1, 2], [3]]), "ids must be an array of integers"),
-        (lambda m, x: reading.next_token_log_probs(m, x, temperature=0), "temperature = 0 must be a finite number"),
-        (lambda m, x: reading.next_token_log_probs(m, x, batch=0), "batch = 0 must be at least 1"),
-        (lambda m, x: reading.perplexity(m, x[:, :1]), "at least 2 tokens"),
-        (lambda m, x: reading.perplexity(m, np.zeros((1, 65), int)), "only 64 positions"),
-        (lambda m, x: reading.sample(m, x, 45), "45 more tokens: the model has only 64 positions"),
-        (lambda m, x: reading.sample(m, x, 5, top_p=1.5), "top_p = 1.5 must be"),
-        (lambda m, x: reading.sample(m, x, 5, seed=-1), "seed = -1 must be at least 0"),
-        (lambda m, x: reading.features(m, x, pooling="max"), "pooling = 'max' is neither"),
-        (lambda m, x: reading.emo(np.log([[0.5, 0.5]]), [2], np.eye(2)), r"targets\[0\] = 2 is out of range"),
-        (lambda m, x: reading.emo(np.log([[0.5, 0.5]]), [1], np.eye(3)), "unit has 3 rows"),
-        (lambda m, x: reading.emo(np.log([[0.5, 0.5]]), [1, 0], np.eye(2)), "disagree"),
-        (
-            lambda m, x: reading.entropy([0.1, -1.0]),
-            r"log_probs\[0\] = 0.1: log-probabilities must not be NaN or above 0",
-        ),
-        (lambda m, x: reading.entropy([[-1.0, -1.0]]), r"exp\(log_probs\)\[0\] sums to 0.7357"),
-    ],
-)
-def test_model_refuses(gpt, ids, call, words):
-    with pytest.raises(ValueError, match=words):
-        call(gpt, ids)
 
 
 NAMED = {
@@ -220,16 +170,46 @@ def test_divergences_agree_with_the_ground_floor(metric):
         np.testing.assert_allclose(metric(*pair[:2]), NAMED[metric](*pair[2:]), rtol=1e-11, atol=1e-13)
 
 
-def test_zeros_are_exact():
-    nothing = -np.inf
-    assert oracle.forward_kl([[0.0, nothing]], [[1.0, 0.0]]) == 0
-    assert oracle.forward_kl([[0.0, nothing]], [[0.5, 0.5]]) == np.inf
-    assert oracle.reverse_kl([[0.0, nothing]], [[0.5, 0.5]]) == math.log(2)
-    assert oracle.reverse_kl(np.log([[0.5, 0.5]]), [[1.0, 0.0]]) == np.inf
-    assert oracle.js([[0.0, nothing]], [[0.0, 1.0]]) == math.log(2)
+near = functools.partial(pytest.approx, rel=1e-14, abs=0)
+NOTHING, HALVES, ONES = -np.inf, np.log([[0.5, 0.5]]), [1] * 6
+BY_HAND = [
+    (oracle.forward_kl, ([[0.0, NOTHING]], [[1.0, 0.0]]), 0),
+    (oracle.forward_kl, ([[0.0, NOTHING]], [[0.5, 0.5]]), np.inf),
+    (oracle.reverse_kl, ([[0.0, NOTHING]], [[0.5, 0.5]]), math.log(2)),
+    (oracle.reverse_kl, (HALVES, [[1.0, 0.0]]), np.inf),
+    (oracle.js, ([[0.0, NOTHING]], [[0.0, 1.0]]), math.log(2)),
     # a token below the least float still has its price: 1/2 * (log ½ + 1000) + 1/2 log ½, and cannot be taken back
-    assert oracle.forward_kl([[0.0, -1000.0]], [[0.5, 0.5]]) == pytest.approx(500 - math.log(2), rel=1e-14)
-    assert oracle.reverse_kl([[0.0, -1000.0]], [[1.0, 0.0]]) == np.inf
+    (oracle.forward_kl, ([[0.0, -1000.0]], [[0.5, 0.5]]), near(500 - math.log(2))),
+    (oracle.reverse_kl, ([[0.0, -1000.0]], [[1.0, 0.0]]), np.inf),
+    (oracle.oracle_perplexity, (np.log([[0.5, 0.25], [0.25, 0.5]]),), near(math.sqrt(8))),
+    (oracle.oracle_perplexity, ([NOTHING, -1.0],), np.inf),
+    (oracle.mean_entropy, ([[0.0, NOTHING, 0.0]],), near(math.log(2))),
+    # bigrams 12 23 31 12 | 12: three different of five
+    (text.distinct_n, ([[1, 2, 3, 1, 2], [1, 2]], 1), near(3 / 7)),
+    (text.distinct_n, ([[1, 2, 3, 1, 2], [1, 2]], 2), near(3 / 5)),
+    (text.distinct_n, (np.array([[1, 2, 3, 1, 2]]), 5), 1),
+    (text.repetition, ([[1, 2, 3, 4, 5]],), 0),
+    (text.repetition, ([ONES],), near(2 / 3)),  # 1111 three times, two of them before
+    (text.repetition, ([ONES, [1, 2, 3, 4, 5]],), near(1 / 3)),  # a mean over sequences, each by itself
+    (text.repetition, ([[1, 2, 3, 4], [1, 2, 3, 4]],), 0),
+    # precisions 5/6, 3/5, 1/4 and none of 3 (0.1/3); as long as the reference
+    (text.bleu, ([1, 2, 3, 9, 4, 5], [[1, 2, 3, 4, 5, 6]]), near((5 / 6 * 3 / 5 * 1 / 4 * 0.1 / 3) ** 0.25)),
+    # clipped: "1" counts twice, as in the second reference, not four times; the closest length is 4
+    (text.bleu, ([1, 1, 1, 1], [[1, 2, 2, 2], [1, 1, 3, 3, 3]], 1), 0.5),
+    # too short: 4 against 6 gives exp(1 - 6/4)
+    (text.bleu, ([1, 2, 3, 4], [[1, 2, 3, 4, 5, 6]]), near(math.exp(-0.5))),
+    # of the lengths 3 and 5, equally close to 4, the shorter one: no penalty
+    (text.bleu, ([1, 2, 3, 4], [[1, 2, 3], [4, 5, 6, 7, 8]], 1), 1),
+    (text.bleu, ([1, 2, 3, 4], [[5, 6, 7, 8]]), 0),
+    (text.bleu, ([1, 2, 3, 4, 5], [[1, 2, 3, 4, 5]]), 1),
+    (text.self_bleu, ([[1, 2, 3, 4]] * 3,), 1),
+    (text.self_bleu, ([[1, 2, 3, 4], [5, 6, 7, 8]],), 0),
+]
+
+
+@pytest.mark.parametrize(("function", "arguments", "expected"), BY_HAND)
+def test_by_hand(function, arguments, expected):
+    assert function(*arguments) == expected
 
 
 def simplex(n):
@@ -273,18 +253,6 @@ def test_exact_emd_is_the_ground_floors():
     np.testing.assert_allclose(by_equality, divergences.total_variation(p, truth), atol=1e-12)
     one_hot = np.eye(12)[[5] * 6]
     np.testing.assert_allclose(oracle.exact_emd(p, one_hot, cost), transport.one_hot_emd(p, cost, 5), atol=1e-12)
-    for bad, words in (
-        ((p[0], truth[0], cost), r"\(N, V\)"),
-        ((p, truth[:2], cost), "same shape"),
-        ((p, truth, cost[:5, :5]), "cost has shape"),
-    ):
-        with pytest.raises(ValueError, match=words):
-            oracle.exact_emd(*bad)
-
-
-def test_oracle_perplexity():
-    assert oracle.oracle_perplexity(np.log([[0.5, 0.25], [0.25, 0.5]])) == pytest.approx(math.sqrt(8), rel=1e-14)
-    assert oracle.oracle_perplexity([-np.inf, -1.0]) == np.inf
 
 
 @given(st.floats(0.1, 4.0), st.integers(0, 5))
@@ -300,7 +268,6 @@ def test_mean_entropy_is_that_of_the_softmax():
     logs = np.log(laws(30, 8))
     scaled = np.exp(logs / 1.7) / np.exp(logs / 1.7).sum(-1, keepdims=True)
     assert oracle.mean_entropy(logs, 1.7) == pytest.approx(divergences.entropy(scaled).mean(), abs=1e-12)
-    assert oracle.mean_entropy([[0.0, -np.inf, 0.0]]) == pytest.approx(math.log(2))
 
 
 def test_where_mass_goes():
@@ -317,35 +284,6 @@ def test_kl_splits_at_the_edges():
     assert [float(part) for part in oracle.split_kl(log_p, truth, classes, reverse=True)] == [np.inf, np.inf]
 
 
-def test_distinct_by_hand():
-    rows = [[1, 2, 3, 1, 2], [1, 2]]  # bigrams 12 23 31 12 | 12: three different of five
-    assert text.distinct_n(rows, 1) == pytest.approx(3 / 7)
-    assert text.distinct_n(rows, 2) == pytest.approx(3 / 5)
-    assert text.distinct_n(np.array(rows[0])[None], 5) == 1
-
-
-def test_repetition_by_hand():
-    assert text.repetition([[1, 2, 3, 4, 5]]) == 0
-    assert text.repetition([[1, 1, 1, 1, 1, 1]]) == pytest.approx(2 / 3)  # 1111 three times, two of them before
-    # a mean over sequences, each by itself
-    assert text.repetition([[1, 1, 1, 1, 1, 1], [1, 2, 3, 4, 5]]) == pytest.approx(1 / 3)
-    assert text.repetition([[1, 2, 3, 4], [1, 2, 3, 4]]) == 0
-
-
-def test_bleu_by_hand():
-    # precisions 5/6, 3/5, 1/4 and none of 3 (0.1/3); as long as the reference
-    found = text.bleu([1, 2, 3, 9, 4, 5], [[1, 2, 3, 4, 5, 6]])
-    assert found == pytest.approx((5 / 6 * 3 / 5 * 1 / 4 * 0.1 / 3) ** 0.25, rel=1e-12)
-    # clipped: "1" counts twice, as in the second reference, not four times; the closest length is 4
-    assert text.bleu([1, 1, 1, 1], [[1, 2, 2, 2], [1, 1, 3, 3, 3]], n=1) == pytest.approx(0.5)
-    # too short: 4 against 6 gives exp(1 - 6/4)
-    assert text.bleu([1, 2, 3, 4], [[1, 2, 3, 4, 5, 6]]) == pytest.approx(math.exp(-0.5), rel=1e-12)
-    # of the lengths 3 and 5, equally close to 4, the shorter one: no penalty
-    assert text.bleu([1, 2, 3, 4], [[1, 2, 3], [4, 5, 6, 7, 8]], n=1) == 1
-    assert text.bleu([1, 2, 3, 4], [[5, 6, 7, 8]]) == 0
-    assert text.bleu([1, 2, 3, 4, 5], [[1, 2, 3, 4, 5]]) == 1
-
-
 def test_self_bleu_is_the_mean_over_the_others():
     rng = np.random.default_rng(1)
     rows = [rng.choice(4, size=rng.integers(4, 9), p=[0.6, 0.2, 0.1, 0.1]).tolist() for _ in range(25)]
@@ -355,8 +293,6 @@ def test_self_bleu_is_the_mean_over_the_others():
     assert text.self_bleu(rows, size=10, seed=1) == text.self_bleu(rows, size=10, seed=1)
     assert text.self_bleu(rows, size=10, seed=1) != text.self_bleu(rows, size=10, seed=2)
     assert text.self_bleu(rows, size=None) == text.self_bleu(rows)
-    assert text.self_bleu([[1, 2, 3, 4]] * 3) == 1
-    assert text.self_bleu([[1, 2, 3, 4], [5, 6, 7, 8]]) == 0
 
 
 @given(st.lists(st.lists(st.integers(0, 3), min_size=4, max_size=8), min_size=2, max_size=6))
@@ -462,52 +398,69 @@ def test_more_clusters_than_different_features():
     assert sorted(p) == sorted(q) == [0, 1]
 
 
-@pytest.mark.parametrize(
-    ("call", "words"),
-    [
-        (lambda: text.distinct_n("abc"), "must be a list of sequences"),
-        (lambda: text.distinct_n([1, 2]), r"sequences\[0\] must be a sequence"),
-        (lambda: text.distinct_n([["a", "b"]]), r"sequences\[0\] must hold integer token ids"),
-        (lambda: text.distinct_n([[1], []]), "hold no 2-gram"),
-        (lambda: text.distinct_n([]), "holds 0 sequences"),
-        (lambda: text.distinct_n([[1]], n=0), "n = 0 must be at least 1"),
-        (lambda: text.repetition([[1, 2, 3, 4], [1, 2]]), r"sequences\[1\] has 2 tokens: at least 4"),
-        (lambda: text.self_bleu([[1, 2, 3, 4]]), "holds 1 sequences: at least 2"),
-        (lambda: text.self_bleu([[1, 2, 3, 4]] * 3, size=1), "size = 1 must be at least 2"),
-        (lambda: text.bleu([1, 2, 3, 4], []), "references holds 0"),
-        (lambda: text.bleu([1, 2], [[1, 2]]), r"hypothesis\[0\] has 2 tokens"),
-        (lambda: mauve.area([0.5, 0.5], [1.0]), "p has 2 entries but q has 1"),
-        (lambda: mauve.area([0.5, 0.4], [0.5, 0.5]), "p sums to 0.9"),
-        (lambda: mauve.area([0.5, 0.5], [0.5, 0.5], scale=0), "scale = 0 must be a finite number above 0"),
-        (lambda: mauve.divergence_frontier([1.0], [1.0], points=1), "points = 1 must be at least 2"),
-        (lambda: mauve.curve([[1.0, 2.0, 3.0]]), "two columns"),
-        (
-            lambda: mauve.quantise(np.ones((2, 3)), np.ones((2, 4)), 2, 0),
-            "features_p has 3 entries but features_q has 4",
-        ),
-        (lambda: mauve.quantise(np.ones((2, 3)), np.ones((2, 3)), 5, 0), "k = 5 clusters cannot be made of 4 features"),
-        (lambda: mauve.quantise(np.ones((2, 3)), [[1.0, 1, 1], [0, 0, 0]], 2, 0), r"features_q\[1\] is a row of zeros"),
-        (lambda: mauve.quantise([[np.nan, 1.0]], [[1.0, 1.0]], 2, 0), r"features_p\[0, 0\] = nan"),
-        (lambda: mauve.mauve(np.ones((2, 3)), np.ones((2, 3)), 2, -1), "seed = -1"),
-        (lambda: oracle.oracle_perplexity([]), "empty"),
-        (lambda: oracle.oracle_perplexity([0.5]), r"log_truth\[0\] = 0.5"),
-        (lambda: oracle.oracle_perplexity(np.nan), "nan"),
-        (lambda: oracle.matched_temperature(LOGITS, 2.0), r"= 2 is out of reach: temperatures from 0.05 to 5"),
-        (lambda: oracle.matched_temperature(LOGITS, 2.0), r"give .* to 1.0\d* nats"),
-        (lambda: oracle.matched_temperature(LOGITS, 0.0, low=0.5), "out of reach"),
-        (lambda: oracle.matched_temperature(LOGITS, 0.5, low=2, high=1), "high = 1 must be a finite number above 2"),
-        (lambda: oracle.matched_temperature([[0.0, 1.0], [-np.inf, -np.inf]], 0.5), r"logits\[1\] has no finite entry"),
-        (lambda: oracle.matched_temperature([[0.0, np.nan]], 0.5), r"logits\[0, 1\] = nan"),
-        (lambda: oracle.mean_entropy(1.0), r"logits must have a last axis with entries"),
-        (lambda: oracle.where_mass_goes(P40, [1], np.arange(10)), "target has 1 entries"),
-        (lambda: oracle.where_mass_goes(P40, np.full(40, 10), np.arange(10)), "out of range"),
-        (lambda: oracle.where_mass_goes(P40, [1], np.arange(9)), r"must be \(N, V\) and \(V,\)"),
-        (lambda: oracle.split_kl(np.log([0.2, 0.8]), [0.0, 1.0], [0, 1, 1]), "classes has 3 entries"),
-    ],
-)
-def test_refuses(call, words):
+REFUSALS = [  # without arguments: a function of the model and its ids
+    (lambda m, x: reading.next_token_log_probs(m, x[0]), (), r"ids has shape \(20,\): expected 2 axes"),
+    (lambda m, x: reading.next_token_log_probs(m, x + 50), (), r"ids\[0, \d+\] = \d+ is out of range for 60 entries"),
+    (lambda m, x: reading.next_token_log_probs(m, x * 0 - 1), (), r"ids\[0, 0\] = -1 is out of range for 60 entries"),
+    (lambda m, x: reading.next_token_log_probs(m, x * 1.0), (), "ids must be an array of integers, got dtype float64"),
+    (lambda m, x: reading.next_token_log_probs(m, [[1, 2], [3]]), (), "ids must be an array of integers"),
+    (lambda m, x: reading.next_token_log_probs(m, x, temperature=0), (), "temperature = 0 must be a finite number"),
+    (lambda m, x: reading.next_token_log_probs(m, x, batch=0), (), "batch = 0 must be at least 1"),
+    (lambda m, x: reading.perplexity(m, x[:, :1]), (), "at least 2 tokens"),
+    (lambda m, x: reading.perplexity(m, np.zeros((1, 65), int)), (), "only 64 positions"),
+    (lambda m, x: reading.sample(m, x, 45), (), "45 more tokens: the model has only 64 positions"),
+    (lambda m, x: reading.sample(m, x, 5, top_p=1.5), (), "top_p = 1.5 must be"),
+    (lambda m, x: reading.sample(m, x, 5, seed=-1), (), "seed = -1 must be at least 0"),
+    (reading.emo, (np.log([[0.5, 0.5]]), [2], np.eye(2)), r"targets\[0\] = 2 is out of range"),
+    (reading.emo, (np.log([[0.5, 0.5]]), [1], np.eye(3)), "unit has 3 rows"),
+    (reading.emo, (np.log([[0.5, 0.5]]), [1, 0], np.eye(2)), "disagree"),
+    (reading.emo, ([0.1, -1.0], [0], np.eye(2)), r"log_probs\[0\] = 0.1: log-probabilities must not be NaN or above 0"),
+    (reading.emo, ([[-1.0, -1.0]], [0], np.eye(2)), r"exp\(log_probs\)\[0\] sums to 0.7357"),
+    (text.distinct_n, ("abc",), "must be a list of sequences"),
+    (text.distinct_n, ([1, 2],), r"sequences\[0\] must be a sequence"),
+    (text.distinct_n, ([["a", "b"]],), r"sequences\[0\] must hold integer token ids"),
+    (text.distinct_n, ([[1], []],), "hold no 2-gram"),
+    (text.distinct_n, ([],), "holds 0 sequences"),
+    (text.distinct_n, ([[1]], 0), "n = 0 must be at least 1"),
+    (text.repetition, ([[1, 2, 3, 4], [1, 2]],), r"sequences\[1\] has 2 tokens: at least 4"),
+    (text.self_bleu, ([[1, 2, 3, 4]],), "holds 1 sequences: at least 2"),
+    (text.self_bleu, ([[1, 2, 3, 4]] * 3, 4, 1), "size = 1 must be at least 2"),
+    (text.bleu, ([1, 2, 3, 4], []), "references holds 0"),
+    (text.bleu, ([1, 2], [[1, 2]]), r"hypothesis\[0\] has 2 tokens"),
+    (mauve.area, ([0.5, 0.5], [1.0]), "p has 2 entries but q has 1"),
+    (mauve.area, ([0.5, 0.4], [0.5, 0.5]), "p sums to 0.9"),
+    (mauve.area, ([0.5, 0.5], [0.5, 0.5], 0), "scale = 0 must be a finite number above 0"),
+    (mauve.divergence_frontier, ([1.0], [1.0], 1), "points = 1 must be at least 2"),
+    (mauve.curve, ([[1.0, 2.0, 3.0]],), "two columns"),
+    (mauve.quantise, (np.ones((2, 3)), np.ones((2, 4)), 2, 0), "features_p has 3 entries but features_q has 4"),
+    (mauve.quantise, (np.ones((2, 3)), np.ones((2, 3)), 5, 0), "k = 5 clusters cannot be made of 4 features"),
+    (mauve.quantise, (np.ones((2, 3)), [[1.0, 1, 1], [0, 0, 0]], 2, 0), r"features_q\[1\] is a row of zeros"),
+    (mauve.quantise, ([[np.nan, 1.0]], [[1.0, 1.0]], 2, 0), r"features_p\[0, 0\] = nan"),
+    (mauve.mauve, (np.ones((2, 3)), np.ones((2, 3)), 2, -1), "seed = -1"),
+    (oracle.oracle_perplexity, ([],), "empty"),
+    (oracle.oracle_perplexity, ([0.5],), r"log_truth\[0\] = 0.5"),
+    (oracle.oracle_perplexity, (np.nan,), "nan"),
+    (oracle.matched_temperature, (LOGITS, 2.0), r"= 2 is out of reach: temperatures from 0.05 to 5"),
+    (oracle.matched_temperature, (LOGITS, 2.0), r"give .* to 1.0\d* nats"),
+    (oracle.matched_temperature, (LOGITS, 0.0, 0.5), "out of reach"),
+    (oracle.matched_temperature, (LOGITS, 0.5, 2, 1), "high = 1 must be a finite number above 2"),
+    (oracle.matched_temperature, ([[0.0, 1.0], [-np.inf, -np.inf]], 0.5), r"logits\[1\] has no finite entry"),
+    (oracle.matched_temperature, ([[0.0, np.nan]], 0.5), r"logits\[0, 1\] = nan"),
+    (oracle.mean_entropy, (1.0,), r"logits must have a last axis with entries"),
+    (oracle.where_mass_goes, (P40, [1], np.arange(10)), "target has 1 entries"),
+    (oracle.where_mass_goes, (P40, np.full(40, 10), np.arange(10)), "out of range"),
+    (oracle.where_mass_goes, (P40, [1], np.arange(9)), r"must be \(N, V\) and \(V,\)"),
+    (oracle.split_kl, (np.log([0.2, 0.8]), [0.0, 1.0], [0, 1, 1]), "classes has 3 entries"),
+    (oracle.exact_emd, (P40[0], P40[0], np.eye(10)), r"\(N, V\)"),
+    (oracle.exact_emd, (P40, P40[:2], np.eye(10)), "same shape"),
+    (oracle.exact_emd, (P40, P40, np.eye(5)), "cost has shape"),
+]
+
+
+@pytest.mark.parametrize(("call", "arguments", "words"), REFUSALS)
+def test_refuses(gpt, ids, call, arguments, words):
     with pytest.raises(ValueError, match=words):
-        call()
+        call(*(arguments or (gpt, ids)))
 
 
 @pytest.mark.mauve

@@ -1,11 +1,11 @@
-"""The divergence frontier of two samples and MAUVE, the area under it.
-
-They measure how likely samples are under the text, and the text under the samples.
+"""The divergence frontier of two samples and MAUVE, the area under it: how likely each is under the other.
 
 Both are of histograms over clusters of features. A score has meaning only beside others of the same features, clusters
 and amounts: always take the features of one frozen model (`measure.reading.features`), and repeat over seeds of
 sampling and of the clustering.
 """
+
+import warnings
 
 import numpy as np
 
@@ -78,13 +78,13 @@ def quantise(features_p, features_q, k, seed):
     data = _components(np.vstack([a, b]))
     if k > len(data):
         raise ValueError(f"k = {k} clusters cannot be made of {len(data)} features")
-    best = None
+    best = np.inf, None
     for _ in range(_STARTS):
-        centres = _quiet_kmeans(kmeans2, data, _plus_plus(data, k, rng))
+        with warnings.catch_warnings():  # a cluster that becomes empty keeps its centre
+            warnings.filterwarnings("ignore", message="One of the clusters is empty")
+            centres = kmeans2(data, _plus_plus(data, k, rng), iter=_PASSES, minit="matrix")[0]
         labels, distances = vq(data, centres)
-        spread = (distances**2).sum()
-        if best is None or spread < best[0]:
-            best = spread, labels
+        best = min(best, ((distances**2).sum(), labels), key=lambda found: found[0])
     labels = best[1]
     return np.bincount(labels[: len(a)], minlength=k) / len(a), np.bincount(labels[len(a) :], minlength=k) / len(b)
 
@@ -116,15 +116,6 @@ def _plus_plus(data, k, rng):
         centres.append(data[index])
         nearest = np.minimum(nearest, ((data - centres[-1]) ** 2).sum(1))
     return np.array(centres)
-
-
-def _quiet_kmeans(kmeans2, data, start):
-    """Centres after `_PASSES` rounds; a cluster that becomes empty keeps its centre, without a warning."""
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="One of the clusters is empty")
-        return kmeans2(data, start, iter=_PASSES, minit="matrix")[0]
 
 
 def mauve(features_p, features_q, k, seed, scale=5.0):

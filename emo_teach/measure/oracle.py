@@ -1,8 +1,9 @@
 """A model's next-token distributions against the true ones: N contexts at a time, one exact number per context.
 
 `log_p` (..., V) are the model's log-probabilities (from `measure.reading.next_token_log_probs`), `truth` (..., V) the
-exact probabilities. The module has a KL of its own because log-probabilities keep a finite price for a token whose
-probability underflows.
+exact probabilities; a divergence is infinite where its first side has mass (be it below the least float) and its second
+none. The module has a KL of its own because log-probabilities keep a finite price for a token whose probability
+underflows.
 """
 
 from typing import NamedTuple
@@ -37,10 +38,9 @@ def _expected_gap(weights, log_weights, log_other):
 def forward_kl(log_p, truth):
     """Forward KL divergence from the truth to the model: what maximum likelihood brings down.
 
-    Formula: A3, `KL(truth || p) = sum_i truth_i (log truth_i - log p_i)`, with `0 log 0 = 0`. Shape: log_p and truth
-    (..., V), returns (...). Units: nats; infinite where the truth has mass and the model none. Rounding may leave about
-    -1e-16 in place of 0. Raises ValueError for bad (log-)probabilities or shapes that differ. Source: Kullback &
-    Leibler (1951).
+    Formula: A3, `KL(truth || p) = sum_i truth_i (log truth_i - log p_i)`, with `0 log 0 = 0`. Shape: (..., V) to (...).
+    Units: nats; rounding may leave about -1e-16 in place of 0. Raises ValueError for bad (log-)probabilities or shapes
+    that differ. Source: Kullback & Leibler (1951).
     """
     log_p, truth = _pair(log_p, truth)
     return _expected_gap(truth, _log(truth), log_p)
@@ -49,10 +49,8 @@ def forward_kl(log_p, truth):
 def reverse_kl(log_p, truth):
     """Reverse KL divergence from the model to the truth: how unlikely the model's own tokens are.
 
-    Formula: `KL(p || truth) = sum_i p_i (log p_i - log truth_i)`. Shape: log_p and truth (..., V), returns (...).
-    Units: nats; infinite where the model has mass (be it below the least float) and the truth none. Rounding as in
-    `forward_kl`. Raises ValueError for bad (log-)probabilities or shapes that differ. Source: Kullback & Leibler
-    (1951).
+    Formula: `KL(p || truth) = sum_i p_i (log p_i - log truth_i)`. Shape: (..., V) to (...). Units: nats, rounded as
+    `forward_kl`. Raises ValueError as `forward_kl`. Source: Kullback & Leibler (1951).
     """
     log_p, truth = _pair(log_p, truth)
     return _expected_gap(np.exp(log_p), log_p, _log(truth))
@@ -61,9 +59,8 @@ def reverse_kl(log_p, truth):
 def total_variation(log_p, truth):
     """Total variation distance: the share of probability that is in the wrong place.
 
-    Formula: D8, `½ sum_i |p_i - truth_i|`. Shape: log_p and truth (..., V), returns (...). Units: probability, in [0,
-    1]. Raises ValueError for bad (log-)probabilities or shapes that differ. Source: Levin & Peres, Markov Chains and
-    Mixing Times, section 4.1.
+    Formula: D8, `½ sum_i |p_i - truth_i|`. Shape: (..., V) to (...). Units: probability, in [0, 1]. Raises ValueError
+    as `forward_kl`. Source: Levin & Peres, Markov Chains and Mixing Times, section 4.1.
     """
     log_p, truth = _pair(log_p, truth)
     return 0.5 * np.abs(np.exp(log_p) - truth).sum(-1)
@@ -72,9 +69,8 @@ def total_variation(log_p, truth):
 def js(log_p, truth):
     """Jensen-Shannon divergence: KL to the middle, averaged over both sides; finite for any two distributions.
 
-    Formula: `½ KL(p || m) + ½ KL(truth || m)` with `m = ½ (p + truth)`. Shape: log_p and truth (..., V), returns (...).
-    Units: nats, in [0, log 2]. Raises ValueError for bad (log-)probabilities or shapes that differ. Source: Lin, IEEE
-    Trans. Inf. Theory 37 (1991).
+    Formula: `½ KL(p || m) + ½ KL(truth || m)` with `m = ½ (p + truth)`. Shape: (..., V) to (...). Units: nats, in [0,
+    log 2]. Raises ValueError as `forward_kl`. Source: Lin, IEEE Trans. Inf. Theory 37 (1991).
     """
     log_p, truth = _pair(log_p, truth)
     p, log_truth = np.exp(log_p), _log(truth)
@@ -86,23 +82,15 @@ def exact_emd(p, truth, cost):
     """Earth mover's distance from the model to the truth in every context, exactly: one linear program each.
 
     Formula: A4, `min <plan, cost>` over plans with marginals p and truth; at V = 300 one takes some milliseconds.
-    Shape: p and truth (N, V), cost (V, V), returns (N,). Units: those of the cost.
-    Raises ValueError for bad probabilities, shapes that differ or a bad cost; `SolverError` as `transport.emd`.
-    Source: `transport.emd`; for a cost by classes `transport.class_emd` has the closed form.
+    Shape: p and truth (N, V), cost (V, V), returns (N,). Units: those of the cost. Raises ValueError for bad
+    probabilities, shapes that differ or a bad cost; `SolverError` as `transport.emd`. Source: `transport.emd`; for a
+    cost by classes `transport.class_emd` has the closed form.
     """
     p, truth = inputs.distributions("p", p), inputs.distributions("truth", truth)
     if p.ndim != 2 or p.shape != truth.shape:
         raise ValueError(f"p {p.shape} and truth {truth.shape} must have the same shape (N, V)")
     cost = inputs.square_cost("cost", cost, p.shape[-1])
     return np.array([transport.emd(*pair, cost).value for pair in zip(p, truth, strict=True)])
-
-
-def _membership(classes, p):
-    """0/1 matrix (V, number of classes)."""
-    classes = integers("classes", classes, ndim=1)
-    if classes.size != p.shape[-1]:
-        raise ValueError(f"classes has {classes.size} entries, but the distributions have {p.shape[-1]}")
-    return (classes[:, None] == np.unique(classes)).astype(float)
 
 
 def oracle_perplexity(log_truth):
@@ -118,10 +106,9 @@ def oracle_perplexity(log_truth):
     log_truth = inputs.as_floats("log_truth", log_truth)
     if log_truth.size == 0:
         raise ValueError(f"log_truth is empty (shape {log_truth.shape})")
+    log_truth = np.atleast_1d(log_truth)
     bad = np.isnan(log_truth) | (log_truth > 0)
-    inputs.refuse_where(
-        "log_truth", np.atleast_1d(log_truth), np.atleast_1d(bad), "log-probabilities must not be NaN or above 0"
-    )
+    inputs.refuse_where("log_truth", log_truth, bad, "log-probabilities must not be NaN or above 0")
     with np.errstate(over="ignore"):
         return float(np.exp(-log_truth.mean()))
 
@@ -140,22 +127,24 @@ def split_kl(log_p, truth, classes, reverse=False):
     (0.0, True)
     """
     log_p, truth = _pair(log_p, truth)
-    groups = [np.flatnonzero(column) for column in _membership(classes, log_p).T]
-    logs = (log_p, _log(truth))
-    sums = [np.stack([np.logaddexp.reduce(each[..., group], -1) for group in groups], -1) for each in logs]
-    (first, other), (first_sums, other_sums) = (logs, sums) if reverse else (logs[::-1], sums[::-1])
-    between = _expected_gap(np.exp(first_sums), first_sums, other_sums)
-    inside, sides = 0.0, ((first, first_sums), (other, other_sums))
-    for k, group in enumerate(groups):
-        own, rest = (_given(log[..., group], total[..., k, None]) for log, total in sides)
-
-        inside = inside + _expected_gap(np.exp(first[..., group]), own, rest)
-    return between, inside
+    classes = integers("classes", classes, ndim=1)
+    if classes.size != log_p.shape[-1]:
+        raise ValueError(f"classes has {classes.size} entries, but the distributions have {log_p.shape[-1]}")
+    first, other = (log_p, _log(truth)) if reverse else (_log(truth), log_p)
+    inside, totals = 0.0, []
+    for group in (classes == each for each in np.unique(classes)):
+        own, rest = first[..., group], other[..., group]
+        totals.append([np.logaddexp.reduce(side, -1) for side in (own, rest)])
+        given = (_given(side, total[..., None]) for side, total in zip((own, rest), totals[-1], strict=True))
+        inside = inside + _expected_gap(np.exp(own), *given)
+    first, other = (np.stack(side, -1) for side in zip(*totals, strict=True))
+    return _expected_gap(np.exp(first), first, other), inside
 
 
 def _given(log, log_total):
     """Log-probabilities given their class, -inf throughout where the class has no mass."""
-    return np.where(log_total > -np.inf, log - np.where(log_total > -np.inf, log_total, 0.0), -np.inf)
+    has = log_total > -np.inf
+    return np.where(has, log - np.where(has, log_total, 0.0), -np.inf)
 
 
 class MassShares(NamedTuple):

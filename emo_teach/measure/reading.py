@@ -1,9 +1,7 @@
 """What a causal language model says: log-probabilities, perplexity, EMO cost, samples, features.
 
-A transformers model in, numpy arrays out.
-
-Everything runs in evaluation mode and without gradients; a model in training mode is set back to it afterwards. torch
-is imported on first use.
+A transformers model in, numpy arrays out. All runs in evaluation mode and without gradients; a model in training mode
+is set back to it afterwards. Ids (n, L) out of range, and more tokens than the model has positions, are a ValueError.
 """
 
 from contextlib import contextmanager
@@ -32,7 +30,7 @@ def _evaluating(model):
 
 
 def _blocks(model, ids, batch, name="ids", extra=0, least=1):
-    """(start, tensor on the model's device) for every batch of checked ids (n, L)."""
+    """Checked ids (n, L) as tensors on the model's device, `batch` rows each."""
     import torch
 
     ids = integers(name, ids, ndim=2, size=model.get_input_embeddings().weight.shape[0])
@@ -43,33 +41,29 @@ def _blocks(model, ids, batch, name="ids", extra=0, least=1):
     if ids.shape[1] < least:
         raise ValueError(f"{name} {ids.shape}: at least {least} tokens per row are needed")
     device = next(model.parameters()).device
-    batch = inputs.count("batch", batch)
-    return [(start, torch.from_numpy(ids[start : start + batch]).to(device)) for start in range(0, len(ids), batch)]
+    return [block.to(device) for block in torch.from_numpy(ids).split(inputs.count("batch", batch))]
 
 
 def next_token_log_probs(model, ids, batch=BATCH, temperature=1.0):
     """Log-probabilities of the next token after every prefix of every row.
 
-    Formula: `log softmax(logits / temperature)`, from the model's logits in float64. Position i predicts token i + 1.
-    Returns (n, L, V) float64. Raises ValueError for ids out of range, more tokens than the model has positions, or a
-    temperature that is not above 0.
+    Formula: `log softmax(logits / temperature)`, in float64. Position i predicts token i + 1. Returns (n, L, V).
     """
     temperature = inputs.number("temperature", temperature, low=0, open_low=True)
     blocks = _blocks(model, ids, batch)
     with _evaluating(model):
-        logits = (model(input_ids=block).logits.double() for _, block in blocks)
+        logits = (model(input_ids=block).logits.double() for block in blocks)
         return np.concatenate([(each / temperature).log_softmax(-1).cpu().numpy() for each in logits])
 
 
 def perplexity(model, ids, batch=BATCH):
     """Perplexity of held-out blocks: the first token of a row is given, all others are predicted.
 
-    Formula: `exp(-mean log p(token | its prefix in the row))`, in float64. Raises ValueError as `next_token_log_probs`
-    and for rows of one token. Source: Jelinek et al. (1977).
+    Formula: `exp(-mean log p(token | its prefix in the row))`, in float64. Raises ValueError for rows of one token.
     """
     blocks, total, count = _blocks(model, ids, batch, least=2), 0.0, 0
     with _evaluating(model):
-        for _, block in blocks:
+        for block in blocks:
             logs = model(input_ids=block).logits[:, :-1].double().log_softmax(-1)
             total -= float(logs.gather(-1, block[:, 1:, None]).sum())
             count += block[:, 1:].numel()
@@ -81,28 +75,16 @@ def emo(log_probs, targets, unit):
     """Mean EMO cost of next-token distributions at the observed tokens.
 
     Formula: A9, mean over positions of `1 - <m_p, ê_t>` with `m_p = sum_i p_i ê_i`. Raises ValueError for bad
-    log-probabilities, targets out of range or sizes that disagree. Source: https://spaces.ac.cn/archives/9797; Ren et
-    al., EMO (arXiv 2310.04691).
+    log-probabilities, targets out of range or sizes that disagree. Source: Ren et al., EMO (arXiv 2310.04691).
     """
     log_probs, unit = log_distributions("log_probs", log_probs), costs.unit_rows(unit)
     if len(unit) != log_probs.shape[-1]:
         raise ValueError(f"unit has {len(unit)} rows, but the distributions have {log_probs.shape[-1]} entries")
     targets = integers("targets", targets, size=len(unit))
     if targets.shape != log_probs.shape[:-1]:
-        raise ValueError(
-            f"targets {targets.shape} and log_probs {log_probs.shape} must be (...) and (..., V): they disagree"
-        )
+        shapes = f"targets {targets.shape} and log_probs {log_probs.shape}"
+        raise ValueError(f"{shapes} must be (...) and (..., V): they disagree")
     return float((1.0 - ((np.exp(log_probs) @ unit) * unit[targets]).sum(-1)).mean())
-
-
-def entropy(log_probs):
-    """Entropy of every next-token distribution: how undecided the model is.
-
-    Formula: A3's constant, `-sum_i p_i log p_i`, with `0 log 0 = 0`. Returns (...). Raises ValueError for bad
-    log-probabilities. Source: Shannon (1948).
-    """
-    log_probs = log_distributions("log_probs", log_probs)
-    return 0.0 - (np.exp(log_probs) * np.where(log_probs > -np.inf, log_probs, 0.0)).sum(-1)
 
 
 def sample(model, prompts, length, temperature=1.0, seed=0, top_p=None, greedy=False, batch=256):
@@ -111,9 +93,7 @@ def sample(model, prompts, length, temperature=1.0, seed=0, top_p=None, greedy=F
     Formula: token = inverse CDF of `softmax(logits / temperature)` at a uniform number, the same for every model under
     one seed (so two models are compared on common random numbers), whatever the batch and device. `top_p` keeps the
     likeliest tokens that reach that mass; `greedy` takes the likeliest and draws nothing. No token ends a sequence.
-    Returns (n, k + length), the prompt first. Raises ValueError for ids out of range, more tokens than positions, a
-    temperature not above 0, or a top_p outside (0, 1]. Source: top-p: Holtzman et al., The Curious Case of Neural Text
-    Degeneration (ICLR 2020).
+    Returns (n, k + length), the prompt first. Source: top-p: Holtzman et al. (ICLR 2020).
     """
     import torch
 
@@ -122,12 +102,11 @@ def sample(model, prompts, length, temperature=1.0, seed=0, top_p=None, greedy=F
     length, seed = inputs.count("length", length), inputs.count("seed", seed, low=0)
     blocks = _blocks(model, prompts, batch, name="prompts", extra=length)
     generator = torch.Generator().manual_seed(seed)
-    uniform = torch.rand(sum(len(block) for _, block in blocks), length, generator=generator, dtype=torch.float64)
+    uniform = torch.rand(sum(map(len, blocks)), length, generator=generator, dtype=torch.float64).split(batch)
     pick = (lambda logits, u: logits.argmax(-1)) if greedy else (lambda logits, u: _draw(logits, u, temperature, top_p))
     with _evaluating(model):
-        numbers = (uniform[start : start + len(block)].to(block.device) for start, block in blocks)
-        parts = [_continue(model, block, u, pick) for (_, block), u in zip(blocks, numbers, strict=True)]
-    return np.concatenate(parts)
+        pairs = zip(blocks, uniform, strict=True)
+        return np.concatenate([_continue(model, block, u.to(block.device), pick) for block, u in pairs])
 
 
 def _continue(model, block, uniform, pick):
@@ -156,18 +135,13 @@ def _draw(logits, u, temperature, top_p):
     return torch.searchsorted(cdf, u[:, None] * cdf[:, -1:], right=True)[:, 0]
 
 
-def features(model, ids, pooling="mean", batch=BATCH):
+def features(model, ids, batch=BATCH):
     """One vector per row from a model's last hidden layer, for MAUVE: use one frozen model for all texts compared.
 
-    Formula: the mean over the row's positions, or the last position's state. Returns (n, d) float64. Raises ValueError
-    for ids out of range, more tokens than positions, or a pooling that is neither "mean" nor "last". Source: Pillutla
-    et al., MAUVE (arXiv 2102.01454), who take the last state of GPT-2.
+    Formula: the mean over the row's positions, (n, d) in float64. Pillutla et al., MAUVE (arXiv 2102.01454), take the
+    last state of GPT-2.
     """
-    if pooling not in ("mean", "last"):
-        raise ValueError(f"pooling = {pooling!r} is neither 'mean' nor 'last'")
-    blocks, parts = _blocks(model, ids, batch), []
+    blocks = _blocks(model, ids, batch)
     with _evaluating(model):
-        for _, block in blocks:
-            hidden = model(input_ids=block, output_hidden_states=True).hidden_states[-1].double()
-            parts.append((hidden.mean(1) if pooling == "mean" else hidden[:, -1]).cpu().numpy())
-    return np.concatenate(parts)
+        states = (model(input_ids=block, output_hidden_states=True).hidden_states[-1] for block in blocks)
+        return np.concatenate([each.double().mean(1).cpu().numpy() for each in states])

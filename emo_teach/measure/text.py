@@ -103,14 +103,13 @@ def self_bleu(sequences, n=4, size=500, seed=0):
 
 
 def _matches_without_self(rows, k):
-    """Clipped matches of every row's k-grams in all other rows, from each gram's largest and second largest count."""
+    """Clipped matches of every row's k-grams in all other rows, from each gram's largest and second largest count.
+
+    A row with the largest count finds the second largest elsewhere (in a tie they are equal), any other the largest.
+    """
     counts, top = [Counter(_grams(row, k)) for row in rows], {}
-    for index, count in enumerate(counts):
+    for count in counts:
         for gram, times in count.items():
-            most, owner, second = top.get(gram, (0, -1, 0))
-            top[gram] = (times, index, most) if times > most else (most, owner, max(second, times))
-    found = []
-    for index, count in enumerate(counts):
-        best = ((times, top[gram]) for gram, times in count.items())
-        found.append(sum(min(times, second if owner == index else most) for times, (most, owner, second) in best))
-    return found
+            top[gram] = sorted((*top.get(gram, (0, 0)), times))[1:]
+    elsewhere = ([(times, *top[gram]) for gram, times in count.items()] for count in counts)
+    return [sum(min(times, second if times == most else most) for times, second, most in row) for row in elsewhere]

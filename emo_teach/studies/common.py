@@ -48,22 +48,22 @@ def _pretrain_job(job, work):
 
 def pretraining(models, seeds):
     """The first stage of a study that fine-tunes; `models` are arguments of `pretrain` without the seed."""
-    jobs = [model | {"seed": seed} for model in models for seed in seeds]
-    return Stage("pretraining", (), (), lambda rows: jobs, _pretrain_job)
+    return Stage("pretraining", (), (), lambda rows: grid(models, seed=seeds), _pretrain_job)
 
 
 def start(work, layers, width, seed, synonyms=3, topics=6):
-    """The model that `pretrain` kept. Raises OSError if there is none."""
+    """The model that `pretrain` kept."""
     return load(_folder(work, layers, width, seed, synonyms, topics))
 
 
-def grid(**values):
-    """All combinations of the values, as dicts; the last varies fastest."""
-    return [dict(zip(values, each, strict=True)) for each in itertools.product(*values.values())]
+def grid(jobs=({},), **values):
+    """Every job (a dict) with every combination of the values; the last varies fastest."""
+    combinations = itertools.product(*values.values())
+    return [job | dict(zip(values, each, strict=True)) for job, each in itertools.product(jobs, combinations)]
 
 
 def load(place):
-    """A GPT-2 from a folder. Raises OSError if there is none."""
+    """A GPT-2 from a folder."""
     import transformers
 
     transformers.utils.logging.disable_progress_bar()
@@ -230,12 +230,14 @@ def metrics(study):
 class Judge:
     """The truth after every prefix of held-out texts, and the metrics of a model against it.
 
-    The judge of a study has more, for the metrics that only this study has: `head` (V, d), `cost` (V, V), `every`
-    (which prefixes get a linear program), `medoids` (n, L), `near` and `near_shuffled` (V, V).
+    The judge of a study has its name and more, for the metrics that only this study has: `head` (V, d), `cost` (V, V),
+    `every` (which prefixes get a linear program), `medoids` (n, L), `near` and `near_shuffled` (V, V).
     """
 
-    def __init__(self, study, world, count, seed, block=BLOCK):
-        self.names = [name for name in metrics(study) if METRICS[name].measure]
+    study = None
+
+    def __init__(self, world, count, seed, block=BLOCK):
+        self.names = [name for name in metrics(self.study) if METRICS[name].measure]
         self.world, self.classes, self.texts = world, world.classes, world.sample(count, block, seed=seed)
         self.truth, self.following = world.next_word(self.texts)[:, :-1], self.texts[:, 1:]
 
@@ -249,7 +251,11 @@ class Judge:
         return {name: float(METRICS[name].measure(log_p, self)) for name in self.names}
 
 
-def matched(judge, model, target_entropy):
-    """The temperature that gives a model this mean entropy on the judge's texts, and its metrics there."""
-    temperature = oracle.matched_temperature(judge.log_probs(model), target_entropy, low=1e-3)
-    return {"temperature": temperature} | judge.measure(model, temperature)
+def compared(judge, settings, name, model, plain=None):
+    """The row of one objective and, given cross-entropy's model, that of it at the temperature of the same entropy."""
+    row = settings | {"objective": name, "temperature": 1.0} | judge.measure(model)
+    if plain is None:
+        return [row]
+    temperature = oracle.matched_temperature(judge.log_probs(plain), row["entropy"], low=1e-3)
+    cooled = {"objective": MATCHED + name, "temperature": temperature}
+    return [row, settings | cooled | judge.measure(plain, temperature)]

@@ -14,7 +14,7 @@ from .. import costs
 from ..measure import mauve, oracle, reading, text
 from ..world import model_folder
 from . import common
-from .common import BLOCK, MATCHED, Cell
+from .common import BLOCK, Cell
 from .runner import Stage
 
 STEPS = 300
@@ -24,8 +24,6 @@ SAMPLES = 512
 RATES = (5e-5, 2e-4, 8e-4, 3.2e-3)
 # for objectives without a setting: nearly as many trials, over the same range
 FINE_RATES = (5e-5, 1e-4, 2e-4, 4e-4, 8e-4, 1.6e-3, 3.2e-3)
-
-
 REGIMES = {"few texts": Cell(texts=128), "many texts": Cell(), "small model": Cell(layers=1, width=12)}
 
 # objective: settings that are tried beside the learning rate, as (name, options)
@@ -45,29 +43,22 @@ OBJECTIVES = {
     "ce+debiased": _WEIGHTS,
     "debiased": (("", {}),),
 }
-METRICS = common.metrics("objectives")
 UNTOUCHED = "untouched"  # the pretrained model as it is
 
 
 def trials(name):
-    """The settings that an objective is tried with: (learning rate, name of the setting).
-
-    Returns 7 or 8 pairs. Raises KeyError for an unknown name.
-    """
+    """The 7 or 8 settings that an objective is tried with: (learning rate, name of the setting)."""
     settings = OBJECTIVES[name]
     return [(rate, setting) for setting, _ in settings for rate in (FINE_RATES if len(settings) == 1 else RATES)]
 
 
 def _trained(work, job, seed, name, rate, setting):
-    options = dict(OBJECTIVES[name])[setting]
-    return REGIMES[job["regime"]].fine_tuned(work, seed, name, options, rate, STEPS)
+    return REGIMES[job["regime"]].fine_tuned(work, seed, name, dict(OBJECTIVES[name])[setting], rate, STEPS)
 
 
 def _tuning_jobs(rows):
-    found = [
-        {"objective": name, "lr": rate, "setting": setting} for name in OBJECTIVES for rate, setting in trials(name)
-    ]
-    return [{"regime": regime} | trial for regime in REGIMES for trial in found]
+    tried = [{"objective": name, "lr": rate, "setting": text} for name in OBJECTIVES for rate, text in trials(name)]
+    return [{"regime": regime} | trial for regime in REGIMES for trial in tried]
 
 
 def _tune(job, work):
@@ -87,32 +78,29 @@ def _main_jobs(rows):
         job = {"regime": regime, "cell": name, "lr": row["lr"], "setting": row["setting"]}
         jobs.append(job | {"ce_lr": chosen[regime, "ce"]["lr"], "rows": 1 + (name != "ce")})
     jobs += [{"regime": regime, "cell": UNTOUCHED, "lr": 0.0, "setting": "", "rows": 1} for regime in REGIMES]
-    return [job | {"seed": seed} for job in jobs for seed in SEEDS]
+    return common.grid(jobs, seed=SEEDS)
 
 
 def _compare(job, work):
     """One objective with one seed on the test texts, and cross-entropy at the same entropy."""
     name, seed, judge = job["cell"], job["seed"], _Judge(work, job)
-    if name == UNTOUCHED:
-        model = REGIMES[job["regime"]].start(work, seed)
-    else:
-        model = _trained(work, job, seed, name, job["lr"], job["setting"])
     settings = {key: job[key] for key in ("regime", "seed", "cell", "lr", "setting")}
-    rows = [settings | {"objective": name, "temperature": 1.0} | judge.measure(model)]
-    if name not in ("ce", UNTOUCHED):
-        plain = _trained(work, job, seed, "ce", job["ce_lr"], "")
-        rows.append(settings | {"objective": MATCHED + name} | common.matched(judge, plain, rows[0]["entropy"]))
-    return rows
+    if name == UNTOUCHED:
+        return common.compared(judge, settings, name, REGIMES[job["regime"]].start(work, seed))
+    model = _trained(work, job, seed, name, job["lr"], job["setting"])
+    plain = None if name == "ce" else _trained(work, job, seed, "ce", job["ce_lr"], "")
+    return common.compared(judge, settings, name, model, plain)
 
 
 class _Judge(common.Judge):
     """The judge of one job; it has the cost of the pretrained head, and measures samples too."""
 
+    study = "objectives"
     every = 100  # prefixes for each linear program
 
     def __init__(self, work, job):
         cell, self.seed = REGIMES[job["regime"]], SAMPLES_SEED + job["seed"]
-        super().__init__("objectives", cell.world, 200, TEST_SEED)
+        super().__init__(cell.world, 200, TEST_SEED)
         self.head = common.head(cell.start(work, job["seed"])).double().numpy()
         self.cost = costs.cosine(self.head)
         self.reader = common.load(model_folder())  # the one frozen model whose features MAUVE sees
@@ -134,15 +122,10 @@ class _Judge(common.Judge):
         }
 
 
-_SETTING = ("lr", "setting")
+_TUNED = ("regime", "objective", "lr", "setting")
+_MEASURED = (*_TUNED[1:], "temperature", *common.metrics("objectives"))
 STAGES = (
     common.pretraining([{"layers": 2, "width": 64}, {"layers": 1, "width": 12}], SEEDS),
-    Stage("objectives_tuning", ("regime", "objective", *_SETTING), ("perplexity",), _tuning_jobs, _tune),
-    Stage(
-        "objectives",
-        ("regime", "cell", "seed"),
-        ("objective", *_SETTING, "temperature", *METRICS),
-        _main_jobs,
-        _compare,
-    ),
+    Stage("objectives_tuning", _TUNED, ("perplexity",), _tuning_jobs, _tune),
+    Stage("objectives", ("regime", "cell", "seed"), _MEASURED, _main_jobs, _compare),
 )

@@ -38,14 +38,10 @@ OBJECTIVES = {
     "x/(1 - x)": ("odds", None, "pretrained"),
     "atanh x": ("atanh", None, "pretrained"),
 }
-METRICS = common.metrics("scratch")
 
 
 def embedding(table, world, seed=0):
-    """The vectors that a cost is made of: the pretrained head's, of counts in a corpus of domain A, or random ones.
-
-    Formula: A8 makes a cost of them. Raises KeyError for another name.
-    """
+    """The vectors that a cost is made of: the pretrained head's, of counts in a corpus of domain A, or random ones."""
     return {
         "pretrained": lambda: common.head(common.load(model_folder())).double().numpy(),
         "ppmi": lambda: ppmi_vectors(neighbours(world.sample(20_000, BLOCK, seed=CORPUS_SEED), world.size), WIDTH),
@@ -56,8 +52,7 @@ def embedding(table, world, seed=0):
 def make_loss(name, world, seed=0):
     """A function of (logits (N, V), labels (N,), progress in [0, 1]) that gives the losses (N,).
 
-    Formula: `losses.objective`'s, `losses.transformed`'s, or (1 - s) CE + s EMO for progress s. Raises KeyError for an
-    unknown name.
+    Formula: `losses.objective`'s, `losses.transformed`'s, or (1 - s) CE + s EMO for progress s.
     """
     import torch
 
@@ -85,8 +80,7 @@ def train(loss, world, rate, seed, watch=None, until=None):
 class Judge(common.Judge):
     """Measures a model against the truth at every prefix of held-out texts, and the pulls of a loss on its logits."""
 
-    def __init__(self, world, count, seed):
-        super().__init__("scratch", world, count, seed)
+    study = "scratch"
 
     def pulls(self, model, loss, progress):
         """Means over words of the pull `-dloss/dz_t` on the target's logit and of the force, the norm of `dloss/dz`.
@@ -111,10 +105,6 @@ class Judge(common.Judge):
         return found
 
 
-def _tuning_jobs(rows):
-    return common.grid(objective=OBJECTIVES, lr=RATES)
-
-
 def _tune(job, work):
     world = World()
     model = train(make_loss(job["objective"], world), world, job["lr"], seed=1000)
@@ -127,8 +117,7 @@ best = functools.partial(common.best, key=("objective",), metric="tv")
 
 
 def _main_jobs(rows):
-    chosen = best(rows["scratch_tuning"])
-    jobs = common.grid(objective=OBJECTIVES, seed=SEEDS)
+    chosen, jobs = best(rows["scratch_tuning"]), common.grid(objective=OBJECTIVES, seed=SEEDS)
     return [job | {"lr": chosen[job["objective"],]["lr"], "rows": len(WATCHED)} for job in jobs]
 
 
@@ -145,7 +134,8 @@ def _run(job, work):
     return rows
 
 
+_TRIALS = common.grid(objective=OBJECTIVES, lr=RATES)
 STAGES = (
-    Stage("scratch_tuning", ("objective", "lr"), ("tv", "perplexity"), _tuning_jobs, _tune),
-    Stage("scratch", ("objective", "seed"), ("lr", "step", *METRICS), _main_jobs, _run),
+    Stage("scratch_tuning", ("objective", "lr"), ("tv", "perplexity"), lambda rows: _TRIALS, _tune),
+    Stage("scratch", ("objective", "seed"), ("lr", "step", *common.metrics("scratch")), _main_jobs, _run),
 )

@@ -47,7 +47,6 @@ HYPOTHESES = {
     },
 }
 
-
 SYNONYMS, TEXTS, SIZES = (1, 2, 3, 4), (40, 128, 400, 1280, 4096), ((1, 12), (1, 32), (2, 64), (3, 96))
 _VARIED = [Cell(synonyms=n) for n in SYNONYMS] + [Cell(texts=n) for n in TEXTS] + [Cell(3, a, b) for a, b in SIZES]
 CELLS = tuple(dict.fromkeys(_VARIED))
@@ -57,16 +56,10 @@ SEEDS = range(5)
 DEV_SEED, TEST_SEED = 70_000, 80_000
 NEAR = 10  # words that a cost has near the target though they are no synonyms
 KEY = ("synonyms", "layers", "width", "texts")
-METRICS = common.metrics("questions")
 
 
 def _cell(job):
     return Cell(*(job[name] for name in KEY))
-
-
-def _tuning_jobs(rows):
-    trials = common.grid(objective=OBJECTIVES, lr=RATES, steps=STEPS)
-    return [asdict(cell) | trial for cell in CELLS for trial in trials]
 
 
 def _tune(job, work):
@@ -84,15 +77,12 @@ def _main_jobs(rows):
     for cell in CELLS:
         found = {name: chosen[*asdict(cell).values(), name] for name in OBJECTIVES}
         settings = {name: (row["lr"], int(row["steps"])) for name, row in found.items()}
-        jobs += [asdict(cell) | {"seed": s, "rows": 2 * len(OBJECTIVES) - 1, "settings": settings} for s in SEEDS]
-    return jobs
+        jobs.append(asdict(cell) | {"rows": 2 * len(OBJECTIVES) - 1, "settings": settings})
+    return common.grid(jobs, seed=SEEDS)
 
 
 def neighbours(unit, classes, count=NEAR):
-    """For each word the nearest ones that are no synonyms of it.
-
-    Formula: A8's cosine. Returns (V, V) booleans, row t for target t.
-    """
+    """For each word t the nearest ones by A8's cosine that are no synonyms of it: row t of (V, V) booleans."""
     cosine = np.where(classes[:, None] == classes, -np.inf, unit @ unit.T)
     found = np.zeros_like(cosine, dtype=bool)
     np.put_along_axis(found, np.argsort(-cosine, axis=1)[:, :count], True, axis=1)
@@ -102,7 +92,7 @@ def neighbours(unit, classes, count=NEAR):
 def gains(rows, cells, metric="emd_classes", name="emo-mode-1", matched=True):
     """How much nearer to the truth an objective is than cross-entropy at its entropy (or plain cross-entropy).
 
-    Formula: CE's metric less the objective's, seed by seed. Returns (seeds, m). Raises ValueError as `by_seed`.
+    Formula: CE's metric less the objective's, seed by seed, (seeds, m).
     """
     rival = MATCHED + name if matched else "ce"
     return np.stack([by_seed(rows, cell, rival, metric) - by_seed(rows, cell, name, metric) for cell in cells], axis=1)
@@ -111,8 +101,10 @@ def gains(rows, cells, metric="emd_classes", name="emo-mode-1", matched=True):
 class Judge(common.Judge):
     """The judge of one job; it also knows the words that the head, and the shuffled head, puts near each target."""
 
+    study = "questions"
+
     def __init__(self, work, job):
-        super().__init__("questions", _cell(job).world, 150, TEST_SEED)
+        super().__init__(_cell(job).world, 150, TEST_SEED)
         start = _cell(job).start(work, job["seed"])
         heads = (common.head(start, shuffle).double().numpy() for shuffle in (None, job["seed"]))
         self.near, self.near_shuffled = (neighbours(costs.unit_rows(head), self.classes) for head in heads)
@@ -124,18 +116,17 @@ def _compare(job, work):
     for name, (rate, steps) in job["settings"].items():
         model = _cell(job).fine_tuned(work, job["seed"], name, OBJECTIVES[name], rate, steps)
         settings = {key: job[key] for key in (*KEY, "seed")} | {"lr": rate, "steps": steps}
-        rows.append(settings | {"objective": name, "temperature": 1.0} | judge.measure(model))
-        if name == "ce":
-            plain = model
-        else:
-            rows.append(settings | {"objective": MATCHED + name} | common.matched(judge, plain, rows[-1]["entropy"]))
+        rows += common.compared(judge, settings, name, model, plain)
+        plain = model if name == "ce" else plain  # it comes first
     return rows
 
 
 _MODELS = dict.fromkeys((cell.synonyms, cell.layers, cell.width) for cell in CELLS)
+_TRIALS = common.grid(map(asdict, CELLS), objective=OBJECTIVES, lr=RATES, steps=STEPS)
 _SETTING = ("objective", "lr", "steps")
+_MEASURED = (*_SETTING, "temperature", *common.metrics("questions"))
 STAGES = (
     common.pretraining([dict(zip(KEY, model, strict=False)) for model in _MODELS], SEEDS),
-    Stage("questions_tuning", (*KEY, *_SETTING), ("perplexity",), _tuning_jobs, _tune),
-    Stage("questions", (*KEY, "seed"), (*_SETTING, "temperature", *METRICS), _main_jobs, _compare),
+    Stage("questions_tuning", (*KEY, *_SETTING), ("perplexity",), lambda rows: _TRIALS, _tune),
+    Stage("questions", (*KEY, "seed"), _MEASURED, _main_jobs, _compare),
 )

@@ -1,6 +1,4 @@
-"""Six losses for soft labels, trained side by side.
-
-They are cross-entropy, the product bound, exact transport, Sinkhorn's two, and the debiased score.
+"""Six losses for soft labels side by side: CE, the product bound, exact transport, Sinkhorn's two, the debiased score.
 
 A small GPT-2 that knows domain A of a small world is fine-tuned on domain B with labels of two kinds. "teacher": each
 label is the whole true law of the next word, a perfect teacher. "synonyms": each label is the word that came, a part of
@@ -36,16 +34,15 @@ WATCHED = (0, 25, 50, 100, 200, 300)
 SEEDS, RATES = range(5), (3e-4, 1e-3, 3e-3)
 LABELS, SPREAD = ("teacher", "synonyms"), 0.3  # the part of a smoothed label that is spread over the class
 OBJECTIVES = ("ce", "bound", "emd", "sinkhorn", "sinkhorn-divergence", "debiased")
+_TRAINED = common.grid(labels=LABELS, objective=OBJECTIVES)
 REGULARISATION = 0.1
 DEV_SEED, TEST_SEED = 90_000, 95_000
-METRICS = common.metrics("soft_labels")
 
 
 def smoothing(world):
     """The smoothed label of each word: 1 - SPREAD on itself and SPREAD evenly over its class, itself included.
 
-    Formula: `(1 - s) I + s same / |class|`. Returns (V, V). Source: label smoothing (arXiv 1512.00567), here within
-    classes.
+    Formula: `(1 - s) I + s same / |class|`, (V, V). Source: label smoothing (arXiv 1512.00567), here within classes.
     """
     same = (world.classes[:, None] == world.classes).astype(float)
     return (1 - SPREAD) * np.eye(world.size) + SPREAD * same / same.sum(1, keepdims=True)
@@ -54,8 +51,7 @@ def smoothing(world):
 def make_labels(kind, world, texts):
     """Soft labels (n, L - 1, V) for all but the first word of texts.
 
-    Formula: "teacher" the true distribution after each prefix; "synonyms" the row of `smoothing` of the word that came.
-    Raises KeyError for another kind.
+    "teacher": the true distribution after each prefix; "synonyms": the row of `smoothing` of the word that came.
     """
     makers = {"teacher": lambda: world.next_word(texts)[:, :-1], "synonyms": lambda: smoothing(world)[texts[:, 1:]]}
     return makers[kind]()
@@ -78,10 +74,11 @@ def train(name, kind, start, world, rate, seed, watch=None):
 class Judge(common.Judge):
     """The judge of one job: it also has a cost, and the medoid of every true distribution under it."""
 
+    study = "soft_labels"
     every = 25  # prefixes for each linear program
 
     def __init__(self, world, cost, count, seed):
-        super().__init__("soft_labels", world, count, seed, BLOCK)
+        super().__init__(world, count, seed, BLOCK)
         self.cost, self.medoids = cost, (self.truth @ cost.T).argmin(-1)
 
 
@@ -89,10 +86,6 @@ def _begin(work, seed, count, texts_seed):
     """A model that knows domain A, domain B, and its judge."""
     start, world = common.start(work, seed=seed, **MODEL), World(**WORLD, shift=1.0)
     return start, world, Judge(world, _cost(start), count, texts_seed)
-
-
-def _tuning_jobs(rows):
-    return common.grid(labels=LABELS, objective=OBJECTIVES, lr=RATES)
 
 
 def _tune(job, work):
@@ -106,8 +99,7 @@ best = functools.partial(common.best, key=("labels", "objective"), metric="tv")
 
 
 def _main_jobs(rows):
-    chosen = best(rows["soft_labels_tuning"])
-    jobs = common.grid(labels=LABELS, objective=OBJECTIVES, seed=SEEDS)
+    chosen, jobs = best(rows["soft_labels_tuning"]), common.grid(_TRAINED, seed=SEEDS)
     return [job | {"lr": chosen[job["labels"], job["objective"]]["lr"], "rows": len(WATCHED)} for job in jobs]
 
 
@@ -120,8 +112,10 @@ def _run(job, work):
     return rows
 
 
+_TRIALS = common.grid(_TRAINED, lr=RATES)
+_MEASURED = ("lr", "step", *common.metrics("soft_labels"))
 STAGES = (
     common.pretraining([MODEL], SEEDS),
-    Stage("soft_labels_tuning", ("labels", "objective", "lr"), ("tv",), _tuning_jobs, _tune),
-    Stage("soft_labels", ("labels", "objective", "seed"), ("lr", "step", *METRICS), _main_jobs, _run),
+    Stage("soft_labels_tuning", ("labels", "objective", "lr"), ("tv",), lambda rows: _TRIALS, _tune),
+    Stage("soft_labels", ("labels", "objective", "seed"), _MEASURED, _main_jobs, _run),
 )

@@ -58,10 +58,7 @@ def _number(text):
 
 
 def read(path):
-    """The whole lines of a table as a list of dicts, numbers as floats; a last line that was cut off is left out.
-
-    Raises OSError if the file cannot be read, ValueError for a line with too few or too many columns.
-    """
+    """The whole lines of a table as a list of dicts, numbers as floats; a last line that was cut off is left out."""
     text = Path(path).read_text(encoding="utf-8")
     head, *lines = csv.reader(io.StringIO(text[: text.rfind("\n") + 1]))
     for number, line in enumerate(lines, start=2):
@@ -71,51 +68,39 @@ def read(path):
 
 
 class _Table:
-    """The CSV file of a stage, which grows by whole lines.
+    """The CSV file of a stage, written anew for each finished job; the old file stays until the new one is whole.
 
-    A file from an earlier version may lack columns. Its rows are then read with NaN there, and before the first new row
-    the file is rewritten with all columns, NaN in the cells that were never computed.
+    A file from an earlier version may lack columns: they are added behind its own, NaN where nothing was computed.
     """
 
     def __init__(self, path, stage):
-        self.path, self.stage = Path(path), stage
+        self.path, self.stage, self.columns = Path(path), stage, list(stage.columns)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if not self.path.exists():
-            write_whole(self.path, _csv([stage.columns]))
-        text = self.path.read_bytes()
-        self.columns = text.split(b"\n", 1)[0].decode().split(",")
-        self.missing = [name for name in stage.columns if name not in self.columns]
-        unknown = [name for name in self.columns if name not in stage.columns]
-        if unknown or set(stage.key) & set(self.missing):
-            fault = f"columns that are not this study's: {', '.join(unknown or self.columns)}"
+            self.write([])
+        kept = self.path.read_text(encoding="utf-8").split("\n", 1)[0].split(",")
+        unknown = [name for name in kept if name not in stage.columns]
+        if unknown or not set(stage.key) <= set(kept):
+            fault = f"columns that are not this study's: {', '.join(unknown or kept)}"
             raise ValueError(f"{self.path} has {fault}. Move it away to begin anew")
-        if not text.endswith(b"\n"):  # killed while a line was written
-            os.truncate(self.path, text.rfind(b"\n") + 1)
+        self.columns = list(dict.fromkeys((*kept, *stage.columns)))
 
     def rows(self):
         """All rows, NaN where the file has no such column."""
-        return [row | dict.fromkeys(self.missing, math.nan) for row in read(self.path)]
+        return [dict.fromkeys(self.columns, math.nan) | row for row in read(self.path)]
 
     def add(self, rows):
-        """Append the rows of one job. Raises ValueError for a key without a column, or a column without a value."""
+        """Write the rows of one more job. Raises ValueError for a key without a column, or a column without a value."""
         for row in rows:
             wrong = ", ".join(sorted(set(row) ^ set(self.stage.columns)))
             if wrong:
                 raise ValueError(f"rows of {self.stage.name!r} and columns of its table differ in {wrong}")
-        if self.missing:
-            self.replace(self.rows())
-        with self.path.open("a", encoding="utf-8", newline="") as file:
-            file.write(_csv(self._cells(rows)))
-            file.flush()
-            os.fsync(file.fileno())
+        self.write(self.rows() + rows)
 
-    def replace(self, rows):
-        """Keep only these rows, with all columns; the old file stays until the new one is whole."""
-        self.columns, self.missing = [*self.columns, *self.missing], []
-        write_whole(self.path, _csv([self.columns, *self._cells(rows)]))
-
-    def _cells(self, rows):
-        return [[_plain(row[column]) for column in self.columns] for row in rows]
+    def write(self, rows):
+        """Make these the rows of the table."""
+        cells = ([_plain(row[column]) for column in self.columns] for row in rows)
+        write_whole(self.path, _csv([self.columns, *cells]))
 
 
 def _key(stage, values):
@@ -133,7 +118,7 @@ def unfinished(stage, jobs, rows):
 def run(stages, folder, work, workers=None, out=sys.stderr):
     """Do all jobs that are not done, stage by stage, and write their rows as they come.
 
-    Returns the rows of all tables by name. Raises ValueError for a table with other columns, and what a job raises.
+    Returns the rows of all tables by name. Raises ValueError for a table of another study, and what a job raises.
     """
     workers = workers or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
     Path(work).mkdir(parents=True, exist_ok=True)
@@ -142,8 +127,8 @@ def run(stages, folder, work, workers=None, out=sys.stderr):
         table = _Table(Path(folder) / f"{stage.name}.csv", stage) if stage.columns else None
         rows = table.rows() if table else []
         jobs, kept = unfinished(stage, stage.jobs(found), rows)
-        if len(kept) < len(rows):  # killed between two rows of one job
-            table.replace(kept)
+        if len(kept) < len(rows):  # a job has too few or too many rows: it is done again
+            table.write(kept)
         if jobs:
             _run_stage(stage, jobs, table, work, min(workers, len(jobs)), out)
         found[stage.name] = table.rows() if table else []

@@ -13,10 +13,7 @@ BEST = {name: metric.better for name, metric in METRICS.items() if metric.better
 
 
 def mean_and_error(values):
-    """Mean and its standard error.
-
-    Formula: `s / sqrt(n)` with `s` the standard deviation that divides by n - 1. Returns two floats. Raises ValueError
-    for fewer than two values, or one that is not finite. Source: Student (1908).
+    """Mean and its standard error, `s / sqrt(n)` with `s` the standard deviation that divides by n - 1.
 
     >>> mean_and_error([1.0, 2.0, 3.0])
     (2.0, 0.5773502691896258)
@@ -27,34 +24,22 @@ def mean_and_error(values):
     return float(values.mean()), float(values.std(ddof=1) / len(values) ** 0.5)
 
 
-def t_quantile(count):
-    """Student's t for a two-sided 95 % interval of the mean of `count` values.
-
-    >>> round(t_quantile(5), 3)
-    2.776
-    """
-    from scipy.stats import t
-
-    return float(t.ppf(0.975, count - 1))
-
-
 def interval(values):
-    """Mean and half of its 95 % interval.
-
-    Formula: `t s / sqrt(n)`, t Student's for n - 1 degrees of freedom. Raises ValueError as `mean_and_error`. Source:
-    Student (1908).
+    """Mean and half of its 95 % interval: the standard error times Student's t for n - 1 degrees of freedom (1908).
 
     >>> [round(x, 3) for x in interval([1.0, 2.0, 3.0])]
     [2.0, 2.484]
     """
+    from scipy.stats import t
+
     mean, error = mean_and_error(values)
-    return mean, t_quantile(len(values)) * error
+    return mean, float(t.ppf(0.975, len(values) - 1)) * error
 
 
 def by_seed(rows, regime, objective, metric):
     """One number per seed (n,), in the order of the seeds, of one objective in one regime.
 
-    `regime` is its name, or a dataclass with the columns that describe it. Raises ValueError if there is no such row.
+    `regime` is its name, or a dataclass with the columns that describe it.
     """
     wanted = (asdict(regime) if is_dataclass(regime) else {"regime": regime}) | {"objective": objective}
     found = {row["seed"]: row[metric] for row in rows if all(row[name] == value for name, value in wanted.items())}
@@ -67,9 +52,7 @@ def by_seed(rows, regime, objective, metric):
 def verdict(rows, regime, metric, first, second):
     """Is `first` "better" or "worse" than `second`, or is it "cannot tell"? Paired by seed, at 95 %.
 
-    Formula: the mean of `first - second` over the seeds beside its standard error times Student's t. Returns (word,
-    mean difference, its error). Raises ValueError for a metric without a better side, and if the numbers of seeds
-    differ or there are fewer than two. Source: Student (1908).
+    Returns (word, mean of `first - second`, its standard error).
     """
     if metric not in BEST:
         raise ValueError(f"metric = {metric!r} is none of {', '.join(BEST)}: more is not better or worse")
@@ -88,6 +71,12 @@ def marks(rows, regimes, metrics, first, second):
     return [" ".join(sign[verdict(rows, regime, metric, first, second)[0]] for regime in regimes) for metric in metrics]
 
 
+def _shown(mean, error, digits):
+    if 0 < error < 0.5 * 10**-digits:  # it would be printed as 0
+        digits = -int(np.floor(np.log10(error)))
+    return f"{mean:.{digits}f} ± {error:.{digits}f}"
+
+
 class Table:
     """Mean ± standard error over seeds of each objective in one regime, as HTML; `repr` gives plain text.
 
@@ -100,45 +89,35 @@ class Table:
         names = dict.fromkeys(row["objective"] for row in rows if row["regime"] == regime)
         plain = [name for name in names if not name.startswith(MATCHED)]
         self.names = [each for name in plain for each in (name, MATCHED + name) if each in names]
-        self.cells = {
-            name: [mean_and_error(by_seed(rows, regime, name, metric)) for metric in self.metrics]
-            for name in self.names
-        }
-        errors = np.median([[error for _, error in cells] for cells in self.cells.values()], axis=0)
+        cells = [[mean_and_error(by_seed(rows, regime, name, metric)) for metric in metrics] for name in self.names]
+        self.means, errors = np.moveaxis(np.array(cells), -1, 0)  # (objectives, metrics) each
         # up to the first digit that the seeds leave uncertain
-        self.digits = [max(0, int(np.ceil(-np.log10(error)))) for error in errors]
+        digits = [max(0, int(np.ceil(-np.log10(error)))) for error in np.median(errors, axis=0)]
+        self.texts = [list(map(_shown, *row, digits)) for row in zip(self.means, errors, strict=True)]
 
     def best(self, column):
         """Names of the best in a column and of those that cannot be told from it; nothing if no side is better."""
         metric = self.metrics[column]
         if metric not in BEST:
             return ()
-        first = max(self.names, key=lambda name: BEST[metric] * self.cells[name][column][0])
+        first = self.names[np.argmax(BEST[metric] * self.means[:, column])]
         rivals = [name for name in self.names if name != first]
         ties = [each for each in rivals if verdict(self.rows, self.regime, metric, each, first)[0] == "cannot tell"]
         return [first, *ties]
 
-    def _text(self, name, column):
-        (mean, error), digits = self.cells[name][column], self.digits[column]
-        if 0 < error < 0.5 * 10**-digits:  # it would be printed as 0
-            digits = -int(np.floor(np.log10(error)))
-        return f"{mean:.{digits}f} ± {error:.{digits}f}"
-
-    def _html_row(self, name, marked):
-        label, shade = html.escape(name), ""
-        if name.startswith(MATCHED):
-            label, shade = "&emsp;CE at its entropy", " style='font-style:italic'"
-        texts = [self._text(name, k) for k in range(len(self.metrics))]
-        texts = [f"<b>{text}</b>" if name in best else text for text, best in zip(texts, marked, strict=True)]
-        cells = "".join(f"<td style='text-align:right;white-space:nowrap'>{text}</td>" for text in texts)
-        left = "text-align:left;font-weight:normal;white-space:nowrap"
-        return f"<tr{shade}><th scope='row' style='{left}'>{label}</th>{cells}</tr>"
-
     def _repr_html_(self):
-        marked = [self.best(k) for k in range(len(self.metrics))]
-        arrows = {-1: " ↓", 1: " ↑"}
+        marked, body, arrows = [self.best(k) for k in range(len(self.metrics))], "", {-1: " ↓", 1: " ↑"}
         heads = "".join(f"<th scope='col'>{NAMES.get(m, m)}{arrows.get(BEST.get(m), '')}</th>" for m in self.metrics)
-        body = "".join(self._html_row(name, marked) for name in self.names)
+        left = "text-align:left;font-weight:normal;white-space:nowrap"
+        for name, texts in zip(self.names, self.texts, strict=True):
+            label, shade = html.escape(name), ""
+            if name.startswith(MATCHED):
+                label, shade = "&emsp;CE at its entropy", " style='font-style:italic'"
+            body += f"<tr{shade}><th scope='row' style='{left}'>{label}</th>"
+            for text, best in zip(texts, marked, strict=True):
+                text = f"<b>{text}</b>" if name in best else text
+                body += f"<td style='text-align:right;white-space:nowrap'>{text}</td>"
+            body += "</tr>"
         regime = html.escape(self.regime)
         caption = f"<caption style='text-align:left;font-weight:bold'>{regime}</caption>"
         # wider than a narrow window: it scrolls in a region of its own, which the keyboard reaches too
@@ -149,6 +128,5 @@ class Table:
         )
 
     def __repr__(self):
-        columns = range(len(self.metrics))
-        lines = [f"{name:36}" + "  ".join(self._text(name, k) for k in columns) for name in self.names]
+        lines = [f"{name:36}" + "  ".join(texts) for name, texts in zip(self.names, self.texts, strict=True)]
         return "\n".join([f"{self.regime}: {', '.join(self.metrics)}", *lines])
