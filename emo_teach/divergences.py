@@ -9,15 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import entr, rel_entr, xlogy
 
 from . import inputs
-
-
-def _rel_entr(a, b):
-    """Elementwise a log(a/b), with 0 log(0/b) = 0 and a log(a/0) = inf."""
-    from scipy.special import rel_entr
-
-    return rel_entr(a, b)
 
 
 def _ratio(a, b):
@@ -33,8 +27,6 @@ def entropy(p):
     Raises ValueError for entries that are negative or NaN and for sums off 1 by more than 1e-6.
     Source: https://spaces.ac.cn/archives/9797, the constant term of its KL identity.
     """
-    from scipy.special import entr
-
     return entr(inputs.distributions("p", p)).sum(-1)
 
 
@@ -62,8 +54,6 @@ def cross_entropy(tau, p):
     Raises ValueError for bad probabilities or lengths that disagree.
     Source: https://spaces.ac.cn/archives/9797.
     """
-    from scipy.special import xlogy
-
     tau, p = _pair("tau", tau, "p", p)
     return 0.0 - xlogy(tau, p).sum(-1)
 
@@ -76,7 +66,7 @@ def kl(tau, p):
     lengths that disagree. Source: https://spaces.ac.cn/archives/9797; Kullback & Leibler (1951).
     """
     tau, p = _pair("tau", tau, "p", p)
-    return _rel_entr(tau, p).sum(-1)
+    return rel_entr(tau, p).sum(-1)
 
 
 def total_variation(p, tau):
@@ -125,7 +115,7 @@ class Generator:
 
 def _js(p, q):
     """Jensen-Shannon's term; the doubling (in place of halving the sum) keeps the least subnormal from becoming 0."""
-    return 0.25 * (_rel_entr(2 * p, p + q) + _rel_entr(2 * q, p + q))
+    return 0.25 * (rel_entr(2 * p, p + q) + rel_entr(2 * q, p + q))
 
 
 def _square_over(a, b):
@@ -136,8 +126,8 @@ def _square_over(a, b):
 
 # name: (f(u), f(0), slope of f at infinity, perspective q f(p/q), pull); `verify` checks every entry, a new one too.
 _TABLE = {
-    "KL": (lambda u, m: u * m.log(u), 0.0, np.inf, _rel_entr, lambda p, q: -p),
-    "reverse KL": (lambda u, m: -m.log(u), np.inf, 0.0, lambda p, q: _rel_entr(q, p), lambda p, q: q + _rel_entr(q, p)),
+    "KL": (lambda u, m: u * m.log(u), 0.0, np.inf, rel_entr, lambda p, q: -p),
+    "reverse KL": (lambda u, m: -m.log(u), np.inf, 0.0, lambda p, q: rel_entr(q, p), lambda p, q: q + rel_entr(q, p)),
     "total variation": (
         lambda u, m: m.sqrt((u - 1) ** 2) / 2,
         0.5,
@@ -150,7 +140,7 @@ _TABLE = {
         0.5 * np.log(2),
         0.5 * np.log(2),
         _js,
-        lambda p, q: 0.25 * _rel_entr(2 * q, p + q),
+        lambda p, q: 0.25 * rel_entr(2 * q, p + q),
     ),
     "squared Hellinger": (
         lambda u, m: (m.sqrt(u) - 1) ** 2 / 2,
