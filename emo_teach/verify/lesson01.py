@@ -57,7 +57,7 @@ row(
 
 
 def _kl_parts(c):
-    h, ce = references.entropy(c[0]), references.cross_entropy(*c)
+    h, ce = references.cross_entropy(c[0], c[0]), references.cross_entropy(*c)
     return h, ce - h, ce
 
 

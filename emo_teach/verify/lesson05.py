@@ -1,12 +1,4 @@
-"""Rows of lesson 05: A8 and D3, the cosine cost; D4, which costs are metrics; D12, bounds on entropic transport.
-
-Proof of D12. Write B = p^T C tau, osc = max C - min C, eps for the regularisation and OT = min <plan, C> + eps KL(plan
-|| p tau^T). Small eps: KL >= 0 gives EMD <= OT; the optimal plan has KL = mutual information <= min(H(p), H(tau)),
-hence OT <= EMD + eps min(H). Large eps: the product plan has KL = 0, hence OT <= B. Dropping the marginal constraints
-can only lower the minimum, which is then -eps log E exp(-C / eps) under the product (Gibbs), and Hoeffding's lemma
-bounds that below by B - osc^2 / (8 eps). Three such terms with weights 1, -1/2, -1/2 give |S - D9| <= osc^2 / (8 eps)
-for the Sinkhorn divergence.
-"""
+"""Rows of lesson 05: A8 and D3, the cosine cost; D4, which costs are metrics; D12, bounds on entropic transport."""
 
 import math
 from itertools import product
@@ -71,10 +63,8 @@ def _decomposition(c):
 
 def _by_lengths(c):
     """The same with the mean's length in place of its square."""
-    gap, length = (
-        transport.jensen_bound(c.p, c.tau, c.embedding),
-        np.linalg.norm(transport.mean_direction(c.p, c.embedding)),
-    )
+    gap = transport.jensen_bound(c.p, c.tau, c.embedding)
+    length = np.linalg.norm(transport.mean_direction(c.p, c.embedding))
     return gap + 1 - length, gap, 0.5 * (1 - length)
 
 
@@ -213,9 +203,7 @@ lp_row(
     r"p - \tau\rangle < C[p,\tau] \text{ somewhere under } 1 - \cos",
     dict(reference="Lipschitz dual as an LP", threshold=0.1, instances=_fan_problems),
     ours=lambda c: _no_w1(costs.cosine(c[0]), c[1], c[2]),
-    independent=lambda c: (
-        _lp_value(*c[1:], references.cosine(c[0])) - references.lipschitz_dual(*c[1:], references.cosine(c[0]))
-    ),
+    independent=lambda c: _lp_value(*c[1:], cost := references.cosine(c[0])) - references.lipschitz_dual(*c[1:], cost),
     wrong=lambda c: _no_w1(costs.chord(c[0]), c[1], c[2]),
     mistake="makes the same claim under the chord, a metric",
 )
@@ -265,7 +253,7 @@ def _entropy_only(c, reference=1.0):
 
 
 def _entropies(c):
-    return references.entropy(c[0]), references.entropy(c[1])
+    return [references.cross_entropy(x, x) for x in c[:2]]
 
 
 def _reach(c):

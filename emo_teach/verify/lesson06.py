@@ -183,16 +183,23 @@ def _crowded():
         yield np.full(d + 4, 1 / (d + 4)), unit, rng.normal(size=d + 4)
 
 
+def _same_mean(tau, points, direction):
+    """The distribution furthest along `direction` that has the mean point of tau: tau on affinely independent ones."""
+    equal = np.vstack([points.T, np.ones(tau.size)])
+    q = np.clip(references.minimise(-direction, A_eq=equal, b_eq=equal @ tau).x, 0, None)
+    return q / q.sum()
+
+
 def _blind_spot(c):
     """Total variation to another distribution of the same mean, less the score that should have told them apart."""
     tau, points, direction = c
-    other = references.same_mean(tau, points, direction)
+    other = _same_mean(tau, points, direction)
     return divergences.total_variation(other, tau) - transport.debiased(other, tau, costs.cosine(points))
 
 
 def _blind_spot_by_hand(c):
     tau, points, direction = c
-    other = references.same_mean(tau, points, direction)
+    other = _same_mean(tau, points, direction)
     apart = sum(max(a - b, 0.0) for a, b in zip(other.tolist(), tau.tolist(), strict=True))
     return apart - references.squared_distance(other, tau, points) / 2
 
