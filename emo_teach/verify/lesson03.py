@@ -238,11 +238,8 @@ def _slopes(c):
     """Central differences of the distance as mass goes from token 0 to each other one."""
     p, tau, cost, step = c
     ahead, behind = (p + s * step * (np.eye(p.size)[1:] - np.eye(p.size)[0]) for s in (1, -1))
-    rises = [
-        references.solved(a, tau, cost)[0] - references.solved(b, tau, cost)[0]
-        for a, b in zip(ahead, behind, strict=True)
-    ]
-    return np.array(rises) / (2 * step)
+    above, below = (np.array([references.solved(q, tau, cost)[0] for q in moved]) for moved in (ahead, behind))
+    return (above - below) / (2 * step)
 
 
 def _other_models():

@@ -179,16 +179,14 @@ row(
 row(
     r"A6 product-sum: p^\top C \tau = \sum_{ij} p_i \tau_j c_{ij} = \mathbb E_{t \sim \tau} \sum_i p_i c_{it}",
     dict(reference="sum in exact fractions", instances=instances.cost_cases),
-    ours=lambda c: [transport.product_bound(*c.problem), sum(c.tau * _to_each(c))],
+    ours=lambda c: [
+        transport.product_bound(*c.problem),
+        sum(c.tau * [transport.one_hot_emd(c.p, c.cost, t) for t in range(c.p.size)]),
+    ],
     independent=lambda c: np.full(2, references.bilinear(c.p, c.cost, c.tau)),
     wrong=lambda c: np.full(2, transport.product_bound(c.tau, c.p, c.cost)),
     mistake="swaps p and tau",
 )
-
-
-def _to_each(c):
-    """The one-hot distance to every target."""
-    return [transport.one_hot_emd(c.p, c.cost, target) for target in range(c.p.size)]
 
 
 def _zero_one(n):

@@ -63,10 +63,6 @@ row = row_maker("06", reference="complex step", instances=_cases, tolerance=1e-1
 held_row = row_maker("06", reference="complex step, weight held", instances=_cases, tolerance=1e-11)
 
 
-def _cross_entropy(c):
-    return references.logit_cross_entropy(c[1].label, c[0])
-
-
 def _bfloat16(logits):
     """The logits rounded to the 8 significant bits of bfloat16 (half to even)."""
     mantissa, exponent = np.frexp(logits)
@@ -81,7 +77,9 @@ row(
     r"A1 torch-cross-entropy: L = -\log p_t,\ \nabla_z L = p - \mathrm{onehot}_t",
     reference="60 digits; p - onehot",
     ours=lambda c: _evaluate("ce", *c),
-    independent=lambda c: np.append(_cross_entropy(c), references.softmax(c[0]) - c[1].label),
+    independent=lambda c: np.append(
+        references.logit_cross_entropy(c[1].label, c[0]), references.softmax(c[0]) - c[1].label
+    ),
     wrong=lambda c: _evaluate("ce", _bfloat16(c[0]), c[1]),
     mistake="keeps the logits in bfloat16",
 )
@@ -262,7 +260,7 @@ row(
     r"\text{ in value, with } p_t \text{ detached or not}",
     reference="60-digit logarithm",
     ours=lambda c: [_evaluate("emo-mode-1", *c, detach_target=detach)[0] for detach in (False, True)],
-    independent=lambda c: np.full(2, _cross_entropy(c)),
+    independent=lambda c: np.full(2, references.logit_cross_entropy(c[1].label, c[0])),
     wrong=lambda c: [_evaluate("emo-mode-1", *c, clip=3.0, detach_target=detach)[0] for detach in (False, True)],
     mistake="cuts the weight off at 3, as the package emoloss does",
 )
