@@ -95,9 +95,8 @@ def angle(embedding):
     """Angle between the tokens' vectors, the other metric that ranks pairs as the cosine cost does.
 
     Formula: D4, `arccos <ê_i, ê_j>`, computed as `2 arctan(|ê_i - ê_j| / |ê_i + ê_j|)`, which is exact near 0 and near
-    pi alike.
-    Shape: embedding (V, d), returns (V, V). Units: radians, values in [0, pi]. Raises ValueError for an empty or
-    non-finite embedding and for a row of zeros. Source: great-circle distance; D4 in the appendix.
+    pi alike. Shape: embedding (V, d), returns (V, V). Units: radians, values in [0, pi]. Raises ValueError for an empty
+    or non-finite embedding and for a row of zeros. Source: great-circle distance; D4 in the appendix.
     """
     from scipy.spatial.distance import cdist
 

@@ -34,8 +34,7 @@ def log_loss(p, target):
     """Cross-entropy for a one-hot label: minus the log-probability of the target.
 
     Formula: A1, `-log p_t`. Shape: p (..., n), target an index, returns (...). Units: nats; infinite where `p_t = 0`.
-    Raises ValueError for bad probabilities and for a target out of range.
-    Source: https://spaces.ac.cn/archives/9797.
+    Raises ValueError for bad probabilities and for a target out of range. Source: https://spaces.ac.cn/archives/9797.
 
     >>> round(float(log_loss([0.25, 0.75], 0)), 4)
     1.3863
@@ -49,9 +48,8 @@ def log_loss(p, target):
 def cross_entropy(tau, p):
     """Cross-entropy of a model p for a label distribution tau, hard or soft.
 
-    Formula: A2, `-sum_i tau_i log p_i`, with `0 log 0 = 0`. Shape: tau and p (..., n), broadcast; returns (...).
-    Units: nats; infinite where tau has mass that p has not.
-    Raises ValueError for bad probabilities or lengths that disagree.
+    Formula: A2, `-sum_i tau_i log p_i`, with `0 log 0 = 0`. Shape: tau and p (..., n), broadcast; returns (...). Units:
+    nats; infinite where tau has mass that p has not. Raises ValueError for bad probabilities or lengths that disagree.
     Source: https://spaces.ac.cn/archives/9797.
     """
     tau, p = _pair("tau", tau, "p", p)
@@ -277,9 +275,8 @@ def logit_gradient(generator, tau, p):
 def one_hot_loss(generator, p_t):
     """What any f-divergence becomes for a one-hot label: a function of the target's probability alone.
 
-    Formula: D10, `p_t f(1/p_t) + (1 - p_t) f(0)`. Shape: p_t any, elementwise. Units: as `f_divergence`.
-    Raises ValueError for an unknown generator or a `p_t` outside [0, 1].
-    Source: derived in the appendix (D10).
+    Formula: D10, `p_t f(1/p_t) + (1 - p_t) f(0)`. Shape: p_t any, elementwise. Units: as `f_divergence`. Raises
+    ValueError for an unknown generator or a `p_t` outside [0, 1]. Source: derived in the appendix (D10).
 
     >>> bool(one_hot_loss("KL", 0.5) == np.log(2))
     True

@@ -21,10 +21,9 @@ from .files import data_path
 class Words:
     """Words, their embeddings, and what is known about them.
 
-    `words`: n words, each one token (with a space in front) of the model. `embedding` (n, d): their rows of the
-    model's output head, read-only, not normalised, no unit. `token_ids`: their tokens in the model. `categories`:
-    name -> words. `relations`: kind ("synonym", "antonym", "inflection", "case") -> pairs (a, b).
-    Source: data/README.md.
+    `words`: n words, each one token (with a space in front) of the model. `embedding` (n, d): their rows of the model's
+    output head, read-only, not normalised, no unit. `token_ids`: their tokens in the model. `categories`: name ->
+    words. `relations`: kind ("synonym", "antonym", "inflection", "case") -> pairs (a, b). Source: data/README.md.
     """
 
     words: tuple[str, ...]

@@ -8,20 +8,11 @@ import numpy as np
 from .. import inputs
 
 LESSONS = ("01", "02", "03", "04", "05", "06", "07", "08", "09")
-EXERCISES = {}
+EXERCISES = {}  # number ("03.2"): the formula it is about, and `checker(answer, rng)`, which raises `Wrong`
 
 
 class Wrong(Exception):
     """Raised by a checker: the answer is wrong; the message names the likely mistake."""
-
-
-@dataclass(frozen=True)
-class Exercise:
-    """One exercise: its number ("03.2"), the formula it is about, and `checker(answer, rng)`, which raises `Wrong`."""
-
-    name: str
-    label: str
-    checker: object
 
 
 @dataclass(frozen=True)
@@ -47,7 +38,7 @@ def exercise(name, label):
     def register(checker):
         if name in EXERCISES:
             raise ValueError(f"exercise {name} is registered twice")
-        EXERCISES[name] = Exercise(name, label, checker)
+        EXERCISES[name] = (label, checker)
         return checker
 
     return register
@@ -63,16 +54,16 @@ def run(name, answer, seed=0):
         importlib.import_module(f"{__package__}.lesson{lesson}")
     if not isinstance(name, str) or name not in EXERCISES:
         raise ValueError(f"there is no exercise {name!r}; there are {', '.join(sorted(EXERCISES))}")
-    found, rng = EXERCISES[name], np.random.default_rng(inputs.count("seed", seed, low=0))
+    (label, checker), rng = EXERCISES[name], np.random.default_rng(inputs.count("seed", seed, low=0))
     try:
-        found.checker(answer, rng)
+        checker(answer, rng)
     except NotImplementedError:
         return Result(name, "not attempted", "not attempted yet")
     except Wrong as wrong:
         return Result(name, "failed", str(wrong))
     except Exception as err:  # whatever a student's code raises is a verdict, not a crash of the lesson
         return Result(name, "failed", f"your code raised {type(err).__name__}: {err}")
-    return Result(name, "passed", f"well done ({found.label}).")
+    return Result(name, "passed", f"well done ({label}).")
 
 
 def ask(answer, *args):

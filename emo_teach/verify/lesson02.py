@@ -16,13 +16,13 @@ def _generators(alphas=(-2.0, -1e-9, 1e-9, 0.3, 0.5, 1 - 1e-9, 1 + 1e-9, 2.0, 3.
 
 
 def _one_hot_instances():
-    """(generators, p) with p_0, the target's, from 0 to 1; what the other tokens share must not matter."""
+    """(generator, one-hot label, p) with p_0, the target's, from 0 to 1; how the others share must not matter."""
     rng = np.random.default_rng(instances.SEED)
     for generator in _generators():
         for p_t in (0.0, 1e-300, 1e-12, 1e-6, 0.1, 0.5, 0.9, 1 - 1e-9, 1.0):
             rest = instances.spread(rng, 5) * (1 - p_t)
-            yield generator, np.concatenate([[p_t], rest])
-        yield generator, np.ones(1)
+            yield generator, one_hot(6, 0), np.concatenate([[p_t], rest])
+        yield generator, np.ones(1), np.ones(1)
 
 
 def _soft_instances():
@@ -37,13 +37,8 @@ def _without_recession(c):
 
 def _one_hot_gradient(c):
     """Complex step of the one-hot loss: the target's component, then all of them."""
-    generator, logits = c
-
-    def loss(z):
-        p_t = references.softmax(z)[0]
-        return p_t * generator.plain(1 / p_t, np) + (1 - p_t) * generator.at_zero
-
-    full = references.complex_step(loss, logits)
+    g, logits = c
+    full = references.logit_gradient(lambda p: p[0] * g.plain(1 / p[0], np) + (1 - p[0]) * g.at_zero, logits)
     return np.append(full[0], full)
 
 
@@ -70,16 +65,6 @@ def _soft_pulls():
     for generator in _generators((-1.0, 0.3, 0.5, 2.0)):
         for n in (1, 2, 6, 20):
             yield generator, rng.normal(size=n) * 2, instances.spread(rng, n, 2.0)
-
-
-def _soft_gradient(c):
-    generator, logits, tau = c
-
-    def loss(z):
-        p = references.softmax(z)
-        return (p * generator.plain(tau / p, np)).sum()
-
-    return references.complex_step(loss, logits)
 
 
 CLOSED = {
@@ -182,10 +167,10 @@ def _tailr(c, swap=False):
 def _family_by_complex_step(c):
     logits, gamma = c
 
-    def loss(z):
-        return -np.log(gamma + (1 - gamma) * references.softmax(z)[0]) / (1 - gamma)
+    def loss(p):
+        return -np.log(gamma + (1 - gamma) * p[0]) / (1 - gamma)
 
-    return np.append(loss(logits), references.complex_step(loss, logits))
+    return np.append(loss(references.softmax(logits)), references.logit_gradient(loss, logits))
 
 
 row(
@@ -208,12 +193,9 @@ row(
 row(
     r"D10 one-hot-sees-p_t-alone: D_f(\mathrm{onehot}_t\|p) = p_t\, f(1/p_t) + (1 - p_t) f(0)",
     dict(reference="60-digit full sum", tolerance=1e-9, instances=_one_hot_instances),  # rounding of 1 - p_t
-    ours=lambda c: [
-        divergences.one_hot_loss(c[0], c[1][0]),
-        divergences.f_divergence(c[0], one_hot(c[1].size, 0), c[1]),
-    ],
-    independent=lambda c: np.full(2, references.f_divergence(c[0], one_hot(c[1].size, 0), c[1])),
-    wrong=lambda c: np.full(2, c[0].perspective(np.float64(1), c[1][0])),
+    ours=lambda c: [divergences.one_hot_loss(c[0], c[2][0]), divergences.f_divergence(*c)],
+    independent=lambda c: np.full(2, references.f_divergence(*c)),
+    wrong=lambda c: np.full(2, c[0].perspective(np.float64(1), c[2][0])),
     mistake="forgets f(0), what the wrong tokens cost",
 )
 row(
@@ -229,7 +211,7 @@ row(
     dict(reference="complex step", tolerance=1e-9),  # rounding times ratios tau / p of up to 1e4, squared
     instances=_soft_pulls,
     ours=lambda c: divergences.logit_gradient(c[0], c[2], references.softmax(c[1])),
-    independent=_soft_gradient,
+    independent=lambda c: references.logit_gradient(lambda p: (p * c[0].plain(c[2] / p, np)).sum(), c[1]),
     wrong=lambda c: divergences.logit_gradient(c[0], references.softmax(c[1]), c[2]),
     mistake="swaps label and model: D_f(p, tau) in place of D_f(tau, p)",
 )

@@ -41,8 +41,12 @@ row(
 )
 
 
+def _means(c):
+    return [transport.mean_direction(x, c.embedding) for x in (c.p, c.tau)]
+
+
 def _cosine_of_means(c):
-    a, b = (transport.mean_direction(x, c.embedding) for x in (c.p, c.tau))
+    a, b = _means(c)
     return 1 - a @ b / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-300)
 
 
@@ -57,8 +61,8 @@ def _spread_terms(c):
 
 def _decomposition(c):
     """The product bound, its gap term, and p's own term."""
-    cost, gap = costs.cosine(c.embedding), transport.jensen_bound(c.p, c.tau, c.embedding)
-    return transport.product_bound(c.p, c.tau, cost), gap, 0.5 * transport.product_bound(c.p, c.p, cost)
+    gap = transport.jensen_bound(c.p, c.tau, c.embedding)
+    return transport.product_bound(*c.problem), gap, 0.5 * transport.product_bound(c.p, c.p, c.cost)
 
 
 def _by_lengths(c):
@@ -79,10 +83,7 @@ row(
 row(
     r"D3 mean-direction-bound: C[p,\tau] \le p^\top C\, \tau = 1 - \langle m_p, m_\tau\rangle",
     dict(reference="LP by HiGHS", tolerance=1e-10, sense=">=", instances=lambda: instances.token_cases(large=False)),
-    ours=lambda c: [
-        transport.product_bound(c.p, c.tau, costs.cosine(c.embedding)),
-        1 - transport.mean_direction(c.p, c.embedding) @ transport.mean_direction(c.tau, c.embedding),
-    ],
+    ours=lambda c: [transport.product_bound(*c.problem), 1 - np.dot(*_means(c))],
     independent=lambda c: np.full(2, references.solved(*c.problem)[0]),
     wrong=lambda c: np.full(2, _cosine_of_means(c)),
     mistake="divides the mean directions by their lengths",

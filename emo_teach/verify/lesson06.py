@@ -24,10 +24,7 @@ lp_row(
     r"A9 emo: C = 1 - \Big\langle \sum_i p_i \frac{e_i}{|e_i|}, "
     r"\frac{e_t}{|e_t|}\Big\rangle = \sum_i p_i\,(1 - \cos(e_i, e_t))",
     instances=lambda: instances.token_cases(large=False),
-    ours=lambda c: [
-        transport.emo(c.p, c.embedding, c.target),
-        transport.one_hot_emd(c.p, costs.cosine(c.embedding), c.target),
-    ],
+    ours=lambda c: [transport.emo(c.p, c.embedding, c.target), transport.one_hot_emd(c.p, c.cost, c.target)],
     independent=lambda c: np.full(2, references.solved(*c.to_target)[0]),
     wrong=lambda c: np.full(2, _normalised(c.p, c.embedding, c.target)),
     mistake="divides the mean m_p by its length (D5)",
@@ -35,8 +32,7 @@ lp_row(
 
 
 def _emd_gradient(c):
-    logits, case = c
-    return references.complex_step(lambda z: references.softmax(z) @ case.cost[:, case.target], logits)
+    return references.logit_gradient(lambda p: p @ c[1].cost[:, c[1].target], c[0])
 
 
 def _gradient(c):
@@ -95,7 +91,7 @@ row(
     r"\text{ a target without mass gets no pull}",
     dict(reference="sum in exact fractions", instances=lambda: instances.token_cases(large=False)),
     ours=lambda c: [
-        transport.one_hot_logit_gradient(c.p, costs.cosine(c.embedding), c.target)[c.target],
+        transport.one_hot_logit_gradient(c.p, c.cost, c.target)[c.target],
         -c.p[c.target] * transport.emo(c.p, c.embedding, c.target),
     ],
     independent=lambda c: np.full(2, -c.p[c.target] * references.bilinear(c.p, c.cost, c.label)),
@@ -152,8 +148,7 @@ def _unit(embedding):
 
 def _expected_debiased(c, q):
     """Mean over labels drawn from tau of the debiased score of q."""
-    cost = costs.cosine(c.embedding)
-    return sum(mass * transport.debiased(q, one_hot(q.size, t), cost) for t, mass in enumerate(c.tau) if mass > 0)
+    return sum(mass * transport.debiased(q, one_hot(q.size, t), c.cost) for t, mass in enumerate(c.tau) if mass > 0)
 
 
 def _moment(c, sign=-1):
@@ -215,10 +210,7 @@ row(
     r"D9 debiased-is-a-squared-distance: p^\top C\tau - \tfrac12 p^\top C p - \tfrac12 \tau^\top C\tau = \tfrac12 "
     r"|m_p - m_\tau|^2",
     dict(reference="exact sums of coordinates", instances=lambda: instances.token_cases(large=False)),
-    ours=lambda c: [
-        transport.debiased(c.p, c.tau, costs.cosine(c.embedding)),
-        transport.jensen_bound(c.p, c.tau, c.embedding),
-    ],
+    ours=lambda c: [transport.debiased(*c.problem), transport.jensen_bound(c.p, c.tau, c.embedding)],
     independent=lambda c: np.full(2, references.squared_distance(c.p, c.tau, _unit(c.embedding)) / 2),
     wrong=lambda c: np.full(2, transport.product_bound(*c.problem) - transport.product_bound(c.p, c.p, c.cost)),
     mistake="takes away the whole of p's own term, not half of it and half of tau's",

@@ -47,10 +47,10 @@ def _stepped(c, function):
     """Value of `function(p, cost to the target, target)` at p = softmax(z), then its gradient (V,) by complex steps."""
     logits, case = c
 
-    def of_logits(z):
-        return function(references.softmax(z), case.cost[:, case.target], case.target)
+    def of_p(p):
+        return function(p, case.cost[:, case.target], case.target)
 
-    return np.append(np.real(of_logits(logits.astype(complex))), references.complex_step(of_logits, logits))
+    return np.append(np.real(of_p(references.softmax(logits.astype(complex)))), references.logit_gradient(of_p, logits))
 
 
 def _held(c, weight):
@@ -287,8 +287,6 @@ held_row(
     wrong=lambda c: _mode_2(c, flipped=True),
     mistake="turns the weight upside down",
 )
-
-
 row(
     r"D9 torch-debiased: B = \tfrac12|m_p - \hat e_t|^2",
     ours=lambda c: _evaluate("debiased", *c),

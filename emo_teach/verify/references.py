@@ -116,6 +116,15 @@ def complex_step(function, x):
     return np.array([np.imag(function(x + 1j * STEP * row)) / STEP for row in np.eye(x.size)])
 
 
+def logit_gradient(function, logits):
+    """Gradient of an analytic function of `p = softmax(z)` with respect to the logits z.
+
+    Formula: `Im function(softmax(z + i h e_k)) / h`. Shape: logits (V,), returns (V,), or (V, m) for m values.
+    Units: those of the function. Raises nothing. Source: `complex_step`.
+    """
+    return complex_step(lambda z: function(softmax(z)), logits)
+
+
 def central_difference(function, step):
     """Derivative at 0 of a function of one number, by central differences of sixth order.
 
