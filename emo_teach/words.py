@@ -61,12 +61,9 @@ class Words:
 
         Raises ValueError for an unknown word, and for anything but a list of words, such as a string.
         """
-        if isinstance(words, str):
-            raise ValueError(f"words must be a list of words, got the string {words!r}: did you mean [{words!r}]?")
-        try:
-            words = list(words)
-        except TypeError:
-            raise ValueError(f"words must be a list of words, got {words!r}") from None
+        if isinstance(words, str) or not hasattr(words, "__iter__"):
+            hint = f": did you mean [{words!r}]?" if isinstance(words, str) else ""
+            raise ValueError(f"words must be a list of words, got {words!r}{hint}")
         return self.embedding[np.array([self.index(word) for word in words], dtype=np.intp)]
 
     def category(self, name):

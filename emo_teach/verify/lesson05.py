@@ -304,9 +304,8 @@ lp_row(
     mistake="regularises by the entropy of the plan alone",
 )
 lp_row(
-    r"D12 entropic-from-above: \mathrm{OT}_\varepsilon \le \min\{C[p,\tau] + \varepsilon\min(H(p), "
-    r"H(\tau)),\ p^\top C \tau\}: \text{ the KL of the optimal plan is a mutual information; the product plan has "
-    "none}",
+    r"D12 entropic-from-above: \mathrm{OT}_\varepsilon \le \min\{C[p,\tau] + \varepsilon\min(H(p), H(\tau)),\ "
+    r"p^\top C \tau\}: \text{ the KL of the optimal plan is a mutual information; the product plan has none}",
     dict(reference="LP, entropies, fractions", sense="<=", instances=_cases),
     ours=lambda c: np.full(2, _entropic(c)),
     independent=lambda c: [_lp_value(*c[:3]) + c[3] * min(_entropies(c)), references.bilinear(c[0], c[2], c[1])],
@@ -314,9 +313,8 @@ lp_row(
     mistake="pays for straying from the uniform plan, not from the product",
 )
 lp_row(
-    r"D12 entropic-from-below: \mathrm{OT}_\varepsilon \ge \max\{C[p,\tau],"
-    r"\ p^\top C \tau - \mathrm{osc}(C)^2/(8\varepsilon)\}: "
-    r"\text{ KL is not negative; Hoeffding's lemma on the minimum without marginals}",
+    r"D12 entropic-from-below: \mathrm{OT}_\varepsilon \ge \max\{C[p,\tau],\ p^\top C \tau - \mathrm{osc}(C)^2"
+    r"/(8\varepsilon)\}: \text{ KL is not negative; Hoeffding's lemma on the minimum without marginals}",
     dict(reference="LP, fractions", sense=">=", instances=_cases),
     ours=lambda c: np.full(2, _entropic(c)),
     independent=lambda c: [references.solved(*c[:3])[0], references.bilinear(c[0], c[2], c[1]) - _reach(c)],

@@ -12,7 +12,7 @@ from .. import costs, transport, worked
 from . import instances, references
 from .core import row_maker
 
-GAMMA, FLOOR, ETA, EPSILON = 0.1, 0.2, 0.3, 0.1
+GAMMA, FLOOR, ETA, EPSILON, WEIGHT = 0.1, 0.2, 0.3, 0.1, 2.5
 
 
 def _objective(name, embedding, averaged=False, **options):
@@ -157,9 +157,6 @@ held_row(
     wrong=lambda c: _mixce(c, constant=False),
     mistake="lets the gradient flow through the weight p_t",
 )
-
-
-WEIGHT = 2.5
 
 
 def _ratio(c):
@@ -370,9 +367,8 @@ def _apart(p):
 
 
 row(
-    r"D11 update-is-no-gradient: F = \mathbb E_{t\sim\tau} \nabla_z"
-    r" \text{ of the published loss}:\ \partial F_i/\partial z_j \ne \partial F_j/\partial z_i, "
-    r"\text{ so that } F = \nabla \Phi \text{ for no } \Phi",
+    r"D11 update-is-no-gradient: F = \mathbb E_{t\sim\tau} \nabla_z \text{ of the published loss}:\ \partial F_i/"
+    r"\partial z_j \ne \partial F_j/\partial z_i, \text{ so that } F = \nabla \Phi \text{ for no } \Phi",
     dict(reference="complex step, closed form", tolerance=1e-9, threshold=0.005, instances=lambda: MODES[:2]),
     ours=lambda c: _asymmetry(_numerical_slopes(*c)),
     independent=lambda c: _asymmetry(references.complex_step(lambda z: _field(c[0], z, **c[1]), np.log(worked.P))),
