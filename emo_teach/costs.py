@@ -7,6 +7,7 @@ cosine cost has none and lies in [0, 2]).
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from . import inputs
 
@@ -85,8 +86,6 @@ def chord(embedding):
     Shape: embedding (V, d), returns (V, V). Units: lengths on the unit sphere, values in [0, 2]. Raises ValueError for
     an empty or non-finite embedding and for a row of zeros. Source: the law of cosines; D4 in the appendix.
     """
-    from scipy.spatial.distance import cdist
-
     unit = unit_rows(embedding)
     return cdist(unit, unit)
 
@@ -98,8 +97,6 @@ def angle(embedding):
     pi alike. Shape: embedding (V, d), returns (V, V). Units: radians, values in [0, pi]. Raises ValueError for an empty
     or non-finite embedding and for a row of zeros. Source: great-circle distance; D4 in the appendix.
     """
-    from scipy.spatial.distance import cdist
-
     unit = unit_rows(embedding)
     return 2.0 * np.arctan2(cdist(unit, unit), cdist(unit, -unit))
 

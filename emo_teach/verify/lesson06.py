@@ -14,7 +14,7 @@ row = row_maker("06")
 lp_row = row_maker("06", reference="LP by HiGHS", tolerance=1e-9)  # HiGHS keeps its constraints to 1e-10
 
 
-def _normalised(p, embedding, target):
+def normalised(p, embedding, target):
     """The wrong version of EMO: the mean direction divided by its length."""
     mean = transport.mean_direction(p, embedding)
     return 1 - mean @ costs.unit_rows(embedding)[target] / max(np.linalg.norm(mean), 1e-300)
@@ -26,7 +26,7 @@ lp_row(
     instances=lambda: instances.token_cases(large=False),
     ours=lambda c: [transport.emo(c.p, c.embedding, c.target), transport.one_hot_emd(c.p, c.cost, c.target)],
     independent=lambda c: np.full(2, references.solved(*c.to_target)[0]),
-    wrong=lambda c: np.full(2, _normalised(c.p, c.embedding, c.target)),
+    wrong=lambda c: np.full(2, normalised(c.p, c.embedding, c.target)),
     mistake="divides the mean m_p by its length (D5)",
 )
 
@@ -135,9 +135,9 @@ row(
     r"D5 mean-must-not-be-normalised: 1 - \langle m_p, \hat e_t\rangle \ne 1 - \cos(m_p, e_t) \text{ in general}: "
     r"\ |m_p| < 1 \text{ unless all mass points one way}",
     dict(reference="coordinates in Python", threshold=0.05, instances=_half_way),
-    ours=lambda c: transport.emo(*c) - _normalised(*c),
+    ours=lambda c: transport.emo(*c) - normalised(*c),
     independent=lambda c: _by_coordinates(*c),
-    wrong=lambda c: transport.emo(one_hot(c[0].size, 1), c[1], c[2]) - _normalised(one_hot(c[0].size, 1), c[1], c[2]),
+    wrong=lambda c: transport.emo(one_hot(c[0].size, 1), *c[1:]) - normalised(one_hot(c[0].size, 1), *c[1:]),
     mistake="makes the same claim of a one-hot p, whose mean has length 1",
 )
 

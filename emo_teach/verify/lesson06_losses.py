@@ -11,6 +11,7 @@ import numpy as np
 from .. import costs, transport, worked
 from . import instances, references
 from .core import row_maker
+from .lesson06 import normalised
 
 GAMMA, FLOOR, ETA, EPSILON, WEIGHT = 0.1, 0.2, 0.3, 0.1, 2.5
 
@@ -169,20 +170,13 @@ def _mean_gap(case, p):
     return 0.5 * ((p @ unit - unit[case.target]) ** 2).sum()
 
 
-def _mean_normalised(c):
-    """1 - cos(m_p, e_t): the wrong version of D5."""
-    unit = costs.unit_rows(c[1].embedding)
-    mean = references.softmax(c[0]) @ unit
-    return 1 - mean @ unit[c[1].target] / max(np.linalg.norm(mean), 1e-300)
-
-
 row(
     r"A9 torch-emo-is-the-lp: L = \sum_i p_i c_{it} = (1 - p_t) - \Big\langle \sum_{i \ne t} p_i \hat e_i, "
     r"\hat e_t\Big\rangle = C[p, \mathrm{onehot}_t]",
     dict(reference="LP by HiGHS", tolerance=1e-9),
     ours=lambda c: [_evaluate("emo", *c, averaged=averaged)[0] for averaged in (False, True)],
     independent=lambda c: np.full(2, references.solved(references.softmax(c[0]), c[1].label, c[1].cost)[0]),
-    wrong=lambda c: np.full(2, _mean_normalised(c)),
+    wrong=lambda c: np.full(2, normalised(references.softmax(c[0]), c[1].embedding, c[1].target)),
     mistake="divides the mean direction by its length (D5)",
 )
 row(
