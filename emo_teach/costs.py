@@ -7,6 +7,7 @@ cosine cost has none and lies in [0, 2]).
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from . import inputs
 
@@ -85,8 +86,6 @@ def chord(embedding):
     Shape: embedding (V, d), returns (V, V). Units: lengths on the unit sphere, values in [0, 2]. Raises ValueError for
     an empty or non-finite embedding and for a row of zeros. Source: the law of cosines; D4 in the appendix.
     """
-    from scipy.spatial.distance import cdist
-
     unit = unit_rows(embedding)
     return cdist(unit, unit)
 
@@ -95,12 +94,9 @@ def angle(embedding):
     """Angle between the tokens' vectors, the other metric that ranks pairs as the cosine cost does.
 
     Formula: D4, `arccos <ê_i, ê_j>`, computed as `2 arctan(|ê_i - ê_j| / |ê_i + ê_j|)`, which is exact near 0 and near
-    pi alike.
-    Shape: embedding (V, d), returns (V, V). Units: radians, values in [0, pi]. Raises ValueError for an empty or
-    non-finite embedding and for a row of zeros. Source: great-circle distance; D4 in the appendix.
+    pi alike. Shape: embedding (V, d), returns (V, V). Units: radians, values in [0, pi]. Raises ValueError for an empty
+    or non-finite embedding and for a row of zeros. Source: great-circle distance; D4 in the appendix.
     """
-    from scipy.spatial.distance import cdist
-
     unit = unit_rows(embedding)
     return 2.0 * np.arctan2(cdist(unit, unit), cdist(unit, -unit))
 

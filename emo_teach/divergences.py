@@ -9,15 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import entr, rel_entr, xlogy
 
 from . import inputs
-
-
-def _rel_entr(a, b):
-    """Elementwise a log(a/b), with 0 log(0/b) = 0 and a log(a/0) = inf."""
-    from scipy.special import rel_entr
-
-    return rel_entr(a, b)
 
 
 def _ratio(a, b):
@@ -33,8 +27,6 @@ def entropy(p):
     Raises ValueError for entries that are negative or NaN and for sums off 1 by more than 1e-6.
     Source: https://spaces.ac.cn/archives/9797, the constant term of its KL identity.
     """
-    from scipy.special import entr
-
     return entr(inputs.distributions("p", p)).sum(-1)
 
 
@@ -42,8 +34,7 @@ def log_loss(p, target):
     """Cross-entropy for a one-hot label: minus the log-probability of the target.
 
     Formula: A1, `-log p_t`. Shape: p (..., n), target an index, returns (...). Units: nats; infinite where `p_t = 0`.
-    Raises ValueError for bad probabilities and for a target out of range.
-    Source: https://spaces.ac.cn/archives/9797.
+    Raises ValueError for bad probabilities and for a target out of range. Source: https://spaces.ac.cn/archives/9797.
 
     >>> round(float(log_loss([0.25, 0.75], 0)), 4)
     1.3863
@@ -57,13 +48,10 @@ def log_loss(p, target):
 def cross_entropy(tau, p):
     """Cross-entropy of a model p for a label distribution tau, hard or soft.
 
-    Formula: A2, `-sum_i tau_i log p_i`, with `0 log 0 = 0`. Shape: tau and p (..., n), broadcast; returns (...).
-    Units: nats; infinite where tau has mass that p has not.
-    Raises ValueError for bad probabilities or lengths that disagree.
+    Formula: A2, `-sum_i tau_i log p_i`, with `0 log 0 = 0`. Shape: tau and p (..., n), broadcast; returns (...). Units:
+    nats; infinite where tau has mass that p has not. Raises ValueError for bad probabilities or lengths that disagree.
     Source: https://spaces.ac.cn/archives/9797.
     """
-    from scipy.special import xlogy
-
     tau, p = _pair("tau", tau, "p", p)
     return 0.0 - xlogy(tau, p).sum(-1)
 
@@ -76,7 +64,7 @@ def kl(tau, p):
     lengths that disagree. Source: https://spaces.ac.cn/archives/9797; Kullback & Leibler (1951).
     """
     tau, p = _pair("tau", tau, "p", p)
-    return _rel_entr(tau, p).sum(-1)
+    return rel_entr(tau, p).sum(-1)
 
 
 def total_variation(p, tau):
@@ -125,7 +113,7 @@ class Generator:
 
 def _js(p, q):
     """Jensen-Shannon's term; the doubling (in place of halving the sum) keeps the least subnormal from becoming 0."""
-    return 0.25 * (_rel_entr(2 * p, p + q) + _rel_entr(2 * q, p + q))
+    return 0.25 * (rel_entr(2 * p, p + q) + rel_entr(2 * q, p + q))
 
 
 def _square_over(a, b):
@@ -136,8 +124,8 @@ def _square_over(a, b):
 
 # name: (f(u), f(0), slope of f at infinity, perspective q f(p/q), pull); `verify` checks every entry, a new one too.
 _TABLE = {
-    "KL": (lambda u, m: u * m.log(u), 0.0, np.inf, _rel_entr, lambda p, q: -p),
-    "reverse KL": (lambda u, m: -m.log(u), np.inf, 0.0, lambda p, q: _rel_entr(q, p), lambda p, q: q + _rel_entr(q, p)),
+    "KL": (lambda u, m: u * m.log(u), 0.0, np.inf, rel_entr, lambda p, q: -p),
+    "reverse KL": (lambda u, m: -m.log(u), np.inf, 0.0, lambda p, q: rel_entr(q, p), lambda p, q: q + rel_entr(q, p)),
     "total variation": (
         lambda u, m: m.sqrt((u - 1) ** 2) / 2,
         0.5,
@@ -150,7 +138,7 @@ _TABLE = {
         0.5 * np.log(2),
         0.5 * np.log(2),
         _js,
-        lambda p, q: 0.25 * _rel_entr(2 * q, p + q),
+        lambda p, q: 0.25 * rel_entr(2 * q, p + q),
     ),
     "squared Hellinger": (
         lambda u, m: (m.sqrt(u) - 1) ** 2 / 2,
@@ -287,9 +275,8 @@ def logit_gradient(generator, tau, p):
 def one_hot_loss(generator, p_t):
     """What any f-divergence becomes for a one-hot label: a function of the target's probability alone.
 
-    Formula: D10, `p_t f(1/p_t) + (1 - p_t) f(0)`. Shape: p_t any, elementwise. Units: as `f_divergence`.
-    Raises ValueError for an unknown generator or a `p_t` outside [0, 1].
-    Source: derived in the appendix (D10).
+    Formula: D10, `p_t f(1/p_t) + (1 - p_t) f(0)`. Shape: p_t any, elementwise. Units: as `f_divergence`. Raises
+    ValueError for an unknown generator or a `p_t` outside [0, 1]. Source: derived in the appendix (D10).
 
     >>> bool(one_hot_loss("KL", 0.5) == np.log(2))
     True

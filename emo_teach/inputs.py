@@ -48,11 +48,16 @@ def refuse_where(name, array, bad, why):
         raise ValueError(f"{name}[{place}] = {shown(array[index])}: {why}")
 
 
-def finite(name, values, ndim=None):
-    """Return a non-empty array of finite numbers, with `ndim` axes if given."""
+def _filled(name, values):
     array = as_floats(name, values)
     if array.size == 0:
         raise ValueError(f"{name} is empty (shape {array.shape})")
+    return array
+
+
+def finite(name, values, ndim=None):
+    """Return a non-empty array of finite numbers, with `ndim` axes if given."""
+    array = _filled(name, values)
     if ndim is not None and array.ndim != ndim:
         raise ValueError(f"{name} must have {ndim} axes, got shape {array.shape}")
     refuse_where(name, array, ~np.isfinite(array), "values must be finite")
@@ -61,11 +66,9 @@ def finite(name, values, ndim=None):
 
 def distribution(name, values):
     """Return one probability vector, shape (n,): at least one entry, none negative or NaN, sum within 1e-6 of 1."""
-    array = as_floats(name, values)
+    array = _filled(name, values)
     if array.ndim != 1:
         raise ValueError(f"{name} must be a vector of probabilities, got shape {array.shape}")
-    if array.size == 0:
-        raise ValueError(f"{name} is empty")
     if not (_min(array) >= 0 and abs(_sum(array) - 1) <= SUM_TOLERANCE):
         _explain_distribution(name, array)
     return array
@@ -73,11 +76,9 @@ def distribution(name, values):
 
 def distributions(name, values):
     """Return probability vectors along the last axis, shape (..., n); each is held to the rules of `distribution`."""
-    array = as_floats(name, values)
+    array = _filled(name, values)
     if array.ndim == 0:
         raise ValueError(f"{name} must hold probabilities along its last axis, got a single number")
-    if array.size == 0:
-        raise ValueError(f"{name} is empty (shape {array.shape})")
     if not (array.min() >= 0 and np.abs(array.sum(-1) - 1).max() <= SUM_TOLERANCE):
         _explain_distribution(name, array)
     return array
@@ -88,22 +89,16 @@ def _explain_distribution(name, array):
     refuse_where(name, array, ~np.isfinite(array), "probabilities must be finite")
     refuse_where(name, array, array < 0, "probabilities must not be negative")
     total = array.sum(-1)
-    bad = np.abs(total - 1) > SUM_TOLERANCE
-    if array.ndim == 1:
-        raise ValueError(f"{name} sums to {total:.8g}: probabilities must sum to 1 within {SUM_TOLERANCE:g}")
-    index, place = _first(bad)
-    raise ValueError(
-        f"{name}[{place}] sums to {total[index]:.8g}: probabilities must sum to 1 within {SUM_TOLERANCE:g}"
-    )
+    index, place = _first(np.abs(total - 1) > SUM_TOLERANCE)
+    which = f"{name}[{place}]" if place else name
+    raise ValueError(f"{which} sums to {total[index]:.8g}: probabilities must sum to 1 within {SUM_TOLERANCE:g}")
 
 
 def square_cost(name, values, n=None):
     """Return a finite cost matrix, shape (n, n)."""
-    array = as_floats(name, values)
+    array = _filled(name, values)
     if array.ndim != 2 or array.shape[0] != array.shape[1]:
         raise ValueError(f"{name} must be a square matrix, got shape {array.shape}")
-    if array.size == 0:
-        raise ValueError(f"{name} is empty")
     if n is not None and array.shape[0] != n:
         raise ValueError(f"{name} has shape {array.shape}, but the distributions have {n} entries")
     refuse_where(name, array, ~np.isfinite(array), "costs must be finite")

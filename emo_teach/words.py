@@ -21,10 +21,9 @@ from .files import data_path
 class Words:
     """Words, their embeddings, and what is known about them.
 
-    `words`: n words, each one token (with a space in front) of the model. `embedding` (n, d): their rows of the
-    model's output head, read-only, not normalised, no unit. `token_ids`: their tokens in the model. `categories`:
-    name -> words. `relations`: kind ("synonym", "antonym", "inflection", "case") -> pairs (a, b).
-    Source: data/README.md.
+    `words`: n words, each one token (with a space in front) of the model. `embedding` (n, d): their rows of the model's
+    output head, read-only, not normalised, no unit. `token_ids`: their tokens in the model. `categories`: name ->
+    words. `relations`: kind ("synonym", "antonym", "inflection", "case") -> pairs (a, b). Source: data/README.md.
     """
 
     words: tuple[str, ...]
@@ -62,12 +61,9 @@ class Words:
 
         Raises ValueError for an unknown word, and for anything but a list of words, such as a string.
         """
-        if isinstance(words, str):
-            raise ValueError(f"words must be a list of words, got the string {words!r}: did you mean [{words!r}]?")
-        try:
-            words = list(words)
-        except TypeError:
-            raise ValueError(f"words must be a list of words, got {words!r}") from None
+        if isinstance(words, str) or not hasattr(words, "__iter__"):
+            hint = f": did you mean [{words!r}]?" if isinstance(words, str) else ""
+            raise ValueError(f"words must be a list of words, got {words!r}{hint}")
         return self.embedding[np.array([self.index(word) for word in words], dtype=np.intp)]
 
     def category(self, name):

@@ -1,11 +1,9 @@
-"""Divergences: what each promises, on drawn inputs and at the ends of float64; what each refuses."""
+"""Divergences: what `verify` does not show, at the ends of float64 above all, and what each refuses."""
 
 import math
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from emo_teach import divergences as dv
 from emo_teach.verify import references
@@ -37,10 +35,7 @@ BAD_ALPHA = (("infinite", np.inf, "inf"), ("NaN", np.nan, "nan"), ("text", "KL",
 BAD_GAMMA = (("one", 1.0, "1"), ("negative", -0.1, "-0.1"), ("NaN", np.nan, "nan"))
 EXTRA = [
     *((name, "p_t", kind, *bad) for name in (*ONE_HOT, "overconfidence_loss") for kind, bad in P_T.items()),
-    *(
-        (name, "generator", "unknown", "kullback", "'kullback'")
-        for name in ("f_divergence", "logit_gradient", *ONE_HOT)
-    ),
+    *((f, "generator", "unknown", "kullback", "'kullback'") for f in ("f_divergence", "logit_gradient", *ONE_HOT)),
     ("one_hot_logit_gradient", "p_t", "zero", 0.0, "p_t = 0"),
     *(("alpha_generator", "alpha", *bad) for bad in BAD_ALPHA),
     *(("overconfidence_loss", "gamma", *bad) for bad in BAD_GAMMA),
@@ -48,7 +43,6 @@ EXTRA = [
 REFUSALS = list(drawing.refusals(CALLS, [(*extra, (text,)) for *extra, text in EXTRA]))
 EXTREMES = (0.0, 5e-324, 1e-310, 1e-300, 1e-160, 1e-20, 0.3, 1 - 1e-16, 1.0)
 ALPHAS = (-3.0, -1.0, -1e-9, 0.0, 1.0, 1e-14, 1e-9, 0.3, 0.5, 0.99, 1 - 1e-12, 1 + 1e-9, 2.0, 14.0)
-PAIRS = st.integers(1, 6).flatmap(lambda n: st.tuples(drawing.distribution(n), drawing.distribution(n)))
 
 
 def generators():
@@ -76,36 +70,6 @@ def test_refuses(name, argument, kind, value, fragments):
 @pytest.mark.parametrize("name", CALLS)
 def test_leaves_its_inputs_alone(name):
     drawing.assert_untouched(CALLS, name)
-
-
-@given(PAIRS)
-def test_entropy_cross_entropy_and_kl(pair):
-    tau, p = pair
-    assert -1e-15 <= dv.entropy(tau) <= math.log(tau.size) + 1e-12
-    assert close(dv.kl(tau, p), dv.cross_entropy(tau, p) - dv.entropy(tau), 1e-12)
-    assert dv.kl(tau, p) >= -1e-15 and dv.kl(tau, tau) == 0
-    assert dv.f_divergence("KL", tau, p) == dv.kl(tau, p)
-
-
-@given(PAIRS)
-def test_log_loss_is_cross_entropy_of_a_one_hot_label(pair):
-    p = pair[0]
-    for target, label in enumerate(np.eye(p.size)):
-        assert close(dv.log_loss(p, target), dv.cross_entropy(label, p), 1e-15)
-    assert math.copysign(1, dv.log_loss([1.0, 0.0], 0)) == 1  # 0, not -0
-
-
-@given(PAIRS)
-def test_total_variation(pair):
-    p, tau = pair
-    tv = dv.total_variation(p, tau)
-    assert tv == dv.total_variation(tau, p) and 0 <= tv <= 1 + 1e-15
-    assert close(tv, max(abs((p - tau)[list(s)].sum()) for s in _subsets(p.size)), 1e-14)
-    assert tv <= math.sqrt(dv.kl(tau, p) / 2) + 1e-12  # Pinsker
-
-
-def _subsets(n):
-    return ([k for k in range(n) if mask >> k & 1] for mask in range(2**n))
 
 
 @pytest.mark.parametrize("generator", list(generators()), ids=lambda generator: generator.name)
@@ -150,13 +114,9 @@ def test_named_members_of_the_power_family():
         assert close(dv.f_divergence(dv.alpha_generator(alpha), tau, p), factor * dv.f_divergence(name, tau, p), 1e-14)
 
 
-@given(PAIRS)
-def test_bounded_divergences_and_broadcasting(pair):
-    tau, p = pair
-    assert dv.f_divergence("Jensen-Shannon", tau, p) <= math.log(2) + 1e-15
-    assert dv.f_divergence("total variation", tau, p) == dv.total_variation(p, tau)
-    stacked = dv.f_divergence("squared Hellinger", tau, np.stack([p, tau]))
-    assert stacked.shape == (2,) and stacked[0] <= 1 + 1e-15 and stacked[1] == 0
+def test_a_perfect_model_loses_exactly_nothing():
+    assert dv.kl(TAU, TAU) == 0 and math.copysign(1, dv.log_loss([1.0, 0.0], 0)) == 1  # 0, not -0
+    assert dv.f_divergence("squared Hellinger", TAU, np.stack([P, TAU])).tolist()[1:] == [0]
 
 
 def test_logit_gradient_at_the_edges():
@@ -172,18 +132,6 @@ def test_one_hot_gradient_of_the_published_kinds():
     by_hand = -p_t * (1 - p_t)
     np.testing.assert_allclose(dv.one_hot_logit_gradient("total variation", p_t), by_hand, rtol=1e-14, atol=1e-320)
     assert np.isnan(dv.one_hot_logit_gradient("reverse KL", p_t)).all()
-    for name in ("Jensen-Shannon", "squared Hellinger", "Pearson chi2"):
-        gradient = dv.one_hot_logit_gradient(name, np.array([1e-6, 0.3]))
-        full = [dv.logit_gradient(name, [1.0, 0.0], [q, 1 - q])[0] for q in (1e-6, 0.3)]
-        np.testing.assert_allclose(gradient, full, rtol=1e-12)
-
-
-@given(st.one_of(st.floats(0, 1), st.sampled_from(EXTREMES)), st.floats(0, 1, exclude_max=True))
-def test_overconfidence_loss(p_t, gamma):
-    value = float(dv.overconfidence_loss(p_t, gamma))
-    assert close(float(dv.overconfidence_loss(p_t, 0)), -math.log(p_t) if p_t else math.inf, 1e-14)
-    assert 1 - p_t - 1e-12 <= value and (p_t == 0 or value <= -math.log(p_t) + 1e-12)
-    assert close(float(dv.overconfidence_loss(p_t, 1 - 1e-12)), 1 - p_t, 1e-11)
 
 
 @pytest.mark.parametrize("name", ["cross_entropy", "kl", "total_variation", "f_divergence", "logit_gradient"])

@@ -3,6 +3,7 @@
 import functools
 import importlib
 import re
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -11,18 +12,18 @@ from emo_teach.authoring.course import source
 
 SETS = source.sets()
 ANSWERS = {name: importlib.import_module(f"tests.answers.{name}") for name in SETS}
+RIGHT = [(name, n, a) for name, module in ANSWERS.items() for n, answers in module.RIGHT.items() for a in answers]
+WRONG = [(name, *row) for name, module in ANSWERS.items() for row in module.WRONG]
 STUB = re.compile(r"^([ \t]*)### BEGIN SOLUTION\n.*?### END SOLUTION$", re.MULTILINE | re.DOTALL)
 DEFINED = re.compile(r"^def (\w+)\(", re.MULTILINE)
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # wrong answers divide by 0
 
 
-def battery(table):
-    """All answers in `RIGHT` or in `WRONG`; the tests of one set share its namespace, so one worker runs them all."""
+def battery(rows):
+    """Parameters of (set, number, answer); the tests of one set share its namespace, so one worker runs them all."""
     return [
-        pytest.param(name, number, answer, id=f"{name}-{number}-{k}", marks=pytest.mark.xdist_group(name))
-        for name, module in ANSWERS.items()
-        for number, answers in getattr(module, table).items()
-        for k, answer in enumerate(answers)
+        pytest.param(*row, id=f"{row[0]}-{row[1]}-{k}", marks=pytest.mark.xdist_group(row[0]))
+        for k, row in enumerate(rows)
     ]
 
 
@@ -59,17 +60,18 @@ def grade(name, number, answer):
 @pytest.mark.parametrize("name", SETS)
 def test_every_problem_has_its_battery(name):
     module = ANSWERS[name]
-    assert set(module.RIGHT) == set(module.WRONG) == set(numbered(name, "answer"))
+    wrong = Counter(number for number, _ in module.WRONG)
+    assert set(module.RIGHT) == set(wrong) == set(numbered(name, "answer"))
     assert all(2 <= len(answers) <= 3 for answers in module.RIGHT.values())  # the set's own solution is one more
-    assert all(3 <= len(answers) <= 5 for answers in module.WRONG.values())
+    assert all(3 <= count <= 5 for count in wrong.values())
 
 
-@pytest.mark.parametrize(("name", "number", "answer"), battery("RIGHT"))
+@pytest.mark.parametrize(("name", "number", "answer"), battery(RIGHT))
 def test_right_answers_are_accepted(name, number, answer):
     grade(name, number, answer)
 
 
-@pytest.mark.parametrize(("name", "number", "answer"), battery("WRONG"))
+@pytest.mark.parametrize(("name", "number", "answer"), battery(WRONG))
 def test_wrong_answers_are_rejected(name, number, answer):
     with pytest.raises(Exception) as caught:
         grade(name, number, answer)

@@ -29,11 +29,6 @@ def block(words, cosines, first, second):
     return cosines[np.ix_([words.index(w) for w in first], [words.index(w) for w in second])]
 
 
-def mean_within(matrix):
-    """Mean over the pairs of different words."""
-    return matrix[~np.eye(len(matrix), dtype=bool)].mean()
-
-
 def test_shapes_and_values(words, cosines):
     n = len(words.words)
     assert 1400 <= n <= 1600
@@ -78,17 +73,15 @@ def test_lists_and_tables_agree(words):
     assert listed == [(kind, a, b) for kind, pairs in words.relations.items() for a, b in pairs]
 
 
-def test_monday_is_nearer_to_tuesday_than_to_banana(words, cosines):
+def test_days_are_nearer_to_each_other_than_to_fruit(words, cosines):
     assert words.words[:2] == ("Monday", "Tuesday") and "banana" in words.category("fruit")
     tuesday, banana = block(words, cosines, ["Monday"], ["Tuesday", "banana"])[0]
     assert tuesday > banana + 0.2
-
-
-def test_days_are_nearer_to_each_other_than_to_fruit(words, cosines):
     days, fruit = words.category("days"), words.category("fruit")
     across = block(words, cosines, days, fruit).mean()
-    assert mean_within(block(words, cosines, days, days)) > across + 0.2
-    assert mean_within(block(words, cosines, fruit, fruit)) > across
+    for members, lead in ((days, 0.2), (fruit, 0)):
+        within = block(words, cosines, members, members)
+        assert within[~np.eye(len(members), dtype=bool)].mean() > across + lead
 
 
 @pytest.mark.parametrize("kind", words_data.KINDS)
@@ -107,17 +100,9 @@ def test_antonyms_are_near_too_and_cosines_can_be_negative(words, cosines):
 
 
 def test_rows_follow_the_order_asked_for(words):
-    rows = words.rows(["banana", "Monday"])
-    assert rows.shape == (2, 576)
-    np.testing.assert_array_equal(rows[1], words.embedding[words.index("Monday")])
-    np.testing.assert_array_equal(rows[0], words.embedding[words.index("banana")])
+    expected = words.embedding[[words.index("banana"), words.index("Monday")]]
+    np.testing.assert_array_equal(words.rows(["banana", "Monday"]), expected)
     assert words.rows([]).shape == (0, 576)
-
-
-@pytest.mark.parametrize("upto", ["10", 1, None, ["01"]])
-def test_worked_example_refuses_other_lessons(upto):
-    with pytest.raises(ValueError, match=r"upto = .* must be one of 01, 02"):
-        worked.table(upto)
 
 
 def test_shared_data_cannot_be_changed(words):
@@ -141,6 +126,13 @@ def test_nearest(words, cosines):
 
 BAD_CALLS = [
     *((lambda words, k=k: words.nearest("Monday", k), "k") for k in (0, -1, 1.5, True, 10**6)),
+    *(
+        (lambda words, upto=upto: worked.table(upto), r"upto = .* must be one of 01, 02")
+        for upto in ("10", 1, None, ["01"])
+    ),
+    (lambda words: data_path("word.csv"), r"no data file 'word.csv'; data/ has .*relations.csv.*words.csv"),
+    (lambda words: data_path("../pyproject.toml"), "no data file"),
+    (lambda words: data_path(["words.csv"]), r"no data file \['words.csv'\]"),
     (lambda words: words.index("bananna"), "unknown word 'bananna'; did you mean 'banana'"),
     (lambda words: words.category("day"), "unknown category 'day'; did you mean 'days'"),
     (lambda words: words.nearest("qqqq"), "unknown word 'qqqq'$"),
@@ -152,22 +144,9 @@ BAD_CALLS = [
 
 
 @pytest.mark.parametrize(("call", "message"), BAD_CALLS)
-def test_bad_calls_are_refused_with_a_suggestion(words, call, message):
+def test_bad_calls_are_refused_in_words(words, call, message):
     with pytest.raises(ValueError, match=message):
         call(words)
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("word.csv", r"no data file 'word.csv'; data/ has .*relations.csv.*words.csv"),
-        ("../pyproject.toml", "no data file"),
-        (["words.csv"], r"no data file \['words.csv'\]"),
-    ],
-)
-def test_data_path_names_what_there_is(name, message):
-    with pytest.raises(ValueError, match=message):
-        data_path(name)
 
 
 def test_data_path_in_a_wheel_and_without_data(tmp_path, monkeypatch):

@@ -47,16 +47,15 @@ def smooth(answer, rng):
         one_hot = np.eye(n)[target]
         right = (1 - epsilon) * one_hot + epsilon / n
         hard, wrong = (1 - epsilon) * one_hot, epsilon * (1 - one_hot)
+        shared = "the mass epsilon is shared by n tokens: each gets epsilon / n"
+        others = "you share epsilon among the *other* tokens only: here the target gets a share too"
         mistakes = [
             (one_hot, "that is the hard label: epsilon has no effect"),
-            (hard + epsilon, "the mass epsilon is shared by n tokens: each gets epsilon / n"),
+            (hard + epsilon, shared),
             (one_hot + epsilon / n, "it sums to more than 1: the target keeps only 1 - epsilon of its mass"),
-            (hard + wrong, "the mass epsilon is shared by n tokens: each gets epsilon / n"),
+            (hard + wrong, shared),
             (hard + wrong / n, "it sums to less than 1: the target, one of the n, gets epsilon / n back"),
-            (
-                hard + wrong / (n - 1),
-                "you share epsilon among the *other* tokens only: here the target gets a share too",
-            ),
+            (hard + wrong / (n - 1), others),
         ]
         otherwise = "the label is off: does it sum to 1, and do all wrong tokens get the same?"
         compare(ask(answer, target, n, epsilon), right, mistakes, otherwise)

@@ -82,16 +82,13 @@ def weight(answer, rng):
             raise Wrong(f"the weight is not finite: {advice}")
         with np.errstate(all="ignore"):
             p = softmax(logits)
-            plain = -np.log(p[target])
+            plain, few = -np.log(p[target]), "1 minus a number near 1 keeps few digits: sum the wrong tokens' costs"
             mistakes = [
                 (plain / loss, "CE has lost its digits: near p_t = 1 use log1p of the wrong tokens' share over p_t"),
                 (ce / (p @ noisy), "the target's own cost is rounding noise: take it as exactly 0"),
                 (1 / right, "upside down: the weight is CE/L"),
                 (min(right, 3.0), "you clipped at 3, as one package does: return the weight itself"),
-                (
-                    plain / (1 - p @ (1 - noisy)),
-                    "1 minus a number near 1 keeps few digits: sum the wrong tokens' costs",
-                ),
+                (plain / (1 - p @ (1 - noisy)), few),
                 (ce, "that is CE: divide it by L"),
                 (loss, "that is L: the weight is CE/L"),
             ]

@@ -163,11 +163,9 @@ def paired(answer, rng):
         if np.shape(value) != (2,):
             raise Wrong("return two numbers: the mean difference and its standard error")
         apart = [x.std(ddof=1) / root for x in (first, second)]
+        unpaired = "that is the error of *unpaired* samples: subtract first, by seed, what both runs share"
         errors = [
-            (
-                np.hypot(*apart),
-                "that is the error of *unpaired* samples: subtract first, by seed, what both runs share",
-            ),
+            (np.hypot(*apart), unpaired),
             (gap.std() / root, "you divided by n inside the root: take n - 1, as the mean is estimated too (ddof=1)"),
             (std, "that is the standard deviation of one difference: the mean of n has 1/sqrt(n) of it"),
             (gap.std(), "that is the standard deviation of one difference, and with n for n - 1"),

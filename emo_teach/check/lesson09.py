@@ -33,13 +33,11 @@ def split(answer, rng):
         between, T, P, inside = _parts(tau, p, classes)
         right = np.array([between, T @ inside])
         backward = _parts(p, np.maximum(tau, 1e-300), classes)[0]
+        unweighed = "the parts inside must be weighed: each class counts T_c, its share of the truth"
         undivided = sum(_kl(tau[classes == c], p[classes == c]) for c in range(k))
         mistakes = [
             (right[::-1], "the two are swapped: first between classes, then inside"),
-            (
-                (between, inside.sum()),
-                "the parts inside must be weighed: each class counts T_c, its share of the truth",
-            ),
+            ((between, inside.sum()), unweighed),
             ((between, P @ inside), "weigh the parts inside with the truth's shares T_c, not with the model's"),
             ((between, inside.mean()), "weigh the parts inside with T_c: rare classes count less than common ones"),
             ((between, _kl(tau, p)), "the second is all of KL: take the part between classes away"),

@@ -8,20 +8,11 @@ import numpy as np
 from .. import inputs
 
 LESSONS = ("01", "02", "03", "04", "05", "06", "07", "08", "09")
-EXERCISES = {}
+EXERCISES = {}  # number ("03.2"): the formula it is about, and `checker(answer, rng)`, which raises `Wrong`
 
 
 class Wrong(Exception):
     """Raised by a checker: the answer is wrong; the message names the likely mistake."""
-
-
-@dataclass(frozen=True)
-class Exercise:
-    """One exercise: its number ("03.2"), the formula it is about, and `checker(answer, rng)`, which raises `Wrong`."""
-
-    name: str
-    label: str
-    checker: object
 
 
 @dataclass(frozen=True)
@@ -42,53 +33,44 @@ class Result:
 
 
 def exercise(name, label):
-    """Register a checker under the exercise's number. Use as a decorator; a number is given once only.
-
-    Returns a decorator, which returns the checker as it was. Raises ValueError, from the decorator, when the number is
-    taken.
-    """
+    """A decorator that registers a checker under the exercise's number; it raises ValueError for a number taken."""
 
     def register(checker):
         if name in EXERCISES:
             raise ValueError(f"exercise {name} is registered twice")
-        EXERCISES[name] = Exercise(name, label, checker)
+        EXERCISES[name] = (label, checker)
         return checker
 
     return register
 
 
-def _load():
+def run(name, answer, seed=0):
+    """Check an answer on random inputs and return a `Result` that says what is likely wrong with it.
+
+    Raises ValueError for an unknown exercise or a seed that is not an integer of at least 0. An answer that raises or
+    changes its input has failed; one that raises NotImplementedError is not attempted.
+    """
     for lesson in LESSONS:
         importlib.import_module(f"{__package__}.lesson{lesson}")
-
-
-def run(name, answer, seed=0):
-    """Check an answer on random inputs and say what is likely wrong with it.
-
-    Returns a `Result`. Raises ValueError for an unknown exercise or a seed that is not an integer of at least 0. An
-    answer that fails, raises or changes its input gives a `Result` with status "failed"; one that raises
-    NotImplementedError gives "not attempted".
-    """
-    _load()
     if not isinstance(name, str) or name not in EXERCISES:
         raise ValueError(f"there is no exercise {name!r}; there are {', '.join(sorted(EXERCISES))}")
-    found, rng = EXERCISES[name], np.random.default_rng(inputs.count("seed", seed, low=0))
+    (label, checker), rng = EXERCISES[name], np.random.default_rng(inputs.count("seed", seed, low=0))
     try:
-        found.checker(answer, rng)
+        checker(answer, rng)
     except NotImplementedError:
         return Result(name, "not attempted", "not attempted yet")
     except Wrong as wrong:
         return Result(name, "failed", str(wrong))
     except Exception as err:  # whatever a student's code raises is a verdict, not a crash of the lesson
         return Result(name, "failed", f"your code raised {type(err).__name__}: {err}")
-    return Result(name, "passed", f"well done ({found.label}).")
+    return Result(name, "passed", f"well done ({label}).")
 
 
 def ask(answer, *args):
-    """Call an answer on copies of the arguments; complain when it changes one of them or returns nothing.
+    """What an answer returns for copies of the arguments.
 
-    Returns what the answer returns. Raises `Wrong` for an answer that is no function, returns None or changes an array
-    in place; what the answer itself raises passes through.
+    Raises `Wrong` for an answer that is no function, returns None or changes an array in place; what the answer itself
+    raises passes through.
     """
     if not callable(answer):
         raise Wrong(f"expected a function, got {type(answer).__name__}")
@@ -103,10 +85,7 @@ def ask(answer, *args):
 
 
 def as_array(value, shape, what="the result"):
-    """The value as a float array of the expected shape, or a complaint.
-
-    Returns float64 of the given `shape`. Raises `Wrong` when the value is not made of numbers or has another shape.
-    """
+    """The value as a float64 array of the expected shape; raises `Wrong` when it is no such array."""
     try:
         array = inputs.as_floats(what, value)
     except ValueError:
@@ -117,10 +96,9 @@ def as_array(value, shape, what="the result"):
 
 
 def close(value, right, tolerance=1e-8):
-    """True when value equals right within an absolute and relative tolerance; infinities must match.
+    """True when `|value - right| <= tolerance (1 + |right|)` elementwise; infinities must match.
 
-    Formula: `|value - right| <= tolerance (1 + |right|)`, elementwise. Raises numpy's ValueError or TypeError for what
-    is no number.
+    Raises numpy's ValueError or TypeError for what is no number.
     """
     value, right = np.asarray(value, float), np.asarray(right, float)
     return value.shape == right.shape and bool(np.allclose(value, right, rtol=tolerance, atol=tolerance))
@@ -132,21 +110,16 @@ def random_rows(rng, n, d):
 
 
 def check_shift(value, right):
-    """Complain unless an answer gave the same gradient for logits that are all larger by one large constant.
-
-    Raises `Wrong`.
-    """
+    """Raise `Wrong` unless an answer gave the same gradient for logits that are all larger by one large constant."""
     if not np.allclose(value, right):
         what = "adding a constant to all logits changes your answer or overflows"
         raise Wrong(f"{what}: subtract the largest logit before exp")
 
 
 def compare(value, right, mistakes, otherwise, tolerance=1e-8):
-    """Pass when value is right; else raise `Wrong`, naming the first known mistake whose value was given.
+    """Raise `Wrong` unless the value is right, naming the first of the known mistakes whose value was given.
 
     `mistakes` is a list of (value that the mistake gives, what to say).
-
-    Raises `Wrong` when the value is not right, has another shape or is not made of numbers.
     """
     value = as_array(value, np.shape(right))
     if close(value, right, tolerance):

@@ -108,13 +108,11 @@ def row_maker(lesson, **defaults):
     return row
 
 
-def _errors(a, b):
-    """Elementwise |a - b|, relative above 1; equal infinities agree, NaN agrees with nothing."""
-    return np.abs(_excess(a, b, "<="))
+def _excess(a, b, sense="<="):
+    """Elementwise amount by which `a sense b` is broken (negative: by how much it holds), relative above 1.
 
-
-def _excess(a, b, sense):
-    """Elementwise amount by which `a sense b` is broken (negative: by how much it holds), relative above 1."""
+    Equal infinities agree, NaN agrees with nothing.
+    """
     a, b = np.asarray(a, float), np.asarray(b, float)
     if a.shape != b.shape:
         raise TypeError(f"shapes {a.shape} and {b.shape} disagree")
@@ -127,15 +125,14 @@ def _excess(a, b, sense):
 def _try(row, ours, references):
     """(figure, extra, passed) of one version against the references of all instances."""
     pairs = list(zip(ours, references, strict=True))
-    if row.kind == "identity":
-        figure = max(float(_errors(a, b).max()) for a, b in pairs)
-        return figure, None, figure <= row.tolerance
     if row.kind == "bound":
         worst = max(float(_excess(a, b, row.sense).max()) for a, b in pairs)
         return max(0.0, worst), max(0.0, -worst), worst <= row.tolerance
-    disagreement = max(float(_errors(a, b).max()) for a, b in pairs)
+    error = max(float(np.abs(_excess(a, b)).max()) for a, b in pairs)
+    if row.kind == "identity":
+        return error, None, error <= row.tolerance
     margin = min(float(np.min(a)) for a, _ in pairs)
-    return margin, disagreement, margin >= row.threshold and disagreement <= row.tolerance
+    return margin, error, margin >= row.threshold and error <= row.tolerance
 
 
 def _try_mutant(row, cases, references):
@@ -165,17 +162,11 @@ def _verify_row(row):
     return Outcome(row, count, figure, extra, mutant, bool(passed), bool(rejected))
 
 
-def _check_lesson(lesson):
-    lessons = sorted({row.lesson for row in ROWS})
-    if lesson is not None and lesson not in lessons:
-        raise ValueError(f"lesson = {lesson!r} is not one of {', '.join(lessons)}")
-
-
 def select(label=None, lesson=None):
     """The rows of a label, of a lesson, or of both, a list; ValueError for an unknown one or when nothing is left."""
-    _check_lesson(lesson)
-    if label is not None and label not in LESSON_OF:
-        raise ValueError(f"label = {label!r} is not one of {', '.join(LESSON_OF)}")
+    for name, value, known in (("lesson", lesson, sorted({row.lesson for row in ROWS})), ("label", label, LESSON_OF)):
+        if value is not None and value not in known:
+            raise ValueError(f"{name} = {value!r} is not one of {', '.join(known)}")
     rows = [row for row in ROWS if label in (None, row.label) and lesson in (None, row.lesson)]
     if not rows:
         raise ValueError(f"label = {label!r} with lesson = {lesson!r} has no row")
@@ -183,42 +174,36 @@ def select(label=None, lesson=None):
 
 
 def verify(rows=None, lesson=None):
-    """Try rows (all, or one lesson's) and return a list of outcomes in their order; a row that raises has failed.
+    """Try `rows`, or else all of a lesson or all there are, and return a list of outcomes in their order.
 
-    Raises ValueError for an unknown lesson.
+    A row that raises has failed. Raises ValueError for an unknown lesson.
     """
-    _check_lesson(lesson)
-    chosen = ROWS if rows is None else rows
-    return [_verify_row(row) for row in chosen if lesson in (None, row.lesson)]
+    return [_verify_row(row) for row in (select(lesson=lesson) if rows is None else rows)]
 
 
-def _figure_text(outcome):
+def _line(outcome):
+    """The cells of one line of the table as text."""
+    row, figure, extra = outcome.row, outcome.figure, outcome.extra
     if outcome.trouble:
-        return "not tried" if outcome.missing else "raised"
-    if outcome.row.kind == "identity":
-        return f"error {outcome.figure:.1e}"
-    if outcome.row.kind == "bound":
-        return f"over {outcome.figure:.1e}, gap {outcome.extra:.1e}"
-    return f"margin {outcome.figure:.4f}"
-
-
-def _verdicts(outcome):
-    if outcome.missing:
-        return "left out", "left out"
-    return ("ok" if outcome.passed else "FAILS"), ("rejected" if outcome.mutant_rejected else "SURVIVES")
+        found = "not tried" if outcome.missing else "raised"
+    elif row.kind == "bound":
+        found = f"over {figure:.1e}, gap {extra:.1e}"
+    else:
+        found = f"error {figure:.1e}" if row.kind == "identity" else f"margin {figure:.4f}"
+    bar = f">= {row.threshold:g}" if row.threshold else f"{row.tolerance:.0e}"
+    verdict, mutant = ("ok" if outcome.passed else "FAILS"), ("rejected" if outcome.mutant_rejected else "SURVIVES")
+    verdicts = ("left out", "left out") if outcome.missing else (verdict, mutant)
+    return (row.label, row.name, row.kind, row.reference, str(outcome.instances), found, bar, *verdicts)
 
 
 def table(outcomes):
     """The outcomes as text: a line of fixed width per row with its statement (LaTeX) below it, and closing lines."""
-    lines = [("label", "name", "kind", "reference", "cases", "figure", "bar", "verdict", "mutant")]
-    for o in outcomes:
-        row, bar = o.row, f">= {o.row.threshold:g}" if o.row.threshold else f"{o.row.tolerance:.0e}"
-        result = (_figure_text(o), bar, *_verdicts(o))
-        lines.append((row.label, row.name, row.kind, row.reference, str(o.instances), *result))
+    head = ("label", "name", "kind", "reference", "cases", "figure", "bar", "verdict", "mutant")
+    lines = [head, *map(_line, outcomes)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
-    for k, o in reversed(list(enumerate(outcomes, start=1))):
-        text.insert(k + 1, f"{'':{widths[0]}}  {o.row.statement}")
+    text = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
+    statements = [f"{'':{widths[0]}}  {o.row.statement}" for o in outcomes]
+    text[1:] = [part for both in zip(text[1:], statements, strict=True) for part in both]
     text += [f"{o.row.label} {o.row.name}: {o.trouble}" for o in outcomes if o.failed and o.trouble]
     return "\n".join([*text, *_closing(outcomes)])
 

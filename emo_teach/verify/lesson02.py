@@ -16,21 +16,19 @@ def _generators(alphas=(-2.0, -1e-9, 1e-9, 0.3, 0.5, 1 - 1e-9, 1 + 1e-9, 2.0, 3.
 
 
 def _one_hot_instances():
-    """(generators, p, target) with p_t from 0 to 1; what the other tokens share must not matter."""
+    """(generator, one-hot label, p) with p_0, the target's, from 0 to 1; how the others share must not matter."""
     rng = np.random.default_rng(instances.SEED)
     for generator in _generators():
         for p_t in (0.0, 1e-300, 1e-12, 1e-6, 0.1, 0.5, 0.9, 1 - 1e-9, 1.0):
             rest = instances.spread(rng, 5) * (1 - p_t)
-            yield generator, np.concatenate([[p_t], rest]), 0
-        yield generator, np.ones(1), 0
+            yield generator, one_hot(6, 0), np.concatenate([[p_t], rest])
+        yield generator, np.ones(1), np.ones(1)
 
 
 def _soft_instances():
     """(generators, tau, p): every generator on pairs of up to 13 entries, zeros on either side included."""
     for generator in _generators():
-        for _, p, tau in instances.pairs(large=False):
-            if p.size <= 13:
-                yield generator, tau, p
+        yield from ((generator, tau, p) for _, p, tau in instances.pairs(large=False) if p.size <= 13)
 
 
 def _without_recession(c):
@@ -39,14 +37,9 @@ def _without_recession(c):
 
 def _one_hot_gradient(c):
     """Complex step of the one-hot loss: the target's component, then all of them."""
-    generator, logits, target = c
-
-    def loss(z):
-        p_t = references.softmax(z)[target]
-        return p_t * generator.plain(1 / p_t, np) + (1 - p_t) * generator.at_zero
-
-    full = references.complex_step(loss, logits)
-    return np.append(full[target], full)
+    g, logits = c
+    full = references.logit_gradient(lambda p: p[0] * g.plain(1 / p[0], np) + (1 - p[0]) * g.at_zero, logits)
+    return np.append(full[0], full)
 
 
 def _pulls():
@@ -54,14 +47,17 @@ def _pulls():
     for generator in _generators((0.3, 0.5, 2.0, 3.0)):
         if np.isfinite(generator.at_zero):  # elsewhere the loss is infinite
             for steep in (0.0, 1.0, -1.0, 5.0, -14.0):
-                yield generator, np.append(steep, rng.normal(size=4)), 0
+                yield generator, np.append(steep, rng.normal(size=4))
+
+
+def _with_gradient(of_target, generator, logits):
+    """A function of the target's probability, and then the gradient (V,) on the logits; the target is the first."""
+    p = references.softmax(logits)
+    return np.append(of_target(generator, p[0]), divergences.logit_gradient(generator, one_hot(p.size, 0), p))
 
 
 def _our_pull(c):
-    generator, logits, target = c
-    p = references.softmax(logits)
-    full = divergences.logit_gradient(generator, one_hot(p.size, target), p)
-    return np.append(divergences.one_hot_logit_gradient(generator, p[target]), full)
+    return _with_gradient(divergences.one_hot_logit_gradient, *c)
 
 
 def _soft_pulls():
@@ -69,16 +65,6 @@ def _soft_pulls():
     for generator in _generators((-1.0, 0.3, 0.5, 2.0)):
         for n in (1, 2, 6, 20):
             yield generator, rng.normal(size=n) * 2, instances.spread(rng, n, 2.0)
-
-
-def _soft_gradient(c):
-    generator, logits, tau = c
-
-    def loss(z):
-        p = references.softmax(z)
-        return (p * generator.plain(tau / p, np)).sum()
-
-    return references.complex_step(loss, logits)
 
 
 CLOSED = {
@@ -91,13 +77,6 @@ CLOSED = {
     "squared Hellinger": (lambda x: 1 - np.sqrt(x), lambda x: -np.sqrt(x) / 2),
     "Pearson chi2": (lambda x: 1 / x - 1, lambda x: -1 / x),
 }
-
-
-def _our_loss(c):
-    name, logits = c
-    p = references.softmax(logits)
-    gradient = divergences.logit_gradient(name, one_hot(p.size, 0), p)
-    return np.append(divergences.one_hot_loss(name, p[0]), gradient)
 
 
 def _by_hand(c, divide=False):
@@ -154,8 +133,7 @@ def _improper():
 
 
 def _exact_mean_loss(name, tau, p):
-    losses = [references.f_divergence(divergences.GENERATORS[name], label, p) for label in np.eye(tau.size)]
-    return tau @ losses
+    return tau @ [references.f_divergence(divergences.GENERATORS[name], label, p) for label in np.eye(tau.size)]
 
 
 def _better(mean_loss, name, tau, rival):
@@ -189,25 +167,25 @@ def _tailr(c, swap=False):
 def _family_by_complex_step(c):
     logits, gamma = c
 
-    def loss(z):
-        return -np.log(gamma + (1 - gamma) * references.softmax(z)[0]) / (1 - gamma)
+    def loss(p):
+        return -np.log(gamma + (1 - gamma) * p[0]) / (1 - gamma)
 
-    return np.append(loss(logits), references.complex_step(loss, logits))
+    return np.append(loss(references.softmax(logits)), references.logit_gradient(loss, logits))
 
 
 row(
     r"D10 f-divergence: D_f(\tau\|p) = \sum_i p_i f(\tau_i/p_i),"
     r"\quad \tau_i \lim_{u\to\infty} f(u)/u \text{ where } p_i = 0",
     dict(reference="60-digit sum", tolerance=1e-9, instances=_soft_instances),  # a factor 1e9 cancels near alpha 0, 1
-    ours=lambda c: divergences.f_divergence(c[0], c[1], c[2]),
-    independent=lambda c: references.f_divergence(c[0], c[1], c[2]),
+    ours=lambda c: divergences.f_divergence(*c),
+    independent=lambda c: references.f_divergence(*c),
     wrong=_without_recession,
     mistake="forgets the recession slope: skips the tokens to which the model gives nothing",
 )
 row(
     r"D10 never-negative: D_f(\tau\|p) \ge f(1) = 0, \text{ by Jensen's inequality}",
     dict(reference="Jensen's inequality", sense=">=", instances=_soft_instances),
-    ours=lambda c: divergences.f_divergence(c[0], c[1], c[2]),
+    ours=lambda c: divergences.f_divergence(*c),
     independent=lambda c: 0.0,
     wrong=_without_recession,
     mistake="skips the tokens to which the model gives nothing, so that what is left of the label sums to less than 1",
@@ -215,12 +193,9 @@ row(
 row(
     r"D10 one-hot-sees-p_t-alone: D_f(\mathrm{onehot}_t\|p) = p_t\, f(1/p_t) + (1 - p_t) f(0)",
     dict(reference="60-digit full sum", tolerance=1e-9, instances=_one_hot_instances),  # rounding of 1 - p_t
-    ours=lambda c: [
-        divergences.one_hot_loss(c[0], c[1][c[2]]),
-        divergences.f_divergence(c[0], one_hot(c[1].size, c[2]), c[1]),
-    ],
-    independent=lambda c: np.full(2, references.f_divergence(c[0], one_hot(c[1].size, c[2]), c[1])),
-    wrong=lambda c: np.full(2, c[0].perspective(np.float64(1), np.float64(c[1][c[2]]))),
+    ours=lambda c: [divergences.one_hot_loss(c[0], c[2][0]), divergences.f_divergence(*c)],
+    independent=lambda c: np.full(2, references.f_divergence(*c)),
+    wrong=lambda c: np.full(2, c[0].perspective(np.float64(1), c[2][0])),
     mistake="forgets f(0), what the wrong tokens cost",
 )
 row(
@@ -228,7 +203,7 @@ row(
     dict(reference="complex step", tolerance=1e-9, instances=_pulls),  # pulls reach p_t ** -2 (alpha 3)
     ours=_our_pull,
     independent=_one_hot_gradient,
-    wrong=lambda c: _our_pull(c) / (1 - references.softmax(c[1])[c[2]]),
+    wrong=lambda c: _our_pull(c) / (1 - references.softmax(c[1])[0]),
     mistake="forgets the factor 1 - p_t of the softmax",
 )
 row(
@@ -236,7 +211,7 @@ row(
     dict(reference="complex step", tolerance=1e-9),  # rounding times ratios tau / p of up to 1e4, squared
     instances=_soft_pulls,
     ours=lambda c: divergences.logit_gradient(c[0], c[2], references.softmax(c[1])),
-    independent=_soft_gradient,
+    independent=lambda c: references.logit_gradient(lambda p: (p * c[0].plain(c[2] / p, np)).sum(), c[1]),
     wrong=lambda c: divergences.logit_gradient(c[0], references.softmax(c[1]), c[2]),
     mistake="swaps label and model: D_f(p, tau) in place of D_f(tau, p)",
 )
@@ -245,7 +220,7 @@ row(
     r"\quad \nabla_z F = p_t F'(p_t)\,(\mathrm{onehot}_t - p)",
     reference="loss and slope by hand",
     instances=lambda: [(name, z) for name in CLOSED for z in instances.target_logits()],
-    ours=_our_loss,
+    ours=lambda c: _with_gradient(divergences.one_hot_loss, *c),
     independent=_by_hand,
     wrong=lambda c: _by_hand(c, divide=True),
     mistake="forgets that softmax moves p_t in proportion to p_t, so that total variation's pull would not die",

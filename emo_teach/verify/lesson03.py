@@ -1,6 +1,7 @@
 """Rows of lesson 03: A4 and D6, exact transport and its dual; D8, costs under which the distance has a closed form."""
 
 import math
+from fractions import Fraction
 
 import numpy as np
 
@@ -62,9 +63,17 @@ def _potential_sums(c, completed=True):
 
 
 def _rank(n):
-    """Rank of the constraints, written down anew."""
-    rows = [[int(c // n == r) if r < n else int(c % n == r - n) for c in range(n * n)] for r in range(2 * n)]
-    return float(references.rank(rows))
+    """Rank of the constraints, written down anew, by elimination in exact fractions."""
+    rows = [[Fraction(c // n == r if r < n else c % n == r - n) for c in range(n * n)] for r in range(2 * n)]
+    pivots = 0
+    while rows:
+        first = rows.pop()
+        pivot = next((k for k, x in enumerate(first) if x), None)
+        if pivot is not None:
+            pivots += 1
+            ratios = [row[pivot] / first[pivot] for row in rows]
+            rows = [[x - r * y for x, y in zip(row, first, strict=True)] for r, row in zip(ratios, rows, strict=True)]
+    return float(pivots)
 
 
 lp_row(
@@ -146,8 +155,10 @@ def _monotone_margin(c, power):
 
 
 def _monotone_margin_by_hand(c):
-    cost = _rank_cost(c[0].size, 0.5)
-    return (references.monotone_plan(*c) * cost).sum() - references.solved(*c, cost)[0]
+    """The same; the plan is the overlap of entry i of p with entry j of tau when both are laid on a line."""
+    (p, tau), left, right, cost = c, np.cumsum(c[0]), np.cumsum(c[1]), _rank_cost(c[0].size, 0.5)
+    plan = np.maximum(np.minimum.outer(left, right) - np.maximum.outer(left - p, right - tau), 0.0)
+    return (plan * cost).sum() - references.solved(p, tau, cost)[0]
 
 
 row(
@@ -227,11 +238,8 @@ def _slopes(c):
     """Central differences of the distance as mass goes from token 0 to each other one."""
     p, tau, cost, step = c
     ahead, behind = (p + s * step * (np.eye(p.size)[1:] - np.eye(p.size)[0]) for s in (1, -1))
-    rises = [
-        references.solved(a, tau, cost)[0] - references.solved(b, tau, cost)[0]
-        for a, b in zip(ahead, behind, strict=True)
-    ]
-    return np.array(rises) / (2 * step)
+    above, below = (np.array([references.solved(q, tau, cost)[0] for q in moved]) for moved in (ahead, behind))
+    return (above - below) / (2 * step)
 
 
 def _other_models():

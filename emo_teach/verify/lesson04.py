@@ -16,15 +16,10 @@ RANDOM = ("random 3", "random 5", "random 8", "random 13")
 SEEN = 1e-15  # masses below the rounding of a sum of 1 leave a solver free to price them as it likes
 
 
-def _prices_to_target(c):
-    solved = transport.emd(*c.to_target)
-    return np.append(solved.u[c.p > SEEN], solved.v[c.target])
-
-
 row(
     r"A5 one-hot-potentials: \tau = \mathrm{onehot}_t \Rightarrow u_i = c_{it},\ v_t = 0 \text{ wherever } p_i > 0",
     dict(reference="column of the cost", instances=lambda: instances.cost_cases(per_pair=1)),
-    ours=_prices_to_target,
+    ours=lambda c: np.append((solved := transport.emd(*c.to_target)).u[c.p > SEEN], solved.v[c.target]),
     independent=lambda c: np.append(c.cost[c.p > SEEN, c.target], 0.0),
     wrong=lambda c: np.append(c.cost[c.target, c.p > SEEN], 0.0),
     mistake="reads the target's row of the cost, not its column",
@@ -102,7 +97,7 @@ def _mean_gradient(p, c):
 
 
 def _bound_gradient(c):
-    return references.complex_step(lambda z: references.softmax(z) @ c[1].cost @ c[1].tau, c[0])
+    return references.logit_gradient(lambda p: p @ c[1].cost @ c[1].tau, c[0])
 
 
 def _distance_gradient(c):
@@ -166,8 +161,6 @@ lp_row(
     wrong=lambda c: np.full(2, transport.one_hot_emd(c.p, c.cost.T, c.target)),
     mistake="reads the target's row of the cost, not its column",
 )
-
-
 row(
     r"A6 product-bound: C[p,\tau] \le \sum_{ij} p_i \tau_j c_{ij}",
     dict(reference="LP by HiGHS", tolerance=1e-10, sense=">=", instances=instances.cost_cases),
@@ -179,16 +172,14 @@ row(
 row(
     r"A6 product-sum: p^\top C \tau = \sum_{ij} p_i \tau_j c_{ij} = \mathbb E_{t \sim \tau} \sum_i p_i c_{it}",
     dict(reference="sum in exact fractions", instances=instances.cost_cases),
-    ours=lambda c: [transport.product_bound(*c.problem), sum(c.tau * _to_each(c))],
+    ours=lambda c: [
+        transport.product_bound(*c.problem),
+        sum(c.tau * [transport.one_hot_emd(c.p, c.cost, t) for t in range(c.p.size)]),
+    ],
     independent=lambda c: np.full(2, references.bilinear(c.p, c.cost, c.tau)),
     wrong=lambda c: np.full(2, transport.product_bound(c.tau, c.p, c.cost)),
     mistake="swaps p and tau",
 )
-
-
-def _to_each(c):
-    """The one-hot distance to every target."""
-    return [transport.one_hot_emd(c.p, c.cost, target) for target in range(c.p.size)]
 
 
 def _zero_one(n):
@@ -256,7 +247,7 @@ lp_row(
     r"D2 minimum-at-the-medoid: \min_p p^\top C \tau = \min_i \sum_j c_{ij} \tau_j, \text{ at a vertex}",
     dict(reference="LP over the simplex", instances=instances.cost_cases),
     ours=lambda c: transport.product_bound(one_hot(c.p.size, transport.medoid(c.tau, c.cost)), c.tau, c.cost),
-    independent=lambda c: references.simplex_minimum(_answers(c)),
+    independent=lambda c: references.minimise(_answers(c), A_eq=np.ones((1, c.p.size)), b_eq=[1.0]).fun,
     wrong=lambda c: (c.cost @ c.tau)[c.tau > 0].min(),
     mistake="searches the label's support only, not the whole vocabulary",
 )

@@ -1,12 +1,4 @@
-"""Rows of lesson 05: A8 and D3, the cosine cost; D4, which costs are metrics; D12, bounds on entropic transport.
-
-Proof of D12. Write B = p^T C tau, osc = max C - min C, eps for the regularisation and OT = min <plan, C> + eps KL(plan
-|| p tau^T). Small eps: KL >= 0 gives EMD <= OT; the optimal plan has KL = mutual information <= min(H(p), H(tau)),
-hence OT <= EMD + eps min(H). Large eps: the product plan has KL = 0, hence OT <= B. Dropping the marginal constraints
-can only lower the minimum, which is then -eps log E exp(-C / eps) under the product (Gibbs), and Hoeffding's lemma
-bounds that below by B - osc^2 / (8 eps). Three such terms with weights 1, -1/2, -1/2 give |S - D9| <= osc^2 / (8 eps)
-for the Sinkhorn divergence.
-"""
+"""Rows of lesson 05: A8 and D3, the cosine cost; D4, which costs are metrics; D12, bounds on entropic transport."""
 
 import math
 from itertools import product
@@ -49,8 +41,12 @@ row(
 )
 
 
+def _means(c):
+    return [transport.mean_direction(x, c.embedding) for x in (c.p, c.tau)]
+
+
 def _cosine_of_means(c):
-    a, b = (transport.mean_direction(x, c.embedding) for x in (c.p, c.tau))
+    a, b = _means(c)
     return 1 - a @ b / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-300)
 
 
@@ -65,16 +61,14 @@ def _spread_terms(c):
 
 def _decomposition(c):
     """The product bound, its gap term, and p's own term."""
-    cost, gap = costs.cosine(c.embedding), transport.jensen_bound(c.p, c.tau, c.embedding)
-    return transport.product_bound(c.p, c.tau, cost), gap, 0.5 * transport.product_bound(c.p, c.p, cost)
+    gap = transport.jensen_bound(c.p, c.tau, c.embedding)
+    return transport.product_bound(*c.problem), gap, 0.5 * transport.product_bound(c.p, c.p, c.cost)
 
 
 def _by_lengths(c):
     """The same with the mean's length in place of its square."""
-    gap, length = (
-        transport.jensen_bound(c.p, c.tau, c.embedding),
-        np.linalg.norm(transport.mean_direction(c.p, c.embedding)),
-    )
+    gap = transport.jensen_bound(c.p, c.tau, c.embedding)
+    length = np.linalg.norm(transport.mean_direction(c.p, c.embedding))
     return gap + 1 - length, gap, 0.5 * (1 - length)
 
 
@@ -89,10 +83,7 @@ row(
 row(
     r"D3 mean-direction-bound: C[p,\tau] \le p^\top C\, \tau = 1 - \langle m_p, m_\tau\rangle",
     dict(reference="LP by HiGHS", tolerance=1e-10, sense=">=", instances=lambda: instances.token_cases(large=False)),
-    ours=lambda c: [
-        transport.product_bound(c.p, c.tau, costs.cosine(c.embedding)),
-        1 - transport.mean_direction(c.p, c.embedding) @ transport.mean_direction(c.tau, c.embedding),
-    ],
+    ours=lambda c: [transport.product_bound(*c.problem), 1 - np.dot(*_means(c))],
     independent=lambda c: np.full(2, references.solved(*c.problem)[0]),
     wrong=lambda c: np.full(2, _cosine_of_means(c)),
     mistake="divides the mean directions by their lengths",
@@ -213,9 +204,7 @@ lp_row(
     r"p - \tau\rangle < C[p,\tau] \text{ somewhere under } 1 - \cos",
     dict(reference="Lipschitz dual as an LP", threshold=0.1, instances=_fan_problems),
     ours=lambda c: _no_w1(costs.cosine(c[0]), c[1], c[2]),
-    independent=lambda c: (
-        _lp_value(*c[1:], references.cosine(c[0])) - references.lipschitz_dual(*c[1:], references.cosine(c[0]))
-    ),
+    independent=lambda c: _lp_value(*c[1:], cost := references.cosine(c[0])) - references.lipschitz_dual(*c[1:], cost),
     wrong=lambda c: _no_w1(costs.chord(c[0]), c[1], c[2]),
     mistake="makes the same claim under the chord, a metric",
 )
@@ -265,7 +254,7 @@ def _entropy_only(c, reference=1.0):
 
 
 def _entropies(c):
-    return references.entropy(c[0]), references.entropy(c[1])
+    return [references.cross_entropy(x, x) for x in c[:2]]
 
 
 def _reach(c):
@@ -315,9 +304,8 @@ lp_row(
     mistake="regularises by the entropy of the plan alone",
 )
 lp_row(
-    r"D12 entropic-from-above: \mathrm{OT}_\varepsilon \le \min\{C[p,\tau] + \varepsilon\min(H(p), "
-    r"H(\tau)),\ p^\top C \tau\}: \text{ the KL of the optimal plan is a mutual information; the product plan has "
-    "none}",
+    r"D12 entropic-from-above: \mathrm{OT}_\varepsilon \le \min\{C[p,\tau] + \varepsilon\min(H(p), H(\tau)),\ "
+    r"p^\top C \tau\}: \text{ the KL of the optimal plan is a mutual information; the product plan has none}",
     dict(reference="LP, entropies, fractions", sense="<=", instances=_cases),
     ours=lambda c: np.full(2, _entropic(c)),
     independent=lambda c: [_lp_value(*c[:3]) + c[3] * min(_entropies(c)), references.bilinear(c[0], c[2], c[1])],
@@ -325,9 +313,8 @@ lp_row(
     mistake="pays for straying from the uniform plan, not from the product",
 )
 lp_row(
-    r"D12 entropic-from-below: \mathrm{OT}_\varepsilon \ge \max\{C[p,\tau],"
-    r"\ p^\top C \tau - \mathrm{osc}(C)^2/(8\varepsilon)\}: "
-    r"\text{ KL is not negative; Hoeffding's lemma on the minimum without marginals}",
+    r"D12 entropic-from-below: \mathrm{OT}_\varepsilon \ge \max\{C[p,\tau],\ p^\top C \tau - \mathrm{osc}(C)^2"
+    r"/(8\varepsilon)\}: \text{ KL is not negative; Hoeffding's lemma on the minimum without marginals}",
     dict(reference="LP, fractions", sense=">=", instances=_cases),
     ours=lambda c: np.full(2, _entropic(c)),
     independent=lambda c: [references.solved(*c[:3])[0], references.bilinear(c[0], c[2], c[1]) - _reach(c)],

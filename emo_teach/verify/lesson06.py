@@ -14,7 +14,7 @@ row = row_maker("06")
 lp_row = row_maker("06", reference="LP by HiGHS", tolerance=1e-9)  # HiGHS keeps its constraints to 1e-10
 
 
-def _normalised(p, embedding, target):
+def normalised(p, embedding, target):
     """The wrong version of EMO: the mean direction divided by its length."""
     mean = transport.mean_direction(p, embedding)
     return 1 - mean @ costs.unit_rows(embedding)[target] / max(np.linalg.norm(mean), 1e-300)
@@ -24,19 +24,15 @@ lp_row(
     r"A9 emo: C = 1 - \Big\langle \sum_i p_i \frac{e_i}{|e_i|}, "
     r"\frac{e_t}{|e_t|}\Big\rangle = \sum_i p_i\,(1 - \cos(e_i, e_t))",
     instances=lambda: instances.token_cases(large=False),
-    ours=lambda c: [
-        transport.emo(c.p, c.embedding, c.target),
-        transport.one_hot_emd(c.p, costs.cosine(c.embedding), c.target),
-    ],
+    ours=lambda c: [transport.emo(c.p, c.embedding, c.target), transport.one_hot_emd(c.p, c.cost, c.target)],
     independent=lambda c: np.full(2, references.solved(*c.to_target)[0]),
-    wrong=lambda c: np.full(2, _normalised(c.p, c.embedding, c.target)),
+    wrong=lambda c: np.full(2, normalised(c.p, c.embedding, c.target)),
     mistake="divides the mean m_p by its length (D5)",
 )
 
 
 def _emd_gradient(c):
-    logits, case = c
-    return references.complex_step(lambda z: references.softmax(z) @ case.cost[:, case.target], logits)
+    return references.logit_gradient(lambda p: p @ c[1].cost[:, c[1].target], c[0])
 
 
 def _gradient(c):
@@ -95,7 +91,7 @@ row(
     r"\text{ a target without mass gets no pull}",
     dict(reference="sum in exact fractions", instances=lambda: instances.token_cases(large=False)),
     ours=lambda c: [
-        transport.one_hot_logit_gradient(c.p, costs.cosine(c.embedding), c.target)[c.target],
+        transport.one_hot_logit_gradient(c.p, c.cost, c.target)[c.target],
         -c.p[c.target] * transport.emo(c.p, c.embedding, c.target),
     ],
     independent=lambda c: np.full(2, -c.p[c.target] * references.bilinear(c.p, c.cost, c.label)),
@@ -139,9 +135,9 @@ row(
     r"D5 mean-must-not-be-normalised: 1 - \langle m_p, \hat e_t\rangle \ne 1 - \cos(m_p, e_t) \text{ in general}: "
     r"\ |m_p| < 1 \text{ unless all mass points one way}",
     dict(reference="coordinates in Python", threshold=0.05, instances=_half_way),
-    ours=lambda c: transport.emo(*c) - _normalised(*c),
+    ours=lambda c: transport.emo(*c) - normalised(*c),
     independent=lambda c: _by_coordinates(*c),
-    wrong=lambda c: transport.emo(one_hot(c[0].size, 1), c[1], c[2]) - _normalised(one_hot(c[0].size, 1), c[1], c[2]),
+    wrong=lambda c: transport.emo(one_hot(c[0].size, 1), *c[1:]) - normalised(one_hot(c[0].size, 1), *c[1:]),
     mistake="makes the same claim of a one-hot p, whose mean has length 1",
 )
 
@@ -152,8 +148,7 @@ def _unit(embedding):
 
 def _expected_debiased(c, q):
     """Mean over labels drawn from tau of the debiased score of q."""
-    cost = costs.cosine(c.embedding)
-    return sum(mass * transport.debiased(q, one_hot(q.size, t), cost) for t, mass in enumerate(c.tau) if mass > 0)
+    return sum(mass * transport.debiased(q, one_hot(q.size, t), c.cost) for t, mass in enumerate(c.tau) if mass > 0)
 
 
 def _moment(c, sign=-1):
@@ -183,16 +178,23 @@ def _crowded():
         yield np.full(d + 4, 1 / (d + 4)), unit, rng.normal(size=d + 4)
 
 
+def _same_mean(tau, points, direction):
+    """The distribution furthest along `direction` that has the mean point of tau: tau on affinely independent ones."""
+    equal = np.vstack([points.T, np.ones(tau.size)])
+    q = np.clip(references.minimise(-direction, A_eq=equal, b_eq=equal @ tau).x, 0, None)
+    return q / q.sum()
+
+
 def _blind_spot(c):
     """Total variation to another distribution of the same mean, less the score that should have told them apart."""
     tau, points, direction = c
-    other = references.same_mean(tau, points, direction)
+    other = _same_mean(tau, points, direction)
     return divergences.total_variation(other, tau) - transport.debiased(other, tau, costs.cosine(points))
 
 
 def _blind_spot_by_hand(c):
     tau, points, direction = c
-    other = references.same_mean(tau, points, direction)
+    other = _same_mean(tau, points, direction)
     apart = sum(max(a - b, 0.0) for a, b in zip(other.tolist(), tau.tolist(), strict=True))
     return apart - references.squared_distance(other, tau, points) / 2
 
@@ -208,10 +210,7 @@ row(
     r"D9 debiased-is-a-squared-distance: p^\top C\tau - \tfrac12 p^\top C p - \tfrac12 \tau^\top C\tau = \tfrac12 "
     r"|m_p - m_\tau|^2",
     dict(reference="exact sums of coordinates", instances=lambda: instances.token_cases(large=False)),
-    ours=lambda c: [
-        transport.debiased(c.p, c.tau, costs.cosine(c.embedding)),
-        transport.jensen_bound(c.p, c.tau, c.embedding),
-    ],
+    ours=lambda c: [transport.debiased(*c.problem), transport.jensen_bound(c.p, c.tau, c.embedding)],
     independent=lambda c: np.full(2, references.squared_distance(c.p, c.tau, _unit(c.embedding)) / 2),
     wrong=lambda c: np.full(2, transport.product_bound(*c.problem) - transport.product_bound(c.p, c.p, c.cost)),
     mistake="takes away the whole of p's own term, not half of it and half of tau's",

@@ -11,8 +11,9 @@ import numpy as np
 from .. import costs, transport, worked
 from . import instances, references
 from .core import row_maker
+from .lesson06 import normalised
 
-GAMMA, FLOOR, ETA, EPSILON = 0.1, 0.2, 0.3, 0.1
+GAMMA, FLOOR, ETA, EPSILON, WEIGHT = 0.1, 0.2, 0.3, 0.1, 2.5
 
 
 def _objective(name, embedding, averaged=False, **options):
@@ -47,10 +48,10 @@ def _stepped(c, function):
     """Value of `function(p, cost to the target, target)` at p = softmax(z), then its gradient (V,) by complex steps."""
     logits, case = c
 
-    def of_logits(z):
-        return function(references.softmax(z), case.cost[:, case.target], case.target)
+    def of_p(p):
+        return function(p, case.cost[:, case.target], case.target)
 
-    return np.append(np.real(of_logits(logits.astype(complex))), references.complex_step(of_logits, logits))
+    return np.append(np.real(of_p(references.softmax(logits.astype(complex)))), references.logit_gradient(of_p, logits))
 
 
 def _held(c, weight):
@@ -61,10 +62,6 @@ def _held(c, weight):
 # the tolerance: a weight CE/L multiplies the rounding
 row = row_maker("06", reference="complex step", instances=_cases, tolerance=1e-11)
 held_row = row_maker("06", reference="complex step, weight held", instances=_cases, tolerance=1e-11)
-
-
-def _cross_entropy(c):
-    return references.logit_cross_entropy(c[1].label, c[0])
 
 
 def _bfloat16(logits):
@@ -81,7 +78,9 @@ row(
     r"A1 torch-cross-entropy: L = -\log p_t,\ \nabla_z L = p - \mathrm{onehot}_t",
     reference="60 digits; p - onehot",
     ours=lambda c: _evaluate("ce", *c),
-    independent=lambda c: np.append(_cross_entropy(c), references.softmax(c[0]) - c[1].label),
+    independent=lambda c: np.append(
+        references.logit_cross_entropy(c[1].label, c[0]), references.softmax(c[0]) - c[1].label
+    ),
     wrong=lambda c: _evaluate("ce", _bfloat16(c[0]), c[1]),
     mistake="keeps the logits in bfloat16",
 )
@@ -161,9 +160,6 @@ held_row(
 )
 
 
-WEIGHT = 2.5
-
-
 def _ratio(c):
     return _held(c, lambda p, cost, t: -np.log(p[t]) / (p @ cost))
 
@@ -174,20 +170,13 @@ def _mean_gap(case, p):
     return 0.5 * ((p @ unit - unit[case.target]) ** 2).sum()
 
 
-def _mean_normalised(c):
-    """1 - cos(m_p, e_t): the wrong version of D5."""
-    unit = costs.unit_rows(c[1].embedding)
-    mean = references.softmax(c[0]) @ unit
-    return 1 - mean @ unit[c[1].target] / max(np.linalg.norm(mean), 1e-300)
-
-
 row(
     r"A9 torch-emo-is-the-lp: L = \sum_i p_i c_{it} = (1 - p_t) - \Big\langle \sum_{i \ne t} p_i \hat e_i, "
     r"\hat e_t\Big\rangle = C[p, \mathrm{onehot}_t]",
     dict(reference="LP by HiGHS", tolerance=1e-9),
     ours=lambda c: [_evaluate("emo", *c, averaged=averaged)[0] for averaged in (False, True)],
     independent=lambda c: np.full(2, references.solved(references.softmax(c[0]), c[1].label, c[1].cost)[0]),
-    wrong=lambda c: np.full(2, _mean_normalised(c)),
+    wrong=lambda c: np.full(2, normalised(references.softmax(c[0]), c[1].embedding, c[1].target)),
     mistake="divides the mean direction by its length (D5)",
 )
 row(
@@ -262,7 +251,7 @@ row(
     r"\text{ in value, with } p_t \text{ detached or not}",
     reference="60-digit logarithm",
     ours=lambda c: [_evaluate("emo-mode-1", *c, detach_target=detach)[0] for detach in (False, True)],
-    independent=lambda c: np.full(2, _cross_entropy(c)),
+    independent=lambda c: np.full(2, references.logit_cross_entropy(c[1].label, c[0])),
     wrong=lambda c: [_evaluate("emo-mode-1", *c, clip=3.0, detach_target=detach)[0] for detach in (False, True)],
     mistake="cuts the weight off at 3, as the package emoloss does",
 )
@@ -289,8 +278,6 @@ held_row(
     wrong=lambda c: _mode_2(c, flipped=True),
     mistake="turns the weight upside down",
 )
-
-
 row(
     r"D9 torch-debiased: B = \tfrac12|m_p - \hat e_t|^2",
     ours=lambda c: _evaluate("debiased", *c),
@@ -374,9 +361,8 @@ def _apart(p):
 
 
 row(
-    r"D11 update-is-no-gradient: F = \mathbb E_{t\sim\tau} \nabla_z"
-    r" \text{ of the published loss}:\ \partial F_i/\partial z_j \ne \partial F_j/\partial z_i, "
-    r"\text{ so that } F = \nabla \Phi \text{ for no } \Phi",
+    r"D11 update-is-no-gradient: F = \mathbb E_{t\sim\tau} \nabla_z \text{ of the published loss}:\ \partial F_i/"
+    r"\partial z_j \ne \partial F_j/\partial z_i, \text{ so that } F = \nabla \Phi \text{ for no } \Phi",
     dict(reference="complex step, closed form", tolerance=1e-9, threshold=0.005, instances=lambda: MODES[:2]),
     ours=lambda c: _asymmetry(_numerical_slopes(*c)),
     independent=lambda c: _asymmetry(references.complex_step(lambda z: _field(c[0], z, **c[1]), np.log(worked.P))),

@@ -105,12 +105,8 @@ def _tried():
 
 def _by_complex_step(c):
     logits, column = c
-    most = column.max()
-
-    def values(z):
-        return np.array([most * psi(references.softmax(z) @ column / most) for psi in PSI.values()])
-
-    return references.complex_step(values, logits).T
+    values = (lambda p, psi=psi: column.max() * psi(p @ column / column.max()) for psi in PSI.values())
+    return np.array([references.logit_gradient(value, logits) for value in values])
 
 
 def _sure():

@@ -124,9 +124,8 @@ lp_row(
     mistake="claims that the mean distance is least at the mean label",
 )
 lp_row(
-    r"D18 mean-distance-is-not-proper: \text{there are labels } \tau_k \text{ and shares } w_k"
-    r" \text{ with } \sum_k w_k\,\mathrm{EMD}(p,\tau_k) < \sum_k w_k\,\mathrm{EMD}(\bar\tau,\tau_k),"
-    r"\ \bar\tau = \sum_k w_k\tau_k",
+    r"D18 mean-distance-is-not-proper: \text{there are labels } \tau_k \text{ and shares } w_k \text{ with } \sum_k "
+    r"w_k\,\mathrm{EMD}(p,\tau_k) < \sum_k w_k\,\mathrm{EMD}(\bar\tau,\tau_k),\ \bar\tau = \sum_k w_k\tau_k",
     dict(threshold=0.01, instances=_three_labels),
     ours=lambda c: _gain(c, lambda *a: transport.emd(*a).value),
     independent=lambda c: _gain(c, lambda *a: references.solved(*a)[0]),

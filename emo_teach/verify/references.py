@@ -9,6 +9,7 @@ import numpy as np
 
 STEP = 1e-30  # of the complex step: no subtraction takes place, so it may be as small as one likes
 DIGITS = 60
+_SOLVED = {}  # bytes of p, tau and cost: what `linear_program` returned
 
 
 def marginal_constraints(n):
@@ -40,7 +41,7 @@ def linear_program(p, tau, cost):
     if p.size == 1:
         return float(p[0] * cost[0, 0]), p.reshape(1, 1).copy()
     marginals = np.concatenate([p, tau * (p.sum() / tau.sum())])
-    result = _solve(cost.ravel(), A_eq=_sparse_constraints(p.size)[:-1], b_eq=marginals[:-1])
+    result = minimise(cost.ravel(), A_eq=_sparse_constraints(p.size)[:-1], b_eq=marginals[:-1])
     return float(result.fun), result.x.reshape(cost.shape)
 
 
@@ -50,13 +51,10 @@ def solved(p, tau, cost):
     Formula: A4. Shape: p and tau (n,), cost (n, n); returns (value, plan (n, n)). Units: those of the cost. Raises
     RuntimeError when HiGHS does not report an optimum. Source: `linear_program`.
     """
-    return _remembered(*(np.asarray(x, float).tobytes() for x in (p, tau, cost)))
-
-
-@functools.cache
-def _remembered(p, tau, cost):
-    p, tau, cost = map(np.frombuffer, (p, tau, cost))
-    return linear_program(p, tau, cost.reshape(p.size, p.size))
+    key = tuple(np.asarray(x, float).tobytes() for x in (p, tau, cost))
+    if key not in _SOLVED:
+        _SOLVED[key] = linear_program(p, tau, cost)
+    return _SOLVED[key]
 
 
 @functools.cache
@@ -67,7 +65,13 @@ def _sparse_constraints(n):
     return sparse.vstack([sparse.kron(eye, ones), sparse.kron(ones, eye)], format="csr")
 
 
-def _solve(objective, **constraints):
+def minimise(objective, **constraints):
+    """Least value of a linear function under linear constraints, by HiGHS at its least tolerances.
+
+    Formula: `min <objective, x>` over x >= 0 where no `bounds` are given. Shape: objective (n,); returns scipy's
+    result, with the value `fun` and the place `x` (n,). Units: those of the objective. Raises RuntimeError when HiGHS
+    does not report an optimum. Source: scipy.optimize.linprog.
+    """
     from scipy.optimize import linprog
 
     options = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
@@ -75,16 +79,6 @@ def _solve(objective, **constraints):
     if result.status != 0:
         raise RuntimeError(f"HiGHS found no optimum: {result.message}")
     return result
-
-
-def simplex_minimum(coefficients):
-    """Least value of a linear function over all distributions, as a linear program.
-
-    Formula: D2, `min_p <coefficients, p>`. Shape: (n,), returns a float. Units: those of the coefficients.
-    Raises RuntimeError when HiGHS does not report an optimum. Source: scipy.optimize.linprog.
-    """
-    coefficients = np.asarray(coefficients, float)
-    return float(_solve(coefficients, A_eq=np.ones((1, coefficients.size)), b_eq=[1.0]).fun)
 
 
 def lipschitz_dual(p, tau, cost):
@@ -95,31 +89,9 @@ def lipschitz_dual(p, tau, cost):
     """
     n, cost = len(p), np.asarray(cost, float)
     away = [(i, j) for i in range(n) for j in range(n) if i != j]
-    rises = np.array([[float(k == i) - float(k == j) for k in range(n)] for i, j in away])
+    rises = np.array([np.eye(n)[i] - np.eye(n)[j] for i, j in away])
     pinned = [(0, 0)] + [(None, None)] * (n - 1)  # only differences count
-    return -float(_solve(np.subtract(tau, p), A_ub=rises, b_ub=[cost[i, j] for i, j in away], bounds=pinned).fun)
-
-
-def same_mean(tau, points, direction):
-    """The distribution furthest along `direction` that has the mean point of tau: tau on affinely independent points.
-
-    Formula: D9, `max <direction, q>` over distributions q with `sum_i q_i x_i = sum_i tau_i x_i`. Shape: (n,), (n, d),
-    (n,), returns (n,). Units: probability. Raises RuntimeError when HiGHS reports no optimum. Source: scipy's linprog.
-    """
-    equal = np.vstack([np.asarray(points, float).T, np.ones(len(tau))])
-    q = _solve(-np.asarray(direction, float), A_eq=equal, b_eq=equal @ tau).x
-    return np.clip(q, 0, None) / np.clip(q, 0, None).sum()
-
-
-def monotone_plan(p, tau):
-    """The plan that matches the mass from left to right: the north-west corner rule.
-
-    Formula: D8, the overlap of entry i of p with entry j of tau when both are laid on a line. Shape: (n,), (n,),
-    returns (n, n). Units: probability. Raises nothing. Source: Peyré & Cuturi (2019).
-    """
-    left, right = np.cumsum(p), np.cumsum(tau)
-    start, end = np.maximum.outer(left - p, right - tau), np.minimum.outer(left, right)
-    return np.maximum(end - start, 0.0)
+    return -minimise(np.subtract(tau, p), A_ub=rises, b_ub=[cost[i, j] for i, j in away], bounds=pinned).fun
 
 
 def softmax(logits):
@@ -142,6 +114,15 @@ def complex_step(function, x):
     """
     x = np.asarray(x, float)
     return np.array([np.imag(function(x + 1j * STEP * row)) / STEP for row in np.eye(x.size)])
+
+
+def logit_gradient(function, logits):
+    """Gradient of an analytic function of `p = softmax(z)` with respect to the logits z.
+
+    Formula: `Im function(softmax(z + i h e_k)) / h`. Shape: logits (V,), returns (V,), or (V, m) for m values.
+    Units: those of the function. Raises nothing. Source: `complex_step`.
+    """
+    return complex_step(lambda z: function(softmax(z)), logits)
 
 
 def central_difference(function, step):
@@ -185,14 +166,6 @@ def cross_entropy(tau, p):
     Raises nothing. Source: the definition.
     """
     return float(-sum(_xlog(t, q) for t, q in zip(_numbers(tau), _numbers(p), strict=True)))
-
-
-def entropy(tau):
-    """Entropy term by term, in 60 digits.
-
-    Formula: A3, `-sum_i tau_i log tau_i`. Shape: (n,), a float. Units: nats. Raises nothing. Source: the definition.
-    """
-    return cross_entropy(tau, tau)
 
 
 def skew_kl(tau, p, gamma):
@@ -253,9 +226,8 @@ def chord(embedding):
     Source: the definition.
     """
     unit = _unit_rows(embedding)
-    return np.array(
-        [[float(_wide().sqrt(sum((x - y) ** 2 for x, y in zip(a, b, strict=True)))) for b in unit] for a in unit]
-    )
+    gaps = [[[x - y for x, y in zip(a, b, strict=True)] for b in unit] for a in unit]
+    return np.array([[float(_wide().sqrt(_wide().fdot(gap, gap))) for gap in row] for row in gaps])
 
 
 def bilinear(p, cost, tau):
@@ -281,19 +253,3 @@ def squared_distance(p, tau, points):
     """
     weights = [Fraction(a) - Fraction(b) for a, b in zip(p, tau, strict=True)]
     return float(sum(_dot(weights, column) ** 2 for column in np.asarray(points).T))
-
-
-def rank(matrix):
-    """Rank of an integer matrix by elimination in exact fractions.
-
-    Formula: the number of pivots. Shape: (m, n), returns an integer. Units: none. Raises nothing. Source: Gauss.
-    """
-    rows, pivots = [[Fraction(int(x)) for x in row] for row in matrix], 0
-    while rows:
-        first = rows.pop()
-        pivot = next((k for k, x in enumerate(first) if x), None)
-        if pivot is not None:
-            pivots += 1
-            ratios = [row[pivot] / first[pivot] for row in rows]
-            rows = [[x - r * y for x, y in zip(row, first, strict=True)] for r, row in zip(ratios, rows, strict=True)]
-    return pivots

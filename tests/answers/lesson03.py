@@ -62,27 +62,21 @@ RIGHT = {
         lambda p, tau: sum(abs(sum(p[: k + 1]) - sum(tau[: k + 1])) for k in range(len(p) - 1)),
     ],
 }
-WRONG = {
-    "03.1": [
-        (constraints_columns_first, "column sums come first"),
-        (constraints_one_off, "column"),
-        (lambda p, tau: [part[:-1] for part in constraints_kron(p, tau)], "all 2n"),
-        (lambda p, tau: constraints_kron(np.ones(3), np.ones(3)), "any n"),
-        (lambda p, tau: (constraints_kron(p, tau)[0], np.concatenate([tau, p])), "wrong order"),
-        (lambda p, tau: constraints_kron(p, tau)[0], "two things"),
-    ],
-    "03.2": [
-        (lambda plan, u, v, cost: bool((np.abs(slack_of(u, v, cost)[plan > 0]) < 1e-9).all()), "feasibility"),
-        (any_cell_tight, "loose"),
-        (tight_exactly_where_used, "not in use"),
-        (value_is_p_dot_u, "shifted"),
-        (lambda plan, u, v, cost: slack_of(u, v, cost) > -1e-9, "True or False"),
-    ],
-    "03.3": [
-        (lambda p, tau: np.abs(p - tau).sum() / 2, "total variation"),
-        (lambda p, tau: (np.cumsum(p) - np.cumsum(tau)).sum(), "absolute value"),
-        (lambda p, tau: abs((np.cumsum(p) - np.cumsum(tau)).sum()), "absolute value"),
-        (lambda p, tau: np.abs(np.cumsum(p) - np.cumsum(tau)).max(), "largest"),
-        (lambda p, tau: np.abs(np.cumsum(p) - np.cumsum(tau)), "shape"),
-    ],
-}
+WRONG = [
+    ("03.1", constraints_columns_first, "column sums come first"),
+    ("03.1", constraints_one_off, "column"),
+    ("03.1", lambda p, tau: [part[:-1] for part in constraints_kron(p, tau)], "all 2n"),
+    ("03.1", lambda p, tau: constraints_kron(np.ones(3), np.ones(3)), "any n"),
+    ("03.1", lambda p, tau: (constraints_kron(p, tau)[0], np.concatenate([tau, p])), "wrong order"),
+    ("03.1", lambda p, tau: constraints_kron(p, tau)[0], "two things"),
+    ("03.2", lambda plan, u, v, cost: bool((np.abs(slack_of(u, v, cost)[plan > 0]) < 1e-9).all()), "feasibility"),
+    ("03.2", any_cell_tight, "loose"),
+    ("03.2", tight_exactly_where_used, "not in use"),
+    ("03.2", value_is_p_dot_u, "shifted"),
+    ("03.2", lambda plan, u, v, cost: slack_of(u, v, cost) > -1e-9, "True or False"),
+    ("03.3", lambda p, tau: np.abs(p - tau).sum() / 2, "total variation"),
+    ("03.3", lambda p, tau: (np.cumsum(p) - np.cumsum(tau)).sum(), "absolute value"),
+    ("03.3", lambda p, tau: abs((np.cumsum(p) - np.cumsum(tau)).sum()), "absolute value"),
+    ("03.3", lambda p, tau: np.abs(np.cumsum(p) - np.cumsum(tau)).max(), "largest"),
+    ("03.3", lambda p, tau: np.abs(np.cumsum(p) - np.cumsum(tau)), "shape"),
+]

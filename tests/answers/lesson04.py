@@ -40,26 +40,20 @@ RIGHT = {
     ],
     "04.3": [first_by_loop, lambda tau, cost: int((cost * tau).sum(1).argmin())],
 }
-WRONG = {
-    "04.1": [
-        (lambda p, cost, t: cost[t] @ p, "column"),
-        (lambda p, cost, t: 1 - p[t], "A7"),
-        (lambda p, cost, t: p * cost[:, t], "sum"),
-        (lambda p, cost, t: cost[:, t].sum(), "not weighed"),
-        (lambda p, cost, t: -p @ cost[:, t], "on paper"),
-    ],
-    "04.2": [
-        (lambda p, tau, cost: p @ cost @ tau.T, "(m, m)"),
-        (lambda p, tau, cost: ((tau @ cost) * p).sum(-1), "swapped"),
-        (lambda p, tau, cost: ((p @ cost) * tau).sum(), "single number"),
-        (lambda p, tau, cost: transport.emd_many(p, tau, cost).value, "A4"),
-        (bound_with_one_plan, "plan"),
-    ],
-    "04.3": [
-        (lambda tau, cost: np.argmin(np.where(tau > 0, cost @ tau, np.inf)), "tau_i > 0"),
-        (lambda tau, cost: np.argmin(tau @ cost), "wrong index"),
-        (lambda tau, cost: np.min(cost @ tau), "expected an index"),
-        (lambda tau, cost: np.argmin(cost.mean(1)), "evenly"),
-        (last_of_tie, "first"),
-    ],
-}
+WRONG = [
+    ("04.1", lambda p, cost, t: cost[t] @ p, "column"),
+    ("04.1", lambda p, cost, t: 1 - p[t], "A7"),
+    ("04.1", lambda p, cost, t: p * cost[:, t], "sum"),
+    ("04.1", lambda p, cost, t: cost[:, t].sum(), "not weighed"),
+    ("04.1", lambda p, cost, t: -p @ cost[:, t], "on paper"),
+    ("04.2", lambda p, tau, cost: p @ cost @ tau.T, "(m, m)"),
+    ("04.2", lambda p, tau, cost: ((tau @ cost) * p).sum(-1), "swapped"),
+    ("04.2", lambda p, tau, cost: ((p @ cost) * tau).sum(), "single number"),
+    ("04.2", lambda p, tau, cost: transport.emd_many(p, tau, cost).value, "A4"),
+    ("04.2", bound_with_one_plan, "plan"),
+    ("04.3", lambda tau, cost: np.argmin(np.where(tau > 0, cost @ tau, np.inf)), "tau_i > 0"),
+    ("04.3", lambda tau, cost: np.argmin(tau @ cost), "wrong index"),
+    ("04.3", lambda tau, cost: np.min(cost @ tau), "expected an index"),
+    ("04.3", lambda tau, cost: np.argmin(cost.mean(1)), "evenly"),
+    ("04.3", last_of_tie, "first"),
+]

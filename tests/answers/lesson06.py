@@ -2,11 +2,7 @@ import numpy as np
 from scipy.special import log_softmax, logsumexp, softmax
 
 from emo_teach import costs, transport
-from tests.answers import in_place
-
-
-def unit(embedding):
-    return embedding / np.linalg.norm(embedding, axis=1, keepdims=True)
+from tests.answers import in_place, unit
 
 
 def emo_by_cost(p, embedding, target):
@@ -72,26 +68,20 @@ RIGHT = {
     "06.2": [slope, gradient_by_mean],
     "06.3": [weight_by_logsumexp, weight_by_ratio],
 }
-WRONG = {
-    "06.1": [
-        (emo_normalised, "normalised the mean"),
-        (lambda p, e, t: 1 - (p @ e) @ e[t], "nothing is normalised"),
-        (lambda p, e, t: 1 - (p @ e) @ unit(e)[t], "only the target's row"),
-        (lambda p, e, t: (p @ unit(e)) @ unit(e)[t], "reward"),
-        (in_place(emo_by_cost, 1), "in place"),
-    ],
-    "06.2": [
-        (lambda p, e, t: -slope(p, e, t), "sign"),
-        (lambda p, e, t: costs.cosine(e)[:, t], "slope with respect to p"),
-        (lambda p, e, t: p * costs.cosine(e)[:, t], "average is missing"),
-        (lambda p, e, t: p - np.eye(p.size)[t], "cross-entropy's gradient"),
-        (lambda p, e, t: emo_by_cost(p, e, t), "shape"),
-    ],
-    "06.3": [
-        (weight_naive, "rounding noise"),
-        (weight_log_softmax, "digits"),
-        (lambda z, c, t: min(weight_by_ratio(z, c, t), 3.0), "clipped"),
-        (lambda z, c, t: 1 / weight_by_ratio(z, c, t), "upside down"),
-        (lambda z, c, t: np.nan, "not finite"),
-    ],
-}
+WRONG = [
+    ("06.1", emo_normalised, "normalised the mean"),
+    ("06.1", lambda p, e, t: 1 - (p @ e) @ e[t], "nothing is normalised"),
+    ("06.1", lambda p, e, t: 1 - (p @ e) @ unit(e)[t], "only the target's row"),
+    ("06.1", lambda p, e, t: (p @ unit(e)) @ unit(e)[t], "reward"),
+    ("06.1", in_place(emo_by_cost, 1), "in place"),
+    ("06.2", lambda p, e, t: -slope(p, e, t), "sign"),
+    ("06.2", lambda p, e, t: costs.cosine(e)[:, t], "slope with respect to p"),
+    ("06.2", lambda p, e, t: p * costs.cosine(e)[:, t], "average is missing"),
+    ("06.2", lambda p, e, t: p - np.eye(p.size)[t], "cross-entropy's gradient"),
+    ("06.2", lambda p, e, t: emo_by_cost(p, e, t), "shape"),
+    ("06.3", weight_naive, "rounding noise"),
+    ("06.3", weight_log_softmax, "digits"),
+    ("06.3", lambda z, c, t: min(weight_by_ratio(z, c, t), 3.0), "clipped"),
+    ("06.3", lambda z, c, t: 1 / weight_by_ratio(z, c, t), "upside down"),
+    ("06.3", lambda z, c, t: np.nan, "not finite"),
+]

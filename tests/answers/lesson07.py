@@ -18,8 +18,8 @@ def terms(logits, labels, embedding, ignore_index, shift=True):
     return cross_entropy(z, t, reduction="none"), 1 - ((z.softmax(-1) @ unit) * unit[t]).sum(-1)
 
 
-def by_mean(logits, labels, embedding, ignore_index=-100):
-    ce, L = terms(logits, labels, embedding, ignore_index)
+def by_mean(*batch):
+    ce, L = terms(*batch)
     return 0.5 * (ce + (ce / L).detach() * L).mean()
 
 
@@ -38,13 +38,13 @@ def by_package(logits, labels, embedding, ignore_index=-100):
     )
 
 
-def unshifted(logits, labels, embedding, ignore_index=-100):
-    ce, L = terms(logits, labels, embedding, ignore_index, shift=False)
+def unshifted(*batch):
+    ce, L = terms(*batch, shift=False)
     return 0.5 * (ce + (ce / L).detach() * L).mean()
 
 
 def from_terms(combine):
-    return lambda logits, labels, embedding, ignore_index=-100: combine(*terms(logits, labels, embedding, ignore_index))
+    return lambda *batch: combine(*terms(*batch))
 
 
 def with_cost(distance):
@@ -65,7 +65,7 @@ def by_root(logits, wanted):
     return np.exp(brentq(lambda s: entropy(logits, np.exp(s)) - wanted, -7, 7, xtol=1e-12))
 
 
-def by_halving(logits, wanted):
+def by_halving(logits, wanted, entropy=entropy):
     low, high = 1e-3, 1e3
     for _ in range(100):
         middle = (low * high) ** 0.5
@@ -73,12 +73,8 @@ def by_halving(logits, wanted):
     return low
 
 
-def of_mixture(logits, wanted):
-    low, high = 1e-3, 1e3
-    for _ in range(100):
-        middle = (low * high) ** 0.5
-        low, high = (middle, high) if entr(softmax(logits / middle, axis=-1).mean(0)).sum() < wanted else (low, middle)
-    return low
+def of_mixture(logits, temperature):
+    return entr(softmax(logits / temperature, axis=-1).mean(0)).sum()
 
 
 def gap(first, second):
@@ -97,31 +93,22 @@ RIGHT = {
     "07.2": [by_root, by_halving, lambda z, wanted: oracle.matched_temperature(z, wanted, low=1e-3)],
     "07.3": [gap, by_hand],
 }
-WRONG = {
-    "07.1": [
-        (with_cost(lambda p, t, e: 1 - ((p @ e) * e[t]).sum(-1)), "not normalised"),
-        (
-            with_cost(lambda p, t, e: 1 - cosine_similarity(p @ normalize(e), e[t])),
-            "normalised the mean",
-        ),
-        (unshifted, "not shifted"),
-        (from_terms(lambda ce, L: 0.5 * (ce + ce / L * L).mean()), "plain cross-entropy's"),
-        (from_terms(lambda ce, L: 0.5 * (ce + (ce / L).detach() * L).mean().item()), "torch tensor"),
-        (from_terms(lambda ce, L: 0.5 * (ce + (ce / L).detach() * L)), "shape"),
-        (in_place(by_mean, 2), "in place"),
-    ],
-    "07.2": [
-        (lambda z, wanted: 1 / by_root(z, wanted), "upside down"),
-        (lambda z, wanted: by_root(z, wanted * np.log(2)), "bits"),
-        (of_mixture, "mean distribution"),
-        (lambda z, wanted: 0.0, "above 0"),
-        (lambda z, wanted: 3.0, "not the one asked for"),
-    ],
-    "07.3": [
-        (lambda a, b: (gap(a, b)[0], np.sqrt(a.var(ddof=1) / len(a) + b.var(ddof=1) / len(b))), "unpaired"),
-        (lambda a, b: ((a - b).mean(), (a - b).std() / np.sqrt(len(a))), "n - 1"),
-        (lambda a, b: ((a - b).mean(), (a - b).std(ddof=1)), "1/sqrt(n)"),
-        (lambda a, b: gap(b, a), "sign"),
-        (lambda a, b: (a - b).mean(), "two numbers"),
-    ],
-}
+WRONG = [
+    ("07.1", with_cost(lambda p, t, e: 1 - ((p @ e) * e[t]).sum(-1)), "not normalised"),
+    ("07.1", with_cost(lambda p, t, e: 1 - cosine_similarity(p @ normalize(e), e[t])), "normalised the mean"),
+    ("07.1", unshifted, "not shifted"),
+    ("07.1", from_terms(lambda ce, L: 0.5 * (ce + ce / L * L).mean()), "plain cross-entropy's"),
+    ("07.1", from_terms(lambda ce, L: 0.5 * (ce + (ce / L).detach() * L).mean().item()), "torch tensor"),
+    ("07.1", from_terms(lambda ce, L: 0.5 * (ce + (ce / L).detach() * L)), "shape"),
+    ("07.1", in_place(by_mean, 2), "in place"),
+    ("07.2", lambda z, wanted: 1 / by_root(z, wanted), "upside down"),
+    ("07.2", lambda z, wanted: by_root(z, wanted * np.log(2)), "bits"),
+    ("07.2", lambda z, wanted: by_halving(z, wanted, of_mixture), "mean distribution"),
+    ("07.2", lambda z, wanted: 0.0, "above 0"),
+    ("07.2", lambda z, wanted: 3.0, "not the one asked for"),
+    ("07.3", lambda a, b: (gap(a, b)[0], np.sqrt(a.var(ddof=1) / len(a) + b.var(ddof=1) / len(b))), "unpaired"),
+    ("07.3", lambda a, b: ((a - b).mean(), (a - b).std() / np.sqrt(len(a))), "n - 1"),
+    ("07.3", lambda a, b: ((a - b).mean(), (a - b).std(ddof=1)), "1/sqrt(n)"),
+    ("07.3", lambda a, b: gap(b, a), "sign"),
+    ("07.3", lambda a, b: (a - b).mean(), "two numbers"),
+]

@@ -60,26 +60,20 @@ RIGHT = {
     "08.2": [by_sum, by_loop, by_logs],
     "08.3": [loops, by_shares, ppmi],
 }
-WRONG = {
-    "08.1": [
-        (lambda p, c: tuple(2 * t for t in by_formula(p, c)), "twice too long"),
-        (lambda p, c: by_formula(p, c)[::-1], "swapped"),
-        (lambda p, c: (by_formula(p, c)[0], by_formula(p, 1.0)[1] * c), "wrong side"),
-        (lambda p, c: (np.log((1 - p) / p), 1 / (c * p)), "leading term"),
-        (lambda p, c: by_formula(p, c)[0], "shape"),
-    ],
-    "08.2": [
-        (lambda p, c: by_sum(p, c) / c.max(), "factor M"),
-        (lambda p, c: -np.log(1 - p @ c), ""),
-        (lambda p, c: -c.max() * np.log(1 - p @ c / c.max()), "digits"),
-        (lambda p, c: -c.max() * np.log1p(-p @ c / c.max()), "digits"),
-        (lambda p, c: -c.max() * np.log(p[0]), "cross-entropy"),
-    ],
-    "08.3": [
-        (lambda n: np.log(n * n.sum() / np.outer(n.sum(1), n.sum(1))), "infinity"),
-        (lambda n: by_shares(n) / np.log(2), "bits"),
-        (lambda n: np.maximum(np.log(np.maximum(n / np.outer(n.sum(1), n.sum(1)), 1e-300)), 0), "total"),
-        (lambda n: n * n.sum() / np.outer(n.sum(1), n.sum(1)), "logarithm"),
-        (in_place(by_shares), "in place"),
-    ],
-}
+WRONG = [
+    ("08.1", lambda p, c: tuple(2 * t for t in by_formula(p, c)), "twice too long"),
+    ("08.1", lambda p, c: by_formula(p, c)[::-1], "swapped"),
+    ("08.1", lambda p, c: (by_formula(p, c)[0], by_formula(p, 1.0)[1] * c), "wrong side"),
+    ("08.1", lambda p, c: (np.log((1 - p) / p), 1 / (c * p)), "leading term"),
+    ("08.1", lambda p, c: by_formula(p, c)[0], "shape"),
+    ("08.2", lambda p, c: by_sum(p, c) / c.max(), "factor M"),
+    ("08.2", lambda p, c: -np.log(1 - p @ c), ""),
+    ("08.2", lambda p, c: -c.max() * np.log(1 - p @ c / c.max()), "digits"),
+    ("08.2", lambda p, c: -c.max() * np.log1p(-p @ c / c.max()), "digits"),
+    ("08.2", lambda p, c: -c.max() * np.log(p[0]), "cross-entropy"),
+    ("08.3", lambda n: np.log(n * n.sum() / np.outer(n.sum(1), n.sum(1))), "infinity"),
+    ("08.3", lambda n: by_shares(n) / np.log(2), "bits"),
+    ("08.3", lambda n: np.maximum(np.log(np.maximum(n / np.outer(n.sum(1), n.sum(1)), 1e-300)), 0), "total"),
+    ("08.3", lambda n: n * n.sum() / np.outer(n.sum(1), n.sum(1)), "logarithm"),
+    ("08.3", in_place(by_shares), "in place"),
+]

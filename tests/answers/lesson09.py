@@ -70,26 +70,20 @@ RIGHT = {
     "09.3": [by_potential, by_jacobian, by_torch],
     "09.2": [by_fit, by_scipy, by_loop],
 }
-WRONG = {
-    "09.1": [
-        (lambda t, p, c: by_classes(t, p, c)[::-1], "swapped"),
-        (lambda t, p, c: (by_classes(t, p, c)[0], rel_entr(t, p).sum()), "all of KL"),
-        (lambda t, p, c: np.array(by_classes(t, p, c)) / np.log(2), "bits"),
-        (lambda t, p, c: rel_entr(t, p).sum(), "shape"),
-        (lambda t, p, c: (by_classes(t, p, c)[0], 0.0), "add up"),
-    ],
-    "09.3": [
-        (lambda p, t, c: transport.emd(p, t, c).u, "gradient on p"),
-        (lambda p, t, c: p * transport.emd(p, t, c).u, "average is missing"),
-        (lambda p, t, c: p * (transport.emd(p, t, c).v - p @ transport.emd(p, t, c).v), "v are the prices"),
-        (lambda p, t, c: p * (c @ t - p @ c @ t), "product bound"),
-        (in_place(by_potential), "in place"),
-    ],
-    "09.2": [
-        (lambda g, x: (slopes(g, x).mean(), slopes(g, x).std(ddof=1) / np.sqrt(len(g))), "standard error"),
-        (lambda g, x: (slopes(g, x).mean(), 1.96 * slopes(g, x).std(ddof=1) / np.sqrt(len(g))), "1.96"),
-        (lambda g, x: (slopes(g, x).mean(), 2.78 * slopes(g, x).std(ddof=1)), "sqrt(n)"),
-        (lambda g, x: by_fit(g, 2**x), "slope on x"),
-        (lambda g, x: tuple(np.array(by_fit(g, x)) / np.log(2)), "natural"),
-    ],
-}
+WRONG = [
+    ("09.1", lambda t, p, c: by_classes(t, p, c)[::-1], "swapped"),
+    ("09.1", lambda t, p, c: (by_classes(t, p, c)[0], rel_entr(t, p).sum()), "all of KL"),
+    ("09.1", lambda t, p, c: np.array(by_classes(t, p, c)) / np.log(2), "bits"),
+    ("09.1", lambda t, p, c: rel_entr(t, p).sum(), "shape"),
+    ("09.1", lambda t, p, c: (by_classes(t, p, c)[0], 0.0), "add up"),
+    ("09.3", lambda p, t, c: transport.emd(p, t, c).u, "gradient on p"),
+    ("09.3", lambda p, t, c: p * transport.emd(p, t, c).u, "average is missing"),
+    ("09.3", lambda p, t, c: p * (transport.emd(p, t, c).v - p @ transport.emd(p, t, c).v), "v are the prices"),
+    ("09.3", lambda p, t, c: p * (c @ t - p @ c @ t), "product bound"),
+    ("09.3", in_place(by_potential), "in place"),
+    ("09.2", lambda g, x: (slopes(g, x).mean(), slopes(g, x).std(ddof=1) / np.sqrt(len(g))), "standard error"),
+    ("09.2", lambda g, x: (slopes(g, x).mean(), 1.96 * slopes(g, x).std(ddof=1) / np.sqrt(len(g))), "1.96"),
+    ("09.2", lambda g, x: (slopes(g, x).mean(), 2.78 * slopes(g, x).std(ddof=1)), "sqrt(n)"),
+    ("09.2", lambda g, x: by_fit(g, 2**x), "slope on x"),
+    ("09.2", lambda g, x: tuple(np.array(by_fit(g, x)) / np.log(2)), "natural"),
+]

@@ -5,9 +5,8 @@ from scipy.special import log_softmax, softmax
 
 from tests.answers import in_place
 
+
 # 1.1 shares
-
-
 def counted(texts, vocabulary):
     found = {word: 0 for word in vocabulary}
     for text in texts:
@@ -32,8 +31,6 @@ def sorted_in_place(texts, vocabulary):
 
 
 # 1.2 cross-entropy from logits
-
-
 def torch_ce(logits, tau):
     log_p = torch.log_softmax(torch.tensor(logits), 1)
     return -(torch.tensor(tau) * torch.where(torch.tensor(tau) > 0, log_p, 0.0)).sum(1)
@@ -51,8 +48,6 @@ def one_shift_for_all(logits, tau):
 
 
 # 1.3 perplexity and bits per byte
-
-
 def torch_scores(losses, labels, sizes, ignore_index=-100):
     real = torch.tensor(labels != ignore_index)
     chosen, tokens = torch.tensor(losses)[real], torch.tensor(labels)[real]
@@ -80,8 +75,6 @@ def mean_of_texts(losses, labels, sizes, ignore_index=-100):
 
 
 # 1.4 lies that pay
-
-
 def expected(score, tau, p):
     return sum(tau[t] * score(p, t) for t in range(3) if tau[t] > 0)
 
@@ -136,8 +129,6 @@ def no_margin(score, rng):
 
 
 # 1.5 temperature
-
-
 def loss_at(logits, targets, T):
     return -log_softmax(logits / T, axis=1)[np.arange(len(targets)), targets].mean()
 
@@ -189,9 +180,8 @@ def strict_top(logits, targets):
     """Misses shared largest logits: argmax names the first."""
     if (logits.argmax(1) == targets).all():
         return 0.0
-    return (
-        np.inf if logits.mean() >= logits[np.arange(len(targets)), targets].mean() else scalar_search(logits, targets)
-    )
+    hit = logits[np.arange(len(targets)), targets]
+    return np.inf if logits.mean() >= hit.mean() else scalar_search(logits, targets)
 
 
 RIGHT = {
@@ -201,40 +191,30 @@ RIGHT = {
     "1.4": [scaled_lies, grid_hunt],
     "1.5": [with_ends(scalar_search), with_ends(autograd_search)],
 }
-WRONG = {
-    "1.1": [
-        silent,
-        lambda texts, vocabulary: silent(texts, vocabulary) * len(texts),  # not normalised
-        lambda texts, vocabulary: silent(texts, sorted(vocabulary)),
-        lambda texts, vocabulary: np.unique(texts, return_counts=True)[1] / len(texts),  # seen only
-        sorted_in_place,
-    ],
-    "1.2": [
-        lambda logits, tau: -(tau * np.log(softmax(logits, axis=1) + 1e-12)).sum(1),  # clipped
-        lambda logits, tau: -(tau * log_softmax(logits, axis=1)).sum(1),  # 0 times infinity
-        lambda logits, tau: xlogy_like_ce(logits, tau).mean(),  # one number
-        one_shift_for_all,
-        in_place(xlogy_like_ce),
-    ],
-    "1.3": [
-        padding_counted,
-        bits_per_token,
-        mean_of_texts,
-        lambda losses, labels, sizes, ignore_index=-100: masked_scores(losses, labels, sizes),  # -100 only
-        in_place(masked_scores),
-    ],
-    "1.4": [
-        lambda score, rng: None,  # always none
-        only_corners,
-        swapped_pair,
-        lie_on_logits,
-        no_margin,
-    ],
-    "1.5": [
-        lambda logits, targets: 1 / max(with_ends(scalar_search)(logits, targets), 1e-300),
-        with_ends(narrow_search),
-        with_ends(most_accurate),
-        strict_top,
-        in_place(with_ends(scalar_search)),
-    ],
-}
+WRONG = [
+    ("1.1", silent),
+    ("1.1", lambda texts, vocabulary: silent(texts, vocabulary) * len(texts)),  # not normalised
+    ("1.1", lambda texts, vocabulary: silent(texts, sorted(vocabulary))),
+    ("1.1", lambda texts, vocabulary: np.unique(texts, return_counts=True)[1] / len(texts)),  # seen only
+    ("1.1", sorted_in_place),
+    ("1.2", lambda logits, tau: -(tau * np.log(softmax(logits, axis=1) + 1e-12)).sum(1)),  # clipped
+    ("1.2", lambda logits, tau: -(tau * log_softmax(logits, axis=1)).sum(1)),  # 0 times infinity
+    ("1.2", lambda logits, tau: xlogy_like_ce(logits, tau).mean()),  # one number
+    ("1.2", one_shift_for_all),
+    ("1.2", in_place(xlogy_like_ce)),
+    ("1.3", padding_counted),
+    ("1.3", bits_per_token),
+    ("1.3", mean_of_texts),
+    ("1.3", lambda losses, labels, sizes, ignore_index=-100: masked_scores(losses, labels, sizes)),  # -100 only
+    ("1.3", in_place(masked_scores)),
+    ("1.4", lambda score, rng: None),  # always none
+    ("1.4", only_corners),
+    ("1.4", swapped_pair),
+    ("1.4", lie_on_logits),
+    ("1.4", no_margin),
+    ("1.5", lambda logits, targets: 1 / max(with_ends(scalar_search)(logits, targets), 1e-300)),
+    ("1.5", with_ends(narrow_search)),
+    ("1.5", with_ends(most_accurate)),
+    ("1.5", strict_top),
+    ("1.5", in_place(with_ends(scalar_search))),
+]

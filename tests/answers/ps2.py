@@ -7,9 +7,8 @@ from scipy.special import rel_entr, softmax
 
 from tests.answers import in_place
 
+
 # 2.1 f-divergences with zeros
-
-
 def masked_divergence(f, slope, tau, p):
     inside, alone = p > 0, (p == 0) & (tau > 0)
     terms = [f(u) for u in tau[inside] / p[inside]]
@@ -28,8 +27,6 @@ def nan_at_both_zero(f, slope, tau, p):
 
 
 # 2.2 roles exchanged
-
-
 def one_lambda(f, slope):
     return (lambda u: u * f(1 / u) if u > 0 else slope), f(0)
 
@@ -47,8 +44,6 @@ def as_object(f, slope):
 
 
 # 2.3 gradient for one-hot labels
-
-
 def looped_gradient(f, df, logits, targets):
     rows = []
     for z, t in zip(logits, targets, strict=True):
@@ -69,8 +64,6 @@ def torch_gradient(f, df, logits, targets):
 
 
 # 2.4 one question
-
-
 def two_cells(a, b):
     return rel_entr(a, b) + rel_entr(max(1 - a, 0), 1 - b)
 
@@ -92,8 +85,6 @@ def torch_question(tau, p):
 
 
 # 2.5 where the mean loss rests
-
-
 def brentq_rest(dg, tau):
     def share(t, level):
         slope = lambda x: -tau[t] * dg(np.array([x]))[0] - level
@@ -146,40 +137,30 @@ RIGHT = {
     "2.4": [looped_question, torch_question],
     "2.5": [brentq_rest, greedy_rest],
 }
-WRONG = {
-    "2.1": [
-        lambda f, slope, tau, p: masked_divergence(f, slope, p, tau),  # roles exchanged
-        lambda f, slope, tau, p: nan_at_both_zero(f, slope, tau[tau * p > 0], p[tau * p > 0]),  # drops all zeros
-        nan_at_both_zero,
-        lambda f, slope, tau, p: nan_at_both_zero(f, slope, tau, np.maximum(p, 1e-12)),  # a floor in place of 0
-        in_place(masked_divergence, 3),
-    ],
-    "2.2": [
-        lambda f, slope: ((lambda u: f(1 / u) if u > 0 else slope), f(0.0)),  # reciprocal only
-        lambda f, slope: (f, slope),  # unchanged
-        lambda f, slope: ((lambda u: u * f(1 / u) if u > 0 else slope), slope),  # slope kept
-        lambda f, slope: ((lambda u: u * f(1 / u) if u > 0 else f(0.0)), f(0.0)),  # zero kept
-        lambda f, slope: ((lambda u: -np.log(u) if u > 0 else np.inf), 0.0),  # of KL alone
-    ],
-    "2.3": [
-        lambda f, df, logits, targets: looped_gradient(f, df, logits, targets) * len(targets),  # of the sum
-        lambda f, df, logits, targets: -looped_gradient(f, df, logits, targets),  # uphill
-        lambda f, df, logits, targets: looped_gradient(f, df, logits, targets) * np.eye(logits.shape[1])[targets],
-        lambda f, df, logits, targets: looped_gradient(f, df, np.log(np.exp(logits)), targets),  # overflows
-        in_place(looped_gradient, 2),
-    ],
-    "2.4": [
-        lambda tau, p: np.arange(len(p)) == np.argmax([two_cells(a, b) for a, b in zip(tau, p, strict=True)]),
-        lambda tau, p: looped_question(tau, p, rank=lambda tau, p: tau - p),
-        lambda tau, p: looped_question(tau, p, rank=lambda tau, p: tau),
-        lambda tau, p: np.flatnonzero(looped_question(tau, p)),  # indices in place of a mask
-        in_place(looped_question),
-    ],
-    "2.5": [
-        lambda dg, tau: tau.copy(),  # proper always
-        lambda dg, tau: np.eye(len(tau))[tau.argmax()],  # the mode
-        without_border,
-        lambda dg, tau: 0.5 * np.array(brentq_rest(dg, tau)),  # sums to one half
-        in_place(brentq_rest, 1),
-    ],
-}
+WRONG = [
+    ("2.1", lambda f, slope, tau, p: masked_divergence(f, slope, p, tau)),  # roles exchanged
+    ("2.1", lambda f, slope, tau, p: nan_at_both_zero(f, slope, tau[tau * p > 0], p[tau * p > 0])),  # drops all zeros
+    ("2.1", nan_at_both_zero),
+    ("2.1", lambda f, slope, tau, p: nan_at_both_zero(f, slope, tau, np.maximum(p, 1e-12))),  # a floor in place of 0
+    ("2.1", in_place(masked_divergence, 3)),
+    ("2.2", lambda f, slope: ((lambda u: f(1 / u) if u > 0 else slope), f(0.0))),  # reciprocal only
+    ("2.2", lambda f, slope: (f, slope)),  # unchanged
+    ("2.2", lambda f, slope: ((lambda u: u * f(1 / u) if u > 0 else slope), slope)),  # slope kept
+    ("2.2", lambda f, slope: ((lambda u: u * f(1 / u) if u > 0 else f(0.0)), f(0.0))),  # zero kept
+    ("2.2", lambda f, slope: ((lambda u: -np.log(u) if u > 0 else np.inf), 0.0)),  # of KL alone
+    ("2.3", lambda f, df, logits, targets: looped_gradient(f, df, logits, targets) * len(targets)),  # of the sum
+    ("2.3", lambda f, df, logits, targets: -looped_gradient(f, df, logits, targets)),  # uphill
+    ("2.3", lambda f, df, logits, targets: looped_gradient(f, df, logits, targets) * np.eye(logits.shape[1])[targets]),
+    ("2.3", lambda f, df, logits, targets: looped_gradient(f, df, np.log(np.exp(logits)), targets)),  # overflows
+    ("2.3", in_place(looped_gradient, 2)),
+    ("2.4", lambda tau, p: np.arange(len(p)) == np.argmax([two_cells(a, b) for a, b in zip(tau, p, strict=True)])),
+    ("2.4", lambda tau, p: looped_question(tau, p, rank=lambda tau, p: tau - p)),
+    ("2.4", lambda tau, p: looped_question(tau, p, rank=lambda tau, p: tau)),
+    ("2.4", lambda tau, p: np.flatnonzero(looped_question(tau, p))),  # indices in place of a mask
+    ("2.4", in_place(looped_question)),
+    ("2.5", lambda dg, tau: tau.copy()),  # proper always
+    ("2.5", lambda dg, tau: np.eye(len(tau))[tau.argmax()]),  # the mode
+    ("2.5", without_border),
+    ("2.5", lambda dg, tau: 0.5 * np.array(brentq_rest(dg, tau))),  # sums to one half
+    ("2.5", in_place(brentq_rest, 1)),
+]

@@ -4,9 +4,8 @@ import torch
 from emo_teach import transport
 from tests.answers import in_place
 
+
 # 3.1 prices for the 0/1 cost
-
-
 def looped_prices(p, tau):
     u = [1.0 if a >= b else 0.0 for a, b in zip(p, tau, strict=True)]
     return u, [-x for x in u]
@@ -18,8 +17,6 @@ def torch_prices(p, tau):
 
 
 # 3.2 north-west corner
-
-
 def by_cumulative_sums(p, tau):
     a, b = np.cumsum(p), np.cumsum(tau)
     return np.maximum(np.minimum.outer(a, b) - np.maximum.outer(a - p, b - tau), 0)
@@ -52,8 +49,6 @@ def strays_at_empty(p, tau):
 
 
 # 3.3 the circle
-
-
 def tried_offsets(p, tau):
     over = np.cumsum(np.asarray(p) - tau)
     return min(np.abs(over - c).sum() for c in over)
@@ -65,8 +60,6 @@ def torch_circle(p, tau):
 
 
 # 3.4 prices from a plan
-
-
 def spread_prices(plan, cost):
     m, n = plan.shape
     u, v = {0: 0.0}, {}
@@ -126,8 +119,6 @@ def one_sweep(plan, cost):
 
 
 # 3.5 one step of the simplex
-
-
 def circuit(plan, i, j):
     """Unit flow around the circuit of cell (i, j): 1 there, and the sums of all rows and columns 0."""
     m, n = plan.shape
@@ -168,41 +159,33 @@ RIGHT = {
     "3.4": [visited_prices, torch_prices_of_plan],
     "3.5": [stepping(), by_prices],
 }
-WRONG = {
-    "3.1": [
-        lambda p, tau: (1.0 * (p > tau), 1.0 * (p <= tau)),  # both are charged
-        lambda p, tau: (np.sign(p - tau), -np.sign(p - tau)),  # twice the price
-        lambda p, tau: (1.0 * (p < tau), -1.0 * (p < tau)),  # the wrong side
-        lambda p, tau: (np.maximum(p - tau, 0), -np.maximum(p - tau, 0)),  # excess as price
-        in_place(looped_prices),
-    ],
-    "3.2": [
-        lambda p, tau: by_cumulative_sums(p, tau).T,  # transposed corner
-        lambda p, tau: np.outer(p, tau),  # product plan
-        lambda p, tau: by_cumulative_sums(p, tau[::-1])[:, ::-1],  # from the other end
-        strays_at_empty,
-        in_place(by_cumulative_sums),
-    ],
-    "3.3": [
-        lambda p, tau: np.abs(np.cumsum(p - tau)).sum(),  # in a row
-        lambda p, tau: np.abs(np.cumsum(p - tau) - np.cumsum(p - tau).mean()).sum(),  # the mean, not the median
-        # a cut that nothing may cross: right only if some border is not crossed
-        lambda p, tau: min(np.abs(np.cumsum(np.roll(p - tau, k))).sum() for k in range(min(2, len(p)))),
-        lambda p, tau: tried_offsets(np.resize(p, 7), np.resize(tau, 7)),  # weeks only
-        in_place(tried_offsets),
-    ],
-    "3.4": [
-        lambda plan, cost: (solved(plan, cost).u[: len(plan)], solved(plan, cost).v[: len(plan.T)]),  # the best plan's
-        one_sweep,
-        lambda plan, cost: (visited_prices(plan, cost)[0], -visited_prices(plan, cost)[1]),  # minus sign
-        lambda plan, cost: visited_prices(plan, cost)[::-1],  # exchanged prices
-        in_place(visited_prices, 1),
-    ],
-    "3.5": [
-        stepping(limit=lambda plan, turn: plan[turn < 0].max()),  # too far
-        lambda plan, cost: solved(plan, cost).plan[:, : len(plan.T)],  # all steps at once, and too many rows
-        stepping(wanted=lambda turn, change: change > 1e-9),  # makes the plan dearer
-        stepping(wanted=lambda turn, change: change < -1e-9 and np.abs(turn).sum() == 4),  # circuits of four cells only
-        in_place(stepping(limit=lambda plan, turn: smallest_giver(plan, turn) / 2)),
-    ],
-}
+WRONG = [
+    ("3.1", lambda p, tau: (1.0 * (p > tau), 1.0 * (p <= tau))),  # both are charged
+    ("3.1", lambda p, tau: (np.sign(p - tau), -np.sign(p - tau))),  # twice the price
+    ("3.1", lambda p, tau: (1.0 * (p < tau), -1.0 * (p < tau))),  # the wrong side
+    ("3.1", lambda p, tau: (np.maximum(p - tau, 0), -np.maximum(p - tau, 0))),  # excess as price
+    ("3.1", in_place(looped_prices)),
+    ("3.2", lambda p, tau: by_cumulative_sums(p, tau).T),  # transposed corner
+    ("3.2", lambda p, tau: np.outer(p, tau)),  # product plan
+    ("3.2", lambda p, tau: by_cumulative_sums(p, tau[::-1])[:, ::-1]),  # from the other end
+    ("3.2", strays_at_empty),
+    ("3.2", in_place(by_cumulative_sums)),
+    ("3.3", lambda p, tau: np.abs(np.cumsum(p - tau)).sum()),  # in a row
+    ("3.3", lambda p, tau: np.abs(np.cumsum(p - tau) - np.cumsum(p - tau).mean()).sum()),  # the mean, not the median
+    # a cut that nothing may cross: right only if some border is not crossed
+    ("3.3", lambda p, tau: min(np.abs(np.cumsum(np.roll(p - tau, k))).sum() for k in range(min(2, len(p))))),
+    ("3.3", lambda p, tau: tried_offsets(np.resize(p, 7), np.resize(tau, 7))),  # weeks only
+    ("3.3", in_place(tried_offsets)),
+    # the best plan's
+    ("3.4", lambda plan, cost: (solved(plan, cost).u[: len(plan)], solved(plan, cost).v[: len(plan.T)])),
+    ("3.4", one_sweep),
+    ("3.4", lambda plan, cost: (visited_prices(plan, cost)[0], -visited_prices(plan, cost)[1])),  # minus sign
+    ("3.4", lambda plan, cost: visited_prices(plan, cost)[::-1]),  # exchanged prices
+    ("3.4", in_place(visited_prices, 1)),
+    ("3.5", stepping(limit=lambda plan, turn: plan[turn < 0].max())),  # too far
+    ("3.5", lambda plan, cost: solved(plan, cost).plan[:, : len(plan.T)]),  # all steps at once, and too many rows
+    ("3.5", stepping(wanted=lambda turn, change: change > 1e-9)),  # makes the plan dearer
+    # circuits of four cells only
+    ("3.5", stepping(wanted=lambda turn, change: change < -1e-9 and np.abs(turn).sum() == 4)),
+    ("3.5", in_place(stepping(limit=lambda plan, turn: smallest_giver(plan, turn) / 2))),
+]

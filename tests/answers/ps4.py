@@ -6,9 +6,8 @@ from scipy.optimize import linprog
 
 from tests.answers import in_place
 
+
 # 4.1 a batch of one-hot losses
-
-
 def losses_by_loop(p, targets, cost):
     return [float(row @ cost[:, t]) if t != -100 else 0.0 for row, t in zip(p, targets, strict=True)]
 
@@ -25,8 +24,6 @@ def losses_by_plans(p, targets, cost):
 
 
 # 4.2 staying first
-
-
 def stay_by_plan(p, tau, cost):
     found = []
     for a, b in zip(p, tau, strict=True):
@@ -50,8 +47,6 @@ def stay_without_rho(p, tau, cost):
 
 
 # 4.3 families
-
-
 def family_cost(families, near):
     return np.where(families[:, None] == families, near, 1.0) * (1 - np.eye(len(families)))
 
@@ -76,8 +71,6 @@ def families_sorted(p, tau, families, near):
 
 
 # 4.4 shortcuts
-
-
 def shortcut_by_brute_force(p, tau, cost, least=1e-9):
     rows, columns = np.flatnonzero(p), np.flatnonzero(tau)
     for i, k in permutations(rows, 2):
@@ -100,8 +93,6 @@ def shortcut_by_torch(p, tau, cost):
 
 
 # 4.5 compromises
-
-
 def compromise_by_scaling(cost, k):
     """Any t >= 0 with (C t)_i - (C t)_k >= 1 for all i will do, once it is scaled to sum to 1."""
     rest = np.delete(np.arange(len(cost)), k)
@@ -132,40 +123,31 @@ RIGHT = {
     "4.4": [shortcut_by_brute_force, shortcut_by_torch],
     "4.5": [compromise_by_scaling, compromise_by_prices],
 }
-WRONG = {
-    "4.1": [
-        in_place(losses_by_loop, 1),
-        losses_by_plans,
-        lambda p, targets, cost: (p * cost[targets]).sum(1) * (targets >= 0),  # from the label, not to it
-        lambda p, targets, cost: (p * cost[:, targets % len(cost)].T).sum(1),  # -100 read as an index
-        lambda p, targets, cost: np.mean(losses_by_loop(p, targets, cost)),
-    ],
-    "4.2": [
-        lambda p, tau, cost: stay_without_rho(p, tau, cost) / np.maximum(p - tau, 0).sum(1),  # 0 / 0
-        stay_without_rho,
-        in_place(stay_by_plan),
-        lambda p, tau, cost: np.minimum(stay_by_plan(p, tau, cost), (p @ cost * tau).sum(1)),
-        lambda p, tau, cost: stay_by_plan(tau, p, cost),  # lopsided costs
-    ],
-    "4.3": [
-        lambda p, tau, families, near: p @ family_cost(families, near) @ tau,  # the product plan
-        lambda p, tau, families, near: stay_by_plan(p[None], tau[None], family_cost(families, near))[0],  # stays first
-        families_sorted,
-        in_place(families_by_bins),
-        lambda p, tau, families, near: 2 * families_by_bins(p, tau, families, near),
-    ],
-    "4.4": [
-        lambda p, tau, cost: (found := shortcut_by_brute_force(p, tau, cost)) and tuple(np.array(found)[[0, 2, 1, 3]]),
-        in_place(shortcut_by_brute_force, 2),
-        lambda p, tau, cost: shortcut_by_brute_force(tau, p, cost),
-        lambda p, tau, cost: shortcut_by_brute_force(p, tau, cost.T),
-        lambda p, tau, cost: shortcut_by_brute_force(p, tau, cost, 0.1),
-    ],
-    "4.5": [
-        compromise_even,
-        lambda cost, k: compromise_by_prices(cost, k, margin=-np.inf),  # never None
-        in_place(compromise_by_scaling),
-        lambda cost, k: None,
-        lambda cost, k: np.array([0.5, 0.0, 0.5]) if len(cost) == 3 else np.array([0.2, 0.2, 0, 0.2, 0.2, 0.2]),
-    ],
-}
+WRONG = [
+    ("4.1", in_place(losses_by_loop, 1)),
+    ("4.1", losses_by_plans),
+    ("4.1", lambda p, targets, cost: (p * cost[targets]).sum(1) * (targets >= 0)),  # from the label, not to it
+    ("4.1", lambda p, targets, cost: (p * cost[:, targets % len(cost)].T).sum(1)),  # -100 read as an index
+    ("4.1", lambda p, targets, cost: np.mean(losses_by_loop(p, targets, cost))),
+    ("4.2", lambda p, tau, cost: stay_without_rho(p, tau, cost) / np.maximum(p - tau, 0).sum(1)),  # 0 / 0
+    ("4.2", stay_without_rho),
+    ("4.2", in_place(stay_by_plan)),
+    ("4.2", lambda p, tau, cost: np.minimum(stay_by_plan(p, tau, cost), (p @ cost * tau).sum(1))),
+    ("4.2", lambda p, tau, cost: stay_by_plan(tau, p, cost)),  # lopsided costs
+    ("4.3", lambda p, tau, families, near: p @ family_cost(families, near) @ tau),  # the product plan
+    # stays first
+    ("4.3", lambda p, tau, families, near: stay_by_plan(p[None], tau[None], family_cost(families, near))[0]),
+    ("4.3", families_sorted),
+    ("4.3", in_place(families_by_bins)),
+    ("4.3", lambda p, tau, families, near: 2 * families_by_bins(p, tau, families, near)),
+    ("4.4", lambda *problem: (found := shortcut_by_brute_force(*problem)) and (found[0], *found[2:0:-1], found[3])),
+    ("4.4", in_place(shortcut_by_brute_force, 2)),
+    ("4.4", lambda p, tau, cost: shortcut_by_brute_force(tau, p, cost)),
+    ("4.4", lambda p, tau, cost: shortcut_by_brute_force(p, tau, cost.T)),
+    ("4.4", lambda p, tau, cost: shortcut_by_brute_force(p, tau, cost, 0.1)),
+    ("4.5", compromise_even),
+    ("4.5", lambda cost, k: compromise_by_prices(cost, k, margin=-np.inf)),  # never None
+    ("4.5", in_place(compromise_by_scaling)),
+    ("4.5", lambda cost, k: None),
+    ("4.5", lambda cost, k: np.array([0.5, 0.0, 0.5]) if len(cost) == 3 else np.array([0.2, 0.2, 0, 0.2, 0.2, 0.2])),
+]

@@ -2,20 +2,10 @@ import numpy as np
 import torch
 from scipy.special import logsumexp, softmax
 
-from tests.answers import in_place
-
-
-def norms(rows):
-    return np.linalg.norm(rows, axis=-1, keepdims=True)
-
-
-def unit(rows):
-    return rows / norms(rows)
+from tests.answers import in_place, unit
 
 
 # 5.1 the mean cost of different rows
-
-
 def refuse(rows):
     if (rows == 0).all(1).any():
         raise ValueError("a row of zeros has no direction")
@@ -36,8 +26,6 @@ def mean_by_torch(rows):
 
 
 # 5.2 the slices
-
-
 def slices_of(p, tau, e):
     a, b = p @ e, tau @ e
     return np.stack([((a - b) ** 2).sum(1) / 2, (1 - (a**2).sum(1)) / 2, (1 - (b**2).sum(1)) / 2], axis=1)
@@ -68,8 +56,6 @@ def slices_of_means(p, tau, rows):
 
 
 # 5.3 stopovers
-
-
 def angle_of(a, c):
     return 2 * np.arcsin(min(1.0, np.linalg.norm(a - c) / 2))
 
@@ -89,8 +75,6 @@ def stops_by_relaxing(a, c, K):
 
 
 # 5.4 Sinkhorn
-
-
 def sinkhorn_by_potentials(p, tau, cost, eps):
     rows, columns = np.flatnonzero(p), np.flatnonzero(tau)
     c, a, b = cost[np.ix_(rows, columns)], p[rows], tau[columns]
@@ -130,8 +114,6 @@ def sinkhorn_by_kernel(p, tau, cost, eps):
 
 
 # 5.5 the two slopes
-
-
 def slopes_by_loop(E, h, t, flatten=True, baseline=True):
     p, e = softmax(E @ h), unit(E)
     c = 1 - e @ e[t]
@@ -159,40 +141,34 @@ RIGHT = {
     "5.4": [sinkhorn_by_potentials, sinkhorn_by_torch],
     "5.5": [slopes_by_loop, slopes_by_autograd],
 }
-WRONG = {
-    "5.1": [
-        lambda rows: 1 - (refuse(rows).mean(0) ** 2).sum(),  # each with itself, too
-        lambda rows: (1 - refuse(rows) @ refuse(rows).T).sum() / (len(rows) * (len(rows) - 1)),  # V x V numbers
-        lambda rows: mean_by_centre(rows, lambda rows: rows / np.maximum(norms(rows), 1e-12)),  # no error
-        lambda rows: mean_by_centre(rows, lambda rows: rows * refuse(rows).any()),  # raw rows
-        in_place(mean_by_centre),
-    ],
-    "5.2": [
-        slices_by_matrix,
-        in_place(slices_by_matmul, 2),
-        slices_of_means,
-        slices_of,  # raw rows
-        lambda p, tau, rows: 2 * slices_by_matmul(p, tau, rows),
-    ],
-    "5.3": [
-        lambda a, c, K: np.linspace(unit(a), unit(c), K + 1)[1:-1],  # stops on the chord
-        lambda a, c, K: stops_by_slerp(a, c, K, lambda a, c: np.arccos(a @ c), -1),  # nan where a and c are parallel
-        in_place(stops_by_slerp),
-        lambda a, c, K: stops_by_slerp(a, c, K + 2),
-        lambda a, c, K: -stops_by_slerp(a, c, K),
-    ],
-    "5.4": [
-        sinkhorn_by_kernel,  # overflows
-        in_place(sinkhorn_by_potentials, 2),
-        lambda p, tau, cost, eps: sinkhorn_by_potentials(tau, p, cost, eps),
-        lambda p, tau, cost, eps: sinkhorn_by_potentials(p, tau, cost.T.copy(), eps),
-        lambda p, tau, cost, eps: sinkhorn_by_potentials(p, tau, -cost, eps),
-    ],
-    "5.5": [
+WRONG = [
+    ("5.1", lambda rows: 1 - (refuse(rows).mean(0) ** 2).sum()),  # each with itself, too
+    ("5.1", lambda rows: (1 - refuse(rows) @ refuse(rows).T).sum() / (len(rows) * (len(rows) - 1))),  # V x V numbers
+    ("5.1", lambda rows: mean_by_centre(rows, lambda rows: np.nan_to_num(unit(rows)))),  # no error
+    ("5.1", lambda rows: mean_by_centre(rows, lambda rows: rows * refuse(rows).any())),  # raw rows
+    ("5.1", in_place(mean_by_centre)),
+    ("5.2", slices_by_matrix),
+    ("5.2", in_place(slices_by_matmul, 2)),
+    ("5.2", slices_of_means),
+    ("5.2", slices_of),  # raw rows
+    ("5.2", lambda p, tau, rows: 2 * slices_by_matmul(p, tau, rows)),
+    ("5.3", lambda a, c, K: np.linspace(unit(a), unit(c), K + 1)[1:-1]),  # stops on the chord
+    # nan where a and c are parallel
+    ("5.3", lambda a, c, K: stops_by_slerp(a, c, K, lambda a, c: np.arccos(a @ c), -1)),
+    ("5.3", in_place(stops_by_slerp)),
+    ("5.3", lambda a, c, K: stops_by_slerp(a, c, K + 2)),
+    ("5.3", lambda a, c, K: -stops_by_slerp(a, c, K)),
+    ("5.4", sinkhorn_by_kernel),  # overflows
+    ("5.4", in_place(sinkhorn_by_potentials, 2)),
+    ("5.4", lambda p, tau, cost, eps: sinkhorn_by_potentials(tau, p, cost, eps)),
+    ("5.4", lambda p, tau, cost, eps: sinkhorn_by_potentials(p, tau, cost.T.copy(), eps)),
+    ("5.4", lambda p, tau, cost, eps: sinkhorn_by_potentials(p, tau, -cost, eps)),
+    (
+        "5.5",
         lambda E, h, t: (slopes_by_loop(E, h, t)[0], slopes_by_loop(E, h, t)[1] * (np.arange(len(E)) != t)[:, None]),
-        lambda E, h, t: (slopes_by_loop(E, h, t)[0], -slopes_by_loop(E, h, t)[1]),  # the sign
-        lambda E, h, t: (slopes_by_loop(E, h, t)[0], slopes_by_loop(E, h, t, flatten=False)[1]),  # not projected
-        lambda E, h, t: (slopes_by_loop(E, h, t, baseline=False)[0], slopes_by_loop(E, h, t)[1]),
-        in_place(slopes_by_loop),
-    ],
-}
+    ),
+    ("5.5", lambda E, h, t: (slopes_by_loop(E, h, t)[0], -slopes_by_loop(E, h, t)[1])),  # the sign
+    ("5.5", lambda E, h, t: (slopes_by_loop(E, h, t)[0], slopes_by_loop(E, h, t, flatten=False)[1])),  # not projected
+    ("5.5", lambda E, h, t: (slopes_by_loop(E, h, t, baseline=False)[0], slopes_by_loop(E, h, t)[1])),
+    ("5.5", in_place(slopes_by_loop)),
+]

@@ -7,9 +7,8 @@ from torch.nn import functional as F
 
 from tests.answers import in_place
 
+
 # 6.1 the mean over tokens that count
-
-
 def looped_mean(pieces, ignore_index=-100):
     total = count = 0
     for losses, labels in pieces:
@@ -52,8 +51,6 @@ def cleaned_in_place(pieces, ignore_index=-100):
 
 
 # 6.2 the debiased score's gradient
-
-
 def by_autograd(logits, targets, unit):
     z, u = torch.tensor(logits, requires_grad=True), torch.tensor(unit)
     (0.5 * (z.softmax(-1) @ u - u[targets]).square().sum(-1)).mean().backward()
@@ -88,8 +85,6 @@ def overflowing(logits, targets, unit):
 
 
 # 6.3 mode 2
-
-
 def careful(logits, targets, unit):
     """By log_softmax over the wrong tokens, token by token."""
     losses = []
@@ -145,8 +140,6 @@ def mode_2(ce, L):
 
 
 # 6.4 work around a polygon
-
-
 def sides(corners):
     return list(zip(corners, np.roll(corners, -1, 0), strict=True))
 
@@ -178,8 +171,6 @@ def romberg(update, corners):
 
 
 # 6.5 where CE + weight * EMO rests
-
-
 def by_brent(tau, cost, weight):
     g, seen = weight * cost @ tau, tau > 0
     floor = -g.min()
@@ -222,40 +213,30 @@ RIGHT = {
     "6.4": [adaptive, romberg],
     "6.5": [by_brent, by_active_set],
 }
-WRONG = {
-    "6.1": [
-        mean_of_means,
-        masked_by_product,
-        unshifted_mean,
-        lambda pieces, ignore_index=-100: looped_mean(pieces),  # takes -100 for all padding
-        cleaned_in_place,
-    ],
-    "6.2": [
-        lambda logits, targets, unit: by_loop(logits, targets, unit) * len(logits),  # of the sum
-        no_baseline,
-        by_jacobian,  # right numbers, V x V of them
-        overflowing,
-        in_place(by_loop),
-    ],
-    "6.3": [
-        built(mode_2, take_out=False),  # the target's own cost is rounding noise
-        built(mode_2, freeze=False),  # a cost that learns
-        built(lambda ce, L: ((L / ce).detach() * ce + L).mean()),  # 0 / 0
-        built(lambda ce, L: 0.5 * (ce + ratio(ce, L).detach() * L).mean()),  # mode 1
-        lambda z, t, u: built(mode_2)(z, t, u).item(),  # no tensor
-    ],
-    "6.4": [
-        lambda update, corners: adaptive(update, corners, lambda corners: sides(corners)[:-1]),  # does not go home
-        lambda update, corners: sum(0.5 * (update(a) + update(b)) @ (b - a) for a, b in sides(corners)),
-        midpoints,  # too few
-        in_place(adaptive, 1),
-        lambda update, corners: 0.0,
-    ],
-    "6.5": [
-        ignores_unseen,
-        lambda tau, cost, weight: by_brent(tau, cost.T, weight),  # transposed
-        lambda tau, cost, weight: softmax(np.log(np.maximum(tau, 1e-300)) - weight * (cost @ tau)),  # Gibbs
-        lambda tau, cost, weight: np.eye(tau.size)[(cost @ tau).argmin()] if weight > 0 else tau,  # medoid
-        in_place(by_brent),
-    ],
-}
+WRONG = [
+    ("6.1", mean_of_means),
+    ("6.1", masked_by_product),
+    ("6.1", unshifted_mean),
+    ("6.1", lambda pieces, ignore_index=-100: looped_mean(pieces)),  # takes -100 for all padding
+    ("6.1", cleaned_in_place),
+    ("6.2", lambda logits, targets, unit: by_loop(logits, targets, unit) * len(logits)),  # of the sum
+    ("6.2", no_baseline),
+    ("6.2", by_jacobian),  # right numbers, V x V of them
+    ("6.2", overflowing),
+    ("6.2", in_place(by_loop)),
+    ("6.3", built(mode_2, take_out=False)),  # the target's own cost is rounding noise
+    ("6.3", built(mode_2, freeze=False)),  # a cost that learns
+    ("6.3", built(lambda ce, L: ((L / ce).detach() * ce + L).mean())),  # 0 / 0
+    ("6.3", built(lambda ce, L: 0.5 * (ce + ratio(ce, L).detach() * L).mean())),  # mode 1
+    ("6.3", lambda z, t, u: built(mode_2)(z, t, u).item()),  # no tensor
+    ("6.4", lambda update, corners: adaptive(update, corners, lambda corners: sides(corners)[:-1])),  # does not go home
+    ("6.4", lambda update, corners: sum(0.5 * (update(a) + update(b)) @ (b - a) for a, b in sides(corners))),
+    ("6.4", midpoints),  # too few
+    ("6.4", in_place(adaptive, 1)),
+    ("6.4", lambda update, corners: 0.0),
+    ("6.5", ignores_unseen),
+    ("6.5", lambda tau, cost, weight: by_brent(tau, cost.T, weight)),  # transposed
+    ("6.5", lambda tau, cost, weight: softmax(np.log(np.maximum(tau, 1e-300)) - weight * (cost @ tau))),  # Gibbs
+    ("6.5", lambda tau, cost, weight: np.eye(tau.size)[(cost @ tau).argmin()] if weight > 0 else tau),  # medoid
+    ("6.5", in_place(by_brent)),
+]

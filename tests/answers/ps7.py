@@ -10,9 +10,8 @@ from torch.nn import functional as F
 from emo_teach import losses
 from tests.answers import in_place
 
+
 # 7.1 both directions of KL
-
-
 def by_loop(logits, truth):
     forward = reverse = 0.0
     for z, tau in zip(logits, truth, strict=True):
@@ -47,8 +46,6 @@ def zeros_skipped(logits, truth):
 
 
 # 7.2 transport on three levels
-
-
 def by_matching(p, truth, classes, topics, prices):
     """Settle each level before the next: what cannot be matched inside goes on to the next price."""
     found = np.zeros(len(p))
@@ -77,8 +74,6 @@ def by_members(p, truth, classes, topics, prices, weights=lambda a, b, c: (a, b 
 
 
 # 7.3 matched collisions
-
-
 def collide(z, temperature=1.0):
     return (softmax(z / temperature, axis=1) ** 2).sum(1).mean()
 
@@ -110,8 +105,6 @@ def on_a_grid(logits, other):
 
 
 # 7.4 the paired interval
-
-
 def from_student(first, second, level=0.95):
     both = sorted(set(first).intersection(second))
     if len(both) <= 1:
@@ -137,8 +130,6 @@ def popping(first, second, level=0.95):
 
 
 # 7.5 the frontier integral
-
-
 def closed(p, q):
     """(p + q)/2 - pq log(p/q)/(p - q), with q for both where they are nearly equal."""
     total = 0.0
@@ -168,17 +159,14 @@ def zeros_dropped(p, q):
 
 
 # 7.6 the step
-
-
 def labelled(model, batch, pad):
     z, t = model(batch)[:, :-1], batch[:, 1:]
     return z[t != pad], t[t != pad]
 
 
 def with_package(model, optimizer, batch, frozen, pad):
-    loss = losses.objective("ce+emo", losses.CostEmbedding(frozen))(
-        model(batch)[:, :-1], batch[:, 1:], ignore_index=pad
-    )
+    objective = losses.objective("ce+emo", losses.CostEmbedding(frozen))
+    loss = objective(model(batch)[:, :-1], batch[:, 1:], ignore_index=pad)
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
@@ -229,47 +217,37 @@ RIGHT = {
     "7.5": [closed, integrated],
     "7.6": [with_package, with_gather],
 }
-WRONG = {
-    "7.1": [
-        lambda logits, truth: by_loop(logits, truth)[::-1],  # swapped
-        lambda logits, truth: tuple(np.array(by_loop(logits, truth)) / np.log(2)),  # in bits
-        of_means,
-        zeros_skipped,
-        in_place(by_loop),
-    ],
-    "7.2": [
-        lambda *given: 2 * by_members(*given),  # the half of total variation forgotten
-        lambda *given: by_members(*given, weights=lambda a, b, c: (a, b, c)),  # pays the lower levels twice
-        lambda *given: by_members(*given).mean(),
-        lambda *given: by_members(*given[:-1], (0.1, 0.5, 1.0)),  # its own prices
-        in_place(by_members),
-    ],
-    "7.3": [
-        lambda logits, other: 1 / by_root(logits, other),
-        lambda logits, other: by_root(logits, other, of_mean),
-        on_a_grid,
-        lambda logits, other: by_halving(logits, other, low=0.05, high=5.0),
-        lambda logits, other: by_halving(logits, other, overflowing),
-    ],
-    "7.4": [
-        lambda *given: by_hand(*given, quantile=lambda level, n: norm.ppf((1 + level) / 2)),  # the normal law's 1.96
-        lambda first, second, level=0.95: by_hand(second, first, level),  # the sign
-        lambda first, second, level=0.95: by_hand(first, second),  # always 95 %
-        lambda *given: by_hand(*given, least=1),
-        popping,
-    ],
-    "7.5": [
-        plain_formula,
-        lambda p, q: closed((p + 1e-6) / (p + 1e-6).sum(), (q + 1e-6) / (q + 1e-6).sum()),  # smoothed
-        lambda p, q: (rel_entr(p, (p + q) / 2).sum() + rel_entr(q, (p + q) / 2).sum()) / np.log(4),  # Jensen-Shannon
-        zeros_dropped,
-        in_place(integrated),
-    ],
-    "7.6": [
-        faulty(shift=False, live=True, everywhere=True, clear=False),  # the colleague's own
-        faulty(live=True),
-        faulty(clear=False),
-        faulty(late=True),
-        faulty(change=True),
-    ],
-}
+WRONG = [
+    ("7.1", lambda logits, truth: by_loop(logits, truth)[::-1]),  # swapped
+    ("7.1", lambda logits, truth: tuple(np.array(by_loop(logits, truth)) / np.log(2))),  # in bits
+    ("7.1", of_means),
+    ("7.1", zeros_skipped),
+    ("7.1", in_place(by_loop)),
+    ("7.2", lambda *given: 2 * by_members(*given)),  # the half of total variation forgotten
+    ("7.2", lambda *given: by_members(*given, weights=lambda a, b, c: (a, b, c))),  # pays the lower levels twice
+    ("7.2", lambda *given: by_members(*given).mean()),
+    ("7.2", lambda *given: by_members(*given[:-1], (0.1, 0.5, 1.0))),  # its own prices
+    ("7.2", in_place(by_members)),
+    ("7.3", lambda logits, other: 1 / by_root(logits, other)),
+    ("7.3", lambda logits, other: by_root(logits, other, of_mean)),
+    ("7.3", on_a_grid),
+    ("7.3", lambda logits, other: by_halving(logits, other, low=0.05, high=5.0)),
+    ("7.3", lambda logits, other: by_halving(logits, other, overflowing)),
+    # the normal law's 1.96
+    ("7.4", lambda *given: by_hand(*given, quantile=lambda level, n: norm.ppf((1 + level) / 2))),
+    ("7.4", lambda first, second, level=0.95: by_hand(second, first, level)),  # the sign
+    ("7.4", lambda first, second, level=0.95: by_hand(first, second)),  # always 95 %
+    ("7.4", lambda *given: by_hand(*given, least=1)),
+    ("7.4", popping),
+    ("7.5", plain_formula),
+    ("7.5", lambda p, q: closed((p + 1e-6) / (p + 1e-6).sum(), (q + 1e-6) / (q + 1e-6).sum())),  # smoothed
+    # Jensen-Shannon
+    ("7.5", lambda p, q: (rel_entr(p, (p + q) / 2).sum() + rel_entr(q, (p + q) / 2).sum()) / np.log(4)),
+    ("7.5", zeros_dropped),
+    ("7.5", in_place(integrated)),
+    ("7.6", faulty(shift=False, live=True, everywhere=True, clear=False)),  # the colleague's own
+    ("7.6", faulty(live=True)),
+    ("7.6", faulty(clear=False)),
+    ("7.6", faulty(late=True)),
+    ("7.6", faulty(change=True)),
+]
