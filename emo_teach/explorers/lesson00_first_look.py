@@ -25,10 +25,7 @@ class Data:
 
 
 def compute(tuesday):
-    """Model and losses (A1, A5) when `tuesday` of the half that is not on Monday lies on Tuesday, the rest on banana.
-
-    Raises ValueError for a share outside [0, 1].
-    """
+    """Model and losses (A1, A5) when `tuesday` of the half that is not on Monday is on Tuesday, the rest on banana."""
     models = simplex.three(0.5, np.append(tuesday, SWEEP))
     ce = divergences.log_loss(models, worked.TARGET)
     emd = transport.one_hot_emd(models, worked.COST, worked.TARGET)
@@ -63,11 +60,9 @@ class FirstPicture(widget.Picture):
             text.set(position=(min(max(data.share, 0.04), 0.96), value + 0.045), text=f"{value:.2f}")
 
     def alt(self, data):
-        return (
-            f"Model: {simplex.in_words(data.p)}; the right token is Monday. Cross-entropy "
-            f"{data.cross_entropy:.3f} nats, the same along the whole slider; transport cost {data.emd:.3f}, "
-            "falling as the mass moves from banana to Tuesday."
-        )
+        ce = f"Cross-entropy {data.cross_entropy:.3f} nats, the same along the whole slider"
+        emd = f"transport cost {data.emd:.3f}, falling as the mass moves from banana to Tuesday"
+        return f"Model: {simplex.in_words(data.p)}; the right token is Monday. {ce}; {emd}."
 
 
 draw = FirstPicture

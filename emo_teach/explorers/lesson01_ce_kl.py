@@ -35,10 +35,7 @@ class Data:
 
 
 def compute(tau_monday, tau_tuesday, p_monday, p_tuesday):
-    """Label, model, entropy, KL and CE in nats: A2 and A3, `CE(tau, p) = H(tau) + KL(tau||p)`.
-
-    Raises ValueError for numbers that make tau or p no distribution.
-    """
+    """Label, model, entropy, KL and CE in nats: A2 and A3, `CE(tau, p) = H(tau) + KL(tau||p)`."""
     tau, models = simplex.three(tau_monday, tau_tuesday), simplex.three(np.append(p_monday, SWEEP), p_tuesday)
     ce, kl = divergences.cross_entropy(tau, models), divergences.kl(tau, models)
     return Data(tau, models[0], float(divergences.entropy(tau)), float(kl[0]), float(ce[0]), ce[1:], kl[1:])

@@ -29,10 +29,7 @@ MARKS = {"cross-entropy": ("s", 11), "exact EMD": ("o", 17), "debiased": ("D", 1
 @dataclass(frozen=True)
 class Data:
     """Label and model (3,), the sandwich's values and curves along the label's softness, the chosen loss at every
-    pixel, the minimisers.
-
-    `minimisers`: loss -> (k, 3), the models at which it is least; k > 1 where several corners tie, and then all
-    mixtures of them do.
+    pixel; `minimisers`: loss -> models (k, 3) at which it is least, with their mixtures where several corners tie.
     """
 
     softness: float
@@ -67,10 +64,7 @@ def _bounds(p, tau):
 
 
 def compute(softness, tau_tuesday, p_monday, p_tuesday, loss):
-    """The sandwich (D3, A4, A6) along the label's softness, and the chosen loss (or A2, D9) over all models.
-
-    Raises ValueError for an unknown loss and for numbers that make p or tau no distribution.
-    """
+    """The sandwich (D3, A4, A6) along the label's softness, and the chosen loss (or A2, D9) over all models."""
     tau, p = simplex.three(1 - softness, tau_tuesday), simplex.three(p_monday, p_tuesday)
     labels = simplex.three(1 - SOFTNESS, tau_tuesday)
     curves, values = _bounds(p, labels), {name: float(value) for name, value in _bounds(p, tau).items()}

@@ -1,7 +1,4 @@
-"""Cost-matrix explorer (lesson 05): what a mistake costs among real words, and where each loss pushes the model.
-
-The words are data: data/cost_explorer_words.txt.
-"""
+"""Cost-matrix explorer (lesson 05): what a mistake costs among real words, and where each loss pushes the model."""
 
 from dataclasses import dataclass
 
@@ -68,10 +65,7 @@ VALUES = (
 @dataclass(frozen=True)
 class Data:
     """Words from the target (index 0) to the farthest, cost and plan (n, n), p and both losses' logit gradients (n,),
-    and the values.
-
-    `values`: name -> number, as in `VALUES`; `lifted`: how many words EMO's gradient lifts, the target included: those
-    cheaper than EMO itself.
+    the numbers of `VALUES`, and how many words EMO's gradient lifts: those cheaper than EMO, the target included.
     """
 
     words: tuple
@@ -94,13 +88,8 @@ def _model(nearness, seed, temperature, near, far):
 
 
 def compute(example, temperature, near, far, power, weight):
-    """Cost (A8 to a power, blended with A7's), model, plan, values (A1, A5, A4) and logit gradients (`p - onehot`, D1).
-
-    Raises ValueError for an unknown example, a weight outside [0, 1], and numbers that make p no distribution or the
-    cost infinite.
-    """
-    if example not in EXAMPLES:
-        raise ValueError(f"example = {example!r} must be one of {', '.join(EXAMPLES)}")
+    """Cost (A8 to a power, blended with A7's), model, plan, values (A1, A5, A4), logit gradients (`p - onehot`, D1)."""
+    CONTROLS[0].check(example)
     target, group = EXAMPLES[example]
     cosine = costs.cosine(load_words().rows(group))
     order = np.argsort(cosine[group.index(target)], kind="stable")
@@ -109,10 +98,9 @@ def compute(example, temperature, near, far, power, weight):
     cost = costs.blend(costs.zero_one(p.size), cosine**power, weight)
     one_hot = np.eye(p.size)[0]
     solved, emo = transport.emd(p, one_hot, cost), float(transport.one_hot_emd(p, cost, 0))
-    numbers = (float(divergences.log_loss(p, 0)), float(1 - p[0]), emo, float(solved.value), emo - float(solved.value))
-    values = {name: number for (name, *_), number in zip(VALUES, numbers, strict=True)}
-    gradient = transport.one_hot_logit_gradient(p, cost, 0)
-    words = tuple(group[i] for i in order)
+    numbers = divergences.log_loss(p, 0), 1 - p[0], emo, solved.value, emo - solved.value
+    values = {name: float(number) for (name, *_), number in zip(VALUES, numbers, strict=True)}
+    gradient, words = transport.one_hot_logit_gradient(p, cost, 0), tuple(group[i] for i in order)
     return Data(words, cost, p, solved.plan, p - one_hot, gradient, values, int((cost[:, 0] < emo).sum()))
 
 
@@ -186,8 +174,8 @@ class CostMatrixPicture(widget.Picture):
 
     def alt(self, data):
         p = ", ".join(f"{word} {value:.2f}" for word, value in zip(data.words, data.p, strict=True))
-        where = f"Target {data.words[0]}. The model's probabilities, from the nearest word to the farthest: {p}."
-        return f"{where} {_lesson(data)}"
+        what = "The model's probabilities, from the nearest word to the farthest"
+        return f"Target {data.words[0]}. {what}: {p}. {_lesson(data)}"
 
 
 def _matrix(axes, cost):
@@ -230,10 +218,9 @@ def _lesson(data):
     values, lifted = data.values, ", ".join(data.words[1 : data.lifted]) or "no other word"
     ce, emo = strength(data.ce_gradient), strength(data.emo_gradient)
     return (
-        f"Cross-entropy {values['cross_entropy']:.3f} nats, 1 - p(target) {values['one_minus']:.3f}, "
-        f"EMO {values['emo']:.3f}, EMD by linear program {values['emd']:.3f}. "
-        f"A step on cross-entropy pulls up the target alone, in all {ce:.3f}; "
-        f"one on EMO pulls up the target and {lifted}, in all {emo:.3f}."
+        f"Cross-entropy {values['cross_entropy']:.3f} nats, 1 - p(target) {values['one_minus']:.3f}, EMO "
+        f"{values['emo']:.3f}, EMD by linear program {values['emd']:.3f}. A step on cross-entropy pulls up the target "
+        f"alone, in all {ce:.3f}; one on EMO pulls up the target and {lifted}, in all {emo:.3f}."
     )
 
 

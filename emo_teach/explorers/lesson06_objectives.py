@@ -41,9 +41,8 @@ REACH = 1.25  # where the axis of the pushes ends; a longer bar is cut there and
 
 @dataclass(frozen=True)
 class Data:
-    """Words from the target (index 0) on, costs to it and p (n,); by objective the value and the step -gradient (n,).
-
-    `shown` holds the bars: the steps, or their shares (what is pulled up adds to 1).
+    """Words from the target (index 0) on, costs to it and p (n,); by objective the value, the step -gradient (n,) and
+    the bars shown: the step, or its shares (what is pulled up adds to 1).
     """
 
     words: tuple
@@ -64,15 +63,12 @@ def gradients(logits, unit):
     """
     p, ce = softmax(logits), -log_softmax(logits)[0]
     off, p_t = p[1:].sum(), p[0]
-    of_ce = p.copy()
-    of_ce[0] = -off
+    of_ce = np.append(-off, p[1:])
     cost = np.append(0.0, np.clip(1 - unit[1:] @ unit[0], 0, None))
     emo = p @ cost
     of_emo = p * (cost - emo)
     toward = p @ unit - unit[0]
-    along = unit @ toward
-    peek = GAMMA + (1 - GAMMA) * p_t
-    gamma, floor = TAILR
+    along, peek, (gamma, floor) = unit @ toward, GAMMA + (1 - GAMMA) * p_t, TAILR
     tailr = np.clip(p_t / (gamma + (1 - gamma) * p_t), floor, 1)
     return {
         "CE": (ce, of_ce),
@@ -92,10 +88,7 @@ def _push(step):
 
 
 def compute(target, z_target, z_near, z_far, bars):
-    """Each objective's value and its step -gradient on the logits; costs have no unit, cross-entropy is in nats.
-
-    Returns `Data`. Raises ValueError for a target or a kind of bars that is not there.
-    """
+    """Each objective's value and its step -gradient on the logits; costs have no unit, cross-entropy is in nats."""
     CONTROLS[0].check(target)
     CONTROLS[-1].check(bars)
     words, shares = np.array(GROUPS[target].split()), bars == IN_SHARES
@@ -103,8 +96,7 @@ def compute(target, z_target, z_near, z_far, bars):
     cost = 1 - unit @ unit[0]
     order = np.append(0, 1 + np.argsort(cost[1:], kind="stable"))
     words, unit, cost = words[order], unit[order], np.append(0.0, cost[order][1:])
-    logits = np.zeros(len(words))
-    logits[0], logits[1], logits[-1] = z_target, z_near, z_far
+    logits = np.array([z_target, z_near, *[0.0] * (len(words) - 3), z_far], float)
     found = gradients(logits, unit)
     values = {name: float(value) for name, (value, _) in found.items()}
     steps = {name: -gradient for name, (_, gradient) in found.items()}
@@ -121,11 +113,9 @@ class ObjectivesPicture(widget.Picture):
         self.n, self.words = len(GROUPS["Monday"].split()), None
         grid, rows = self.figure.subplots(2, 5), np.arange(self.n)
         self.named = grid[:, 0]
-        self.bars = [
-            self.live_bars(axes.barh, rows, 0.62, color=COLOURS[role])
-            for axes, role in zip(self.named, ("p", "cost"), strict=True)
-        ]
-        for axes, title in zip(self.named, ("model p", "cost to the target"), strict=True):
+        self.bars = []
+        for axes, role, title in zip(self.named, ("p", "cost"), ("model p", "cost to the target"), strict=True):
+            self.bars.append(self.live_bars(axes.barh, rows, 0.62, color=COLOURS[role]))
             axes.set(xlim=(0, 1.1), ylim=(self.n - 0.5, -0.5), xticks=[0, 0.5, 1], title=title)
             axes.tick_params(axis="y", length=0)
         self.panels = {name: self._panel(axes, name) for name, axes in zip(PANELS, grid[:, 1:].flat, strict=True)}

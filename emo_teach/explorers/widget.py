@@ -79,9 +79,7 @@ class Picture:
         with rc_context(STYLE):
             shown = [artist for artist in self._live if artist.get_visible()]
             if self._background is None:
-                for artist in (
-                    shown
-                ):  # matplotlib leaves animated artists out, but not images, whose soft edges would be drawn twice
+                for artist in shown:  # matplotlib skips animated artists, but not images, whose soft edges would double
                     artist.set_visible(False)
                 canvas.draw()
                 self.figure.set_layout_engine("none")  # the layout of the first drawing stays, so that nothing jumps
