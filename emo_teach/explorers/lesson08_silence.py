@@ -34,10 +34,9 @@ class Data:
 
 
 def pulls(p, cost):
-    """Pull of each loss on the logit of token 0, the target: minus the derivative.
+    """Pull of each loss on the logit of token 0, the target, loss -> (...): minus the derivative.
 
-    CE `1 - p_t`; EMO D1, `p_t L`; its transforms D14, `psi'(L/M) p_t L` with `1 - L/M = sum_i p_i (M - c_i)/M`. Returns
-    a dictionary, loss -> (...).
+    CE `1 - p_t`; EMO D1, `p_t L`; its transforms D14, `psi'(L/M) p_t L` with `1 - L/M = sum_i p_i (M - c_i)/M`.
     """
     largest = cost.max()
     left = p @ (largest - cost) / largest
@@ -62,10 +61,7 @@ def _models(rest, share, wrong):
 
 
 def compute(wrong, log10_rest, share):
-    """The pulls on Monday when the model believes in a wrong word, with real words' costs.
-
-    Returns `Data`. Raises ValueError for another word.
-    """
+    """The pulls on Monday when the model believes in a wrong word, with real words' costs."""
     CONTROLS[0].check(wrong)
     words = (TARGET, *OTHERS)
     unit = costs.unit_rows(load_words().rows(list(words)))
@@ -103,9 +99,8 @@ class SilencePicture(widget.Picture):
         right.legend(handles, WIDTHS, fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
     def update(self, data):
-        for bars, widths in ((self.bars, data.p), (self.costs, data.cost)):
-            for bar, width in zip(bars, widths, strict=True):
-                bar.set_width(width)
+        for bar, width in zip([*self.bars, *self.costs], [*data.p, *data.cost], strict=True):
+            bar.set_width(width)
         for name, line in self.lines.items():
             silent = data.p[0] == 0 and "CE" not in name
             pull = np.full(len(GRID), FLOOR) if silent else np.clip(data.curves[name], FLOOR, CEILING)
