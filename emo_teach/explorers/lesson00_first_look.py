@@ -1,6 +1,6 @@
 """The first slider (lesson 00): move the wrong half of the probability from banana to Tuesday. Which loss notices?"""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,8 +12,7 @@ CONTROLS = (widget.Slider("tuesday", "Tuesday's share of the rest", 0.2, 0.0, 1.
 SWEEP = np.linspace(0, 1, 21)
 
 
-@dataclass(frozen=True)
-class Data:
+class Data(NamedTuple):
     """Model (3,), its two losses for the label Monday, and both along the slider."""
 
     share: float

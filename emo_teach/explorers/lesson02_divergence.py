@@ -1,6 +1,6 @@
 """Divergence explorer (lesson 02): for a one-hot label every f-divergence sees the target's probability alone."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,8 +29,7 @@ FAMILIES = (
 TOP = 7.0  # upper end of the axis of values
 
 
-@dataclass(frozen=True)
-class Curve:
+class Curve(NamedTuple):
     """One divergence: value and size of the pull on Monday's logit at p and along `SWEEP`, and their fate as p(Monday)
     falls; where it is infinite, `value` is inf, and `pull`, `values` and `pulls` are None.
     """
@@ -43,8 +42,7 @@ class Curve:
     verdict: str
 
 
-@dataclass(frozen=True)
-class Data:
+class Data(NamedTuple):
     """Model (3,), the three curves, and the largest relative change of their values over all shares of Tuesday."""
 
     p: np.ndarray

@@ -1,6 +1,6 @@
 """Transport explorer (lesson 03): two histograms, a cost, the cheapest plan, and the potentials that prove it."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,8 +23,7 @@ CONTROLS = (
 TIGHT = 1e-9  # slack, in units of the largest cost, below which a constraint of the dual counts as tight
 
 
-@dataclass(frozen=True)
-class Data:
+class Data(NamedTuple):
     """The problem, its solution, what the product plan costs, and what it is compared with: another way to the value
     or a rival plan, and what that gives (None where the cost has none).
     """

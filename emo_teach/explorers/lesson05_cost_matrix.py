@@ -1,6 +1,6 @@
 """Cost-matrix explorer (lesson 05): what a mistake costs among real words, and where each loss pushes the model."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.patches import Rectangle
@@ -62,8 +62,7 @@ VALUES = (
 )
 
 
-@dataclass(frozen=True)
-class Data:
+class Data(NamedTuple):
     """Words from the target (index 0) to the farthest, cost and plan (n, n), p and both losses' logit gradients (n,),
     the numbers of `VALUES`, and how many words EMO's gradient lifts: those cheaper than EMO, the target included.
     """
@@ -130,8 +129,7 @@ class CostMatrixPicture(widget.Picture):
         self.matrix.set_title(f"cost: white 0, black {DARKEST:g}\nframe: to the target; green: plan")
         dots = {"edgecolor": "white", "lw": 0.8, "label": "plan"}
         self.plan = self.live(self.matrix.scatter(np.zeros(n), np.arange(n), color=COLOURS["plan"], **dots))
-        self.p_bars, self.cost_bars = ([self.live(bar) for bar in bars] for bars in _model_bars(model, n))
-        self.ce_bars, self.emo_bars = ([self.live(bar) for bar in bars] for bars in _push_bars(pushes, n))
+        self.bars = [self.live(bar) for bars in (*_model_bars(model, n), *_push_bars(pushes, n)) for bar in bars]
         model.set_title("model p\nand what it adds to EMO")
         pushes.set_title("push on logits, in shares\n ")
         above = {"transform": pushes.transAxes, "fontsize": STYLE["axes.titlesize"], "va": "bottom"}
@@ -162,10 +160,10 @@ class CostMatrixPicture(widget.Picture):
             self.stale()
         self.cells.set_array(data.cost)
         self.plan.set_sizes(300 * data.plan[:, 0])
-        shown = (data.p, data.p * data.cost[:, 0], push(data.ce_gradient), push(data.emo_gradient))
-        for bars, widths in zip((self.p_bars, self.cost_bars, self.ce_bars, self.emo_bars), shown, strict=True):
-            for bar, width in zip(bars, widths, strict=True):
-                bar.set_width(width)
+        pushes = push(data.ce_gradient), push(data.emo_gradient)
+        widths = np.concatenate([data.p, data.p * data.cost[:, 0], *pushes])
+        for bar, width in zip(self.bars, widths, strict=True):
+            bar.set_width(width)
         self.border.set_ydata([data.lifted - 0.5] * 2)
         self.headline.set_text(f"words up: CE 1, EMO {data.lifted}")
         for name, text in self.numbers.items():
@@ -243,10 +241,9 @@ def panel():
             ce, emo = strength(data.ce_gradient), strength(data.emo_gradient)
             grid[1, k].set_title(f"total push\nCE {ce:.2f}, EMO {emo:.3f}")
             if k != 2:
-                axes = grid[k // 3, 0]
-                _matrix(axes, data.cost)
-                _name(axes, data.words)
-                axes.set_title(f"{'0/1' if weight == 0 else 'cosine'} cost\nframe: to the target")
+                _matrix(grid[k // 3, 0], data.cost)
+                _name(grid[k // 3, 0], data.words)
+                grid[k // 3, 0].set_title(f"{'0/1' if weight == 0 else 'cosine'} cost\nframe: to the target")
             words.append(f"{name}: {_lesson(data)}")
         for axes in grid[:, 1:].flat:
             axes.set_yticks(range(n), [""] * n)

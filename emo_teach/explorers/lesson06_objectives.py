@@ -1,6 +1,6 @@
 """Objectives explorer (lesson 06): one token's logits, and where a step of each training objective would move them."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import log_softmax, softmax
@@ -39,8 +39,7 @@ PANELS = {  # title: name in the table of looks. The first row sees p_t alone, t
 REACH = 1.25  # where the axis of the pushes ends; a longer bar is cut there and its number is printed
 
 
-@dataclass(frozen=True)
-class Data:
+class Data(NamedTuple):
     """Words from the target (index 0) on, costs to it and p (n,); by objective the value, the step -gradient (n,) and
     the bars shown: the step, or its shares (what is pulled up adds to 1).
     """
@@ -115,22 +114,22 @@ class ObjectivesPicture(widget.Picture):
         self.named = grid[:, 0]
         self.bars = []
         for axes, role, title in zip(self.named, ("p", "cost"), ("model p", "cost to the target"), strict=True):
-            self.bars.append(self.live_bars(axes.barh, rows, 0.62, color=COLOURS[role]))
+            self.bars += self.live_bars(axes.barh, rows, 0.62, color=COLOURS[role])
             axes.set(xlim=(0, 1.1), ylim=(self.n - 0.5, -0.5), xticks=[0, 0.5, 1], title=title)
             axes.tick_params(axis="y", length=0)
-        self.panels = {name: self._panel(axes, name) for name, axes in zip(PANELS, grid[:, 1:].flat, strict=True)}
+        self.texts = {name: self._panel(axes, name) for name, axes in zip(PANELS, grid[:, 1:].flat, strict=True)}
         words = sorted((word for group in GROUPS.values() for word in group.split()), key=len)[-self.n :]
         self._name(words)  # the longest words, so that those of every group find room
         self.figure.draw_without_rendering()
         self.figure.set_layout_engine("none")
 
     def _panel(self, axes, name):
-        bars = self.live_bars(axes.barh, np.arange(self.n), 0.62, color=look(PANELS[name]).colour)
+        self.bars += self.live_bars(axes.barh, np.arange(self.n), 0.62, color=look(PANELS[name]).colour)
         axes.axvline(0, color=COLOURS["ink"], lw=0.8)
         axes.set(xlim=(-REACH, REACH), ylim=(self.n - 0.5, -0.5), yticks=[], title=f"{name}\n\n ")
         axes.set_xticks([-1, 0, 1], ["← down", "0", "up →"])
         axes.spines["left"].set_visible(False)
-        return bars, self.live_text(axes, 0, 1.02, transform=axes.transAxes, fontsize=9.5, va="bottom")
+        return self.live_text(axes, 0, 1.02, transform=axes.transAxes, fontsize=9.5, va="bottom")
 
     def _name(self, words):
         self.words = tuple(words)
@@ -141,11 +140,10 @@ class ObjectivesPicture(widget.Picture):
         if data.words != self.words:
             self._name(data.words)
             self.stale()
-        widths = [data.p, data.cost, *(np.clip(data.shown[name], -REACH, REACH) for name in self.panels)]
-        for bars, values in zip([*self.bars, *(bars for bars, _ in self.panels.values())], widths, strict=True):
-            for bar, width in zip(bars, values, strict=True):
-                bar.set_width(float(width))
-        for name, (_, text) in self.panels.items():
+        widths = [data.p, data.cost, *(np.clip(data.shown[name], -REACH, REACH) for name in self.texts)]
+        for bar, width in zip(self.bars, np.concatenate(widths), strict=True):
+            bar.set_width(width)
+        for name, text in self.texts.items():
             text.set_text(f"value {_short(data.values[name])}\npush {_short(_push(data.steps[name]))}")
 
     def alt(self, data):

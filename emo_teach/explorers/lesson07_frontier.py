@@ -4,8 +4,8 @@ The world knows the distribution of the next word, so that the divergence fronti
 clusters. Averages over contexts are those of the joint distribution of context and next word, contexts equally likely.
 """
 
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.ticker import LogLocator, NullLocator
@@ -27,8 +27,7 @@ RANGE = (0.02, 20.0)  # temperatures among which a matching one is looked for
 NUMBERS = {key: NAMES.get(key, key) for key in ("entropy", "forward_kl", "reverse_kl", "area")}  # with their labels
 
 
-@dataclass(frozen=True)
-class Data:
+class Data(NamedTuple):
     """Two models, the first at a temperature: names, the temperature of equal entropy (or None), then by "first" and
     "second" {entropy, forward_kl, reverse_kl in nats, area} and curve (27, 2); the first's KLs (49, 2) along `PATH`.
     """
@@ -167,7 +166,7 @@ def _in_words(data):
     return f"{'. '.join(parts)}. {_match(data)}. Along its temperatures {data.names[0]} {least}."
 
 
-class Frontier(widget.Explorer):
+class Frontier:
     """The explorer for models evaluated in the same contexts: `log_probs`, name -> (n, V); `truth` (n, V), never 0.
 
     The first model's temperature is moved: cross-entropy's ("ce" or "mle"), when it is there.
@@ -192,6 +191,7 @@ class Frontier(widget.Explorer):
             widget.Slider("temperature", "temperature T", 1.0, 0.4, 2.5, 0.02),
             widget.Choice("mode", "T is set", BY_HAND, (BY_HAND, MATCHED)),
         )
+        self.explorer = widget.explorer(self.compute, self.draw, self.CONTROLS)
         self._path, self._matched = lru_cache(maxsize=64)(self._path_of), lru_cache(maxsize=64)(self._matched_of)
         self._second = lru_cache(maxsize=64)(lambda name: self._measured(self.log_probs[name]))
 

@@ -1,7 +1,7 @@
 """Samples side by side (lesson 07): what fine-tuned models say after a prompt, beside a world that knows the truth."""
 
 import html
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.textpath import TextPath
@@ -24,8 +24,7 @@ NUMBERS = {"entropy": "entropy", "forward_kl": "KL from\ntruth", "reverse_kl": "
 NUMBERS |= {"improbable": f"on {SIGN}\nwords"}
 
 
-@dataclass(frozen=True)
-class Data:
+class Data(NamedTuple):
     """One prompt and setting: the likeliest words; by name, truth first, probabilities, numbers and continuations.
 
     `shares`: name -> (10,); `numbers`: name -> {entropy, forward_kl, reverse_kl in nats, improbable: mass on marked
@@ -223,7 +222,7 @@ def _page(data):
     return f'<table style="max-width:900px;line-height:1.5">{above}<tbody>{"".join(rows)}</tbody></table>'
 
 
-class Samples(widget.Explorer):
+class Samples:
     """The explorer for up to four models of one world, `models` by name; the truth stands beside them as it is."""
 
     draw = SamplesPicture  # with the continuations as text below it
@@ -244,6 +243,7 @@ class Samples(widget.Explorer):
             widget.Slider("temperature", "temperature of the models", 1.0, 0.2, 2.0, 0.05),
             widget.Slider("seed", "seed of the samples", 0, 0, 98, 1),
         )
+        self.explorer = widget.explorer(self.compute, self.draw, self.CONTROLS)
 
     def _after(self, prompt):
         """Truth, models' log-probabilities at temperature 1 and words shown: they depend on the prompt alone."""

@@ -10,8 +10,8 @@
 The picture is an output of its cell that is replaced in place, no widget: the executed notebook keeps its last state.
 """
 
-from dataclasses import dataclass
 from time import monotonic
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.lines import Line2D
@@ -27,8 +27,7 @@ TITLES = {"loss": "training loss, each in its own unit", "valid_ce": "held-out c
 LINE = {"ms": 6, "mec": "white", "mew": 0.5, "lw": 1.8}
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(NamedTuple):
     """Points of one run by side, (k, 2): step and value; the last tokens per second and their median."""
 
     points: dict
@@ -36,8 +35,7 @@ class Run:
     median_rate: float
 
 
-@dataclass(frozen=True)
-class Data:
+class Data(NamedTuple):
     """Runs by name, the present one last; where the axes begin and end: steps, and values by side."""
 
     runs: dict

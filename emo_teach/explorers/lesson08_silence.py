@@ -1,6 +1,6 @@
 """Silence explorer (lesson 08): a model believes in one wrong word; how hard does each loss pull the right one up?"""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,8 +20,7 @@ WIDTHS = {"CE": 2.2, "EMO": 2.4, "−log(1 − x)": 1.8, "x/(1 − x)": 1.8, "at
 FLOOR, CEILING = 1e-7, 1e6
 
 
-@dataclass(frozen=True)
-class Data:
+class Data(NamedTuple):
     """Words from the target on, costs to it and model (n,); the pull of each loss on the target, here and on `GRID`."""
 
     words: tuple
@@ -83,7 +82,7 @@ class SilencePicture(widget.Picture):
         left, right = self.figure.subplots(1, 2, width_ratios=(1, 2.3))
         rows = np.arange(len(OTHERS) + 1)
         self.bars = self.live_bars(left.barh, rows + 0.18, 0.36, color=COLOURS["p"], label="model p")
-        self.costs = self.live_bars(left.barh, rows - 0.18, 0.36, color=COLOURS["cost"], label="cost")
+        self.bars += self.live_bars(left.barh, rows - 0.18, 0.36, color=COLOURS["cost"], label="cost")
         left.set(xlim=(0, 1.25), ylim=(len(rows) - 0.4, -0.6), yticks=rows, yticklabels=(TARGET, *OTHERS))
         left.set_title("cost to Monday, model p")
         left.tick_params(axis="y", length=0)
@@ -99,7 +98,7 @@ class SilencePicture(widget.Picture):
         right.legend(handles, WIDTHS, fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
     def update(self, data):
-        for bar, width in zip([*self.bars, *self.costs], [*data.p, *data.cost], strict=True):
+        for bar, width in zip(self.bars, [*data.p, *data.cost], strict=True):
             bar.set_width(width)
         for name, line in self.lines.items():
             silent = data.p[0] == 0 and "CE" not in name

@@ -1,7 +1,7 @@
 """Resting-place explorer (lesson 09): which model has the least mean loss, for six losses and three kinds of labels."""
 
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.image import AxesImage
@@ -37,8 +37,7 @@ TIED = 1e-9
 AT = 5e-4  # closer than this is "at": half of the last digit shown
 
 
-@dataclass(frozen=True)
-class Data:
+class Data(NamedTuple):
     """Truth and mean label (3,), the mean loss on the lattice, its minimum, the map's darkest value, the models that
     have the minimum (k, 3), nearest to the truth first (two where all on a line tie), and their TV from it.
     """

@@ -213,14 +213,6 @@ def explorer(compute, draw, controls):
     return widget
 
 
-class Explorer:
-    """An explorer of a reader's data: a subclass has `CONTROLS`, `compute(**settings)`, `draw(data)` and `panel()`."""
-
-    def explorer(self, **settings):
-        """The widget; any control's start is given by name."""
-        return tie(self.compute, self.draw, self.CONTROLS, settings)
-
-
 def named(argument, given, limit):
     """A dictionary of 1 to `limit` things by name, none called "truth"; ValueError for anything else."""
     if not isinstance(given, Mapping) or not all(isinstance(name, str) and name.strip() for name in given):
