@@ -37,20 +37,11 @@ COLOURS = {  # by role; the colours of data are Okabe & Ito's colour-blind-safe 
     "grid": "#EEEEEE",
 }
 STYLE = {
-    "font.family": "DejaVu Sans",
-    "font.size": 10,
-    "axes.titlesize": 10.5,
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": COLOURS["outline"],
-    "axes.labelcolor": COLOURS["ink"],
-    "xtick.color": COLOURS["tick"],
-    "ytick.color": COLOURS["tick"],
-    "figure.facecolor": "white",
-    "savefig.facecolor": "white",
-    "legend.frameon": False,
-}
+    "font.family": "DejaVu Sans", "font.size": 10, "axes.titlesize": 10.5, "axes.titlelocation": "left",
+    "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": COLOURS["outline"],
+    "axes.labelcolor": COLOURS["ink"], "xtick.color": COLOURS["tick"], "ytick.color": COLOURS["tick"],
+    "figure.facecolor": "white", "savefig.facecolor": "white", "legend.frameon": False,
+}  # fmt: skip
 COST_MAP = "Greys"
 DENSITY = 100  # pixels per inch of a live picture
 STATIC_DENSITY = 150
@@ -170,18 +161,14 @@ def as_image(png, alt, width):
 
 
 def as_html(figure, alt):
-    """The figure as one HTML `<img>` at print density; alt text is required and may not be blank.
-
-    Raises ValueError when `alt` is no text or blank.
-    """
+    """The figure as one HTML `<img>` at print density; ValueError when `alt` is no text or blank."""
     if not isinstance(alt, str) or not alt.strip():
         raise ValueError("alt is empty: say in words what the picture shows")
     from PIL import Image
 
-    buffer = io.BytesIO()
+    buffer, opaque = io.BytesIO(), io.BytesIO()  # the opaque one is an eighth smaller: it stays in the notebook's file
     with rc_context(STYLE):
         figure.savefig(buffer, format="png", dpi=STATIC_DENSITY)
-    opaque = io.BytesIO()  # an eighth smaller: it stays in the notebook's file
     Image.open(buffer).convert("RGB").save(opaque, format="png", optimize=True)
     return as_image(opaque.getvalue(), alt, round(figure.get_figwidth() * DENSITY))
 

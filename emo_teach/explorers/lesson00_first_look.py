@@ -1,6 +1,6 @@
 """The first slider (lesson 00): move the wrong half of the probability from banana to Tuesday. Which loss notices?"""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,8 +12,7 @@ CONTROLS = (widget.Slider("tuesday", "Tuesday's share of the rest", 0.2, 0.0, 1.
 SWEEP = np.linspace(0, 1, 21)
 
 
-@dataclass(frozen=True)
-class Data:
+class Data(NamedTuple):
     """Model (3,), its two losses for the label Monday, and both along the slider."""
 
     share: float
@@ -25,10 +24,7 @@ class Data:
 
 
 def compute(tuesday):
-    """Model and losses (A1, A5) when `tuesday` of the half that is not on Monday lies on Tuesday, the rest on banana.
-
-    Raises ValueError for a share outside [0, 1].
-    """
+    """Model and losses (A1, A5) when `tuesday` of the half that is not on Monday is on Tuesday, the rest on banana."""
     models = simplex.three(0.5, np.append(tuesday, SWEEP))
     ce = divergences.log_loss(models, worked.TARGET)
     emd = transport.one_hot_emd(models, worked.COST, worked.TARGET)
@@ -63,11 +59,9 @@ class FirstPicture(widget.Picture):
             text.set(position=(min(max(data.share, 0.04), 0.96), value + 0.045), text=f"{value:.2f}")
 
     def alt(self, data):
-        return (
-            f"Model: {simplex.in_words(data.p)}; the right token is Monday. Cross-entropy "
-            f"{data.cross_entropy:.3f} nats, the same along the whole slider; transport cost {data.emd:.3f}, "
-            "falling as the mass moves from banana to Tuesday."
-        )
+        ce = f"Cross-entropy {data.cross_entropy:.3f} nats, the same along the whole slider"
+        emd = f"transport cost {data.emd:.3f}, falling as the mass moves from banana to Tuesday"
+        return f"Model: {simplex.in_words(data.p)}; the right token is Monday. {ce}; {emd}."
 
 
 draw = FirstPicture

@@ -1,6 +1,6 @@
 """CE-KL explorer (lesson 01): cross-entropy is entropy plus KL, and the entropy does not depend on the model."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,8 +21,7 @@ CE_LOOK = look("ce").curve | {"lw": 2, "label": "CE(τ, p)"}
 KL_LOOK = look("kl").curve | {"lw": 2, "label": "KL(τ‖p)"}
 
 
-@dataclass(frozen=True)
-class Data:
+class Data(NamedTuple):
     """Label and model (3,), the three quantities in nats, and CE and KL along the sweep of p's first entry."""
 
     tau: np.ndarray
@@ -35,10 +34,7 @@ class Data:
 
 
 def compute(tau_monday, tau_tuesday, p_monday, p_tuesday):
-    """Label, model, entropy, KL and CE in nats: A2 and A3, `CE(tau, p) = H(tau) + KL(tau||p)`.
-
-    Raises ValueError for numbers that make tau or p no distribution.
-    """
+    """Label, model, entropy, KL and CE in nats: A2 and A3, `CE(tau, p) = H(tau) + KL(tau||p)`."""
     tau, models = simplex.three(tau_monday, tau_tuesday), simplex.three(np.append(p_monday, SWEEP), p_tuesday)
     ce, kl = divergences.cross_entropy(tau, models), divergences.kl(tau, models)
     return Data(tau, models[0], float(divergences.entropy(tau)), float(kl[0]), float(ce[0]), ce[1:], kl[1:])
@@ -59,9 +55,8 @@ class CeKlPicture(widget.Picture):
         bars.legend(loc="upper left", fontsize=9, ncols=2, columnspacing=1, borderaxespad=0.2)  # above the tallest bar
         (self.h_bar,) = self.live_bars(stack.bar, [0], 0.5, color=COLOURS["cost"])
         (self.k_bar,) = self.live_bars(stack.bar, [0], 0.5, color=COLOURS["ce"])
-        self.h_text, self.k_text, self.ce_text = (
-            self.live_text(stack, ha="center", va="center", fontsize=9) for _ in range(3)
-        )
+        texts = (self.live_text(stack, ha="center", va="center", fontsize=9) for _ in range(3))
+        self.h_text, self.k_text, self.ce_text = texts
         stack.set(xlim=(-0.7, 0.7), xticks=[], ylabel="nats", title="H(τ) + KL = CE")
         self.ce, self.kl = self.live_line(curves, **CE_LOOK), self.live_line(curves, **KL_LOOK)
         self.gap = self.live_line(curves, color=COLOURS["cost"], lw=6, solid_capstyle="butt")
@@ -95,12 +90,11 @@ class CeKlPicture(widget.Picture):
             line.set_data([data.p[0]] * 2, [data.kl, data.cross_entropy])
 
     def alt(self, data):
-        tau, p = (simplex.in_words(distribution, ".2f") for distribution in (data.tau, data.p))
-        return (
-            f"Label: {tau}. Model: {p}. Entropy of the label {data.entropy:.3f} nats plus KL {data.kl:.3f} nats is the "
-            f"cross-entropy, {data.cross_entropy:.3f} nats. As p of Monday moves, both curves keep one shape, "
-            "the entropy apart."
-        )
+        label, model = (simplex.in_words(distribution, ".2f") for distribution in (data.tau, data.p))
+        parts = f"Entropy of the label {data.entropy:.3f} nats plus KL {data.kl:.3f} nats"
+        total = f"{parts} is the cross-entropy, {data.cross_entropy:.3f} nats"
+        shape = "As p of Monday moves, both curves keep one shape, the entropy apart"
+        return f"Label: {label}. Model: {model}. {total}. {shape}."
 
 
 draw = CeKlPicture
@@ -120,8 +114,8 @@ def panel():
             best = int(np.argmin(data.ce_curve))
             axes.plot(SWEEP[best], data.ce_curve[best], "o", color=COLOURS["ink"], ms=5)
             axes.set(title=f"{title}: H(τ) = {data.entropy:.2f}", xlabel="p(Monday)", ylim=(0, 3), xlim=(0, 1))
-            lowest = f"lowest cross-entropy at p(Monday) = {SWEEP[best]:.2f}"
-            words.append(f"{title}, entropy {data.entropy:.2f} nats, {lowest}")
+            seen = f"{title}, entropy {data.entropy:.2f} nats"
+            words.append(f"{seen}, lowest cross-entropy at p(Monday) = {SWEEP[best]:.2f}")
         figure.axes[0].set_ylabel("nats")
         figure.axes[0].legend(fontsize=9, loc="upper right")
     return figure, f"Cross-entropy and KL against p(Monday), a constant apart: {'; '.join(words)}."

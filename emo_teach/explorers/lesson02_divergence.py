@@ -1,6 +1,6 @@
 """Divergence explorer (lesson 02): for a one-hot label every f-divergence sees the target's probability alone."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,8 +29,7 @@ FAMILIES = (
 TOP = 7.0  # upper end of the axis of values
 
 
-@dataclass(frozen=True)
-class Curve:
+class Curve(NamedTuple):
     """One divergence: value and size of the pull on Monday's logit at p and along `SWEEP`, and their fate as p(Monday)
     falls; where it is infinite, `value` is inf, and `pull`, `values` and `pulls` are None.
     """
@@ -43,8 +42,7 @@ class Curve:
     verdict: str
 
 
-@dataclass(frozen=True)
-class Data:
+class Data(NamedTuple):
     """Model (3,), the three curves, and the largest relative change of their values over all shares of Tuesday."""
 
     p: np.ndarray
@@ -68,22 +66,17 @@ def _curve(generator, p):
 
 
 def compute(first, second, alpha, log10_p, tuesday):
-    """Values and pulls of two divergences and Cressie-Read's of order alpha for the label Monday, by D10.
-
-    Raises ValueError for an unknown name, a p that is no distribution or gives Monday nothing, and an infinite alpha.
-    """
-    for key, name in (("first", first), ("second", second)):
-        if name not in divergences.GENERATORS:
-            raise ValueError(f"{key} = {name!r} must be one of {', '.join(NAMES)}")
+    """Values and pulls of two divergences and Cressie-Read's of order alpha for the label Monday, by D10."""
+    for control, name in zip(CONTROLS, (first, second), strict=False):
+        control.check(name)
     first_p = 10.0**log10_p
     p = simplex.three(first_p, tuesday)
     family = divergences.alpha_generator(round(alpha, 6) + 0.0)  # a slider's 1e-17 is 0
     generators = [divergences.GENERATORS[first], divergences.GENERATORS[second], family]
     shares = simplex.three(first_p, np.linspace(0, 1, 11))
-    values = np.stack([divergences.f_divergence(g, TAU, shares) for g in generators])
-    values = values[np.isfinite(values).all(1)]
-    change = float((np.ptp(values, axis=1) / values.max(1)).max(initial=0.0))
-    return Data(p, tuesday, tuple(_curve(g, p) for g in generators), change)
+    values = [divergences.f_divergence(g, TAU, shares) for g in generators]
+    change = max((np.ptp(each) / each.max() for each in values if np.isfinite(each).all()), default=0.0)
+    return Data(p, tuesday, tuple(_curve(g, p) for g in generators), float(change))
 
 
 def _label_axes(values, pulls):
@@ -159,10 +152,10 @@ class DivergencePicture(widget.Picture):
             text.set(x=value + 0.03, text=f"{value:.3g}")
         finite = [c for c in data.curves if c.values is not None]
         inside = [c.value for c in finite if c.value <= TOP]
-        self.dots.set_data([data.p[0]] * len(inside), inside)
-        beyond = len(finite) - len(inside)
-        self.beyond.set_data([data.p[0]] * min(beyond, 1), [TOP - 0.2] * min(beyond, 1))
-        self.pull_dots.set_data([data.p[0]] * len(finite), [c.pull for c in finite])
+        beyond = [TOP - 0.2] * (len(inside) < len(finite))
+        marks = (self.dots, inside), (self.beyond, beyond), (self.pull_dots, [c.pull for c in finite])
+        for line, heights in marks:
+            line.set_data([data.p[0]] * len(heights), heights)
         for line in self.now:
             line.set_xdata([data.p[0]] * 2)
         infinite = ", ".join(dict.fromkeys(c.name for c in data.curves if c.values is None))
@@ -181,23 +174,24 @@ class DivergencePicture(widget.Picture):
             line.set_color(colour)
         if slot < 2 and self.rows[slot][0].get_text() != curve.name:
             self.stale()
-        name = curve.name.replace("alpha", "α =")
-        texts = (name, "∞" if infinite else f"{curve.value:.3g}", pull, curve.verdict)
+        value = "∞" if infinite else f"{curve.value:.3g}"
+        texts = (curve.name.replace("alpha", "α ="), value, pull, curve.verdict)
         for artist, text in zip(self.rows[slot], texts, strict=True):
             artist.set_text(text)
 
     def alt(self, data):
-        words = []
-        for curve in data.curves:
-            numbers = "infinite, no gradient"
-            if curve.pull is not None:
-                numbers = f"value {curve.value:.4g}, gradient −{curve.pull:.3g}, {curve.verdict} as p falls"
-            words.append(f"{curve.name}: {numbers}")
         return (
             f"Label Monday. Model: {simplex.in_words(data.p, '.3g')}. Value of three divergences and their gradient on "
-            f"Monday's logit against p of Monday. {'; '.join(words)}. Tuesday has {data.share:.2f} of the rest; over "
-            f"all shares the values change by at most {data.change:.0g} of themselves."
+            f"Monday's logit against p of Monday. {'; '.join(map(_curve_in_words, data.curves))}. "
+            f"Tuesday has {data.share:.2f} of the rest; over all shares the values change by at most "
+            f"{data.change:.0g} of themselves."
         )
+
+
+def _curve_in_words(curve):
+    if curve.pull is None:
+        return f"{curve.name}: infinite, no gradient"
+    return f"{curve.name}: value {curve.value:.4g}, gradient −{curve.pull:.3g}, {curve.verdict} as p falls"
 
 
 draw = DivergencePicture
@@ -241,8 +235,9 @@ def _panel_curve(axes, slot, curve):
 def _panel_strip(axes, p):
     """One split of the rest as bars; returns the values it has, in words."""
     axes.bar(np.arange(3), p, 0.6, color=COLOURS["p"])
-    names = ("KL", "total variation", "Pearson chi2")
-    values = [(name, float(divergences.f_divergence(name, TAU, p))) for name in names]
-    axes.set_title("\n".join(f"{name}: {value:.3f}" for name, value in values), fontsize=9)
+    values = {
+        name: f"{divergences.f_divergence(name, TAU, p):.3f}" for name in ("KL", "total variation", "Pearson chi2")
+    }
+    axes.set_title("\n".join(f"{name}: {value}" for name, value in values.items()), fontsize=9)
     axes.set(xticks=np.arange(3), xticklabels=["Mon.", "Tue.", "banana"], ylim=(0, 1), ylabel="model p")
-    return ", ".join(f"{name} {value:.3f}" for name, value in values)
+    return ", ".join(map(" ".join, values.items()))

@@ -1,6 +1,6 @@
 """Transport explorer (lesson 03): two histograms, a cost, the cheapest plan, and the potentials that prove it."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,8 +23,7 @@ CONTROLS = (
 TIGHT = 1e-9  # slack, in units of the largest cost, below which a constraint of the dual counts as tight
 
 
-@dataclass(frozen=True)
-class Data:
+class Data(NamedTuple):
     """The problem, its solution, what the product plan costs, and what it is compared with: another way to the value
     or a rival plan, and what that gives (None where the cost has none).
     """
@@ -66,12 +65,8 @@ def _compare(name, p, tau, cost):
 
 
 def compute(p_centre, p_width, tau_centre, tau_width, cost, power):
-    """The exact plan and potentials (A4, D6) for one setting, and what is compared (A6, D8); values in the cost's unit.
-
-    Raises ValueError for an unknown cost, a width that is not above 0, a negative power of |i − j|.
-    """
-    if cost not in COSTS:
-        raise ValueError(f"cost = {cost!r} must be one of {', '.join(COSTS)}")
+    """The exact plan and potentials (A4, D6) for one setting, and what is compared (A6, D8), in the cost's unit."""
+    CONTROLS[4].check(cost)
     for key, width in (("p_width", p_width), ("tau_width", tau_width)):
         inputs.number(key, width, low=0, open_low=True)
     p, tau = _histogram(p_centre, p_width), _histogram(tau_centre, tau_width)
@@ -145,16 +140,15 @@ class TransportPicture(widget.Picture):
         axes.set(xlim=(0, 1), ylim=(0, 10))
         axes.set_axis_off()
         rows = ("cost", "EMD", "bill p·u + τ·v", "duality gap", "cells used", "product plan costs", "longest bar: mass")
-        colours = dict.fromkeys(rows, COLOURS["ink"]) | {"EMD": COLOURS["emd"]}
-        self.numbers = []
-        for k, name in enumerate(rows):
-            axes.text(0, 9.3 - 0.85 * k, name, fontsize=9.5)
-            look = {"fontsize": 9.5, "ha": "right", "color": colours[name]}
-            self.numbers.append(self.live_text(axes, 1, 9.3 - 0.85 * k, **look))
-        y = 9.3 - 0.85 * len(rows)
+        self.numbers, y = [], 9.3
+        for name in rows:
+            axes.text(0, y, name, fontsize=9.5)
+            colour = COLOURS["emd" if name == "EMD" else "ink"]
+            self.numbers.append(self.live_text(axes, 1, y, fontsize=9.5, ha="right", color=colour))
+            y -= 0.85
         self.compared = [self.live_text(axes, x, y, fontsize=9.5, ha=ha) for x, ha in ((0, "left"), (1, "right"))]
-        key = "grey: cost, dark is dear", "green: plan, area is mass", "squares: tight, u + v = cost"
-        key = "\n".join((*key, "u, v: in units of the", "largest cost"))
+        key = "grey: cost, dark is dear\ngreen: plan, area is mass\nsquares: tight, u + v = cost\n"
+        key += "u, v: in units of the\nlargest cost"
         axes.text(0, 0, key, fontsize=9, color=COLOURS["cost"], va="bottom", linespacing=1.4)
 
     def update(self, data):
@@ -169,20 +163,18 @@ class TransportPicture(widget.Picture):
         slack = data.cost - solved.u[:, None] - solved.v
         self.tight.set_data(*np.nonzero(slack <= TIGHT * scale)[::-1])
         longest = max(data.p.max(), data.tau.max())
-        for bar, mass in zip(self.p_bars, data.p / longest, strict=True):
-            bar.set_width(mass)
-        for bar, mass in zip(self.tau_bars, data.tau / longest, strict=True):
-            bar.set_height(mass)
+        for left, top, p, tau in zip(self.p_bars, self.tau_bars, data.p / longest, data.tau / longest, strict=True):
+            left.set_width(p)
+            top.set_height(tau)
         self.u_line.set_data(solved.u / scale, np.arange(N))
         self.v_line.set_data(np.arange(N), solved.v / scale)
         most = np.count_nonzero(data.p) + np.count_nonzero(data.tau) - 1  # D6: nonzeros of a basic plan
         dual = float(data.p @ solved.u + data.tau @ solved.v)
         values = (data.cost_name, f"{solved.value:.4f}", f"{dual:.4f}", f"{abs(solved.gap):.0g}")
-        values += (f"{len(rows)}, at most {most}", f"{data.product:.4f}", f"{longest:.2f}")
-        for text, value in zip(self.numbers, values, strict=True):
+        values += (f"{len(rows)}, at most {most}", f"{data.product:.4f}", f"{longest:.2f}", data.compared)
+        values += ("" if data.compared_value is None else f"{data.compared_value:.4f}",)
+        for text, value in zip([*self.numbers, *self.compared], values, strict=True):
             text.set_text(value)
-        self.compared[0].set_text(data.compared)
-        self.compared[1].set_text("" if data.compared_value is None else f"{data.compared_value:.4f}")
 
     def _relabel(self, labels):
         turned = {"rotation": 35, "ha": "right"} if labels is WORDS else {"rotation": 0, "ha": "center"}
@@ -194,16 +186,14 @@ class TransportPicture(widget.Picture):
     def alt(self, data):
         solved = data.solved
         moves = [(mass, i, j) for i, j, mass in zip(*_cells(solved.plan), strict=True)]
-        largest = ", ".join(
-            f"{mass:.2f} from {data.labels[i]} to {data.labels[j]}" for mass, i, j in sorted(moves, reverse=True)[:3]
-        )
+        largest = sorted(moves, reverse=True)[:3]
+        most = ", ".join(f"{mass:.2f} from {data.labels[i]} to {data.labels[j]}" for mass, i, j in largest)
         p, tau, u, v = (", ".join(f"{x:.2f}" for x in values) for values in (data.p, data.tau, solved.u, solved.v))
         compared = "" if data.compared_value is None else f" {data.compared}: {data.compared_value:.4f}."
         return (
             f"Cost {data.cost_name} between {', '.join(data.labels)}. Model p: {p}. Label tau: {tau}. "
-            f"The cheapest plan uses {len(moves)} cells, most mass {largest}. EMD {solved.value:.4f}, "
-            f"duality gap {abs(solved.gap):.0g}; the product plan costs {data.product:.4f}.{compared} "
-            f"Potentials u: {u}; v: {v}."
+            f"The cheapest plan uses {len(moves)} cells, most mass {most}. EMD {solved.value:.4f}, duality gap "
+            f"{abs(solved.gap):.0g}; the product plan costs {data.product:.4f}.{compared} Potentials u: {u}; v: {v}."
         )
 
 

@@ -1,7 +1,7 @@
 """Soft-label explorer (lesson 04): the exact distance between its bounds, and where each loss is least."""
 
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,13 +26,9 @@ SANDWICH = {"product": "product bound", "exact": "exact EMD", "jensen": "Jensen 
 MARKS = {"cross-entropy": ("s", 11), "exact EMD": ("o", 17), "debiased": ("D", 18), "product bound": ("*", 17)}
 
 
-@dataclass(frozen=True)
-class Data:
+class Data(NamedTuple):
     """Label and model (3,), the sandwich's values and curves along the label's softness, the chosen loss at every
-    pixel, the minimisers.
-
-    `minimisers`: loss -> (k, 3), the models at which it is least; k > 1 where several corners tie, and then all
-    mixtures of them do.
+    pixel; `minimisers`: loss -> models (k, 3) at which it is least, with their mixtures where several corners tie.
     """
 
     softness: float
@@ -67,10 +63,7 @@ def _bounds(p, tau):
 
 
 def compute(softness, tau_tuesday, p_monday, p_tuesday, loss):
-    """The sandwich (D3, A4, A6) along the label's softness, and the chosen loss (or A2, D9) over all models.
-
-    Raises ValueError for an unknown loss and for numbers that make p or tau no distribution.
-    """
+    """The sandwich (D3, A4, A6) along the label's softness, and the chosen loss (or A2, D9) over all models."""
     tau, p = simplex.three(1 - softness, tau_tuesday), simplex.three(p_monday, p_tuesday)
     labels = simplex.three(1 - SOFTNESS, tau_tuesday)
     curves, values = _bounds(p, labels), {name: float(value) for name, value in _bounds(p, tau).items()}
@@ -113,14 +106,12 @@ class SoftLabelPicture(widget.Picture):
         for row, (name, words) in enumerate(SANDWICH.items()):
             height, style = 0.95 - 0.08 * row, look(words).curve | {"lw": 2}
             curves.plot([0.04, 0.17], [height] * 2, transform=curves.transAxes, **style)
-            self.curves[name] = (
-                self.live_line(curves, **style),
-                self.live_line(curves, "o", color=look(words).colour, ms=6, mec="white", clip_on=False),
-                self.live_text(curves, 0.2, height, fontsize=9.5, va="center", transform=curves.transAxes),
-            )
+            line = self.live_line(curves, **style)
+            dot = self.live_line(curves, "o", color=look(words).colour, ms=6, mec="white", clip_on=False)
+            value = self.live_text(curves, 0.2, height, fontsize=9.5, va="center", transform=curves.transAxes)
+            self.curves[name] = line, dot, value
         curves.set(xlim=(0, 1), ylim=(0, 1.3), yticks=np.linspace(0, 1, 6), ylabel="cost")
-        curves.set_xlabel("label's mass off Monday (0: one-hot)")
-        curves.set_title("exact EMD between its bounds")
+        curves.set(xlabel="label's mass off Monday (0: one-hot)", title="exact EMD between its bounds")
         self.triangle = triangle
         self.image = self.live(_triangle(triangle, np.full((ROWS, COLUMNS, 3), 255, np.uint8)))
         self.p, self.tau = self.live(_dot(triangle, "p")), self.live(_dot(triangle, "tau"))

@@ -1,9 +1,6 @@
-"""Cost-matrix explorer (lesson 05): what a mistake costs among real words, and where each loss pushes the model.
+"""Cost-matrix explorer (lesson 05): what a mistake costs among real words, and where each loss pushes the model."""
 
-The words are data: data/cost_explorer_words.txt.
-"""
-
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.patches import Rectangle
@@ -65,13 +62,9 @@ VALUES = (
 )
 
 
-@dataclass(frozen=True)
-class Data:
+class Data(NamedTuple):
     """Words from the target (index 0) to the farthest, cost and plan (n, n), p and both losses' logit gradients (n,),
-    and the values.
-
-    `values`: name -> number, as in `VALUES`; `lifted`: how many words EMO's gradient lifts, the target included: those
-    cheaper than EMO itself.
+    the numbers of `VALUES`, and how many words EMO's gradient lifts: those cheaper than EMO, the target included.
     """
 
     words: tuple
@@ -94,13 +87,8 @@ def _model(nearness, seed, temperature, near, far):
 
 
 def compute(example, temperature, near, far, power, weight):
-    """Cost (A8 to a power, blended with A7's), model, plan, values (A1, A5, A4) and logit gradients (`p - onehot`, D1).
-
-    Raises ValueError for an unknown example, a weight outside [0, 1], and numbers that make p no distribution or the
-    cost infinite.
-    """
-    if example not in EXAMPLES:
-        raise ValueError(f"example = {example!r} must be one of {', '.join(EXAMPLES)}")
+    """Cost (A8 to a power, blended with A7's), model, plan, values (A1, A5, A4), logit gradients (`p - onehot`, D1)."""
+    CONTROLS[0].check(example)
     target, group = EXAMPLES[example]
     cosine = costs.cosine(load_words().rows(group))
     order = np.argsort(cosine[group.index(target)], kind="stable")
@@ -109,10 +97,9 @@ def compute(example, temperature, near, far, power, weight):
     cost = costs.blend(costs.zero_one(p.size), cosine**power, weight)
     one_hot = np.eye(p.size)[0]
     solved, emo = transport.emd(p, one_hot, cost), float(transport.one_hot_emd(p, cost, 0))
-    numbers = (float(divergences.log_loss(p, 0)), float(1 - p[0]), emo, float(solved.value), emo - float(solved.value))
-    values = {name: number for (name, *_), number in zip(VALUES, numbers, strict=True)}
-    gradient = transport.one_hot_logit_gradient(p, cost, 0)
-    words = tuple(group[i] for i in order)
+    numbers = divergences.log_loss(p, 0), 1 - p[0], emo, solved.value, emo - solved.value
+    values = {name: float(number) for (name, *_), number in zip(VALUES, numbers, strict=True)}
+    gradient, words = transport.one_hot_logit_gradient(p, cost, 0), tuple(group[i] for i in order)
     return Data(words, cost, p, solved.plan, p - one_hot, gradient, values, int((cost[:, 0] < emo).sum()))
 
 
@@ -142,8 +129,7 @@ class CostMatrixPicture(widget.Picture):
         self.matrix.set_title(f"cost: white 0, black {DARKEST:g}\nframe: to the target; green: plan")
         dots = {"edgecolor": "white", "lw": 0.8, "label": "plan"}
         self.plan = self.live(self.matrix.scatter(np.zeros(n), np.arange(n), color=COLOURS["plan"], **dots))
-        self.p_bars, self.cost_bars = ([self.live(bar) for bar in bars] for bars in _model_bars(model, n))
-        self.ce_bars, self.emo_bars = ([self.live(bar) for bar in bars] for bars in _push_bars(pushes, n))
+        self.bars = [self.live(bar) for bars in (*_model_bars(model, n), *_push_bars(pushes, n)) for bar in bars]
         model.set_title("model p\nand what it adds to EMO")
         pushes.set_title("push on logits, in shares\n ")
         above = {"transform": pushes.transAxes, "fontsize": STYLE["axes.titlesize"], "va": "bottom"}
@@ -174,10 +160,10 @@ class CostMatrixPicture(widget.Picture):
             self.stale()
         self.cells.set_array(data.cost)
         self.plan.set_sizes(300 * data.plan[:, 0])
-        shown = (data.p, data.p * data.cost[:, 0], push(data.ce_gradient), push(data.emo_gradient))
-        for bars, widths in zip((self.p_bars, self.cost_bars, self.ce_bars, self.emo_bars), shown, strict=True):
-            for bar, width in zip(bars, widths, strict=True):
-                bar.set_width(width)
+        pushes = push(data.ce_gradient), push(data.emo_gradient)
+        widths = np.concatenate([data.p, data.p * data.cost[:, 0], *pushes])
+        for bar, width in zip(self.bars, widths, strict=True):
+            bar.set_width(width)
         self.border.set_ydata([data.lifted - 0.5] * 2)
         self.headline.set_text(f"words up: CE 1, EMO {data.lifted}")
         for name, text in self.numbers.items():
@@ -186,8 +172,8 @@ class CostMatrixPicture(widget.Picture):
 
     def alt(self, data):
         p = ", ".join(f"{word} {value:.2f}" for word, value in zip(data.words, data.p, strict=True))
-        where = f"Target {data.words[0]}. The model's probabilities, from the nearest word to the farthest: {p}."
-        return f"{where} {_lesson(data)}"
+        what = "The model's probabilities, from the nearest word to the farthest"
+        return f"Target {data.words[0]}. {what}: {p}. {_lesson(data)}"
 
 
 def _matrix(axes, cost):
@@ -230,10 +216,9 @@ def _lesson(data):
     values, lifted = data.values, ", ".join(data.words[1 : data.lifted]) or "no other word"
     ce, emo = strength(data.ce_gradient), strength(data.emo_gradient)
     return (
-        f"Cross-entropy {values['cross_entropy']:.3f} nats, 1 - p(target) {values['one_minus']:.3f}, "
-        f"EMO {values['emo']:.3f}, EMD by linear program {values['emd']:.3f}. "
-        f"A step on cross-entropy pulls up the target alone, in all {ce:.3f}; "
-        f"one on EMO pulls up the target and {lifted}, in all {emo:.3f}."
+        f"Cross-entropy {values['cross_entropy']:.3f} nats, 1 - p(target) {values['one_minus']:.3f}, EMO "
+        f"{values['emo']:.3f}, EMD by linear program {values['emd']:.3f}. A step on cross-entropy pulls up the target "
+        f"alone, in all {ce:.3f}; one on EMO pulls up the target and {lifted}, in all {emo:.3f}."
     )
 
 
@@ -256,10 +241,9 @@ def panel():
             ce, emo = strength(data.ce_gradient), strength(data.emo_gradient)
             grid[1, k].set_title(f"total push\nCE {ce:.2f}, EMO {emo:.3f}")
             if k != 2:
-                axes = grid[k // 3, 0]
-                _matrix(axes, data.cost)
-                _name(axes, data.words)
-                axes.set_title(f"{'0/1' if weight == 0 else 'cosine'} cost\nframe: to the target")
+                _matrix(grid[k // 3, 0], data.cost)
+                _name(grid[k // 3, 0], data.words)
+                grid[k // 3, 0].set_title(f"{'0/1' if weight == 0 else 'cosine'} cost\nframe: to the target")
             words.append(f"{name}: {_lesson(data)}")
         for axes in grid[:, 1:].flat:
             axes.set_yticks(range(n), [""] * n)

@@ -1,6 +1,6 @@
 """Objectives explorer (lesson 06): one token's logits, and where a step of each training objective would move them."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import log_softmax, softmax
@@ -39,11 +39,9 @@ PANELS = {  # title: name in the table of looks. The first row sees p_t alone, t
 REACH = 1.25  # where the axis of the pushes ends; a longer bar is cut there and its number is printed
 
 
-@dataclass(frozen=True)
-class Data:
-    """Words from the target (index 0) on, costs to it and p (n,); by objective the value and the step -gradient (n,).
-
-    `shown` holds the bars: the steps, or their shares (what is pulled up adds to 1).
+class Data(NamedTuple):
+    """Words from the target (index 0) on, costs to it and p (n,); by objective the value, the step -gradient (n,) and
+    the bars shown: the step, or its shares (what is pulled up adds to 1).
     """
 
     words: tuple
@@ -64,15 +62,12 @@ def gradients(logits, unit):
     """
     p, ce = softmax(logits), -log_softmax(logits)[0]
     off, p_t = p[1:].sum(), p[0]
-    of_ce = p.copy()
-    of_ce[0] = -off
+    of_ce = np.append(-off, p[1:])
     cost = np.append(0.0, np.clip(1 - unit[1:] @ unit[0], 0, None))
     emo = p @ cost
     of_emo = p * (cost - emo)
     toward = p @ unit - unit[0]
-    along = unit @ toward
-    peek = GAMMA + (1 - GAMMA) * p_t
-    gamma, floor = TAILR
+    along, peek, (gamma, floor) = unit @ toward, GAMMA + (1 - GAMMA) * p_t, TAILR
     tailr = np.clip(p_t / (gamma + (1 - gamma) * p_t), floor, 1)
     return {
         "CE": (ce, of_ce),
@@ -92,10 +87,7 @@ def _push(step):
 
 
 def compute(target, z_target, z_near, z_far, bars):
-    """Each objective's value and its step -gradient on the logits; costs have no unit, cross-entropy is in nats.
-
-    Returns `Data`. Raises ValueError for a target or a kind of bars that is not there.
-    """
+    """Each objective's value and its step -gradient on the logits; costs have no unit, cross-entropy is in nats."""
     CONTROLS[0].check(target)
     CONTROLS[-1].check(bars)
     words, shares = np.array(GROUPS[target].split()), bars == IN_SHARES
@@ -103,8 +95,7 @@ def compute(target, z_target, z_near, z_far, bars):
     cost = 1 - unit @ unit[0]
     order = np.append(0, 1 + np.argsort(cost[1:], kind="stable"))
     words, unit, cost = words[order], unit[order], np.append(0.0, cost[order][1:])
-    logits = np.zeros(len(words))
-    logits[0], logits[1], logits[-1] = z_target, z_near, z_far
+    logits = np.array([z_target, z_near, *[0.0] * (len(words) - 3), z_far], float)
     found = gradients(logits, unit)
     values = {name: float(value) for name, (value, _) in found.items()}
     steps = {name: -gradient for name, (_, gradient) in found.items()}
@@ -121,26 +112,24 @@ class ObjectivesPicture(widget.Picture):
         self.n, self.words = len(GROUPS["Monday"].split()), None
         grid, rows = self.figure.subplots(2, 5), np.arange(self.n)
         self.named = grid[:, 0]
-        self.bars = [
-            self.live_bars(axes.barh, rows, 0.62, color=COLOURS[role])
-            for axes, role in zip(self.named, ("p", "cost"), strict=True)
-        ]
-        for axes, title in zip(self.named, ("model p", "cost to the target"), strict=True):
+        self.bars = []
+        for axes, role, title in zip(self.named, ("p", "cost"), ("model p", "cost to the target"), strict=True):
+            self.bars += self.live_bars(axes.barh, rows, 0.62, color=COLOURS[role])
             axes.set(xlim=(0, 1.1), ylim=(self.n - 0.5, -0.5), xticks=[0, 0.5, 1], title=title)
             axes.tick_params(axis="y", length=0)
-        self.panels = {name: self._panel(axes, name) for name, axes in zip(PANELS, grid[:, 1:].flat, strict=True)}
+        self.texts = {name: self._panel(axes, name) for name, axes in zip(PANELS, grid[:, 1:].flat, strict=True)}
         words = sorted((word for group in GROUPS.values() for word in group.split()), key=len)[-self.n :]
         self._name(words)  # the longest words, so that those of every group find room
         self.figure.draw_without_rendering()
         self.figure.set_layout_engine("none")
 
     def _panel(self, axes, name):
-        bars = self.live_bars(axes.barh, np.arange(self.n), 0.62, color=look(PANELS[name]).colour)
+        self.bars += self.live_bars(axes.barh, np.arange(self.n), 0.62, color=look(PANELS[name]).colour)
         axes.axvline(0, color=COLOURS["ink"], lw=0.8)
         axes.set(xlim=(-REACH, REACH), ylim=(self.n - 0.5, -0.5), yticks=[], title=f"{name}\n\n ")
         axes.set_xticks([-1, 0, 1], ["← down", "0", "up →"])
         axes.spines["left"].set_visible(False)
-        return bars, self.live_text(axes, 0, 1.02, transform=axes.transAxes, fontsize=9.5, va="bottom")
+        return self.live_text(axes, 0, 1.02, transform=axes.transAxes, fontsize=9.5, va="bottom")
 
     def _name(self, words):
         self.words = tuple(words)
@@ -151,11 +140,10 @@ class ObjectivesPicture(widget.Picture):
         if data.words != self.words:
             self._name(data.words)
             self.stale()
-        widths = [data.p, data.cost, *(np.clip(data.shown[name], -REACH, REACH) for name in self.panels)]
-        for bars, values in zip([*self.bars, *(bars for bars, _ in self.panels.values())], widths, strict=True):
-            for bar, width in zip(bars, values, strict=True):
-                bar.set_width(float(width))
-        for name, (_, text) in self.panels.items():
+        widths = [data.p, data.cost, *(np.clip(data.shown[name], -REACH, REACH) for name in self.texts)]
+        for bar, width in zip(self.bars, np.concatenate(widths), strict=True):
+            bar.set_width(width)
+        for name, text in self.texts.items():
             text.set_text(f"value {_short(data.values[name])}\npush {_short(_push(data.steps[name]))}")
 
     def alt(self, data):

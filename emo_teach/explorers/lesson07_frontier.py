@@ -4,8 +4,8 @@ The world knows the distribution of the next word, so that the divergence fronti
 clusters. Averages over contexts are those of the joint distribution of context and next word, contexts equally likely.
 """
 
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.ticker import LogLocator, NullLocator
@@ -27,13 +27,9 @@ RANGE = (0.02, 20.0)  # temperatures among which a matching one is looked for
 NUMBERS = {key: NAMES.get(key, key) for key in ("entropy", "forward_kl", "reverse_kl", "area")}  # with their labels
 
 
-@dataclass(frozen=True)
-class Data:
-    """Two models, the first at a temperature, as numbers and curves; the path of the first through all temperatures.
-
-    `names`: of the two models; `numbers`: "first" and "second" -> {entropy, forward_kl, reverse_kl in nats, area};
-    `curves`: the same -> (27, 2); `path`: (49, 2), forward and reverse KL at the temperatures `PATH`; `matched`: the
-    temperature of equal entropy, or None where there is none.
+class Data(NamedTuple):
+    """Two models, the first at a temperature: names, the temperature of equal entropy (or None), then by "first" and
+    "second" {entropy, forward_kl, reverse_kl in nats, area} and curve (27, 2); the first's KLs (49, 2) along `PATH`.
     """
 
     names: tuple
@@ -47,15 +43,12 @@ class Data:
 def frontiers(log_p, truth, points=POINTS):
     """`measure.mauve.divergence_frontier` of the joint distributions (n, V), (points, 2), in a tenth of its time.
 
-    Means over contexts of `(KL(truth||r), KL(p||r))` with `r = w p + (1 - w) truth`; all that does not depend on w is
-    computed once. Raises ValueError for fewer than two points.
+    Means over contexts of `(KL(truth||r), KL(p||r))`, `r = w p + (1 - w) truth`; what w does not change is found once.
     """
     p, log_truth = np.exp(log_p), np.log(truth)
     own = (p * np.where(p > 0, log_p, 0.0)).sum(), (truth * log_truth).sum()
-    found = np.empty((inputs.count("points", points, low=2), 2))
-    for row, weight in enumerate(np.linspace(EDGE, 1 - EDGE, points)):
-        mixed = np.log(truth + weight * (p - truth))
-        found[row] = own[1] - np.vdot(truth, mixed), own[0] - np.vdot(p, mixed)
+    mixtures = (np.log(truth + weight * (p - truth)) for weight in np.linspace(EDGE, 1 - EDGE, points))
+    found = np.array([(own[1] - np.vdot(truth, mixed), own[0] - np.vdot(p, mixed)) for mixed in mixtures])
     return np.maximum(found, 0.0) / len(truth)  # rounding may leave a hair below 0
 
 
@@ -117,8 +110,8 @@ class FrontierPicture(widget.Picture):
 
     def _build_table(self, ring):
         columns, self.texts, self.keys = dict(zip(NUMBERS, (0.56, 0.7, 0.84, 0.95), strict=True)), {}, {}
-        for key, label in NUMBERS.items():
-            self.table.text(columns[key], 0.92, label, ha="right", va="center", fontsize=9.5)
+        for key, x in columns.items():
+            self.table.text(x, 0.92, NUMBERS[key], ha="right", va="center", fontsize=9.5)
         for y, key in ((0.55, "first"), (0.18, "second")):
             self.keys[key] = self.live(self.table.plot([0.01], [y], "o", ms=9, **EDGES)[0])
             self.texts[key, "name"] = self.live_text(self.table, 0.03, y, va="center", fontsize=10)
@@ -147,10 +140,7 @@ class FrontierPicture(widget.Picture):
         self.path.set(data=data.path.T, color=look(data.names[0]).colour)
         for (k, _), text in zip(ENDS, self.ends, strict=True):
             text.xy = data.path[k]
-        self._mark_match(data)
-
-    def _mark_match(self, data):
-        """A ring where the path has the second model's entropy."""
+        # a ring where the path has the second model's entropy
         self.meeting.set_visible(data.matched is not None and PATH[0] <= data.matched <= PATH[-1])
         self.match.set_text(_match(data))
         if data.matched is not None:
@@ -169,17 +159,14 @@ def _in_words(data):
     parts, (forward, reverse) = [], data.path.min(0)
     states = (f"at temperature {data.temperature:.3f}", "as it is")
     for n, name, state in zip(data.numbers.values(), data.names, states, strict=True):
-        parts.append(
-            f"{name} {state}: entropy {n['entropy']:.3f}, forward KL {n['forward_kl']:.3f}, reverse KL "
-            f"{n['reverse_kl']:.3f} nats, area under the divergence curve {n['area']:.3f}"
-        )
-    return (
-        f"{'. '.join(parts)}. {_match(data)}. Along its temperatures {data.names[0]} has a forward KL of {forward:.3f} "
-        f"at least and a reverse KL of {reverse:.3f} at least."
-    )
+        kls = f"forward KL {n['forward_kl']:.3f}, reverse KL {n['reverse_kl']:.3f} nats"
+        area = f"area under the divergence curve {n['area']:.3f}"
+        parts.append(f"{name} {state}: entropy {n['entropy']:.3f}, {kls}, {area}")
+    least = f"has a forward KL of {forward:.3f} at least and a reverse KL of {reverse:.3f} at least"
+    return f"{'. '.join(parts)}. {_match(data)}. Along its temperatures {data.names[0]} {least}."
 
 
-class Frontier(widget.Explorer):
+class Frontier:
     """The explorer for models evaluated in the same contexts: `log_probs`, name -> (n, V); `truth` (n, V), never 0.
 
     The first model's temperature is moved: cross-entropy's ("ce" or "mle"), when it is there.
@@ -204,8 +191,9 @@ class Frontier(widget.Explorer):
             widget.Slider("temperature", "temperature T", 1.0, 0.4, 2.5, 0.02),
             widget.Choice("mode", "T is set", BY_HAND, (BY_HAND, MATCHED)),
         )
-        computed = self._path_of, self._second_of, self._matched_of
-        self._path, self._second, self._matched = (lru_cache(maxsize=64)(each) for each in computed)
+        self.explorer = widget.explorer(self.compute, self.draw, self.CONTROLS)
+        self._path, self._matched = lru_cache(maxsize=64)(self._path_of), lru_cache(maxsize=64)(self._matched_of)
+        self._second = lru_cache(maxsize=64)(lambda name: self._measured(self.log_probs[name]))
 
     def _checked(self, name, log_p):
         log_p = inputs.log_distributions(f"log_probs[{name!r}]", log_p)
@@ -221,9 +209,6 @@ class Frontier(widget.Explorer):
 
     def _path_of(self, name):
         return np.array([self._divergences(self._at(name, temperature)) for temperature in PATH])
-
-    def _second_of(self, name):
-        return self._measured(self.log_probs[name])
 
     def _matched_of(self, first, second):
         entropy = oracle.mean_entropy(self.log_probs[second])
@@ -294,9 +279,7 @@ def demo():
     from ..measure import reading
 
     world, models = small_models()
-    texts, taken = world.sample(12, 33, seed=0), slice(1, None, 2)
-    found = {
-        name: reading.next_token_log_probs(model, texts)[:, taken].reshape(-1, world.size)
-        for name, model in models.items()
-    }
-    return Frontier(found, world.next_word(texts)[:, taken].reshape(-1, world.size))
+    texts = world.sample(12, 33, seed=0)
+    found = {name: reading.next_token_log_probs(model, texts) for name, model in models.items()}
+    log_probs = {name: log_p[:, 1::2].reshape(-1, world.size) for name, log_p in found.items()}
+    return Frontier(log_probs, world.next_word(texts)[:, 1::2].reshape(-1, world.size))

@@ -1,7 +1,7 @@
 """Samples side by side (lesson 07): what fine-tuned models say after a prompt, beside a world that knows the truth."""
 
 import html
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.textpath import TextPath
@@ -14,23 +14,17 @@ from ..world import small_models
 from . import widget
 
 PROMPTS = (
-    "every glad chef",
-    "these young pupils quickly",
-    "this officer chases the",
-    "one singer plays that",
+    "every glad chef", "these young pupils quickly", "this officer chases the", "one singer plays that",
     "several sailors repair another old boat",
-)
+)  # fmt: skip
 IMPROBABLE = 1e-3  # a word that the truth gives less than this after what stands before it is marked
 MAX_MODELS, WORDS, TEXTS, LENGTH = 4, 10, 2, 12  # models, bars, continuations of each, words of a continuation
 SIGN = "✗"
 NUMBERS = {"entropy": "entropy", "forward_kl": "KL from\ntruth", "reverse_kl": "KL to\ntruth"}
 NUMBERS |= {"improbable": f"on {SIGN}\nwords"}
 
-# ---- numbers and continuations
 
-
-@dataclass(frozen=True)
-class Data:
+class Data(NamedTuple):
     """One prompt and setting: the likeliest words; by name, truth first, probabilities, numbers and continuations.
 
     `shares`: name -> (10,); `numbers`: name -> {entropy, forward_kl, reverse_kl in nats, improbable: mass on marked
@@ -70,9 +64,6 @@ def continue_world(world, ids, uniform):
         cumulated = np.cumsum(world.next_word(texts)[:, -1], axis=-1)
         texts = np.column_stack([texts, (cumulated <= (drawn * cumulated[:, -1])[:, None]).sum(-1)])
     return texts
-
-
-# ---- the picture
 
 
 def _model_axes(axes, words, names):
@@ -120,8 +111,8 @@ class SamplesPicture(widget.Picture):
         self.table.axis("off")
         self.table.set(xlim=(0, 1), ylim=(0, 1))
         self.numbers, columns = {}, dict(zip(NUMBERS, (0.52, 0.68, 0.84, 1.0), strict=True))
-        for key, label in NUMBERS.items():
-            self.table.text(columns[key], 0.98, label, ha="right", va="top", fontsize=9.5)
+        for key, x in columns.items():
+            self.table.text(x, 0.98, NUMBERS[key], ha="right", va="top", fontsize=9.5)
         for k, name in enumerate(self.data.shares):
             y, marker = 0.78 - 0.15 * k, "s" if name == TRUTH else look(name).marker
             self.table.plot([0.02], [y], marker, color=look(name).colour, ms=9, mec="white", mew=0.6)
@@ -139,17 +130,16 @@ class SamplesPicture(widget.Picture):
         _fill(self.bars, self.marks, data)
         for (name, key), text in self.numbers.items():
             value = data.numbers[name][key]
-            share = f"{100 * value:.1f} %"
-            text.set_text(share if key == "improbable" else f"{value + 0.0:.3f}".replace("-0.000", "0.000"))
+            number = f"{value + 0.0:.3f}".replace("-0.000", "0.000")
+            text.set_text(f"{100 * value:.1f} %" if key == "improbable" else number)
         self.headline.set_text(f"“{data.prompt} …”\nmodels at temperature {data.temperature:.2f}")
 
     def alt(self, data):
         models = list(data.numbers.items())[1:]
-        parts = [f"{name}: {_likeliest(data, name)}; {_measured(found)}" for name, found in models]
-        return (
-            f"Next word after “{data.prompt}”, models at temperature {data.temperature:.2f}. Truth: "
-            f"{_likeliest(data, TRUTH)}; entropy {data.numbers[TRUTH]['entropy']:.3f} nats. {'. '.join(parts)}."
-        )
+        parts = ". ".join(f"{name}: {_likeliest(data, name)}; {_measured(found)}" for name, found in models)
+        truth = f"{_likeliest(data, TRUTH)}; entropy {data.numbers[TRUTH]['entropy']:.3f} nats"
+        what = f"Next word after “{data.prompt}”, models at temperature {data.temperature:.2f}"
+        return f"{what}. Truth: {truth}. {parts}."
 
     def to_html(self):
         return super().to_html() + _page(self.data)
@@ -206,9 +196,7 @@ def _write(axes, several):
             x += TextPath((0, 0), word, size=8).get_extents().width + 5
 
 
-# ---- the page: the continuations as a table of text below the picture
-
-# Marked words have ground and ink of their own, so that they read on light and dark pages alike.
+# Of the text below the picture. Marked words have ground and ink of their own: they read on light and dark pages alike.
 MARK = (
     f"background:{COLOURS['wrong ground']};color:{COLOURS['ink']};"
     f"text-decoration:underline wavy {COLOURS['wrong']};border-radius:2px;padding:0 2px"
@@ -234,10 +222,7 @@ def _page(data):
     return f'<table style="max-width:900px;line-height:1.5">{above}<tbody>{"".join(rows)}</tbody></table>'
 
 
-# ---- the explorer
-
-
-class Samples(widget.Explorer):
+class Samples:
     """The explorer for up to four models of one world, `models` by name; the truth stands beside them as it is."""
 
     draw = SamplesPicture  # with the continuations as text below it
@@ -248,8 +233,7 @@ class Samples(widget.Explorer):
             raise ValueError(f"prompts = {prompts!r} must be a sequence of texts")
         self.ids = {prompt: world.encode(prompt) for prompt in prompts}
         for name, model in self.models.items():
-            size = model.get_input_embeddings().weight.shape[0]
-            if size != world.size:
+            if (size := model.get_input_embeddings().weight.shape[0]) != world.size:
                 raise ValueError(f"models[{name!r}] knows {size} words, this world has {world.size}")
         if world.noise == 0:
             raise ValueError("world.noise = 0: the truth calls words impossible, and the KL to it is infinite")
@@ -259,6 +243,7 @@ class Samples(widget.Explorer):
             widget.Slider("temperature", "temperature of the models", 1.0, 0.2, 2.0, 0.05),
             widget.Slider("seed", "seed of the samples", 0, 0, 98, 1),
         )
+        self.explorer = widget.explorer(self.compute, self.draw, self.CONTROLS)
 
     def _after(self, prompt):
         """Truth, models' log-probabilities at temperature 1 and words shown: they depend on the prompt alone."""
@@ -277,8 +262,7 @@ class Samples(widget.Explorer):
         """Numbers and continuations for one setting; temperature changes the models, not the truth."""
         self.CONTROLS[0].check(prompt)
         temperature = inputs.number("temperature", temperature, low=0, open_low=True)
-        seed = inputs.number("seed", seed, low=0)
-        if seed != int(seed):
+        if (seed := inputs.number("seed", seed, low=0)) != int(seed):
             raise ValueError(f"seed = {seed!r} must be a whole number")
         truth, logs, shown = self._after(prompt)
         log_p = {TRUTH: np.log(truth)}

@@ -10,8 +10,8 @@
 The picture is an output of its cell that is replaced in place, no widget: the executed notebook keeps its last state.
 """
 
-from dataclasses import dataclass
 from time import monotonic
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.lines import Line2D
@@ -27,8 +27,7 @@ TITLES = {"loss": "training loss, each in its own unit", "valid_ce": "held-out c
 LINE = {"ms": 6, "mec": "white", "mew": 0.5, "lw": 1.8}
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(NamedTuple):
     """Points of one run by side, (k, 2): step and value; the last tokens per second and their median."""
 
     points: dict
@@ -36,8 +35,7 @@ class Run:
     median_rate: float
 
 
-@dataclass(frozen=True)
-class Data:
+class Data(NamedTuple):
     """Runs by name, the present one last; where the axes begin and end: steps, and values by side."""
 
     runs: dict
@@ -49,11 +47,10 @@ def _run(name, history):
     for index, entry in enumerate(history):
         if not hasattr(entry, "keys") or "step" not in entry:
             raise ValueError(f"histories[{name!r}][{index}] = {entry!r} is no entry of a history: it has no step")
-    points = {side: [(entry["step"], entry[side]) for entry in history if side in entry] for side in TITLES}
+    found = {side: [(entry["step"], entry[side]) for entry in history if side in entry] for side in TITLES}
+    points = {side: np.array(pairs, float).reshape(-1, 2) for side, pairs in found.items()}
     rates = [entry["tokens_per_s"] for entry in history if "tokens_per_s" in entry] or [np.nan]
-    return Run(
-        {side: np.array(found, float).reshape(-1, 2) for side, found in points.items()}, rates[-1], np.median(rates)
-    )
+    return Run(points, rates[-1], np.median(rates))
 
 
 def _locator():
@@ -65,15 +62,12 @@ def _span(values, low=None):
     values = values[np.isfinite(values)]
     lowest, high = (values.min(), values.max()) if values.size else (0.0, 1.0)
     low = lowest if low is None else low
-    ticks = _locator().tick_values(low, max(high, low + 0.05))
-    return float(ticks[0]), float(ticks[-1])
+    first, *_, last = _locator().tick_values(low, max(high, low + 0.05))
+    return float(first), float(last)
 
 
 def compute(histories, steps=None):
-    """Curves and axes for the histories of several runs.
-
-    Returns `Data`. Raises ValueError for a history that is none, or more than 12 runs.
-    """
+    """Curves and axes for the histories of several runs."""
     runs = {name: _run(name, each) for name, each in widget.named("histories", histories, MAX_RUNS).items()}
     sides = {side: np.concatenate([run.points[side] for run in runs.values()]) for side in TITLES}
     reached = np.concatenate([points[:, 0] for points in sides.values()])
@@ -103,12 +97,8 @@ def _legend(strip, labels):
     strip.legend(handles, labels.values(), **place)
 
 
-def _with_rate(name, run):
-    return f"{name}: {run.median_rate:,.0f} tokens/s" if np.isfinite(run.median_rate) else name
-
-
-def _last(points):
-    return f"{points[-1, 1]:.3f}" if len(points) else "–"
+def _rate(before, rate):
+    return f"{before}{rate:,.0f} tokens/s" if np.isfinite(rate) else ""
 
 
 class CurvesPicture(widget.Picture):
@@ -138,14 +128,14 @@ class CurvesPicture(widget.Picture):
             for side, line in lines.items():
                 points = data.runs[name].points[side]
                 line.set(data=points.T, markevery=_every(points))
-        rate = f", {run.rate:,.0f} tokens/s" if np.isfinite(run.rate) else ""
         step = int(max((points[-1, 0] for points in run.points.values() if len(points)), default=0))
-        loss, valid_ce = map(_last, run.points.values())
-        self.status.set_text(f"{present}: step {step}, loss {loss}, held-out cross-entropy {valid_ce}{rate}")
+        loss, ce = (f"{points[-1, 1]:.3f}" if len(points) else "–" for points in run.points.values())
+        rate = _rate(", ", run.rate)
+        self.status.set_text(f"{present}: step {step}, loss {loss}, held-out cross-entropy {ce}{rate}")
 
     def _rebuild(self, data, present):
         """Other runs or other ends of the axes: lines that are new or gone, the legend, the limits."""
-        for name in [name for name in self.lines if name not in data.runs]:
+        for name in set(self.lines) - set(data.runs):
             for line in self.lines.pop(name).values():
                 self._live.remove(line)
                 line.remove()
@@ -153,8 +143,8 @@ class CurvesPicture(widget.Picture):
             if name not in self.lines:
                 line = look(name).line | LINE
                 self.lines[name] = {side: self.live_line(axes, **line) for side, axes in self.sides.items()}
-        labels = {name: name if name == present else _with_rate(name, run) for name, run in data.runs.items()}
-        _legend(self.strip, labels)
+        rates = {name: "" if name == present else _rate(": ", run.median_rate) for name, run in data.runs.items()}
+        _legend(self.strip, {name: name + rate for name, rate in rates.items()})
         for side, axes in self.sides.items():
             axes.set(xlim=data.steps, ylim=data.spans[side])
 
@@ -175,9 +165,9 @@ def _moved(points):
 def _in_words(data, rates):
     parts = []
     for name, run in data.runs.items():
-        rate = f", {run.median_rate:,.0f} tokens/s" if rates and np.isfinite(run.median_rate) else ""
-        loss, valid_ce = map(_moved, run.points.values())
-        parts.append(f"{name}: loss {loss}, held-out cross-entropy {valid_ce}{rate}")
+        loss, ce = map(_moved, run.points.values())
+        rate = _rate(", ", run.median_rate) if rates else ""
+        parts.append(f"{name}: loss {loss}, held-out cross-entropy {ce}{rate}")
     units = "losses in each objective's own unit, held-out cross-entropy in nats"
     return f"Training curves over {data.steps[1]:.0f} steps; {units}. {'; '.join(parts)}."
 
@@ -190,7 +180,8 @@ def _static(data, rates):
             for name, points in ((name, run.points[side]) for name, run in data.runs.items()):
                 axes.plot(*points.T, markevery=_every(points), **look(name).line, **LINE)
             axes.set(xlim=data.steps, ylim=data.spans[side])
-        _legend(strip, {name: _with_rate(name, run) if rates else name for name, run in data.runs.items()})
+        labels = {name: name + _rate(": ", run.median_rate) * rates for name, run in data.runs.items()}
+        _legend(strip, labels)
     return figure, _in_words(data, rates)
 
 

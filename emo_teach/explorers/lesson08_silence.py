@@ -1,6 +1,6 @@
 """Silence explorer (lesson 08): a model believes in one wrong word; how hard does each loss pull the right one up?"""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,8 +20,7 @@ WIDTHS = {"CE": 2.2, "EMO": 2.4, "−log(1 − x)": 1.8, "x/(1 − x)": 1.8, "at
 FLOOR, CEILING = 1e-7, 1e6
 
 
-@dataclass(frozen=True)
-class Data:
+class Data(NamedTuple):
     """Words from the target on, costs to it and model (n,); the pull of each loss on the target, here and on `GRID`."""
 
     words: tuple
@@ -34,10 +33,9 @@ class Data:
 
 
 def pulls(p, cost):
-    """Pull of each loss on the logit of token 0, the target: minus the derivative.
+    """Pull of each loss on the logit of token 0, the target, loss -> (...): minus the derivative.
 
-    CE `1 - p_t`; EMO D1, `p_t L`; its transforms D14, `psi'(L/M) p_t L` with `1 - L/M = sum_i p_i (M - c_i)/M`. Returns
-    a dictionary, loss -> (...).
+    CE `1 - p_t`; EMO D1, `p_t L`; its transforms D14, `psi'(L/M) p_t L` with `1 - L/M = sum_i p_i (M - c_i)/M`.
     """
     largest = cost.max()
     left = p @ (largest - cost) / largest
@@ -62,10 +60,7 @@ def _models(rest, share, wrong):
 
 
 def compute(wrong, log10_rest, share):
-    """The pulls on Monday when the model believes in a wrong word, with real words' costs.
-
-    Returns `Data`. Raises ValueError for another word.
-    """
+    """The pulls on Monday when the model believes in a wrong word, with real words' costs."""
     CONTROLS[0].check(wrong)
     words = (TARGET, *OTHERS)
     unit = costs.unit_rows(load_words().rows(list(words)))
@@ -87,7 +82,7 @@ class SilencePicture(widget.Picture):
         left, right = self.figure.subplots(1, 2, width_ratios=(1, 2.3))
         rows = np.arange(len(OTHERS) + 1)
         self.bars = self.live_bars(left.barh, rows + 0.18, 0.36, color=COLOURS["p"], label="model p")
-        self.costs = self.live_bars(left.barh, rows - 0.18, 0.36, color=COLOURS["cost"], label="cost")
+        self.bars += self.live_bars(left.barh, rows - 0.18, 0.36, color=COLOURS["cost"], label="cost")
         left.set(xlim=(0, 1.25), ylim=(len(rows) - 0.4, -0.6), yticks=rows, yticklabels=(TARGET, *OTHERS))
         left.set_title("cost to Monday, model p")
         left.tick_params(axis="y", length=0)
@@ -103,9 +98,8 @@ class SilencePicture(widget.Picture):
         right.legend(handles, WIDTHS, fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
     def update(self, data):
-        for bars, widths in ((self.bars, data.p), (self.costs, data.cost)):
-            for bar, width in zip(bars, widths, strict=True):
-                bar.set_width(width)
+        for bar, width in zip(self.bars, [*data.p, *data.cost], strict=True):
+            bar.set_width(width)
         for name, line in self.lines.items():
             silent = data.p[0] == 0 and "CE" not in name
             pull = np.full(len(GRID), FLOOR) if silent else np.clip(data.curves[name], FLOOR, CEILING)

@@ -1,7 +1,7 @@
 """Resting-place explorer (lesson 09): which model has the least mean loss, for six losses and three kinds of labels."""
 
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.image import AxesImage
@@ -12,8 +12,7 @@ from ..pictures import COLOURS, drawing
 from ..worked import COST, TOKENS
 from . import simplex, widget
 
-WHOLE, ONE_HOT, SMOOTHED = "whole law", "one token at a time", "smoothed token"
-KINDS = (WHOLE, ONE_HOT, SMOOTHED)
+KINDS = WHOLE, ONE_HOT, SMOOTHED = "whole law", "one token at a time", "smoothed token"
 CE, BOUND, EMD, DEBIASED = "cross-entropy", "product bound", "exact EMD", "debiased score"
 SINKHORN, DIVERGENCE = ENTROPIC = ("Sinkhorn loss", "Sinkhorn divergence")
 LOSSES = (CE, BOUND, EMD, *ENTROPIC, DEBIASED)
@@ -38,11 +37,9 @@ TIED = 1e-9
 AT = 5e-4  # closer than this is "at": half of the last digit shown
 
 
-@dataclass(frozen=True)
-class Data:
-    """Truth and mean label (3,), the mean loss on the lattice, its minimum, the map's darkest value, and the models
-    that have it (k, 3), the nearest to the truth first: one, or the two ends of a line that ties; `apart`: their total
-    variation from the truth.
+class Data(NamedTuple):
+    """Truth and mean label (3,), the mean loss on the lattice, its minimum, the map's darkest value, the models that
+    have the minimum (k, 3), nearest to the truth first (two where all on a line tie), and their TV from it.
     """
 
     loss: str
@@ -60,12 +57,10 @@ class Data:
 def labels_of(kind, tau):
     """The labels that a model is given when tokens follow tau: their shares (k,), and each label (k, 3).
 
-    Formula: tau itself; or `e_k` with share tau_k; or `(1 - s) e_k + s/n_k` over the `n_k` tokens of k's class, s =
-    `SPREAD`. Raises ValueError for another kind or a tau that is no distribution.
+    Formula: tau itself; or `e_k` with share tau_k; or `(1 - s) e_k + s/n_k` over k's class of `n_k`, s = `SPREAD`.
     """
     tau = _distributions("tau", tau, 1)
-    if kind not in KINDS:
-        raise ValueError(f"kind = {kind!r} must be one of {', '.join(KINDS)}")
+    CONTROLS[1].check(kind)
     if kind == WHOLE:
         return np.ones(1), tau[None]
     same = np.equal.outer(CLASSES, CLASSES) / np.bincount(CLASSES)[list(CLASSES)]
@@ -86,9 +81,8 @@ def entropic_values(p, label, regularisation, tolerance=EXACT):
 
     Formula: D12, the maximum over g of `label @ g + p @ f`, `f_i = -r log sum_j label_j exp((g_j - cost_ij)/r)`. It
     starts at the best potential of the exact distance; Sinkhorn's iteration would need thousands of steps at small r.
-    Returns (m,), each within about `tolerance`. Raises ValueError for bad probabilities and a regularisation below
-    `LEAST_REGULARISATION`; `transport.SolverError` where it does not converge. Source: Cuturi & Peyré, A smoothed dual
-    approach for variational Wasserstein problems (2016).
+    Returns (m,), each within about `tolerance`. Raises `transport.SolverError` where it does not converge. Source:
+    Cuturi & Peyré, A smoothed dual approach for variational Wasserstein problems (2016).
     """
     p, label = _distributions("p", p, 2), _distributions("label", label, 1)
     r = inputs.number("regularisation", regularisation, low=LEAST_REGULARISATION)
@@ -149,11 +143,9 @@ def own_values(p, regularisation):
 def mean_loss(loss, p, tau, kind, regularisation, tolerance=EXACT):
     """The mean of a loss over the labels that a model is given when tokens follow tau: what training makes small, (m,).
 
-    Formula: `sum_k w_k loss(p, label_k)` with A2, A6, A4, D12 or D9 for the loss and `labels_of` for shares and
-    labels. Raises ValueError for an unknown loss or kind and as `entropic_values`.
+    Formula: `sum_k w_k loss(p, label_k)` with A2, A6, A4, D12 or D9 for the loss; `labels_of` for shares and labels.
     """
-    if loss not in LOSSES:
-        raise ValueError(f"loss = {loss!r} must be one of {', '.join(LOSSES)}")
+    CONTROLS[0].check(loss)
     p, (shares, labels) = _distributions("p", p, 2), labels_of(kind, tau)
     shares, labels = shares[shares > 0], labels[shares > 0]
     if loss in ENTROPIC:
@@ -222,12 +214,10 @@ def _descend(values, starts, reach=6):
 
 
 def compute(loss, kind, monday, banana, log10_regularisation):
-    """The mean loss over all models of the worked example's three tokens, and the model at which it is least (`Data`).
-
-    Raises ValueError for an unknown loss or kind, and for numbers off their sliders.
-    """
-    monday, banana = inputs.number("monday", monday, low=0, high=1), inputs.number("banana", banana, low=0, high=1)
-    regularisation = 10.0 ** round(inputs.number("log10_regularisation", log10_regularisation, low=-2, high=1), 6)
+    """The mean loss over all models of the worked example's three tokens, and the model at which it is least."""
+    for control, value in zip(CONTROLS, (loss, kind, monday, banana, log10_regularisation), strict=True):
+        control.check(value)
+    regularisation = 10.0 ** round(log10_regularisation, 6)
     tau = np.array([(1 - banana) * monday, (1 - banana) * (1 - monday), banana]).round(12)  # no rounding
     shares, labels = labels_of(kind, tau)
     models = simplex.lattice(STEPS)
@@ -249,8 +239,7 @@ def _short(value):
 def _map(data):
     """The map as an RGBA image."""
     near, nodes, weights = simplex.interpolation(*GRID)
-    image = np.full((*near.shape, 4), 255, np.uint8)
-    values = np.einsum("mk,mk->m", data.values[nodes], weights)
+    image, values = np.full((*near.shape, 4), 255, np.uint8), np.einsum("mk,mk->m", data.values[nodes], weights)
     image[near, :3] = simplex.tints(values, data.least, data.darkest)
     return image
 
@@ -268,10 +257,8 @@ def _marks(axes, scale=1.0):
         {"marker": "s", "ms": 18 * scale, "mfc": "none", "mec": COLOURS["ink"], "mew": 1.4, "ls": ""},
         {"marker": "*", "ms": 13 * scale, "color": COLOURS["emd"], "mew": 0.8, "mec": "white", "ls": "-", "lw": 3},
     )
-    lines = [axes.plot([], [], clip_on=False, **look)[0] for look in looks]
-    for line in lines:
-        line.set_in_layout(False)  # without points it would stand at the figure's corner
-    return lines
+    # in the layout, a line without points would stand at the figure's corner
+    return [axes.plot([], [], clip_on=False, in_layout=False, **look)[0] for look in looks]
 
 
 def _legend(figure, marks, *more):
@@ -300,9 +287,8 @@ class RestingPicture(widget.Picture):
         image.set_data(simplex.PALETTE[::-1, None])
         frame = {"fill": False, "edgecolor": COLOURS["outline"], "lw": 0.8}
         self.triangle.add_patch(Rectangle((left, bottom), right - left, top - bottom, **frame))
-        self.ends = [
-            self.live_text(self.triangle, -0.03, y, fontsize=9.5, va=va) for y, va in ((top, "top"), (bottom, "bottom"))
-        ]
+        places = (top, "top"), (bottom, "bottom")
+        self.ends = [self.live_text(self.triangle, -0.03, y, fontsize=9.5, va=va) for y, va in places]
         self.taken = self.live_text(self.triangle, 1.14, top, fontsize=9.5, va="top", ha="right")
         self.bars, rows = [], np.arange(3)
         mean = {"facecolor": "white", "edgecolor": COLOURS["ink"], "lw": 1.2}
@@ -332,10 +318,10 @@ class RestingPicture(widget.Picture):
 
     def alt(self, data):
         taken = f", regularisation {data.regularisation:.3g}" if data.loss in ENTROPIC else ""
+        tints = f"white at {_short(data.least)}, darkest from {_short(data.darkest)}"
         return (
             f"Truth: {simplex.in_words(data.tau)}. Labels: {data.kind}; mean label: {simplex.in_words(data.mean)}. "
-            f"All models in a triangle, tinted by the mean {data.loss}{taken}: white at {_short(data.least)}, "
-            f"darkest from {_short(data.darkest)}. "
+            f"All models in a triangle, tinted by the mean {data.loss}{taken}: {tints}. "
             f"It is {' '.join(_verdict(data))}: {' or '.join(map(simplex.in_words, data.resting))}."
         )
 

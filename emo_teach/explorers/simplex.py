@@ -108,16 +108,13 @@ def dual_vertices():
 def loss_values(loss, p, tau):
     """One of `LOSSES` at models p (..., 3) for labels tau (..., 3), broadcast, under the worked example's cost.
 
-    Formula: A2, A6, D9, or A4 by D6: the largest `p @ u + tau @ v` among the dual's vertices. Raises ValueError for
-    an unknown loss and, except for the exact EMD, for bad probabilities.
+    Formula: A2, A6, D9, or A4 by D6: the largest `p @ u + tau @ v` among the dual's vertices.
     """
+    if loss == "exact EMD":
+        vertices = dual_vertices()
+        return (p @ vertices[:, :3].T + tau @ vertices[:, 3:].T).max(-1)
     if loss == "cross-entropy":
         return divergences.cross_entropy(tau, p)
-    if loss == "product bound":
-        return transport.product_bound(p, tau, COST)
-    if loss == "debiased":
-        return transport.debiased(p, tau, COST)
-    if loss != "exact EMD":
+    if loss not in LOSSES:
         raise ValueError(f"loss = {loss!r} must be one of {', '.join(LOSSES)}")
-    vertices = dual_vertices()
-    return (p @ vertices[:, :3].T + tau @ vertices[:, 3:].T).max(-1)
+    return (transport.product_bound if loss == "product bound" else transport.debiased)(p, tau, COST)

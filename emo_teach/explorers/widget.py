@@ -79,9 +79,7 @@ class Picture:
         with rc_context(STYLE):
             shown = [artist for artist in self._live if artist.get_visible()]
             if self._background is None:
-                for artist in (
-                    shown
-                ):  # matplotlib leaves animated artists out, but not images, whose soft edges would be drawn twice
+                for artist in shown:  # matplotlib skips animated artists, but not images, whose soft edges would double
                     artist.set_visible(False)
                 canvas.draw()
                 self.figure.set_layout_engine("none")  # the layout of the first drawing stays, so that nothing jumps
@@ -213,14 +211,6 @@ def explorer(compute, draw, controls):
     names = ", ".join(f"{c.name} ({c.label}) = {c.value!r}" for c in controls)
     widget.__doc__ = f"The widget. Settings, by name: {names}."
     return widget
-
-
-class Explorer:
-    """An explorer of a reader's data: a subclass has `CONTROLS`, `compute(**settings)`, `draw(data)` and `panel()`."""
-
-    def explorer(self, **settings):
-        """The widget; any control's start is given by name."""
-        return tie(self.compute, self.draw, self.CONTROLS, settings)
 
 
 def named(argument, given, limit):

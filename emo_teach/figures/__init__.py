@@ -12,28 +12,10 @@ from .lesson08 import dose, growth
 from .lesson09 import mass, soft_training, varied
 
 __all__ = [
-    "accuracy_staircase",
-    "against_truth",
-    "dose",
-    "entropic_plans",
-    "generators",
-    "growth",
-    "head_cosines",
-    "mass",
-    "moved_plans",
-    "regularisation_dial",
-    "rest_points",
-    "rivals",
-    "sandwich",
-    "shrinking_costs",
-    "soft_training",
-    "study",
-    "training_paths",
-    "two_bumps",
-    "varied",
-    "word_costs",
-    "wrong_labels",
-]
+    "accuracy_staircase", "against_truth", "dose", "entropic_plans", "generators", "growth", "head_cosines", "mass",
+    "moved_plans", "regularisation_dial", "rest_points", "rivals", "sandwich", "shrinking_costs", "soft_training",
+    "study", "training_paths", "two_bumps", "varied", "word_costs", "wrong_labels",
+]  # fmt: skip
 
 STUDIES = {  # study: its pictures, by the last part of the file name
     "objectives": {"table": lambda rows: study(rows, ("forward_kl", "reverse_kl", "emd_classes", "mauve"))},

@@ -56,9 +56,9 @@ def wrong_labels(x, is_one, fits, truth):
 
     with drawing(8.6, 3.4) as figure:
         axes = figure.subplots()
-        for some, marker, role, label in ((~wrong, "|", "cost", "rightly"), (wrong, "x", "wrong", "wrongly")):
-            marks = {"color": COLOURS[role], "ms": 11 if marker == "|" else 8, "mew": 1 if marker == "|" else 2}
-            axes.plot(x[some], is_one[some] + 0.0, marker, label=f"texts, {label} labelled", **marks)
+        marks = {"color": COLOURS["cost"], "ms": 11, "mew": 1}, {"color": COLOURS["wrong"], "ms": 8, "mew": 2}
+        for some, marker, mark, label in zip((~wrong, wrong), "|x", marks, ("rightly", "wrongly"), strict=True):
+            axes.plot(x[some], is_one[some] + 0.0, marker, label=f"texts, {label} labelled", **mark)
         axes.plot(at, curve(*truth), color=COLOURS["tau"], lw=6, alpha=0.6, label="the best possible model")
         for k, (name, fit) in enumerate(fits.items()):
             family = {"color": COLOURS["family"], "ls": ("-", "--", ":")[k % 3]}

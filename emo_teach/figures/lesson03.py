@@ -23,10 +23,10 @@ def moved_plans(p, tau, cost, plans, tokens):
                     axes.text(x + shift, y, f"{token}\n{mass:.1f}", ha=align, va="center", fontsize=9.5)
             axes.text(0, 0.62, "model p", ha="center", color=COLOURS["p"], fontsize=10)
             axes.text(1, 0.62, "label τ", ha="center", color=darker(COLOURS["tau"]), fontsize=10)
-            total = (plan * cost).sum()
-            axes.set(xlim=(-0.5, 1.5), ylim=(0.5 - len(p), 0.8), title=f"{title}: {total:.2f}")
+            total = f"{(plan * cost).sum():.2f}"
+            axes.set(xlim=(-0.5, 1.5), ylim=(0.5 - len(p), 0.8), title=f"{title}: {total}")
             axes.axis("off")
-            parts.append(f"{title}, total cost {total:.2f}: {'; '.join(moves)}.")
+            parts.append(f"{title}, total cost {total}: {'; '.join(moves)}.")
     return figure, "Ways to move p onto tau. " + " ".join(parts)
 
 
@@ -34,11 +34,10 @@ def _band(axes, i, j, mass, cost):
     """One move: grey where it is free, else green with `mass × cost` beside its start."""
     role, above = ("faint", 1) if cost == 0 else ("plan", 2)
     axes.plot([0, 1], [-i, -j], color=COLOURS[role], lw=26 * mass, solid_capstyle="butt", zorder=above)
-    if cost != 0:
-        place = 0.36  # where along the band the label sits: past the fork, before the next pile
+    if cost != 0:  # the label sits past the fork, before the next pile
         box = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none"}
         centred = {"ha": "center", "va": "center", "fontsize": 9, "zorder": 4, "bbox": box}
-        axes.text(place, -i + place * (i - j), f"{mass:.1g} × {cost:.1f}", **centred)
+        axes.text(0.36, -i + 0.36 * (i - j), f"{mass:.1g} × {cost:.1f}", **centred)
 
 
 def entropic_plans(p, tau, cost, regularisations):
@@ -50,11 +49,11 @@ def entropic_plans(p, tau, cost, regularisations):
     greens = LinearSegmentedColormap.from_list("plan", ["white", green, darker(green, 0.35)])
     with drawing(1.75 * len(plans), 2.6) as figure:
         for axes, (title, plan) in zip(figure.subplots(1, len(plans), sharey=True), plans.items(), strict=True):
-            total = (plan * cost).sum()
+            total = f"{(plan * cost).sum():.1f}"
             axes.imshow(plan, cmap=greens, vmin=0, vmax=plan.max(), origin="upper")
-            axes.set(xlabel="to class", xticks=(0, len(tau) - 1), yticks=(0, len(p) - 1))
-            axes.set_title(f"{title}\ncost {total:.1f}")
-            parts.append(f"{title}: {total:.1f}")
+            ticks = {"xticks": (0, len(tau) - 1), "yticks": (0, len(p) - 1)}
+            axes.set(xlabel="to class", title=f"{title}\ncost {total}", **ticks)
+            parts.append(f"{title}: {total}")
         figure.axes[0].set_ylabel("from class")
     return figure, (
         f"Plans between histograms of {len(p)} ordered classes, each tinted up to its own largest entry. The exact "

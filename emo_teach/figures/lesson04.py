@@ -11,13 +11,12 @@ def accuracy_staircase(logits, wrong, expected):
     """The share of wrong arg max answers, and its smooth stand-in `1 - p_t`, against the target's logit (A7)."""
     with drawing(7.6, 2.8) as figure:
         axes = figure.subplots()
-        label = "error of the most likely token (0 or 1)"
-        axes.step(logits, wrong, where="post", color=COLOURS["ink"], lw=2, ls="--", label=label)
-        label = "1 - p(Monday): error of a drawn token"
-        axes.plot(logits, expected, color=look("accuracy").colour, lw=2.5, label=label)
+        axes.step(logits, wrong, where="post", color=COLOURS["ink"], lw=2, ls="--")
+        axes.plot(logits, expected, color=look("accuracy").colour, lw=2.5)
         axes.set(xlabel="Monday's logit (Tuesday 0, banana -1)", ylabel="error", ylim=(-0.05, 1.05))
         axes.set_title("a step, and a slope to walk down")
-        axes.legend(fontsize=9, loc="upper right")
+        labels = "error of the most likely token (0 or 1)", "1 - p(Monday): error of a drawn token"
+        axes.legend(labels, fontsize=9, loc="upper right")
     step = logits[np.argmin(wrong)]
     return figure, (
         f"Error against Monday's logit. The most likely token's error jumps from 1 to 0 at logit {step:.1f} and is "

@@ -41,12 +41,12 @@ def sandwich(p, tau, embedding, tokens):
         _disc(disc, unit, means, tokens)
         _slices(bar, slices, exact)
     (a, b), (c, d) = means
+    between, of_p, of_tau = (f"{width:.3f}" for width in slices)
     return figure, (
         f"Left: the unit vectors of {', '.join(tokens)} on a quarter circle, with the mean directions of p at "
         f"({a:.2f}, {b:.2f}) and of tau at ({c:.2f}, {d:.2f}) inside it. Right: the product bound {sum(slices):.3f} as "
-        f"a bar of three slices, {slices[0]:.3f} between the means, {slices[1]:.3f} for the spread of p, "
-        f"{slices[2]:.3f} for the spread of tau; the exact distance {exact:.3f} lies within the bar, beyond its first "
-        "slice."
+        f"a bar of three slices, {between} between the means, {of_p} for the spread of p, {of_tau} for the spread of "
+        f"tau; the exact distance {exact:.3f} lies within the bar, beyond its first slice."
     )
 
 
@@ -69,9 +69,9 @@ def _disc(axes, unit, means, tokens):
 def _slices(axes, slices, exact):
     names = "½|$m_p$ − $m_τ$|²\nbetween", "½(1 − |$m_p$|²)\nspread of p", "½(1 − |$m_τ$|²)\nspread of τ"
     left = 0.0
-    for k, (width, name, role) in enumerate(zip(slices, names, ("emd", "p", "tau"), strict=True)):
+    for width, name, role in zip(slices, names, ("emd", "p", "tau"), strict=True):
         axes.barh([0], [width], left=left, height=0.5, color=COLOURS[role], edgecolor="white")
-        y, align = (-0.33, "top") if k == 1 else (0.33, "bottom")
+        y, align = (-0.33, "top") if role == "p" else (0.33, "bottom")
         axes.text(left + width / 2, y, f"{name}\n{width:.3f}", ha="center", va=align, fontsize=9)
         left += width
     axes.plot([exact, exact], [-0.25, 0.25], color=COLOURS["ink"], lw=2.5)
@@ -83,22 +83,16 @@ def _slices(axes, slices, exact):
 
 def regularisation_dial(strengths, entropic, divergence, exact, upper, lower):
     """Entropic transport and Sinkhorn divergence against regularisation, and the values they end at (D12)."""
-    middle = len(strengths) // 2
-    ends = (
-        ("product bound", upper, r"product bound $p^\top C\tau$"),
-        ("exact EMD", exact, "exact EMD"),
-        ("Jensen bound", lower, "½|$m_p$ − $m_τ$|²"),
-    )
-    curves = (
-        ("sinkhorn", entropic, r"entropic transport $\mathcal{C}_\varepsilon$", -14),
-        ("sinkhorn-divergence", divergence, r"Sinkhorn divergence $S_\varepsilon$", 8),
-    )
+    ends = {"product bound": upper, "exact EMD": exact, "Jensen bound": lower}
+    signs = r"product bound $p^\top C\tau$", "exact EMD", "½|$m_p$ − $m_τ$|²"
+    curves = {"sinkhorn": entropic, "sinkhorn-divergence": divergence}
+    labels = {r"entropic transport $\mathcal{C}_\varepsilon$": -14, r"Sinkhorn divergence $S_\varepsilon$": 8}
     with drawing(7.6, 3.5) as figure:
-        axes = figure.subplots()
-        for name, value, label in ends:
+        axes, middle = figure.subplots(), len(strengths) // 2
+        for (name, value), sign in zip(ends.items(), signs, strict=True):
             axes.axhline(value, lw=1.5, **look(name).curve)
-            axes.text(strengths[-1] * 1.25, value, f"{label}\n{value:.3f}", va="center", fontsize=9)
-        for name, curve, label, up in curves:
+            axes.text(strengths[-1] * 1.25, value, f"{sign}\n{value:.3f}", va="center", fontsize=9)
+        for (name, curve), (label, up) in zip(curves.items(), labels.items(), strict=True):
             axes.plot(strengths, curve, lw=1.5, **look(name).line)
             axes.annotate(label, (strengths[middle], curve[middle]), xytext=(12, up), textcoords="offset points")
         axes.set(xscale="log", xlim=(strengths[0] * 0.9, strengths[-1] * 1.1), ylim=(0, upper * 1.15))
@@ -132,10 +126,8 @@ def shrinking_costs(words, rulers, runs):
                     axes.plot(history[:, column], dash, color=COLOURS[role], lw=2, label=f"{what}, cost {name}")
             axes.set(ylim=(-0.02, 1), xlim=(0, len(history) - 1), xlabel="step", title=title)
             (a, b), (c, d) = (history[-1] for history in histories)
-            parts.append(
-                f"{title}: with frozen cost loss {a:.2f} and accuracy {b:.2f} at the end, with trained cost "
-                f"{abs(c):.2f} and {d:.2f}"
-            )
+            frozen = f"with frozen cost loss {a:.2f} and accuracy {b:.2f} at the end"
+            parts.append(f"{title}: {frozen}, with trained cost {abs(c):.2f} and {d:.2f}")
         bottom.axes[0].set_ylabel("loss, share right")
         bottom.axes[0].legend(fontsize=9, loc="upper right")
     return figure, f"The dearest pair among {', '.join(words)} costs {'; '.join(parts)}."

@@ -40,10 +40,9 @@ def growth(rows, metric, scale="linear"):
         panels = figure.subplots(2, 2, sharex=True, sharey=True)
         for axes, (title, names) in zip(panels.flat, GROUPS.items(), strict=True):
             for name in ("ce", *names):
-                line = look("ce").curve if name == "ce" else _line(name, names)
+                line = {"label": "CE"} | look("ce").curve if name == "ce" else {"label": name} | _line(name, names)
                 steps, mean, error = _means(rows, name, metric)
-                label = name.upper() if name == "ce" else name
-                axes.errorbar(np.add(steps, 25), mean, error, ms=3.5, lw=1.7, capsize=0, label=label, **line)
+                axes.errorbar(np.add(steps, 25), mean, error, ms=3.5, lw=1.7, capsize=0, **line)
                 parts.append(f"{name} {mean[-1]:.2g}")
             axes.set(title=title, xscale="log", yscale=scale)
             axes.set_xticks([25, 50, 125, 425, 1525], ["0", "25", "100", "400", "1500"])
@@ -60,12 +59,10 @@ def growth(rows, metric, scale="linear"):
 
 def dose(rows, metrics=("tv", "forward_kl", "reverse_kl", "entropy")):
     """What more and more EMO beside cross-entropy does, at the last step; cross-entropy alone is the line."""
-    end = max(row["step"] for row in rows)
-    last = [row for row in rows if row["step"] == end]
-    weights, parts = [0.1, 0.3, 1, 3, 10, 30], []
+    end, weights, parts = max(row["step"] for row in rows), [0.1, 0.3, 1, 3, 10, 30], []
 
     def values(objective, metric):
-        return [row[metric] for row in last if row["objective"] == objective]
+        return [row[metric] for row in rows if row["step"] == end and row["objective"] == objective]
 
     with drawing(9.4, 2.9) as figure:
         for axes, metric in zip(figure.subplots(1, len(metrics)), metrics, strict=True):
