@@ -449,7 +449,7 @@ def test_a_limit_that_makes_no_sense_is_named(limit):
 
 
 def test_the_check_needs_the_tests_of_the_repository(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(leaks, "ANSWERS", tmp_path / "test_problem_sets.py")
+    monkeypatch.setattr(release, "ANSWERS", tmp_path / "test_problem_sets.py")
     assert main(["course", "check"]) == 2
     assert "this check needs the tests of the repository" in capsys.readouterr().err
 
@@ -503,7 +503,7 @@ def test_the_student_edition_works_by_itself(course, notebooks, tmp_path):
 
 @needs_nbgrader
 def test_nothing_is_given_away():
-    found, looked_for = leaks.leaked()
+    found, looked_for = release.leaked()
     assert found == [] and looked_for > 20 * len(source.sets())
 
 

@@ -1,4 +1,4 @@
-"""Find lines of solutions and hidden tests in the student edition, and `course check`, which tries the graders as well.
+"""Find lines of solutions and hidden tests in the student edition.
 
 A line is compared *normalised*: without white space, backslashes, quotes, backticks and asterisks, and without a
 comment sign at its beginning. A line of code counts twice: with its comment and without. A normalised line is *telling*
@@ -11,19 +11,10 @@ visible text says must be written otherwise.
 import builtins
 import json
 import keyword
-import os
 import re
-import subprocess
-import sys
-import tempfile
-import time
 import zipfile
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-
-from .. import build
-from . import source
 
 LENGTH, NAMES = 12, 2
 IGNORED = re.compile(r"""[\s\\'"`*]""")
@@ -33,7 +24,6 @@ REGION = re.compile(
 )
 # normalised; none may come through
 MARKERS = ("BEGINSOLUTION", "ENDSOLUTION", "BEGINHIDDENTESTS", "ENDHIDDENTESTS", "Rubric.")
-ANSWERS = build.ROOT / "tests" / "test_problem_sets.py"  # right and wrong answers to each problem
 
 
 @dataclass(frozen=True)
@@ -141,43 +131,3 @@ def _found(place, text, wanted):
     if place.endswith(".ipynb"):
         leaks += [Leak(place, "the instructor's marks", mark) for mark in MARKERS if mark in bare]
     return leaks
-
-
-def leaked():
-    """Every `Leak` in a student edition that is built for this check, and how many lines were looked for."""
-    from . import release
-
-    notebooks = {name: source.read(path) for name, path in source.sets().items()}
-    with tempfile.TemporaryDirectory() as folder:
-        release.build_course(Path(folder) / "course", check=False)
-        found = search(Path(folder) / "course" / "student", notebooks)
-    return found, sum(len(secrets(notebook, name)) for name, notebook in notebooks.items())
-
-
-def check():
-    """Search for leaks and try all right and wrong answers, side by side; returns 0, or 1 where something is wrong."""
-    build.need_clone()
-    if not ANSWERS.is_file():
-        raise ValueError(f"{ANSWERS} is not there: this check needs the tests of the repository")
-    begun, names, cores = time.monotonic(), list(source.sets()), os.cpu_count() or 1
-    shares = [share for k in range(cores) if (share := names[k::cores])]
-    with ThreadPoolExecutor(len(shares)) as pool:
-        tested = [pool.submit(_try_answers, share) for share in shares]
-        found, looked_for = leaked()
-        outcomes = [each.result() for each in tested]
-    for leak in found:
-        print(leak)
-    print(f"{len(found)} of {looked_for} lines of solutions and hidden tests in the student edition")
-    wrong = [outcome.stdout for outcome in outcomes if outcome.returncode]
-    verdict = "FAILED" if wrong else "as they should be"
-    print(*wrong, f"right and wrong answers: {verdict} ({time.monotonic() - begun:.0f} s)", sep="\n")
-    return 1 if found or wrong else 0
-
-
-def _try_answers(names):
-    """Test the answers to some sets in a process with one thread; its `stdout` holds its errors too."""
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--no-header", "-m", ""]
-    command += ["-k", " or ".join(names), str(ANSWERS)]
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    one_thread = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, cwd=build.ROOT, check=False, env=one_thread, **streams)
