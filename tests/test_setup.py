@@ -14,7 +14,7 @@ from packaging.version import Version
 
 from emo_teach import files
 from emo_teach.__main__ import main
-from emo_teach.authoring import build, tiny_model, words_data
+from emo_teach.authoring import build, data_files
 from emo_teach.authoring.course import source
 
 ROOT = build.ROOT
@@ -178,7 +178,7 @@ def test_without_a_clone_a_command_says_so(tmp_path, monkeypatch, capsys):
 
 
 def test_words_and_tiny_pass_their_options_on(monkeypatch, capsys):
-    monkeypatch.setattr(words_data, "build", lambda gguf, out: {f"{gguf} in {out}": 3})
-    monkeypatch.setattr(tiny_model, "make", lambda out: print(f"made {out}"))
+    monkeypatch.setattr(data_files, "build_words", lambda gguf, out, *lists: {f"{gguf} in {out}": len(lists)})
+    monkeypatch.setattr(data_files, "make_tiny", lambda out: print(f"made {out}"))
     assert main(["words", "--gguf", "weights", "--out", "there"]) == 0 == main(["tiny", "--out", "here"])
-    assert capsys.readouterr().out == "weights in there: 3 bytes\nmade here\nhere\n"
+    assert capsys.readouterr().out == "weights in there: 2 bytes\nmade here\nhere\n"
