@@ -17,7 +17,7 @@ import pytest
 from emo_teach import files
 from emo_teach.__main__ import main
 from emo_teach.authoring import build
-from emo_teach.authoring.course import feedback, grade, leaks, release, source, submissions
+from emo_teach.authoring.course import grade, leaks, release, source, submissions
 from emo_teach.authoring.course.limits import Limits
 from tests import submissions as class_of
 
@@ -372,28 +372,28 @@ def test_folders_that_are_none(tmp_path):
 
 
 def test_nothing_graded_is_a_blank_and_no_zero():
-    stripped = feedback.row("ann", "ps1", {"status": "metadata stripped", "note": "=1+1\nx", "problems": []}, 10)
+    stripped = grade.row("ann", "ps1", {"status": "metadata stripped", "note": "=1+1\nx", "problems": []}, 10)
     assert (stripped["score"], stripped["pending"], stripped["note"]) == ("", "", " =1+1 x")
     problems = [{"problem": "1.1", "score": 2.5, "max": 4}, {"problem": "1.4", "score": None, "max": 6}]
-    half = feedback.row("ann", "ps1", {"status": "graded", "note": "", "problems": problems}, 10)
+    half = grade.row("ann", "ps1", {"status": "graded", "note": "", "problems": problems}, 10)
     assert (half["score"], half["max"], half["pending"], half["problems"]) == ("2.5", 10, 6, "1.1 2.5/4; 1.4 ?/6")
-    assert feedback.row("ann", "ps1", {"status": "not handed in", "note": "", "problems": []}, 10)["score"] == "0"
-    assert "&lt;script&gt;" in feedback.page("ps1", {"status": "failed", "note": "<script>"})
+    assert grade.row("ann", "ps1", {"status": "not handed in", "note": "", "problems": []}, 10)["score"] == "0"
+    assert "&lt;script&gt;" in grade.page("ps1", {"status": "failed", "note": "<script>"})
 
 
 PROBLEMS = [{"problem": "1.4", "points": 6, "manual": True}, {"problem": "1.1", "points": 4, "manual": False}]
 SETS = {"ps1": {"problems": dict(zip("ab", PROBLEMS, strict=True))}}
-HEAD = ",".join(feedback.POINTS) + "\n"
+HEAD = ",".join(grade.POINTS) + "\n"
 
 
 def test_points_by_hand_are_kept_when_the_table_grows(tmp_path):
     path = tmp_path / "manual.csv"
-    feedback.extend_points(path, [], [("ann", "ps1", "1.4", 6)])
+    grade.extend_points(path, [], [("ann", "ps1", "1.4", 6)])
     path.write_text(path.read_text().replace("1.4,6,,", '1.4,6,4.5,"good, but"'))
-    lines, given = feedback.read_points(path, SETS)
+    lines, given = grade.read_points(path, SETS)
     assert given == {("ann", "ps1"): {"1.4": (4.5, "good, but")}}
-    feedback.extend_points(path, lines, [("ann", "ps1", "1.4", 6), ("bob", "ps1", "1.4", 6)])
-    assert feedback.read_points(path, SETS)[1] == given and len(feedback.read_points(path, SETS)[0]) == 2
+    grade.extend_points(path, lines, [("ann", "ps1", "1.4", 6), ("bob", "ps1", "1.4", 6)])
+    assert grade.read_points(path, SETS)[1] == given and len(grade.read_points(path, SETS)[0]) == 2
 
 
 @pytest.mark.parametrize(
@@ -411,7 +411,7 @@ def test_points_by_hand_are_kept_when_the_table_grows(tmp_path):
 def test_faults_in_points_by_hand_are_named(tmp_path, text, message):
     (tmp_path / "manual.csv").write_text(text)
     with pytest.raises(ValueError, match=message):
-        feedback.read_points(tmp_path / "manual.csv", SETS)
+        grade.read_points(tmp_path / "manual.csv", SETS)
 
 
 def test_only_our_own_folders_are_replaced(tmp_path):

@@ -26,13 +26,9 @@ class Session:
         self.status, self.notes = "", []
         self.place, self.written, self.answered = 0, 0, False  # cell that runs, its output so far, answers seen
 
-    def left(self):
-        """Seconds that are left for the notebook."""
-        return self.ends - time.monotonic()
-
     def seconds(self, _cell):
         """Seconds that the next cell may take."""
-        return max(1, min(self.limits.timeout * self.limits.cell_share, self.left()))
+        return max(1, min(self.limits.timeout * self.limits.cell_share, self.ends - time.monotonic()))
 
     def stop(self, status, note):
         """Set the status, unless an earlier limit did, and add a note."""
@@ -101,7 +97,7 @@ def _run_step(session):
 
         def preprocess_cell(self, cell, resources, index):
             session.place, session.written = index, 0
-            if session.left() <= 0:
+            if time.monotonic() >= session.ends:
                 session.stop("time limit", "the time for the whole notebook was used up")
                 session.fail(cell)
                 return cell, resources

@@ -108,13 +108,8 @@ def _make(folder, seed, notebooks):
     _student_folder(student, instructor, sets)
     _zip(student, folder / "student.zip")
     files = {path.relative_to(student).as_posix(): _digest(path) for path in _files(student)}
-    manifest = {
-        "made_by": MADE_BY,
-        "seed": seed,
-        "sets": sets,
-        "student": files,
-        "zip": _digest(folder / "student.zip"),
-    }
+    manifest = {"made_by": MADE_BY, "seed": seed, "sets": sets, "student": files}
+    manifest["zip"] = _digest(folder / "student.zip")
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     return manifest
 
@@ -164,9 +159,9 @@ def _described(notebook):
     for cell in notebook.cells:
         marks, tags = cell.metadata.get("nbgrader", {}), source.labels(cell)
         if marks.get("grade"):
-            by_hand = marks["solution"]
-            number = tags["proof" if by_hand else "tests"]
-            problems[marks["grade_id"]] = {"problem": number, "points": marks["points"], "manual": by_hand}
+            number = tags["proof" if marks["solution"] else "tests"]
+            problem = {"problem": number, "points": marks["points"], "manual": marks["solution"]}
+            problems[marks["grade_id"]] = problem
     points = sum(one["points"] for one in problems.values())
     by_hand = sum(one["points"] for one in problems.values() if one["manual"])
     return {"points": points, "manual_points": by_hand, "problems": problems}
@@ -181,10 +176,8 @@ def _student_folder(student, instructor, sets):
         ignore = shutil.ignore_patterns("__pycache__", ".*", *left_out)
         shutil.copytree(build.ROOT / folder, student / folder, ignore=ignore)
     shutil.copyfile(build.ROOT / "LICENSE", student / "LICENSE")
-    pins = {}
-    for line in (build.ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines():
-        if match := re.match(r"([A-Za-z0-9_.-]+)==", line):
-            pins[match[1].lower()] = line.strip()
+    text = (build.ROOT / "requirements.txt").read_text(encoding="utf-8")
+    pins = {name.lower(): f"{name}=={version}" for name, version in re.findall(r"(?m)^([\w.-]+)==(\S+)", text)}
     (student / "requirements.txt").write_text("\n".join(pins[name] for name in FOR_STUDENTS) + "\n", encoding="utf-8")
     row = "| `{}.ipynb` | {} | {} | {} |".format
     rows = [row(name, len(one["problems"]), one["points"], one["manual_points"]) for name, one in sets.items()]
@@ -238,5 +231,4 @@ def _try_answers(names):
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--no-header", "-m", ""]
     command += ["-k", " or ".join(names), str(ANSWERS)]
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    one_thread = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, cwd=build.ROOT, check=False, env=one_thread, **streams)
+    return subprocess.run(command, cwd=build.ROOT, check=False, env=os.environ | {"OMP_NUM_THREADS": "1"}, **streams)
