@@ -155,9 +155,9 @@ def _grade(submission, course):
     facts = [hashlib.sha256(content).hexdigest(), course.sets[submission.set]["hash"], by_hand, submission.note]
     key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
     limits = {"timeout": course.limits.timeout, "memory": course.limits.memory}
-    if (kept := course.kept(submission)) and kept["key"] == key and kept["status"] != "failed":
-        if kept["status"] == "graded" or kept["limits"] == limits:
-            return kept, False
+    kept = course.kept(submission) or {"key": None}
+    if kept["key"] == key and (kept["status"] == "graded" or (kept["limits"] == limits and kept["status"] != "failed")):
+        return kept, False
     result, html_page = _run(content, submission, course, by_hand)
     result |= {"key": key, "limits": limits, "note": _joined(submission.note, result["note"])}
     course.write_feedback(submission, result, html_page)

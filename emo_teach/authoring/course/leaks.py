@@ -13,29 +13,14 @@ import json
 import keyword
 import re
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 
 LENGTH, NAMES = 12, 2
 IGNORED = re.compile(r"""[\s\\'"`*]""")
 KNOWN = frozenset(keyword.kwlist) | frozenset(dir(builtins))
-REGION = re.compile(
-    r"^[ \t]*### BEGIN (SOLUTION|HIDDEN TESTS)[ \t]*\n(.*?)^[ \t]*### END \1[ \t]*$", re.MULTILINE | re.DOTALL
-)
+REGION = re.compile(r"(?ms)^[ \t]*### BEGIN (SOLUTION|HIDDEN TESTS)[ \t]*\n(.*?)^[ \t]*### END \1[ \t]*$")
 # normalised; none may come through
 MARKERS = ("BEGINSOLUTION", "ENDSOLUTION", "BEGINHIDDENTESTS", "ENDHIDDENTESTS", "Rubric.")
-
-
-@dataclass(frozen=True)
-class Leak:
-    """A secret line, the set and problem that it belongs to, and the file that gives it away."""
-
-    where: str
-    owner: str
-    line: str
-
-    def __str__(self):
-        return f"{self.where}: a line of {self.owner}: {self.line!r}"
 
 
 def normal(line):
@@ -111,23 +96,19 @@ def _strings(value):
 
 
 def search(folder, notebooks):
-    """Every `Leak` in a folder and in the zip of the same name beside it, for sets by name as `source.read` gives them.
+    """Say of every secret line where it is given away, in a folder or the zip of the same name beside it; [] when none.
 
-    Raises ValueError as `secrets`, and when a set has nothing to look for (the search would be void).
+    `notebooks`: sets by name as `source.read` gives them. Raises ValueError as `secrets`, and when a set has nothing to
+    look for (the search would be void).
     """
     folder, wanted = Path(folder), {}
     for name, notebook in notebooks.items():
         if not (found := secrets(notebook, name)):
             raise ValueError(f"{name}: no line of its solutions is telling, so there is nothing to search for")
         wanted |= found
-    archive = folder.with_suffix(".zip")
-    places = [*texts(folder), *(_members(archive, archive.name) if archive.is_file() else ())]
-    return [leak for place, text in places for leak in _found(place, text, wanted)]
-
-
-def _found(place, text, wanted):
-    bare = IGNORED.sub("", text)
-    leaks = [Leak(place, owner, line) for line, owner in wanted.items() if line in bare]
-    if place.endswith(".ipynb"):
-        leaks += [Leak(place, "the instructor's marks", mark) for mark in MARKERS if mark in bare]
+    archive, leaks = folder.with_suffix(".zip"), []
+    for place, text in (*texts(folder), *(_members(archive, archive.name) if archive.is_file() else ())):
+        bare, marks = IGNORED.sub("", text), MARKERS if place.endswith(".ipynb") else ()
+        leaks += [f"{place}: a line of {owner}: {line!r}" for line, owner in wanted.items() if line in bare]
+        leaks += [f"{place}: a line of the instructor's marks: {mark!r}" for mark in marks if mark in bare]
     return leaks

@@ -69,7 +69,7 @@ def build_course(out, seed=0, names=(), check=True):
     with whole_folder(out, MANIFEST, MADE_BY) as folder:
         manifest = _make(folder, seed, notebooks)
         if check and (found := leaks.search(folder / "student", notebooks)):
-            raise ValueError("the student edition would give answers away: " + "; ".join(map(str, found[:5])))
+            raise ValueError("the student edition would give answers away: " + "; ".join(found[:5]))
     return manifest
 
 
@@ -198,7 +198,7 @@ def _zip(folder, path):
 
 
 def leaked():
-    """Every `Leak` in a student edition that is built for this check, and how many lines were looked for."""
+    """Every leak in a student edition that is built for this check, and how many lines were looked for."""
     notebooks = {name: source.read(path) for name, path in source.sets().items()}
     with tempfile.TemporaryDirectory() as folder:
         build_course(Path(folder) / "course", check=False)
@@ -217,9 +217,7 @@ def check():
         tested = [pool.submit(_try_answers, share) for share in shares]
         found, looked_for = leaked()
         outcomes = [each.result() for each in tested]
-    for leak in found:
-        print(leak)
-    print(f"{len(found)} of {looked_for} lines of solutions and hidden tests in the student edition")
+    print(*found, f"{len(found)} of {looked_for} lines of solutions and hidden tests in the student edition", sep="\n")
     wrong = [outcome.stdout for outcome in outcomes if outcome.returncode]
     verdict = "FAILED" if wrong else "as they should be"
     print(*wrong, f"right and wrong answers: {verdict} ({time.monotonic() - begun:.0f} s)", sep="\n")
