@@ -128,8 +128,7 @@ def execute(notebook, timeout=300):
     from nbclient import NotebookClient
 
     place = {"metadata": {"path": str(LESSONS)}}
-    NotebookClient(notebook, timeout=timeout, kernel_name="python3", resources=place).execute()
-    return notebook
+    return NotebookClient(notebook, timeout=timeout, kernel_name="python3", resources=place).execute()
 
 
 def strip(notebook):
@@ -137,13 +136,13 @@ def strip(notebook):
     notebook.metadata = METADATA
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
-        outputs, kept = cell.get("outputs", []), []
-        for output in (one for one in outputs if WIDGET_VIEW not in one.get("data", {})):
+        kept = []
+        for output in (one for one in cell.get("outputs", ()) if WIDGET_VIEW not in one.get("data", {})):
             if output.output_type == "stream" and kept and kept[-1].get("name") == output.name:
                 kept[-1].text += output.text
             else:
                 kept.append(output)
-        if outputs:
+        if cell.cell_type == "code":
             cell.outputs = kept
     return notebook
 
@@ -193,7 +192,13 @@ def publish(slug, ref):
         raise ValueError(f"repo = {slug!r} must end in the repository's name, without .git")
     if not isinstance(ref, str) or not REF.fullmatch(ref) or ".." in ref or ref.endswith((".", ".lock")):
         raise ValueError(f"ref = {ref!r} must name a branch, tag or commit, without a slash")
-    texts = {ROOT / "README.md": readme((slug, ref)), ROOT / "pyproject.toml": _settings(slug, ref)}
+    settings = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    for key, value in (("slug", slug), ("ref", ref)):  # and its comments stay
+        line = rf'(?m)(^\[tool\.emo_teach\]\n(?:(?!\[).*\n)*?{key} = )"[^"\n]*"'
+        settings, count = re.subn(line, rf'\g<1>"{value}"', settings)
+        if count != 1:
+            raise ValueError(f'pyproject.toml must have one line {key} = "..." under [tool.emo_teach], it has {count}')
+    texts = {ROOT / "README.md": readme((slug, ref)), ROOT / "pyproject.toml": settings}
     for path in sources():
         place = LESSONS / f"{path.stem}.ipynb"
         notebook, fresh = nbformat.read(place, as_version=4), read_source(path, (slug, ref)).cells
@@ -204,17 +209,6 @@ def publish(slug, ref):
                 cell.source = fresh[number].source
         texts[place] = nbformat.writes(notebook) + "\n"
     return _write(texts)
-
-
-def _settings(slug, ref):
-    """pyproject.toml with `slug` and `ref` of [tool.emo_teach] set and its comments kept."""
-    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    for key, value in (("slug", slug), ("ref", ref)):
-        line = rf'(?m)(^\[tool\.emo_teach\]\n(?:(?!\[).*\n)*?{key} = )"[^"\n]*"'
-        text, count = re.subn(line, rf'\g<1>"{value}"', text)
-        if count != 1:
-            raise ValueError(f'pyproject.toml must have one line {key} = "..." under [tool.emo_teach], it has {count}')
-    return text
 
 
 def badges(repo, ref):
