@@ -2,11 +2,12 @@
 
 Cell ids follow from the cells' text. Widget views and states are left out, because a reader without a kernel would see
 an error in their place. Each notebook is written in one step, so that an interrupted build leaves the old one whole.
-The README's table of lessons and the Colab badges are written here too: `[tool.emo_teach]` in pyproject.toml says where
+The README's table and picture and the Colab badges are made here too: `[tool.emo_teach]` in pyproject.toml says where
 the lessons are published.
 """
 
 import hashlib
+import io
 import re
 import time
 import tomllib
@@ -160,14 +161,24 @@ def build(path):
 
 
 def main(names):
-    """Build the named lessons (all when none is named), print what each took, renew the README's table; returns 0."""
+    """Build the named lessons (all when none is named), print what each took, renew the README's table and picture."""
     known = {path.stem: path for path in sources()}
     if unknown := [name for name in names if name not in known]:
         raise ValueError(f"no lesson named {', '.join(unknown)}; there are {', '.join(known)}")
     for name in names or known:
         print(f"{name}: {build(known[name]):.1f} s", flush=True)
     _write({ROOT / "README.md": readme(address())})
+    write_whole(LESSONS / "images" / "cost_matrix.png", picture())
     return 0
+
+
+def picture():
+    """The README's picture as bytes of PNG: the cost-matrix explorer before anyone moves a slider."""
+    from ..explorers import lesson05_cost_matrix as explorer
+
+    stream, data = io.BytesIO(), explorer.compute(**{control.name: control.value for control in explorer.CONTROLS})
+    explorer.draw(data).figure.savefig(stream, dpi=120)
+    return stream.getvalue()
 
 
 def _write(texts):
