@@ -19,8 +19,7 @@ LENGTH, NAMES = 12, 2
 IGNORED = re.compile(r"""[\s\\'"`*]""")
 KNOWN = frozenset(keyword.kwlist) | frozenset(dir(builtins))
 REGION = re.compile(r"(?ms)^[ \t]*### BEGIN (SOLUTION|HIDDEN TESTS)[ \t]*\n(.*?)^[ \t]*### END \1[ \t]*$")
-# normalised; none may come through
-MARKERS = ("BEGINSOLUTION", "ENDSOLUTION", "BEGINHIDDENTESTS", "ENDHIDDENTESTS", "Rubric.")
+MARKERS = ("BEGINSOLUTION", "ENDSOLUTION", "BEGINHIDDENTESTS", "ENDHIDDENTESTS", "Rubric.")  # normalised
 
 
 def normal(line):
