@@ -8,9 +8,8 @@ LOOP = HEAD + "    while True:\n        pass"
 STUBBORN = HEAD + "    while True:\n        try:\n            while True: pass\n        except BaseException: pass"
 HOG = HEAD + "    kept = []\n    while True:\n        kept.append(np.zeros(2**25))"
 WRONG = HEAD + "    return np.array([list(texts).count(word) for word in vocabulary])"
-NO_ERROR = (
-    HEAD + "    return np.array([(np.asarray(texts) == word).mean() for word in vocabulary])"
-)  # accepts unknown words
+# accepts unknown words
+NO_ERROR = HEAD + "    return np.array([(np.asarray(texts) == word).mean() for word in vocabulary])"
 FLOOD = "\nfor _ in range(100_000):\n    print('x' * 100)"
 LEFT = "\nimport subprocess\nleft = subprocess.Popen(['sleep', '2345.25'], start_new_session=True)"
 FORKED = "\nimport os, time\nif os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n"
@@ -78,18 +77,17 @@ def through_colab(notebook):
     return notebook
 
 
-def without(notebook, *kinds):
-    """Cells of problem 1 deleted."""
-    gone = [cell(notebook, kind)["id"] for kind in kinds]
-    return notebook | {"cells": [one for one in notebook["cells"] if one["id"] not in gone]}
+def without(notebook, kind):
+    """A cell of problem 1 deleted."""
+    return notebook | {"cells": [one for one in notebook["cells"] if one is not cell(notebook, kind)]}
 
 
-def doubled(notebook, text=None):
+def doubled(notebook, text):
     """Answer and tests of problem 1 copied with their marks; `text` is an earlier answer."""
     notebook = copy.deepcopy(notebook)
     place = notebook["cells"].index(cell(notebook, "answer"))
     earlier = [copy.deepcopy(cell(notebook, kind)) | {"id": f"copy-{kind}"} for kind in ("answer", "tests")]
-    earlier[0]["source"] = text or earlier[0]["source"]
+    earlier[0]["source"] = text
     notebook["cells"][place:place] = earlier
     return notebook
 
@@ -121,8 +119,8 @@ def everyone(solved, blank, other):
 
     `solved` and `blank` are ps1 with and without solutions, `other` is another set's notebook.
     """
-    wrong = answered(solved, WRONG)
-    full = next(one["metadata"]["nbgrader"]["points"] for one in solved["cells"] if one is cell(solved, "tests"))
+    full = cell(solved, "tests")["metadata"]["nbgrader"]["points"]
+    wrong, add = answered(solved, WRONG), lambda text: answered(solved, text, add=True)
     ran = {
         "perfect": (solved, "graded", full, ""),
         "blank": (blank, "graded", 0, ""),
@@ -133,13 +131,13 @@ def everyone(solved, blank, other):
         "loop-at-once": (answered(solved, "while True: pass"), "time limit", 0, "took too long"),
         "stubborn": (answered(solved, STUBBORN), "time limit", 0, ""),
         "hog": (answered(solved, HOG), "memory limit", 0, "more memory"),
-        "torch": (answered(solved, "\nimport torch\ntorch.zeros(3)", add=True), "graded", full, ""),
-        "exits": (answered(solved, "\nimport os\nos._exit(1)", add=True), "kernel died", 0, "the kernel died in cell"),
-        "quits": (answered(solved, "\nraise SystemExit", add=True), "graded", full, ""),
-        "flood": (answered(solved, FLOOD, add=True), "graded", full, "left out"),
-        "left": (answered(solved, LEFT, add=True), "graded", full, "left behind"),
-        "forked": (answered(solved, FORKED, add=True), "graded", full, "left behind"),
-        "warns": (answered(solved, WARNS, add=True), "graded", full, ""),
+        "torch": (add("\nimport torch\ntorch.zeros(3)"), "graded", full, ""),
+        "exits": (add("\nimport os\nos._exit(1)"), "kernel died", 0, "the kernel died in cell"),
+        "quits": (add("\nraise SystemExit"), "graded", full, ""),
+        "flood": (add(FLOOD), "graded", full, "left out"),
+        "left": (add(LEFT), "graded", full, "left behind"),
+        "forked": (add(FORKED), "graded", full, "left behind"),
+        "warns": (add(WARNS), "graded", full, ""),
         "colab": (through_colab(solved), "graded", full, ""),
         "edited tests": (tests_changed(wrong), "graded", 0, "the original was used"),
         "skipped tests": (tests_changed(wrong, "", tags=["skip-execution"]), "graded", 0, "the original was used"),

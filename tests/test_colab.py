@@ -47,9 +47,9 @@ class Colab:
 
     def __init__(self, python, place):
         self.python, self.place, self.home = python, place, place / "repository"
+        self.home.mkdir()
         for name in PARTS:
             copy = shutil.copytree if (build.ROOT / name).is_dir() else shutil.copy
-            self.home.mkdir(exist_ok=True)
             copy(build.ROOT / name, self.home / name)
         self.bootstrap = build.BOOTSTRAP.format(home=self.home)
 
@@ -64,6 +64,10 @@ class Colab:
         return json.loads(self.call("-c", INSTALLED))
 
     def run(self, notebook, allow_errors=False):
+        """Execute a notebook, its bootstrap cell with this copy's address."""
+        for cell in notebook.cells:
+            if "bootstrap" in tags(cell):
+                cell.source = self.bootstrap
         resources = {"metadata": {"path": str(self.place / "content")}}
         options = {"timeout": 300, "kernel_name": "as-on-colab", "resources": resources, "allow_errors": allow_errors}
         return NotebookClient(notebook, **options).execute()
@@ -121,11 +125,7 @@ def test_what_it_installed_is_used_at_once(bootstrapped):
 
 @pytest.mark.parametrize("name", LESSONS)
 def test_a_lesson_runs_and_says_the_same(name, bootstrapped):
-    notebook = build.read_source(SOURCES[name])
-    for cell in notebook.cells:
-        if "bootstrap" in tags(cell):
-            cell.source = bootstrapped.bootstrap
-    bootstrapped.run(notebook)  # raises where a cell does
+    notebook = bootstrapped.run(build.read_source(SOURCES[name]))  # raises where a cell does
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     for cell in code:
         views = [output for output in cell.outputs if build.WIDGET_VIEW in output.get("data", {})]
@@ -138,15 +138,6 @@ def test_a_lesson_runs_and_says_the_same(name, bootstrapped):
             assert all(same_text(new, was) for new, was in pairs), cell.source
 
 
-def student(name):
-    """A problem set as it is handed out: without solutions and hidden tests."""
-    notebook = source.read(source.sets()[name])
-    for cell in notebook.cells:
-        stub = r"\1raise NotImplementedError" if cell.cell_type == "code" else ""
-        cell.source = HIDDEN.sub("", STUB.sub(stub, cell.source))
-    return notebook
-
-
 def errors(notebook):
     """(kind of cell, name of the error) of every error in an executed problem set."""
     found = []
@@ -156,13 +147,11 @@ def errors(notebook):
     return found
 
 
-@pytest.mark.parametrize("name", ["ps1"])
-def test_a_problem_set_runs(name, bootstrapped):
-    handed_out, solved = student(name), source.read(source.sets()[name])
-    for notebook in (handed_out, solved):
-        for cell in notebook.cells:
-            if "bootstrap" in tags(cell):
-                cell.source = bootstrapped.bootstrap
+def test_a_problem_set_runs(bootstrapped):
+    handed_out, solved = (source.read(source.sets()["ps1"]) for _ in range(2))
+    for cell in handed_out.cells:  # without solutions and hidden tests
+        stub = r"\1raise NotImplementedError" if cell.cell_type == "code" else ""
+        cell.source = HIDDEN.sub("", STUB.sub(stub, cell.source))
     problems = sum("tests" in source.labels(cell) for cell in handed_out.cells)
     assert problems and "BEGIN" not in "".join(cell.source for cell in handed_out.cells)
     assert errors(bootstrapped.run(handed_out, allow_errors=True)) == [("tests", "NotImplementedError")] * problems
@@ -170,8 +159,8 @@ def test_a_problem_set_runs(name, bootstrapped):
 
 
 def test_the_explorers_tests_pass(bootstrapped):
-    files = ("test_explorers.py", "test_explorers_transport.py", "test_explorers_language.py", "test_words.py")
-    tests = [f"tests/{name}" for name in files]
+    files = ("explorers", "explorers_transport", "explorers_language", "words")
+    tests = [f"tests/test_{name}.py" for name in files]
     said = bootstrapped.call("-m", "pytest", "-p", "no:cacheprovider", *tests, cwd=build.ROOT)
     assert re.search(r"\d+ passed", said) or "[100%]" in said
 

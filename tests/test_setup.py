@@ -14,7 +14,7 @@ from packaging.version import Version
 
 from emo_teach import files
 from emo_teach.__main__ import main
-from emo_teach.authoring import build, tiny_model, words_data
+from emo_teach.authoring import build, data_files
 from emo_teach.authoring.course import source
 
 ROOT = build.ROOT
@@ -63,29 +63,21 @@ def test_users_packages_are_pinned():
     assert users <= {name for name, _ in pins()}
 
 
-def run_bootstrap(cell, installed):
+def run_bootstrap(home, installed=False):
     """Run a bootstrap cell where emo_teach is or is not installed; returns the commands that it started."""
-    with (
-        mock.patch.object(util, "find_spec", lambda name: object() if installed else None),
-        mock.patch.object(subprocess, "run") as started,
-    ):
-        exec(cell, {})
-    return [call.args[0] for call in started.call_args_list]
+    found = mock.patch.object(util, "find_spec", lambda name: object() if installed else None)
+    with found, mock.patch.object(subprocess, "run") as started:
+        exec(build.BOOTSTRAP.format(home=home), {})
+    return [call.args[0][1:] for call in started.call_args_list]
 
 
-def test_bootstrap_does_nothing_where_installed():
-    assert run_bootstrap(build.bootstrap_cell(), installed=True) == []
-
-
-def test_bootstrap_installs_this_package_and_pot_only():
-    cell = build.BOOTSTRAP.format(home="git+https://github.com/owner/name@main")
-    (command,) = run_bootstrap(cell, installed=False)
-    assert command[1:] == ["-m", "pip", "install", "-q", "--no-deps", "git+https://github.com/owner/name@main", "POT"]
-
-
-def test_bootstrap_says_what_to_do_while_there_is_no_address():
-    with pytest.raises(ModuleNotFoundError, match="README"):
-        run_bootstrap(build.BOOTSTRAP.format(home=""), installed=False)
+def test_the_bootstrap_cell_installs_this_package_and_pot_where_they_are_missing():
+    home = "git+https://github.com/owner/name@main"
+    assert f'HOME = "{home}"' in build.bootstrap_cell(("owner/name", "main"))
+    assert run_bootstrap(home, installed=True) == []
+    assert run_bootstrap(home) == [["-m", "pip", "install", "-q", "--no-deps", home, "POT"]]
+    with pytest.raises(ModuleNotFoundError, match="README"):  # while there is no address
+        run_bootstrap("")
 
 
 def test_readme_s_table_of_lessons_is_up_to_date():
@@ -98,40 +90,35 @@ def test_no_badge_before_the_address_is_known():
         assert not any("colab.research" in text or "badge" in text.lower() for text in texts)
 
 
-def tracked_texts():
-    """Every text file of the project that git tracks or would track, as (path, text)."""
-    names = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.splitlines()
-    for name in names:
-        path = ROOT / name
-        if path.suffix not in (".png", ".safetensors", ".ipynb") and path.exists():
-            yield name, path.read_text(encoding="utf-8")
-
-
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="a copy without git's list of files")
 def test_files_stand_on_their_own():
     machine = re.compile(r"(?<![\w.])/(?:home|root|work|Users)/\w")
-    for name, text in tracked_texts():
-        if name != "tests/test_setup.py":
+    command = ["git", "ls-files", "-co", "--exclude-standard"]
+    for name in subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines():
+        path = ROOT / name
+        if path.suffix not in (".png", ".safetensors", ".ipynb") and path.exists() and name != "tests/test_setup.py":
+            text = path.read_text(encoding="utf-8")
             assert not machine.search(text), (name, machine.search(text))
             assert not re.search(r"files\.pythonhosted|registry\.npmjs|deb\.debian|pypi\.org/simple", text), name
 
 
-def test_build_makes_the_notebook_and_renews_the_table(tmp_path, monkeypatch):
+def test_build_makes_the_notebook_and_renews_table_and_picture(tmp_path, monkeypatch):
     for name, place in (("ROOT", tmp_path), ("LESSONS", tmp_path), ("SOURCES", tmp_path / "src")):
         monkeypatch.setattr(build, name, place)
+    (tmp_path / "images").mkdir()
     build.SOURCES.mkdir()
-    text = '# %% [markdown] meets="a cell"\n# # 99 · Why?\n\n# %%\nprint(1, flush=True)\nprint(2)\nprint(3)\n'
-    (tmp_path / "src" / "99_why.py").write_text(text, encoding="utf-8")
-    (tmp_path / "README.md").write_text("<!-- table of lessons -->\n<!-- end of table -->\n", encoding="utf-8")
-    (tmp_path / "pyproject.toml").write_text('[tool.emo_teach]\nslug = ""\nref = "main"\n', encoding="utf-8")
+    for name, text in {
+        "src/99_why.py": '# %% [markdown] meets="a cell"\n# # 99 · Why?\n\n# %%\nprint(1, flush=True)\nprint(2)',
+        "README.md": "<!-- table of lessons -->\n<!-- end of table -->\n",
+        "pyproject.toml": '[tool.emo_teach]\nslug = ""\nref = "main"\n',
+    }.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
     assert main(["build", "99_why"]) == 0
     cells = json.loads((tmp_path / "99_why.ipynb").read_text(encoding="utf-8"))["cells"]
-    assert cells[0]["metadata"] == {} and [one["text"] for one in cells[1]["outputs"]] == [["1\n", "2\n", "3\n"]]
-    assert "\n| [99](notebooks/99_why.ipynb) | Why? | a cell |\n" in (tmp_path / "README.md").read_text(
-        encoding="utf-8"
-    )
+    assert cells[0]["metadata"] == {} and [one["text"] for one in cells[1]["outputs"]] == [["1\n", "2\n"]]
+    assert (tmp_path / "images" / "cost_matrix.png").read_bytes() == build.picture()
+    table = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "\n| [99](notebooks/99_why.ipynb) | Why? | a cell |\n" in table
 
 
 def test_a_build_whose_cell_fails_leaves_the_old_notebook(tmp_path, monkeypatch):
@@ -178,7 +165,7 @@ def test_without_a_clone_a_command_says_so(tmp_path, monkeypatch, capsys):
 
 
 def test_words_and_tiny_pass_their_options_on(monkeypatch, capsys):
-    monkeypatch.setattr(words_data, "build", lambda gguf, out: {f"{gguf} in {out}": 3})
-    monkeypatch.setattr(tiny_model, "make", lambda out: print(f"made {out}"))
+    monkeypatch.setattr(data_files, "build_words", lambda gguf, out, *lists: {f"{gguf} in {out}": len(lists)})
+    monkeypatch.setattr(data_files, "make_tiny", lambda out: print(f"made {out}"))
     assert main(["words", "--gguf", "weights", "--out", "there"]) == 0 == main(["tiny", "--out", "here"])
-    assert capsys.readouterr().out == "weights in there: 3 bytes\nmade here\nhere\n"
+    assert capsys.readouterr().out == "weights in there: 2 bytes\nmade here\nhere\n"

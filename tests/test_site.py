@@ -9,8 +9,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from emo_teach.__main__ import main
-from emo_teach.authoring import site
-from emo_teach.authoring.site import mathml, pages
+from emo_teach.authoring import mathml, site
 from tests import browser
 from tests.lessons import SOURCES, built
 from tests.test_browser import axe  # noqa: F401 (a fixture)
@@ -32,12 +31,11 @@ def whole(tmp_path_factory):
 @pytest.fixture(scope="module", params=["few", pytest.param("whole", marks=pytest.mark.slow)])
 def edition(request, tmp_path_factory):
     """An edition, read once: its folder, its lessons, its pages by name, and the cells of each lesson."""
-    names, folder = (
-        (FEW, tmp_path_factory.mktemp("few") / "edition") if request.param == "few" else (list(SOURCES), None)
-    )
-    if folder:
+    if request.param == "few":
+        names, folder = FEW, tmp_path_factory.mktemp("few") / "edition"
         site.build_site(folder, names)
-    folder = folder or request.getfixturevalue("whole")
+    else:
+        names, folder = list(SOURCES), request.getfixturevalue("whole")
     soups = {name: BeautifulSoup((folder / f"{name}.html").read_bytes(), "html.parser") for name in ["index", *names]}
     return SimpleNamespace(folder=folder, names=names, soups=soups, cells={name: built(name).cells for name in names})
 
@@ -68,6 +66,9 @@ def test_every_formula_is_converted(edition):
         assert len(soup.select(".formula > .wide > math[display=block]")) == blocks, name
         pieces = len(re.findall(r'<wbr/?>(?:<span class="kept">)?<math', str(soup.main)))
         inline = INLINE.findall(re.sub(r"\$\$.*?\$\$", "", text, flags=re.DOTALL))
+        outputs = [output for cell in edition.cells[name] for output in cell.get("outputs", ())]
+        tables = "".join(output.get("data", {}).get("text/html", "") for output in outputs)
+        inline += [td for td in BeautifulSoup(tables, "html.parser").find_all("td") if INLINE.fullmatch(td.get_text())]
         assert len(soup.select("math")) - blocks - pieces == len(inline), name
         assert [tag.get_text() for tag in soup.select(".formula .tag")] == [f"({label})" for label in labels], name
         shown = "".join(one for one in soup.find_all(string=True) if not one.find_parent(["pre", "code"]))
@@ -110,15 +111,20 @@ def test_the_first_page_has_the_map_and_every_lesson(edition):
     assert {link["href"] for link in index.select("h3 a")} == {f"{name}.html" for name in edition.names}
 
 
-def test_no_picture_from_elsewhere_gets_in():
+def test_markdown_loses_pictures_from_elsewhere_and_keeps_environments_of_tex():
     link = "https://colab.research.google.com/github/o/n/blob/v1/x.ipynb"
     mark = f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({link})"
-    assert pages._markdown(mark) == f'<p><a href="{link}">Open in Colab</a></p>\n'
-
-
-def test_an_environment_of_tex_is_a_formula_of_its_own():
-    page = BeautifulSoup(pages._markdown("\\begin{align*}a&=b\\end{align*}"), "html.parser")
+    assert site._markdown(mark) == f'<p><a href="{link}">Open in Colab</a></p>\n'
+    page = BeautifulSoup(site._markdown("\\begin{align*}a&=b\\end{align*}"), "html.parser")
     assert page.select_one(".formula math[display=block]").get_text() == "a=b"
+
+
+def test_a_formula_in_a_printed_table_is_converted():
+    cells = "<td>$a &lt; b_1$</td><td>for $c$ &amp; <code>$d</code>$</td><td>5 $</td>"
+    page = BeautifulSoup(site._finish(f"<p>$e$</p><table><tr>{cells}</tr></table>"), "html.parser")
+    assert [math.get_text() for math in page.select("td math")] == ["a<b1", "c"]
+    assert [td.get_text() for td in page.select("td")] == ["a<b1", "for c & $d$", "5 $"]
+    assert page.p.get_text() == "$e$", "what is no table stays"
 
 
 def test_tex_that_is_not_understood_is_refused():
@@ -152,7 +158,7 @@ def test_an_earlier_edition_is_replaced_whole_or_stays(tmp_path, monkeypatch):
     (out / "old.html").write_text("of an earlier edition")
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     with monkeypatch.context() as patch, pytest.raises(ValueError, match="no such formula"):
-        patch.setattr(pages, "_contents", lambda *_: (_ for _ in ()).throw(ValueError("no such formula")))
+        patch.setattr(site, "_contents", lambda *_: (_ for _ in ()).throw(ValueError("no such formula")))
         site.build_site(out, FEW[:1])
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     site.build_site(out, FEW[:1])

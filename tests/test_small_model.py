@@ -74,20 +74,20 @@ def test_random_models_are_seeded_and_leave_the_random_state_alone():
 
 
 def test_the_command_makes_the_folder_whole_or_leaves_it(tmp_path, monkeypatch):
-    from emo_teach.authoring import tiny_model
+    from emo_teach.authoring import data_files
 
     out = tmp_path / "deep" / "tiny"
-    tiny_model.make(out, steps=2)
+    data_files.make_tiny(out, steps=2)
     first = (out / "model.safetensors").read_bytes()
     transformers.GPT2LMHeadModel.from_pretrained(out)
     assert {path.name for path in out.iterdir()} == {path.name for path in model_folder().iterdir()}
-    tiny_model.make(out, steps=1)
+    data_files.make_tiny(out, steps=1)
     second = (out / "model.safetensors").read_bytes()
     assert second != first
 
     breaks = mock.Mock(side_effect=OSError("disk full"))
     monkeypatch.setattr(transformers.PreTrainedTokenizerFast, "save_pretrained", breaks)
     with pytest.raises(OSError, match="disk full"):
-        tiny_model.make(out, steps=2)
+        data_files.make_tiny(out, steps=2)
     assert (out / "model.safetensors").read_bytes() == second
     assert [path.name for path in out.parent.iterdir()] == ["tiny"]

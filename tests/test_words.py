@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from emo_teach import files, worked
-from emo_teach.authoring import words_data
+from emo_teach.authoring import data_files
 from emo_teach.files import data_path
 from emo_teach.words import load_words
 
@@ -56,7 +56,7 @@ def test_categories_are_filled_and_cover_all_words(words):
 
 def test_relations_hold_known_words(words):
     known = set(words.words)
-    assert set(words.relations) == set(words_data.KINDS)
+    assert set(words.relations) == set(data_files.KINDS)
     for kind, pairs in words.relations.items():
         assert len(pairs) >= 40, kind
         assert len({frozenset(pair) for pair in pairs}) == len(pairs), kind
@@ -64,12 +64,12 @@ def test_relations_hold_known_words(words):
 
 
 def test_lists_and_tables_agree(words):
-    categories = words_data.parse_word_list(data_path("word_list.txt").read_text(encoding="utf-8"))
+    categories = data_files.parse_word_list(data_path("word_list.txt").read_text(encoding="utf-8"))
     assert tuple(categories) == words.words
     with open(data_path("words.csv"), newline="", encoding="utf-8") as file:
         table = {row["word"]: tuple(row["categories"].split()) for row in csv.DictReader(file)}
     assert table == categories
-    listed = words_data.parse_relation_list(data_path("relation_list.txt").read_text(encoding="utf-8"), categories)
+    listed = data_files.parse_relation_list(data_path("relation_list.txt").read_text(encoding="utf-8"), categories)
     assert listed == [(kind, a, b) for kind, pairs in words.relations.items() for a, b in pairs]
 
 
@@ -84,7 +84,7 @@ def test_days_are_nearer_to_each_other_than_to_fruit(words, cosines):
         assert within[~np.eye(len(members), dtype=bool)].mean() > across + lead
 
 
-@pytest.mark.parametrize("kind", words_data.KINDS)
+@pytest.mark.parametrize("kind", data_files.KINDS)
 def test_related_words_are_nearer_than_random_pairs(words, cosines, kind):
     rng = np.random.default_rng(0)
     first, second = rng.integers(0, len(words.words), (2, 5000))
@@ -181,9 +181,9 @@ def test_data_path_in_a_wheel_and_without_data(tmp_path, monkeypatch):
 def test_errors_in_the_lists_of_words_and_relations(text, message):
     with pytest.raises(ValueError, match=message):
         if "/" in text or text == "synonym: a":
-            words_data.parse_relation_list(text, ["a", "b"])
+            data_files.parse_relation_list(text, ["a", "b"])
         else:
-            words_data.parse_word_list(text)
+            data_files.parse_word_list(text)
 
 
 def write_gguf(path, tensor_names=("token_embd.weight",), scale=1.0):
@@ -204,8 +204,8 @@ def test_build_twice_gives_the_same_bytes(tmp_path):
     gguf_path = write_gguf(tmp_path / "model.gguf")
     lists = ("time: night day\nsky: moon Day day", "antonym: day/night\ncase: day/Day")
     first, second = tmp_path / "first", tmp_path / "second"
-    sizes = words_data.build(gguf_path, first, *lists)
-    words_data.build(gguf_path, second, *lists)
+    sizes = data_files.build_words(gguf_path, first, *lists)
+    data_files.build_words(gguf_path, second, *lists)
     assert sizes == {path.name: path.stat().st_size for path in first.iterdir()}
     assert all((second / name).read_bytes() == (first / name).read_bytes() for name in sizes)
     table = b"word,token_id,categories\nnight,3,time\nday,1,time sky\nmoon,4,sky\nDay,2,sky\n"
@@ -232,5 +232,5 @@ def test_build_refuses_and_writes_nothing(tmp_path):
         (tmp_path / "text.gguf", "time: day", "GGUF"),
     ]:
         with pytest.raises(ValueError, match=message):
-            words_data.build(path, out, text, "")
+            data_files.build_words(path, out, text, "")
     assert not out.exists()

@@ -2,11 +2,12 @@
 
 Cell ids follow from the cells' text. Widget views and states are left out, because a reader without a kernel would see
 an error in their place. Each notebook is written in one step, so that an interrupted build leaves the old one whole.
-The README's table of lessons and the Colab badges are written here too: `[tool.emo_teach]` in pyproject.toml says where
+The README's table and picture and the Colab badges are made here too: `[tool.emo_teach]` in pyproject.toml says where
 the lessons are published.
 """
 
 import hashlib
+import io
 import re
 import time
 import tomllib
@@ -128,8 +129,7 @@ def execute(notebook, timeout=300):
     from nbclient import NotebookClient
 
     place = {"metadata": {"path": str(LESSONS)}}
-    NotebookClient(notebook, timeout=timeout, kernel_name="python3", resources=place).execute()
-    return notebook
+    return NotebookClient(notebook, timeout=timeout, kernel_name="python3", resources=place).execute()
 
 
 def strip(notebook):
@@ -137,13 +137,13 @@ def strip(notebook):
     notebook.metadata = METADATA
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
-        outputs, kept = cell.get("outputs", []), []
-        for output in (one for one in outputs if WIDGET_VIEW not in one.get("data", {})):
+        kept = []
+        for output in (one for one in cell.get("outputs", ()) if WIDGET_VIEW not in one.get("data", {})):
             if output.output_type == "stream" and kept and kept[-1].get("name") == output.name:
                 kept[-1].text += output.text
             else:
                 kept.append(output)
-        if outputs:
+        if cell.cell_type == "code":
             cell.outputs = kept
     return notebook
 
@@ -161,14 +161,24 @@ def build(path):
 
 
 def main(names):
-    """Build the named lessons (all when none is named), print what each took, renew the README's table; returns 0."""
+    """Build the named lessons (all when none is named), print what each took, renew the README's table and picture."""
     known = {path.stem: path for path in sources()}
     if unknown := [name for name in names if name not in known]:
         raise ValueError(f"no lesson named {', '.join(unknown)}; there are {', '.join(known)}")
     for name in names or known:
         print(f"{name}: {build(known[name]):.1f} s", flush=True)
     _write({ROOT / "README.md": readme(address())})
+    write_whole(LESSONS / "images" / "cost_matrix.png", picture())
     return 0
+
+
+def picture():
+    """The README's picture as bytes of PNG: the cost-matrix explorer before anyone moves a slider."""
+    from ..explorers import lesson05_cost_matrix as explorer
+
+    stream, data = io.BytesIO(), explorer.compute(**{control.name: control.value for control in explorer.CONTROLS})
+    explorer.draw(data).figure.savefig(stream, dpi=120)
+    return stream.getvalue()
 
 
 def _write(texts):
@@ -193,7 +203,13 @@ def publish(slug, ref):
         raise ValueError(f"repo = {slug!r} must end in the repository's name, without .git")
     if not isinstance(ref, str) or not REF.fullmatch(ref) or ".." in ref or ref.endswith((".", ".lock")):
         raise ValueError(f"ref = {ref!r} must name a branch, tag or commit, without a slash")
-    texts = {ROOT / "README.md": readme((slug, ref)), ROOT / "pyproject.toml": _settings(slug, ref)}
+    settings = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    for key, value in (("slug", slug), ("ref", ref)):  # and its comments stay
+        line = rf'(?m)(^\[tool\.emo_teach\]\n(?:(?!\[).*\n)*?{key} = )"[^"\n]*"'
+        settings, count = re.subn(line, rf'\g<1>"{value}"', settings)
+        if count != 1:
+            raise ValueError(f'pyproject.toml must have one line {key} = "..." under [tool.emo_teach], it has {count}')
+    texts = {ROOT / "README.md": readme((slug, ref)), ROOT / "pyproject.toml": settings}
     for path in sources():
         place = LESSONS / f"{path.stem}.ipynb"
         notebook, fresh = nbformat.read(place, as_version=4), read_source(path, (slug, ref)).cells
@@ -204,17 +220,6 @@ def publish(slug, ref):
                 cell.source = fresh[number].source
         texts[place] = nbformat.writes(notebook) + "\n"
     return _write(texts)
-
-
-def _settings(slug, ref):
-    """pyproject.toml with `slug` and `ref` of [tool.emo_teach] set and its comments kept."""
-    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    for key, value in (("slug", slug), ("ref", ref)):
-        line = rf'(?m)(^\[tool\.emo_teach\]\n(?:(?!\[).*\n)*?{key} = )"[^"\n]*"'
-        text, count = re.subn(line, rf'\g<1>"{value}"', text)
-        if count != 1:
-            raise ValueError(f'pyproject.toml must have one line {key} = "..." under [tool.emo_teach], it has {count}')
-    return text
 
 
 def badges(repo, ref):

@@ -26,21 +26,13 @@ class Session:
         self.status, self.notes = "", []
         self.place, self.written, self.answered = 0, 0, False  # cell that runs, its output so far, answers seen
 
-    def left(self):
-        """Seconds that are left for the notebook."""
-        return self.ends - time.monotonic()
-
     def seconds(self, _cell):
         """Seconds that the next cell may take."""
-        return max(1, min(self.limits.timeout * self.limits.cell_share, self.left()))
+        return max(1, min(self.limits.timeout * self.limits.cell_share, self.ends - time.monotonic()))
 
-    def stop(self, status, note):
-        """Set the status, unless an earlier limit did, and add a note."""
+    def note(self, note, status=""):
+        """Add a note once, and set the status, unless an earlier limit did."""
         self.status = self.status or status
-        self.note(note)
-
-    def note(self, note):
-        """Add a note once."""
         if note not in self.notes:
             self.notes.append(note)
 
@@ -68,16 +60,14 @@ class Session:
         number, flags = self.place + 1, cell.metadata.get("nbgrader", {})
         self.answered = self.answered or bool(flags.get("solution"))
         handed_out = flags.get("locked") and not flags.get("grade") and not self.answered
-        for output in cell.get("outputs", ()):
-            if output.output_type != "error":
-                continue
+        for output in (one for one in cell.get("outputs", ()) if one.output_type == "error"):
             if output.ename == "CellTimeoutError":
-                self.stop("time limit", f"cell {number} was stopped: it took too long")
+                self.note(f"cell {number} was stopped: it took too long", "time limit")
             if output.ename.endswith("MemoryError") or any(words in output.evalue for words in NO_MEMORY):
-                self.stop("memory limit", f"cell {number} asked for more memory than there is")
+                self.note(f"cell {number} asked for more memory than there is", "memory limit")
             if handed_out:
                 error = f"{output.ename}: {output.evalue[:200]}"
-                self.stop("setup failed", f"cell {number}, which was handed out, raised {error}")
+                self.note(f"cell {number}, which was handed out, raised {error}", "setup failed")
         if flags.get("grade") and not flags.get("solution"):  # nbgrader takes the value of an expression for points
             cell.outputs = [output for output in cell.outputs if output.output_type != "execute_result"]
 
@@ -93,16 +83,16 @@ def _run_step(session):
             try:
                 return super().preprocess(nb, resources)
             except DeadKernelError:
-                where = session.place
-                session.stop("kernel died", f"the kernel died in cell {where + 1}: nothing after it was run")
-                for cell in nb.cells[where:]:
+                where = f"the kernel died in cell {session.place + 1}: nothing after it was run"
+                session.note(where, "kernel died")
+                for cell in nb.cells[session.place :]:
                     session.fail(cell)
                 return nb, resources
 
         def preprocess_cell(self, cell, resources, index):
             session.place, session.written = index, 0
-            if session.left() <= 0:
-                session.stop("time limit", "the time for the whole notebook was used up")
+            if time.monotonic() >= session.ends:
+                session.note("the time for the whole notebook was used up", "time limit")
                 session.fail(cell)
                 return cell, resources
             cell, resources = super().preprocess_cell(cell, resources, index)
@@ -175,8 +165,7 @@ def grade_one(job):
     problems = _grades(course, name, job) if session.status != "setup failed" else []
     release.run_converter(GenerateFeedback(coursedir=course, config=config))
     (root / "feedback" / STUDENT / name / f"{name}.html").rename(root / "feedback.html")
-    notes += session.notes
-    return {"problems": problems, "status": session.status or "graded", "note": "; ".join(notes)}
+    return {"problems": problems, "status": session.status or "graded", "note": "; ".join(notes + session.notes)}
 
 
 def _grades(course, name, job):

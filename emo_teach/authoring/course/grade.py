@@ -1,11 +1,15 @@
 """Grade a folder of submissions, each in a process of its own; each result is kept as soon as it is there.
 
-See `worker` for what student code is kept from, and what not.
+What grading leaves behind: `grades.csv`, the lines of `manual.csv` that wait for points by hand, and feedback. See
+`worker` for what student code is kept from, and what not.
 """
 
 import contextlib
+import csv
 import fcntl
 import hashlib
+import html
+import io
 import json
 import shutil
 import subprocess
@@ -17,10 +21,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ...files import refuse_foreign, write_whole
-from . import feedback, release, submissions
+from . import release, submissions
 from .limits import Limits
 
 MARKER, MADE_BY = "grading.json", "emo_teach course grade"
+COLUMNS = ("student", "set", "status", "score", "max", "pending", "problems", "note")
+POINTS = ("student", "set", "problem", "max", "points", "comment")
+PAGE = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>
+<body style="font-family: sans-serif; max-width: 45em; margin: 2em auto">
+<h1>{title}</h1><p><b>{status}</b></p><p>{note}</p></body></html>
+"""
 
 
 def grade_course(folder, course="build/course", out="build/grades", limits=None, show=print):
@@ -31,7 +42,6 @@ def grade_course(folder, course="build/course", out="build/grades", limits=None,
     grading is at work in `out`.
     """
     release.need_nbgrader()
-    limits = limits or Limits()
     course, out, folder = Path(course).resolve(), Path(out).resolve(), Path(folder).resolve()
     sets = release.read_manifest(course)["sets"]
     listed = submissions.collect(folder, list(sets))
@@ -41,14 +51,14 @@ def grade_course(folder, course="build/course", out="build/grades", limits=None,
     out.mkdir(parents=True, exist_ok=True)
     write_whole(out / MARKER, json.dumps({"made_by": MADE_BY}))
     with _alone(out):
-        _, given = feedback.read_points(out / "manual.csv", sets)
-        done = _grade_all(listed, _Course(course, out, sets, given, limits), show)
-        lines, _ = feedback.read_points(out / "manual.csv", sets)  # a person may have written there in the meantime
-        feedback.extend_points(out / "manual.csv", lines, _waiting(done))
+        _, given = read_points(out / "manual.csv", sets)
+        done = _grade_all(listed, _Course(course, out, sets, given, limits or Limits()), show)
+        lines, _ = read_points(out / "manual.csv", sets)  # a person may have written there in the meantime
+        pairs = [(one, problem) for one, result in done for problem in result["problems"] if problem["score"] is None]
+        extend_points(out / "manual.csv", lines, [(one.student, one.set, p["problem"], p["max"]) for one, p in pairs])
     handed_in = {(one.student, one.set) for one in listed}
-    for student, name in given:
-        if (student, name) not in handed_in:
-            show(f"manual.csv: {student} {name} matches no submission: is the name right?", flush=True)
+    for student, name in (key for key in given if key not in handed_in):
+        show(f"manual.csv: {student} {name} matches no submission: is the name right?", flush=True)
     return _rows(done, sets)
 
 
@@ -81,21 +91,16 @@ class _Course:
         folder.mkdir(parents=True, exist_ok=True)
         return folder / f"{submission.set}.{suffix}"
 
-    def write_feedback(self, submission, result, page=None):
+    def write_feedback(self, submission, result, html_page=None):
         """Write a page of feedback, by default one that says the status and what to do."""
-        page = page or feedback.page(submission.set, result)
-        write_whole(self.place("feedback", submission, "html"), page)
+        write_whole(self.place("feedback", submission, "html"), html_page or page(submission.set, result))
 
     def kept(self, submission):
         """The earlier result, or None; it counts only together with its feedback."""
-        if self.place("feedback", submission, "html").is_file():
-            with contextlib.suppress(FileNotFoundError):
-                return json.loads(self.place("results", submission, "json").read_text(encoding="utf-8"))
+        result = self.place("results", submission, "json")
+        if result.is_file() and self.place("feedback", submission, "html").is_file():
+            return json.loads(result.read_text(encoding="utf-8"))
         return None
-
-
-def _ungraded(status, note):
-    return {"status": status, "note": note, "problems": []}
 
 
 def _grade_all(listed, course, show):
@@ -105,13 +110,11 @@ def _grade_all(listed, course, show):
     try:
         coming = {pool.submit(_grade, submission, course): place for place, submission in enumerate(listed)}
         for future in as_completed(coming):
-            place = coming[future]
-            submission = listed[place]
+            submission = listed[coming[future]]
             result, fresh = _outcome(future, submission, course)
-            done[place] = (submission, result)
-            rows = _rows([done[key] for key in sorted(done)], course.sets)
-            write_whole(course.out / "grades.csv", feedback.table(rows))
-            line = feedback.row(submission.student, submission.set, result, "")
+            done[coming[future]] = (submission, result)
+            write_whole(course.out / "grades.csv", table(_rows([done[key] for key in sorted(done)], course.sets)))
+            line = row(submission.student, submission.set, result, "")
             text = f"{line['student']} {line['set']}: {line['status']}  {line['problems']}"
             show(text if fresh else f"{text} (as before)", flush=True)
     finally:
@@ -131,14 +134,12 @@ def _outcome(future, submission, course):
         return result, True
 
 
-def _rows(done, sets):
-    return [feedback.row(one.student, one.set, result, sets.get(one.set, {}).get("points", "")) for one, result in done]
+def _ungraded(status, note):
+    return {"status": status, "note": note, "problems": []}
 
 
-def _waiting(done):
-    """(student, set, problem, max) of all that a person has to grade."""
-    pairs = [(one, problem) for one, result in done for problem in result["problems"]]
-    return [(one.student, one.set, each["problem"], each["max"]) for one, each in pairs if each["score"] is None]
+def _joined(*notes):
+    return "; ".join(filter(None, notes))
 
 
 def _grade(submission, course):
@@ -154,14 +155,12 @@ def _grade(submission, course):
     facts = [hashlib.sha256(content).hexdigest(), course.sets[submission.set]["hash"], by_hand, submission.note]
     key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
     limits = {"timeout": course.limits.timeout, "memory": course.limits.memory}
-    kept = course.kept(submission)
-    if kept and kept["key"] == key:
-        same_limits = kept["status"] != "failed" and kept["limits"] == limits
-        if kept["status"] == "graded" or same_limits:
-            return kept, False
-    result, page = _run(content, submission, course, by_hand)
-    result |= {"key": key, "limits": limits, "note": "; ".join(filter(None, (submission.note, result["note"])))}
-    course.write_feedback(submission, result, page)
+    kept = course.kept(submission) or {"key": None}
+    if kept["key"] == key and (kept["status"] == "graded" or (kept["limits"] == limits and kept["status"] != "failed")):
+        return kept, False
+    result, html_page = _run(content, submission, course, by_hand)
+    result |= {"key": key, "limits": limits, "note": _joined(submission.note, result["note"])}
+    course.write_feedback(submission, result, html_page)
     # last, because a submission with a result is done
     write_whole(course.place("results", submission, "json"), json.dumps(result, indent=1))
     return result, True
@@ -175,10 +174,9 @@ def _run(content, submission, course, by_hand):
     try:
         shutil.copyfile(instructor / "gradebook.db", root / "gradebook.db")
         (root / "submission").write_bytes(content)
-        places = {"root": root, "notebook": root / "submission"}
-        places["release"] = instructor / "release" / name / f"{name}.ipynb"
-        job = {kind: str(path) for kind, path in places.items()} | {"set": name, "limits": asdict(course.limits)}
-        job |= {"problems": course.sets[name]["problems"], "manual": by_hand}
+        job = {"root": str(root), "set": name, "limits": asdict(course.limits), "manual": by_hand}
+        job |= {"notebook": str(root / "submission"), "problems": course.sets[name]["problems"]}
+        job["release"] = str(instructor / "release" / name / f"{name}.ipynb")
         (root / "job.json").write_text(json.dumps(job), encoding="utf-8")
         return _read_result(root, _run_worker(root / "job.json", course.limits))
     finally:
@@ -203,7 +201,7 @@ def _run_worker(job, limits):
 
 def _read_result(root, outcome):
     """Read result.json and feedback.html from the scratch folder; without a result, return one whose note says why."""
-    page, log = root / "feedback.html", root / "log.txt"
+    feedback, log = root / "feedback.html", root / "log.txt"
     if outcome["ended"] == "time":
         return _ungraded("time limit", "stopped from outside: its cells could not be interrupted"), None
     try:
@@ -212,5 +210,90 @@ def _read_result(root, outcome):
         tail = log.read_text(encoding="utf-8", errors="replace").strip()[-200:] if log.is_file() else ""
         return _ungraded("failed", f"grading it ended without a result ({outcome['ended']}): {tail}"), None
     if outcome["left"]:
-        result["note"] = "; ".join(filter(None, (result["note"], f"{outcome['left']} processes left behind, killed")))
-    return result, page.read_text(encoding="utf-8") if page.is_file() else None
+        result["note"] = _joined(result["note"], f"{outcome['left']} processes left behind, killed")
+    return result, feedback.read_text(encoding="utf-8") if feedback.is_file() else None
+
+
+# tables and pages
+
+
+def _rows(done, sets):
+    return [row(one.student, one.set, result, sets.get(one.set, {}).get("points", "")) for one, result in done]
+
+
+def row(student, name, result, points):
+    """A line of grades.csv as a dictionary: where nothing was graded the score is blank, never 0."""
+    problems, pending, listed = result["problems"], "", []
+    score = "0" if result["status"] == "not handed in" else ""
+    if problems:
+        score = format(sum(one["score"] or 0 for one in problems), "g")
+        pending = sum(one["max"] for one in problems if one["score"] is None)
+        shown = ["?" if one["score"] is None else format(one["score"], "g") for one in problems]
+        listed = [f"{one['problem']} {value}/{one['max']}" for one, value in zip(problems, shown, strict=True)]
+    values = (student, name, result["status"], score, points, pending, "; ".join(listed), _one_line(result["note"]))
+    return dict(zip(COLUMNS, values, strict=True))
+
+
+def _one_line(text):
+    """A note without what harms a table: line breaks, a beginning that makes it a formula, half of a character."""
+    text = " ".join(text.encode("utf-8", "backslashreplace").decode().split())
+    return f" {text}" if text.startswith(("=", "+", "-", "@")) else text
+
+
+def table(rows, columns=COLUMNS):
+    """The lines as CSV."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def page(name, result):
+    """Feedback on a submission that could not be graded: its status and what to do."""
+    return PAGE.format(title=name, status=html.escape(result["status"]), note=html.escape(_one_line(result["note"])))
+
+
+def read_points(path, sets):
+    """The lines of manual.csv, and the points in it: {(student, set): {problem: (points, comment)}}.
+
+    Raises ValueError for other columns, a line given twice, an unknown problem, or points that are no number from 0 to
+    the problem's maximum.
+    """
+    given, seen = {}, set()
+    if not path.exists():
+        return [], {}
+    reader = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline=""))
+    if tuple(reader.fieldnames or ()) != POINTS:
+        found = ", ".join(map(str, reader.fieldnames or ()))
+        raise ValueError(f"{path.name} must have the columns {', '.join(POINTS)}, it has {found}")
+    lines = list(reader)
+    for number, line in enumerate(lines, start=2):
+        where, key = f"{path.name}, line {number}", (line["student"], line["set"], line["problem"])
+        if None in line or None in line.values():
+            raise ValueError(f"{where}: {len(POINTS)} columns are needed")
+        if key in seen:
+            raise ValueError(f"{where}: {' '.join(key)} is there twice")
+        seen.add(key)
+        if line["points"].strip():
+            given.setdefault(key[:2], {})[key[2]] = (_points(where, line, sets), line["comment"])
+    return lines, given
+
+
+def _points(where, line, sets):
+    problems = sets.get(line["set"], {"problems": {}})["problems"].values()
+    most = [one["points"] for one in problems if one["manual"] and one["problem"] == line["problem"]]
+    if not most:
+        raise ValueError(f"{where}: {line['set']} has no problem {line['problem']!r} that is graded by hand")
+    with contextlib.suppress(ValueError):
+        if 0 <= (points := float(line["points"])) <= most[0]:
+            return points
+    raise ValueError(f"{where}: points = {line['points']!r} must be a number from 0 to {most[0]}")
+
+
+def extend_points(path, lines, waiting):
+    """Add lines (student, set, problem, max) to manual.csv for what waits for a person; the others stay as they are."""
+    there = {(line["student"], line["set"], line["problem"]) for line in lines}
+    new = [dict(zip(POINTS, (*one, "", ""), strict=True)) for one in waiting if one[:3] not in there]
+    if new:
+        write_whole(path, table(lines + new, POINTS))

@@ -1,4 +1,4 @@
-"""Find lines of solutions and hidden tests in the student edition, and `course check`, which tries the graders as well.
+"""Find lines of solutions and hidden tests in the student edition.
 
 A line is compared *normalised*: without white space, backslashes, quotes, backticks and asterisks, and without a
 comment sign at its beginning. A line of code counts twice: with its comment and without. A normalised line is *telling*
@@ -11,41 +11,15 @@ visible text says must be written otherwise.
 import builtins
 import json
 import keyword
-import os
 import re
-import subprocess
-import sys
-import tempfile
-import time
 import zipfile
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-
-from .. import build
-from . import source
 
 LENGTH, NAMES = 12, 2
 IGNORED = re.compile(r"""[\s\\'"`*]""")
 KNOWN = frozenset(keyword.kwlist) | frozenset(dir(builtins))
-REGION = re.compile(
-    r"^[ \t]*### BEGIN (SOLUTION|HIDDEN TESTS)[ \t]*\n(.*?)^[ \t]*### END \1[ \t]*$", re.MULTILINE | re.DOTALL
-)
-# normalised; none may come through
-MARKERS = ("BEGINSOLUTION", "ENDSOLUTION", "BEGINHIDDENTESTS", "ENDHIDDENTESTS", "Rubric.")
-ANSWERS = build.ROOT / "tests" / "test_problem_sets.py"  # right and wrong answers to each problem
-
-
-@dataclass(frozen=True)
-class Leak:
-    """A secret line, the set and problem that it belongs to, and the file that gives it away."""
-
-    where: str
-    owner: str
-    line: str
-
-    def __str__(self):
-        return f"{self.where}: a line of {self.owner}: {self.line!r}"
+REGION = re.compile(r"(?ms)^[ \t]*### BEGIN (SOLUTION|HIDDEN TESTS)[ \t]*\n(.*?)^[ \t]*### END \1[ \t]*$")
+MARKERS = ("BEGINSOLUTION", "ENDSOLUTION", "BEGINHIDDENTESTS", "ENDHIDDENTESTS", "Rubric.")  # normalised
 
 
 def normal(line):
@@ -121,63 +95,19 @@ def _strings(value):
 
 
 def search(folder, notebooks):
-    """Every `Leak` in a folder and in the zip of the same name beside it, for sets by name as `source.read` gives them.
+    """Say of every secret line where it is given away, in a folder or the zip of the same name beside it; [] when none.
 
-    Raises ValueError as `secrets`, and when a set has nothing to look for (the search would be void).
+    `notebooks`: sets by name as `source.read` gives them. Raises ValueError as `secrets`, and when a set has nothing to
+    look for (the search would be void).
     """
     folder, wanted = Path(folder), {}
     for name, notebook in notebooks.items():
         if not (found := secrets(notebook, name)):
             raise ValueError(f"{name}: no line of its solutions is telling, so there is nothing to search for")
         wanted |= found
-    archive = folder.with_suffix(".zip")
-    places = [*texts(folder), *(_members(archive, archive.name) if archive.is_file() else ())]
-    return [leak for place, text in places for leak in _found(place, text, wanted)]
-
-
-def _found(place, text, wanted):
-    bare = IGNORED.sub("", text)
-    leaks = [Leak(place, owner, line) for line, owner in wanted.items() if line in bare]
-    if place.endswith(".ipynb"):
-        leaks += [Leak(place, "the instructor's marks", mark) for mark in MARKERS if mark in bare]
+    archive, leaks = folder.with_suffix(".zip"), []
+    for place, text in (*texts(folder), *(_members(archive, archive.name) if archive.is_file() else ())):
+        bare, marks = IGNORED.sub("", text), MARKERS if place.endswith(".ipynb") else ()
+        leaks += [f"{place}: a line of {owner}: {line!r}" for line, owner in wanted.items() if line in bare]
+        leaks += [f"{place}: a line of the instructor's marks: {mark!r}" for mark in marks if mark in bare]
     return leaks
-
-
-def leaked():
-    """Every `Leak` in a student edition that is built for this check, and how many lines were looked for."""
-    from . import release
-
-    notebooks = {name: source.read(path) for name, path in source.sets().items()}
-    with tempfile.TemporaryDirectory() as folder:
-        release.build_course(Path(folder) / "course", check=False)
-        found = search(Path(folder) / "course" / "student", notebooks)
-    return found, sum(len(secrets(notebook, name)) for name, notebook in notebooks.items())
-
-
-def check():
-    """Search for leaks and try all right and wrong answers, side by side; returns 0, or 1 where something is wrong."""
-    build.need_clone()
-    if not ANSWERS.is_file():
-        raise ValueError(f"{ANSWERS} is not there: this check needs the tests of the repository")
-    begun, names, cores = time.monotonic(), list(source.sets()), os.cpu_count() or 1
-    shares = [share for k in range(cores) if (share := names[k::cores])]
-    with ThreadPoolExecutor(len(shares)) as pool:
-        tested = [pool.submit(_try_answers, share) for share in shares]
-        found, looked_for = leaked()
-        outcomes = [each.result() for each in tested]
-    for leak in found:
-        print(leak)
-    print(f"{len(found)} of {looked_for} lines of solutions and hidden tests in the student edition")
-    wrong = [outcome.stdout for outcome in outcomes if outcome.returncode]
-    verdict = "FAILED" if wrong else "as they should be"
-    print(*wrong, f"right and wrong answers: {verdict} ({time.monotonic() - begun:.0f} s)", sep="\n")
-    return 1 if found or wrong else 0
-
-
-def _try_answers(names):
-    """Test the answers to some sets in a process with one thread; its `stdout` holds its errors too."""
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--no-header", "-m", ""]
-    command += ["-k", " or ".join(names), str(ANSWERS)]
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    one_thread = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, cwd=build.ROOT, check=False, env=one_thread, **streams)

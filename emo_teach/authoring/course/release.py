@@ -1,4 +1,7 @@
-"""From the problem sets' sources to a student edition (a folder and a zip) and an instructor's folder, by nbgrader."""
+"""From the problem sets' sources to a student edition (a folder and a zip) and an instructor's folder, by nbgrader.
+
+`course check` makes an edition, looks for answers in it, and tries the graders.
+"""
 
 import hashlib
 import importlib.util
@@ -7,8 +10,12 @@ import logging
 import os
 import re
 import shutil
+import subprocess
 import sys
+import tempfile
+import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ...files import whole_folder
@@ -17,6 +24,7 @@ from . import leaks, source
 
 MANIFEST = "instructor/manifest.json"  # by which a later build knows that a folder is one of ours
 MADE_BY = "emo_teach course build"
+ANSWERS = build.ROOT / "tests" / "test_problem_sets.py"  # right and wrong answers to each problem
 FOR_STUDENTS = ["jupyterlab", "ipykernel", "ipywidgets", "matplotlib", "numpy", "scipy", "pot", "safetensors", "torch"]
 FOR_STUDENTS += ["transformers", "accelerate"]
 README = """\
@@ -61,7 +69,7 @@ def build_course(out, seed=0, names=(), check=True):
     with whole_folder(out, MANIFEST, MADE_BY) as folder:
         manifest = _make(folder, seed, notebooks)
         if check and (found := leaks.search(folder / "student", notebooks)):
-            raise ValueError("the student edition would give answers away: " + "; ".join(map(str, found[:5])))
+            raise ValueError("the student edition would give answers away: " + "; ".join(found[:5]))
     return manifest
 
 
@@ -100,13 +108,8 @@ def _make(folder, seed, notebooks):
     _student_folder(student, instructor, sets)
     _zip(student, folder / "student.zip")
     files = {path.relative_to(student).as_posix(): _digest(path) for path in _files(student)}
-    manifest = {
-        "made_by": MADE_BY,
-        "seed": seed,
-        "sets": sets,
-        "student": files,
-        "zip": _digest(folder / "student.zip"),
-    }
+    manifest = {"made_by": MADE_BY, "seed": seed, "sets": sets, "student": files}
+    manifest["zip"] = _digest(folder / "student.zip")
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     return manifest
 
@@ -156,9 +159,9 @@ def _described(notebook):
     for cell in notebook.cells:
         marks, tags = cell.metadata.get("nbgrader", {}), source.labels(cell)
         if marks.get("grade"):
-            by_hand = marks["solution"]
-            number = tags["proof" if by_hand else "tests"]
-            problems[marks["grade_id"]] = {"problem": number, "points": marks["points"], "manual": by_hand}
+            number = tags["proof" if marks["solution"] else "tests"]
+            problem = {"problem": number, "points": marks["points"], "manual": marks["solution"]}
+            problems[marks["grade_id"]] = problem
     points = sum(one["points"] for one in problems.values())
     by_hand = sum(one["points"] for one in problems.values() if one["manual"])
     return {"points": points, "manual_points": by_hand, "problems": problems}
@@ -173,10 +176,8 @@ def _student_folder(student, instructor, sets):
         ignore = shutil.ignore_patterns("__pycache__", ".*", *left_out)
         shutil.copytree(build.ROOT / folder, student / folder, ignore=ignore)
     shutil.copyfile(build.ROOT / "LICENSE", student / "LICENSE")
-    pins = {}
-    for line in (build.ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines():
-        if match := re.match(r"([A-Za-z0-9_.-]+)==", line):
-            pins[match[1].lower()] = line.strip()
+    text = (build.ROOT / "requirements.txt").read_text(encoding="utf-8")
+    pins = {name.lower(): f"{name}=={version}" for name, version in re.findall(r"(?m)^([\w.-]+)==(\S+)", text)}
     (student / "requirements.txt").write_text("\n".join(pins[name] for name in FOR_STUDENTS) + "\n", encoding="utf-8")
     row = "| `{}.ipynb` | {} | {} | {} |".format
     rows = [row(name, len(one["problems"]), one["points"], one["manual_points"]) for name, one in sets.items()]
@@ -194,3 +195,38 @@ def _zip(folder, path):
             entry = zipfile.ZipInfo(f"student/{file.relative_to(folder).as_posix()}", (2020, 1, 1, 0, 0, 0))
             entry.compress_type, entry.external_attr, entry.create_system = zipfile.ZIP_DEFLATED, 0o644 << 16, 3
             archive.writestr(entry, file.read_bytes(), compresslevel=9)
+
+
+def leaked():
+    """Every leak in a student edition that is built for this check, and how many lines were looked for."""
+    notebooks = {name: source.read(path) for name, path in source.sets().items()}
+    with tempfile.TemporaryDirectory() as folder:
+        build_course(Path(folder) / "course", check=False)
+        found = leaks.search(Path(folder) / "course" / "student", notebooks)
+    return found, sum(len(leaks.secrets(notebook, name)) for name, notebook in notebooks.items())
+
+
+def check():
+    """Search for leaks and try all right and wrong answers, side by side; returns 0, or 1 where something is wrong."""
+    build.need_clone()
+    if not ANSWERS.is_file():
+        raise ValueError(f"{ANSWERS} is not there: this check needs the tests of the repository")
+    begun, names, cores = time.monotonic(), list(source.sets()), os.cpu_count() or 1
+    shares = [share for k in range(cores) if (share := names[k::cores])]
+    with ThreadPoolExecutor(len(shares)) as pool:
+        tested = [pool.submit(_try_answers, share) for share in shares]
+        found, looked_for = leaked()
+        outcomes = [each.result() for each in tested]
+    print(*found, f"{len(found)} of {looked_for} lines of solutions and hidden tests in the student edition", sep="\n")
+    wrong = [outcome.stdout for outcome in outcomes if outcome.returncode]
+    verdict = "FAILED" if wrong else "as they should be"
+    print(*wrong, f"right and wrong answers: {verdict} ({time.monotonic() - begun:.0f} s)", sep="\n")
+    return 1 if found or wrong else 0
+
+
+def _try_answers(names):
+    """Test the answers to some sets in a process with one thread; its `stdout` holds its errors too."""
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--no-header", "-m", ""]
+    command += ["-k", " or ".join(names), str(ANSWERS)]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.run(command, cwd=build.ROOT, check=False, env=os.environ | {"OMP_NUM_THREADS": "1"}, **streams)

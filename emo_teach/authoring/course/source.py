@@ -60,24 +60,19 @@ def read(path, seed=0):
                 raise ValueError(f"{name}: the setup cell must have one line `SEED = 0`, it has {count}")
         marked = KINDS[kind] | {"task": False, "schema_version": 3, "grade_id": identity(name, kind, found[kind])}
         if KINDS[kind]["grade"]:
-            marked["points"] = _points(name, found)
+            text = found.get("points", "")
+            if not text.isdigit() or int(text) == 0:
+                raise ValueError(f"{name}: points = {text!r} must be a whole number above 0 ({found})")
+            marked["points"] = int(text)
         seen.append((kind, found[kind]))
         cell.metadata["nbgrader"] = marked
     _complete(name, seen)
     return notebook
 
 
-def _points(name, found):
-    text = found.get("points", "")
-    if not text.isdigit() or int(text) == 0:
-        raise ValueError(f"{name}: points = {text!r} must be a whole number above 0 ({found})")
-    return int(text)
-
-
 def _complete(name, seen):
     """ValueError unless there is one setup, no problem comes twice, and each answer has tests."""
-    twice = sorted({pair for pair in seen if seen.count(pair) > 1})
-    if twice:
+    if twice := sorted({pair for pair in seen if seen.count(pair) > 1}):
         raise ValueError(f"{name}: {':'.join(twice[0])} is there twice")
     if ("setup", "") not in seen:
         raise ValueError(f"{name}: there is no setup cell")

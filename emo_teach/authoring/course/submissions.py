@@ -6,6 +6,7 @@ whose metadata Colab dropped, and stops at a cell that was copied with its marks
 its type and text, and every mark is taken from the release.
 """
 
+import contextlib
 import hashlib
 import json
 import re
@@ -19,6 +20,10 @@ ALLOWED = " _.,@+()'’-&#"
 LONGEST_NAME = 100
 SKIPPED = (".", "__MACOSX")
 ARCHIVES = (".zip", ".rar", ".7z", ".gz")
+STRIPPED = (
+    "the notebook has lost nbgrader's marks, so its answers cannot be found (Colab and some editors drop them): "
+    "copy the answers into a fresh copy of the release notebook and hand that in"
+)
 
 
 class Refused(Exception):
@@ -51,8 +56,7 @@ def collect(folder, sets):
     folder = Path(folder)
     if not folder.is_dir():
         raise ValueError(f"{folder} is no folder of submissions")
-    students = _students(folder)
-    found = {student.name: _of_student(student, sets) for student in students}
+    found = {student.name: _of_student(student, sets) for student in _students(folder)}
     used = {one.set for group in found.values() for one in group if one.set}
     listed = []
     for student, group in found.items():
@@ -95,8 +99,8 @@ def _students(folder):
 def _missing(folder, name):
     """The entry of a student without a notebook of a set; a file that may be meant as one makes it a question."""
     others = [path.name for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(SKIPPED)]
-    others = [other for other in others if not other.endswith(".ipynb")]
     meant = [other for other in others if ".ipynb" in other.lower() or other.lower().endswith(ARCHIVES)]
+    meant = [other for other in meant if not other.endswith(".ipynb")]
     if not meant:
         return Submission(folder.name, name, None, "not handed in", "no notebook for this set in the folder")
     note = f"no notebook for this set in the folder, but {', '.join(meant)}: unpack it, or give it the ending .ipynb"
@@ -123,10 +127,10 @@ def _of_student(folder, sets):
 def _set_of(path, sets):
     if path.stem in sets:
         return path.stem
-    try:
-        inside = [name for name in _which_of(path) if name in sets]
-    except (Refused, OSError):
-        inside = []
+    inside = []
+    with contextlib.suppress(Refused, OSError):
+        if path.stat().st_size <= Limits.notebook:
+            inside = [name for name in which(parse(path.read_bytes())) if name in sets]
     named = [name for name in sets if re.search(rf"(?<![a-z0-9]){name}(?![a-z0-9])", path.stem.lower())]
     return inside[0] if len(inside) == 1 else named[0] if len(named) == 1 else None
 
@@ -146,8 +150,8 @@ def _one_of(folder, name, paths):
 def parse(content):
     """The notebook in a file's bytes as a dictionary with a list "cells" (nbformat 4); Refused where there is none."""
     if len(content) > Limits.notebook:
-        size = f"the file has {len(content) >> 20} MiB"
-        raise Refused("not a notebook", f"{size}: clear its outputs and hand it in again")
+        note = f"the file has {len(content) >> 20} MiB: clear its outputs and hand it in again"
+        raise Refused("not a notebook", note)
     try:
         document = json.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as err:
@@ -170,18 +174,8 @@ def marks(cell):
 
 
 def which(document):
-    """How many cells of which set a notebook holds: a dictionary from names to counts."""
-    counts = {}
-    for name in filter(None, map(marks, document["cells"])):
-        name = name.rpartition("-")[0].split("-")[0]
-        counts[name] = counts.get(name, 0) + 1
-    return counts
-
-
-def _which_of(path):
-    if path.stat().st_size > Limits.notebook:
-        raise Refused("not a notebook", "too large")
-    return which(parse(path.read_bytes()))
+    """The names of the sets whose cells a notebook holds."""
+    return {name.rpartition("-")[0].split("-")[0] for name in map(marks, document["cells"]) if name}
 
 
 def mend(document, release):
@@ -192,34 +186,30 @@ def mend(document, release):
     beside the next cell, empty. A missing answer stays away: if it stands in another cell, the tests find it. Raises
     Refused where no cell carries a mark of the release.
     """
-    ours = {marks(cell): cell for cell in release["cells"] if marks(cell)}
-    cells, notes = [_bare(cell) for cell in document["cells"]], []
-    names = [marks(cell) for cell in document["cells"]]
-    _same_set(names, ours, which(document))
-    last = {name: place for place, name in enumerate(names) if name in ours}
-    kept = []
-    for place, (name, cell) in enumerate(zip(names, cells, strict=True)):
+    ours = {}
+    for cell in filter(marks, release["cells"]):
+        ours[marks(cell)] = _bare(cell) | {"metadata": {"nbgrader": cell["metadata"]["nbgrader"]}}
+    last = {marks(cell): place for place, cell in enumerate(document["cells"])}
+    if not last.keys() & ours.keys():
+        if others := sorted(which(document)):
+            raise Refused("another set", f"its cells are those of {', '.join(others)}")
+        raise Refused("metadata stripped", STRIPPED)
+    kept, notes = [], []
+    for place, given in enumerate(document["cells"]):
+        name, cell = marks(given), _bare(given)
         if name in ours and last[name] == place:
-            cell["cell_type"], cell["metadata"] = ours[name]["cell_type"], _metadata(ours[name])
-            cell["source"], changed = _text(ours[name], cell["source"])
-            notes += [f"{name} had been changed: the original was used"] if changed else []
-            kept.append((name, cell))
-        else:
-            notes += [f"{name} was there twice: the last counts"] if name in ours else []
-            kept.append((None, cell))
+            original = ours[name]
+            cell |= {"cell_type": original["cell_type"], "metadata": original["metadata"]}
+            if not original["metadata"]["nbgrader"]["solution"]:  # locked
+                if cell["source"].split() != original["source"].split():
+                    notes.append(f"{name} had been changed: the original was used")
+                cell["source"] = original["source"]
+        elif name in ours:
+            notes.append(f"{name} was there twice: the last counts")
+            name = None
+        kept.append((name if name in ours else None, cell))
     notes += _put_back(kept, ours)
     return _notebook([cell for _, cell in kept], release), notes
-
-
-def _same_set(names, ours, counts):
-    """Refuse a notebook without any of our marks: another set's, or one that lost them."""
-    if any(name in ours for name in names):
-        return
-    if counts:
-        raise Refused("another set", f"its cells are those of {', '.join(sorted(counts))}")
-    why = "the notebook has lost nbgrader's marks, so its answers cannot be found (Colab and some editors drop them)"
-    what_to_do = "copy the answers into a fresh copy of the release notebook and hand that in"
-    raise Refused("metadata stripped", f"{why}: {what_to_do}")
 
 
 def _bare(cell):
@@ -235,34 +225,19 @@ def _bare(cell):
     return made
 
 
-def _metadata(cell):
-    return {"nbgrader": dict(cell["metadata"]["nbgrader"])}
-
-
-def _text(original, text):
-    """The text to grade, and whether a locked text had been changed (then the original counts)."""
-    if original["metadata"]["nbgrader"]["solution"]:
-        return text, False
-    whole = "".join(original["source"])
-    return whole, text.split() != whole.split()
-
-
 def _put_back(kept, ours):
     """Put what is missing into the list of (name, cell); returns what was done."""
-    order, notes = list(ours), []
-    for place in reversed(range(len(order))):  # from the end, so that the next cell is there already
-        name = order[place]
-        here = [each for each, _ in kept]
-        if name in here:
-            continue
-        flags = ours[name]["metadata"]["nbgrader"]
-        if flags["solution"] and not flags["grade"]:
-            notes.append(f"{name}, the cell of an answer, is missing")
-            continue
-        following = next((each for each in order[place + 1 :] if each in here), None)
-        at = 0 if not flags["grade"] else here.index(following) if following else len(kept)
-        kept.insert(at, (name, _bare(ours[name]) | {"metadata": _metadata(ours[name])}))
-        notes.append(f"{name} was missing: put back")
+    notes, following = [], None
+    for name, cell in reversed(ours.items()):  # from the end, so that the next cell is there already
+        here, flags = [each for each, _ in kept], cell["metadata"]["nbgrader"]
+        if name not in here:
+            if flags["solution"] and not flags["grade"]:
+                notes.append(f"{name}, the cell of an answer, is missing")
+                continue
+            place = 0 if not flags["grade"] else here.index(following) if following else len(kept)
+            kept.insert(place, (name, cell))
+            notes.append(f"{name} was missing: put back")
+        following = name
     return notes[::-1]
 
 

@@ -23,19 +23,18 @@ from pathlib import Path
 from .limits import Limits
 
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "JUPYTER_PATH", "VIRTUAL_ENV")
+PLACES = {"HOME": "home", "TMPDIR": "tmp", "IPYTHONDIR": "home/ipython", "MPLCONFIGDIR": "home/mpl"}
+PLACES["JUPYTER_RUNTIME_DIR"] = "home/runtime"
 SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER: orphans of this tree become children of this process (Linux)
 
 
 def environment(root):
     """The environment of a submission's process: few variables, and home and temporary files in its scratch folder."""
-    places = {"HOME": "home", "TMPDIR": "tmp", "IPYTHONDIR": "home/ipython", "MPLCONFIGDIR": "home/mpl"}
-    places["JUPYTER_RUNTIME_DIR"] = "home/runtime"
-    places = {name: Path(root) / place for name, place in places.items()}
-    for place in places.values():
-        place.mkdir(parents=True, exist_ok=True)
-    kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    return kept | threads | {name: str(place) for name, place in places.items()} | {"PYTHONDONTWRITEBYTECODE": "1"}
+    own = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "PYTHONDONTWRITEBYTECODE"), "1")
+    for name, place in PLACES.items():
+        own[name] = f"{root}/{place}"
+        Path(own[name]).mkdir(parents=True, exist_ok=True)
+    return {name: os.environ[name] for name in PASSED_ON if name in os.environ} | own
 
 
 def keep(job_path):

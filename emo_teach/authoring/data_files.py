@@ -1,6 +1,7 @@
-"""Build words.safetensors, words.csv and relations.csv in `data` from the weights of SmolLM2-135M-Instruct.
+"""Make files of `data/` anew: the words and relations from a model's weights, and the small pretrained model.
 
     python -m emo_teach words --gguf SmolLM2-135M-Instruct.Q4_1.gguf --out data
+    python -m emo_teach tiny --out data/tiny
 
 The words come from data/word_list.txt and the pairs from data/relation_list.txt, both written by hand; the embeddings
 come from the GGUF file. Needs `gguf` and `safetensors`. The same input gives the same bytes.
@@ -8,6 +9,8 @@ come from the GGUF file. Needs `gguf` and `safetensors`. The same input gives th
 
 import csv
 import io
+import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -17,17 +20,18 @@ from ..files import data_path, write_whole
 
 KINDS = ("synonym", "antonym", "inflection", "case")
 SPACE = "\u0120"  # how a byte-level tokenizer writes the space in front of a word
+STEPS, BATCH, BLOCK, RATE, SEED = 4000, 32, 33, 3e-3, 0  # of the small model's pretraining
 
 
 def _entries(text, source):
-    """Yield (line number, key, items) for each `key: item item ...` line; `#` starts a comment line."""
+    """Yield (place, key, items) for each `key: item item ...` line; `#` starts a comment line."""
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip() or line.startswith("#"):
             continue
         key, colon, items = line.partition(":")
         if not colon or len(key.split()) != 1 or not items.split():
             raise ValueError(f"{source}, line {number}: expected 'name: word word ...', got {line!r}")
-        yield number, key.strip(), items.split()
+        yield f"{source}, line {number}", key.strip(), items.split()
 
 
 def parse_word_list(text):
@@ -40,12 +44,12 @@ def parse_word_list(text):
     {'apple': ('fruit',), 'orange': ('fruit', 'colours')}
     """
     categories = {}
-    for number, category, words in _entries(text, "word list"):
+    for where, category, words in _entries(text, "word list"):
         for word in words:
             if not (word.isascii() and word.isalpha()):
-                raise ValueError(f"word list, line {number}: {word!r} is not made of plain letters")
+                raise ValueError(f"{where}: {word!r} is not made of plain letters")
             if category in categories.get(word, ()):
-                raise ValueError(f"word list, line {number}: {word!r} stands twice in {category!r}")
+                raise ValueError(f"{where}: {word!r} stands twice in {category!r}")
             categories[word] = categories.get(word, ()) + (category,)
     return categories
 
@@ -60,9 +64,10 @@ def parse_relation_list(text, words):
     [('inflection', 'run', 'runs'), ('inflection', 'run', 'ran')]
     """
     relations, seen = [], set()
-    for number, kind, groups in _entries(text, "relation list"):
-        where = f"relation list, line {number}"
-        for first, other in (pair for group in groups for pair in _group_pairs(group, kind, words, where)):
+    for where, kind, groups in _entries(text, "relation list"):
+        if kind not in KINDS:
+            raise ValueError(f"{where}: unknown kind {kind!r}; the kinds are {', '.join(KINDS)}")
+        for first, other in (pair for group in groups for pair in _pairs(group, kind, words, where)):
             if (kind, first, other) in seen:
                 raise ValueError(f"{where}: the {kind} {first}/{other} stands twice")
             seen |= {(kind, first, other), (kind, other, first)}
@@ -70,20 +75,18 @@ def parse_relation_list(text, words):
     return relations
 
 
-def _group_pairs(group, kind, words, where):
+def _pairs(group, kind, words, where):
     """Split `first/other/other` into checked pairs (first, other)."""
     first, *others = group.split("/")
-    if kind not in KINDS:
-        raise ValueError(f"{where}: unknown kind {kind!r}; the kinds are {', '.join(KINDS)}")
     if not others:
         raise ValueError(f"{where}: {group!r} needs a second word after a '/'")
-    for place, word in enumerate((first, *others)):
+    for word in (first, *others):
         if word not in words:
             raise ValueError(f"{where}: {word!r} is not in the word list")
-        if place and word == first:
-            raise ValueError(f"{where}: {group!r} pairs {word!r} with itself")
         if kind == "case" and word.lower() != first.lower():
             raise ValueError(f"{where}: {first}/{word} differs in more than its case")
+    if first in others:
+        raise ValueError(f"{where}: {group!r} pairs {first!r} with itself")
     return [(first, other) for other in others]
 
 
@@ -94,8 +97,7 @@ def token_ids(words, vocabulary):
     [1]
     """
     places = {token: index for index, token in enumerate(vocabulary)}
-    missing = [word for word in words if SPACE + word not in places]
-    if missing:
+    if missing := [word for word in words if SPACE + word not in places]:
         raise ValueError(f"not a single token of this vocabulary, so take them out of the lists: {', '.join(missing)}")
     return [places[SPACE + word] for word in words]
 
@@ -114,11 +116,10 @@ def read_gguf(path, words):
     tensors = {tensor.name: tensor for tensor in reader.tensors}
     if "output.weight" in tensors:
         raise ValueError("this model has an output.weight: its head is not tied to the token embedding")
-    field = reader.get_field("tokenizer.ggml.tokens")
-    if "token_embd.weight" not in tensors or field is None:
+    field, weight = reader.get_field("tokenizer.ggml.tokens"), tensors.get("token_embd.weight")
+    if weight is None or field is None:
         raise ValueError("this GGUF file lacks token_embd.weight or tokenizer.ggml.tokens")
     tokens = token_ids(words, field.contents())
-    weight = tensors["token_embd.weight"]
     return tokens, gguf.quants.dequantize(weight.data[tokens], weight.tensor_type)
 
 
@@ -129,21 +130,16 @@ def _csv_bytes(header, rows):
     return text.getvalue().encode("utf-8")
 
 
-def _text(given, name):
-    """Return the text given, or that of the committed list when none was given."""
-    return data_path(name).read_text(encoding="utf-8") if given is None else given
-
-
-def build(gguf_path, out, word_list=None, relation_list=None):
+def build_words(gguf_path, out, word_list, relation_list):
     """Write words.safetensors, words.csv and relations.csv into a folder; returns {file name: size in bytes}.
 
-    Raises ValueError, before anything is written, for whatever is wrong with the lists or the GGUF file, embeddings
-    beyond float16 included.
+    Raises ValueError, before anything is written, for whatever is wrong with the texts of the lists or the GGUF file,
+    embeddings beyond float16 included.
     """
     from safetensors.numpy import save
 
-    categories = parse_word_list(_text(word_list, "word_list.txt"))
-    relations = parse_relation_list(_text(relation_list, "relation_list.txt"), categories)
+    categories = parse_word_list(word_list)
+    relations = parse_relation_list(relation_list, categories)
     tokens, embedding = read_gguf(gguf_path, list(categories))
     with np.errstate(over="ignore"):
         half = embedding.astype(np.float16)
@@ -160,8 +156,42 @@ def build(gguf_path, out, word_list=None, relation_list=None):
     return {name: len(content) for name, content in files.items()}
 
 
-def main(gguf, out):
-    """Build the files and print their sizes; returns 0."""
-    for name, size in build(gguf, out).items():
+def words(gguf, out):
+    """Build the files of words from the lists in data/ and print their sizes; returns 0."""
+    lists = (data_path(name).read_text(encoding="utf-8") for name in ("word_list.txt", "relation_list.txt"))
+    for name, size in build_words(gguf, out, *lists).items():
         print(f"{name}: {size} bytes")
+    return 0
+
+
+def make_tiny(out, steps=STEPS):
+    """Pretrain a small GPT-2 on domain A of the world with cross-entropy (A1); write model and tokenizer into `out`.
+
+    After an error `out` is as before.
+    """
+    from .. import finetune
+    from ..world import World, small_gpt2, word_tokenizer
+
+    world, out = World(), Path(out)
+    model = small_gpt2(world.size, seed=SEED)
+    texts, held = world.sample(steps * BATCH, BLOCK, seed=[1, 1000]), world.sample(500, BLOCK, seed=[1, 1001])
+    settings = {"objective": "ce", "steps": steps, "batch_size": BATCH, "lr": RATE, "seed": SEED}
+    result = finetune.finetune(model, texts, held, **settings, valid_every=500, on_log=_report, log_every=500)
+    with tempfile.TemporaryDirectory() as folder:
+        result.model.save_pretrained(folder)
+        word_tokenizer(world).save_pretrained(folder)
+        out.mkdir(parents=True, exist_ok=True)
+        for file in Path(folder).iterdir():
+            write_whole(out / file.name, file.read_bytes())
+
+
+def _report(entry):
+    if "valid_ce" in entry:
+        print(f"step {entry['step']}: {entry['valid_ce']:.4f} nats on held-out texts", file=sys.stderr, flush=True)
+
+
+def tiny(out):
+    """Make the small model and say where it is; returns 0."""
+    make_tiny(out)
+    print(out)
     return 0

@@ -45,8 +45,7 @@ def _adapted(math):
         elif script.name == "msubsup":
             script.name = "msub"
             base.wrap(soup.new_tag("mrow")).append(prime.extract())
-    brackets = soup.select("msup > mo[minsize]:first-child, msubsup > mo[minsize]:first-child")
-    for bracket in brackets:  # with an exponent it would not grow
+    for bracket in soup.select(":is(msup, msubsup) > mo[minsize]:first-child"):  # with an exponent it would not grow
         height = 0.25 + float(bracket["minsize"].removesuffix("em")) / 2  # of a bracket centred on the axis
         script = bracket.parent
         script.insert_before(bracket.extract())
@@ -104,9 +103,8 @@ def font(characters):
     from fontTools import subset
 
     path = Path(importlib.util.find_spec("ziamath").submodule_search_locations[0]) / "fonts" / "STIXTwoMath-Regular.ttf"
-    options = subset.Options(
-        flavor="woff", layout_features="*", name_IDs="*", notdef_outline=True, drop_tables=["DSIG"]
-    )
+    everything = {"layout_features": "*", "name_IDs": "*", "notdef_outline": True}
+    options = subset.Options(flavor="woff", drop_tables=["DSIG"], **everything)
     stream = io.BytesIO()
     with subset.load_font(path, options) as full:
         missing = sorted(set(map(ord, characters)) - set(full.getBestCmap()) - SILENT)

@@ -1,4 +1,7 @@
-"""From built notebooks to pages: nbconvert turns cells into HTML, formulas become MathML, each page gets its frame."""
+"""The static edition: every lesson as one HTML page that needs no kernel, no network and no script.
+
+nbconvert turns the cells of the built notebooks into HTML, formulas become MathML, and each page gets its frame.
+"""
 
 import html
 import importlib.util
@@ -6,15 +9,14 @@ import json
 import re
 from pathlib import Path
 
-from ...files import whole_folder
-from .. import build
-from . import mathml
+from ..files import whole_folder
+from . import build, mathml
 
 MARKER, MADE_BY = "site.json", "emo_teach site"
-STYLE = Path(__file__).with_name("style.css")
 LINE = "Text: CC BY 4.0. Code: BSD 3-Clause. This edition needs no network; its sliders need the notebooks."
 SLIDER = "A slider stands here in the notebook. It needs a running kernel: open the lesson in JupyterLab or Colab."
 WIDE = 44  # characters of fixed width that a telephone shows in a line
+FORMULA = re.compile(r"\$([^$]+)\$")
 PAGE = """\
 <!DOCTYPE html>
 <html lang="en">
@@ -37,6 +39,12 @@ PAGE = """\
 """
 
 
+def main(out):
+    """Make the static edition in the folder `out` and say where it is; returns the exit status."""
+    print(*build_site(out), LINE, sep="\n")
+    return 0
+
+
 def build_site(out, names=None):
     """Make the static edition of the named lessons (all when None) in the folder `out`; returns the paths of its pages.
 
@@ -52,26 +60,24 @@ def build_site(out, names=None):
     notebooks = {name: nbformat.read(build.LESSONS / f"{name}.ipynb", as_version=4) for name in names}
     titles = {name: build.title(notebook.cells[0]) for name, notebook in notebooks.items()}
     with whole_folder(out, MARKER, MADE_BY) as folder:
-        (folder / "style.css").write_bytes(STYLE.read_bytes())
-        pages = {name: _page(name, titles, _lesson(notebook)) for name, notebook in notebooks.items()}
-        pages["index"] = _page("index", titles, _contents(notebooks, titles))
+        (folder / "style.css").write_bytes(Path(__file__).with_name("style.css").read_bytes())
+        pages = {"index": _page("index", titles, _contents(notebooks, titles))}
+        pages |= {name: _page(name, titles, _lesson(notebook)) for name, notebook in notebooks.items()}
         for name, text in pages.items():
             (folder / f"{name}.html").write_text(text, encoding="utf-8")
         (folder / "math.woff").write_bytes(mathml.font(mathml.characters(pages.values())))
         (folder / MARKER).write_text(json.dumps({"made_by": MADE_BY}) + "\n", encoding="utf-8")
-    return [Path(out) / f"{name}.html" for name in ("index", *notebooks)]
+    return [Path(out) / f"{name}.html" for name in pages]
 
 
 def _page(here, titles, body):
     """A whole page: its body with a menu of all pages, named briefly, and links to the neighbouring ones."""
     full = {"index": "Contents"} | {name: html.escape(title.replace("*", "")) for name, title in titles.items()}
-    menu, order = [], list(full)
-    for name in order:
+    menu, order, neighbours = [], list(full), []
+    for name, title in full.items():
         current = ' aria-current="page"' if name == here else ""
-        hint = f' title="{full[name]}"' if name in titles else ""
-        short = name.partition("_")[0].capitalize() if name in titles else full[name]
+        hint, short = (f' title="{title}"', name.partition("_")[0].capitalize()) if name in titles else ("", title)
         menu.append(f'<a href="{name}.html"{hint}{current}>{short}</a>')
-    neighbours = []
     for step, word, rel in ((-1, "Previous", "prev"), (1, "Next", "next")):
         if 0 <= (place := order.index(here) + step) < len(order):
             other = order[place]
@@ -80,9 +86,9 @@ def _page(here, titles, body):
     return PAGE.format(title=full[here], body=body, line=LINE, **links)
 
 
-def _renderer():
-    """nbconvert's renderer of Markdown, with formulas as MathML and no picture from elsewhere."""
-    from nbconvert.filters.markdown_mistune import IPythonRenderer
+def _markdown(text):
+    """Markdown as HTML, with formulas as MathML and no picture from elsewhere."""
+    from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
     class Renderer(IPythonRenderer):
         def block_math(self, body):
@@ -97,13 +103,8 @@ def _renderer():
         def image(self, text, url, title=None):
             return html.escape(text) if re.match(r"https?:", url) else super().image(text, url, title)
 
-    return Renderer(escape=False, exclude_anchor_links=False, anchor_link_text="")
-
-
-def _markdown(text):
-    from nbconvert.filters.markdown_mistune import MarkdownWithMath
-
-    page, formula = MarkdownWithMath(renderer=_renderer()).render(text), r"\(?<math>(?:(?!</math>).)*</math>[,.;:!?)]+"
+    renderer = Renderer(escape=False, exclude_anchor_links=False, anchor_link_text="")
+    page, formula = MarkdownWithMath(renderer=renderer).render(text), r"\(?<math>(?:(?!</math>).)*</math>[,.;:!?)]+"
     return re.sub(formula, r'<span class="kept">\g<0></span>', page)  # no line begins with a comma
 
 
@@ -119,7 +120,8 @@ def _lesson(notebook):
 
 
 def _finish(text):
-    """Make links lead to pages, what may be too wide scroll by keyboard, and sliders say what they need."""
+    """Make links lead to pages, formulas in printed tables MathML, what may be too wide scroll by keyboard, and sliders
+    say what they need."""
     from bs4 import BeautifulSoup
 
     soup = BeautifulSoup(text, "html.parser")
@@ -127,6 +129,11 @@ def _finish(text):
         link["href"] = re.sub(r"^(\w+)\.ipynb(?=#|$)", r"\1.html", link["href"])
     for anchor in soup.select("a.anchor-link"):
         anchor.decompose()
+    for words in soup.find_all(string=FORMULA):
+        if words.find_parent("td") and not words.find_parent("code"):
+            parts = enumerate(FORMULA.split(words))  # text and TeX take turns
+            cell = "".join(mathml.inline(part) if k % 2 else html.escape(part) for k, part in parts)
+            words.replace_with(BeautifulSoup(cell, "html.parser"))
     for element in soup.select("pre"):
         if max(map(len, element.get_text().splitlines() or [""])) > WIDE:
             element["tabindex"] = "0"
