@@ -34,7 +34,7 @@ METHODS = {  # name: (objective, head, how the cost embedding is kept), and the 
     "EMO fused, int8 cost": (EMO, "fused", "int8", "....", "-."),
     PACKAGE: (EMO, "package", None, "xx", "--"),
 }
-BASE, POT, HIGHS = "CE plain", "exact EMD, POT", "exact EMD, HiGHS"
+BASE, PROBE, POT, HIGHS = "CE plain", "one large product", "exact EMD, POT", "exact EMD, HiGHS"
 TARGETS = ("uniform", "Zipf")  # how labels are drawn
 LENGTHS = {"tiny": 33, "gpt2": 128}  # models of training steps, and the tokens of a text
 COLUMNS = ("method", "N", "V", "d", "targets", "device", "seconds", "ratio_to_ce", "peak_mib", "peak_ratio_to_ce")
@@ -53,12 +53,13 @@ class Case(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One method on one case: seconds, MiB, and both as ratios to plain cross-entropy."""
+    """One method on one case: seconds, MiB, ratios to plain cross-entropy; `limit`: what the counted products take."""
 
     method: str
     case: Case
     seconds: float
     ratio: float | None = None
+    limit: float | None = None
     peak: float | None = None
     peak_ratio: float | None = None
 
@@ -73,6 +74,7 @@ class Plan(NamedTuple):
     steps: tuple = (Case(1056, 269, 64, "tiny"), Case(512, 50257, 768, "gpt2"))  # 0.1 and 124 million parameters
     points: tuple = (64, 128, 256, 512, 1024, 2048)  # sizes of the exact problems
     max_points: int = 512  # up to which the general linear program is solved too
+    probe: int = 2048  # side of the matrix product from which the machine's speed is read
 
 
 FULL = Plan()
@@ -232,6 +234,16 @@ def ready(name, given, optimizer=None):
     return step
 
 
+def products(name, case, distinct):
+    """Products of N x V x d that a method's formulas need, with `distinct` different targets in a batch.
+
+    Logits and the gradients of hidden states and head are 3; a row of costs per distinct target adds U/N; the package
+    averages the embedding under the one-hot label, under the model, and takes the latter's gradient: 3 more.
+    """
+    goal, head, *_ = METHODS[name]
+    return 6 if head == "package" else 3 + (goal == EMO) * distinct / case.N
+
+
 # ---- time
 
 
@@ -249,11 +261,13 @@ def interleaved(steps, batch, repeats, clock):
 
 def measure(cases, plan, peaks=False):
     """Rows of all methods on all cases; progress goes to the error stream, so that tables can be piped away."""
+    import torch
     from torch.utils import benchmark
 
     missing = importlib.util.find_spec("emo") is None
     if missing and cases:
         print(f"{PACKAGE} is not installed: left out (pip install --no-deps {PACKAGE}==0.0.3)")
+    a, b, out = torch.randn(3, plan.probe, plan.probe, device=device())
     rows = []
     for case in cases:
         print(f"measuring {case}", file=sys.stderr, flush=True)
@@ -264,11 +278,14 @@ def measure(cases, plan, peaks=False):
             print(f"{name} at {case}: left out, {peak[name]}")
             names.remove(name)
         given, optimizer = prepare(case)
-        steps = {name: ready(name, given, optimizer) for name in names}
+        steps = {name: ready(name, given, optimizer) for name in names} | {PROBE: lambda _: torch.mm(a, b, out=out)}
         seconds = interleaved(steps, lambda seed, case=case: batch(case, seed), plan.repeats, benchmark.timer)
+        per_product = seconds.pop(PROBE) / plan.probe**3 * case.N * case.V * case.d
+        distinct = statistics.mean(batch(case, seed)[1].unique().numel() for seed in range(1, plan.repeats + 1))
         for name, taken in seconds.items():
+            limit = products(name, case, distinct) * per_product if optimizer is None else None
             ratio = peak[name] / peak[BASE] if peak[name] is not None and peak.get(BASE) else None
-            rows.append(Row(name, case, taken, taken / seconds[BASE], peak[name], ratio))
+            rows.append(Row(name, case, taken, taken / seconds[BASE], limit, peak[name], ratio))
     return rows
 
 
@@ -345,8 +362,9 @@ def _memory(most):
 
 
 def table(rows):
-    """Rows as aligned text."""
-    forms, lines = (".3g", ".2f", ".0f", ".2f"), [("method", *Case._fields, "seconds", "x CE", "peak MiB", "x CE")]
+    """Rows as aligned text; "limit" is what the counted products alone would take."""
+    lines = [("method", *Case._fields, "seconds", "x CE", "limit s", "peak MiB", "x CE")]
+    forms = (".3g", ".2f", ".3g", ".0f", ".2f")
     for method, case, *numbers in rows:
         shown = ("-" if x is None else format(x, form) for x, form in zip(numbers, forms, strict=True))
         lines.append((method, *map(str, case), *shown))
@@ -376,7 +394,8 @@ def csv_text(found):
     writer.writerow(COLUMNS)
     for row in dict.fromkeys(row for rows in found.values() for row in rows):
         where = "cpu" if row.case.kind == "dense" else device().type
-        writer.writerow([row.method, *row.case, where, *("" if x is None else f"{x:.6g}" for x in row[2:])])
+        numbers = (row.seconds, row.ratio, row.peak, row.peak_ratio)
+        writer.writerow([row.method, *row.case, where, *("" if x is None else f"{x:.6g}" for x in numbers)])
     return out.getvalue()
 
 
