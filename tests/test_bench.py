@@ -13,8 +13,8 @@ from emo_teach import bench
 from emo_teach.bench import METHODS, Case, Plan
 
 LAYER, MODEL = Case(8, 8192, 256), Case(66, 269, 64, "tiny")
-GROWTH = (("N", (4, 8)), ("V", (20, 50)))
-TINY = Plan((Case(6, 50, 4), Case(12, 50, 4)), 1, Case(8, 50, 4), GROWTH, (MODEL,), points=(4, 8), max_points=4, probe=16)
+SIZES, GROWTH = (Case(6, 50, 4), Case(12, 50, 4)), (("N", (4, 8)), ("V", (20, 50)))
+TINY = Plan(SIZES, 1, Case(8, 50, 4), GROWTH, steps=(MODEL,), points=(4, 8), max_points=4, probe=16)
 needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs torch")
 
 
@@ -143,8 +143,8 @@ def test_a_process_without_memory_is_a_line_and_another_fault_an_error():
 def test_whole_run_on_tiny_sizes(tiny, tmp_path, capsys):
     assert command_line.main(["bench", "--csv", str(tmp_path / "b.csv"), "--plot", str(tmp_path / "b.png")]) == 0
     printed = capsys.readouterr()
-    for words in ("device: ", "torch ", "growth in V:", "exponents", "training steps:", "exact EMD:", "picture: losses"):
-        assert words in printed.out
+    titles = ("growth in V:", "exponents", "training steps:", "exact EMD:", "picture: losses")
+    assert all(words in printed.out for words in ("device: ", "torch ", *titles))
     assert "measuring N=12 V=50 d=4 Zipf" in printed.err
     table = list(csv.DictReader((tmp_path / "b.csv").read_text().splitlines()))
     assert ",".join(table[0]) == "method,N,V,d,targets,device,seconds,ratio_to_ce,peak_mib,peak_ratio_to_ce"
