@@ -7,15 +7,17 @@ import sys
 
 import numpy as np
 import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 import emo_teach.__main__ as command_line
 from emo_teach import bench
 from emo_teach.bench import METHODS, Case, Plan
+from emo_teach.losses import CostEmbedding, objective
 
 LAYER, MODEL = Case(8, 8192, 256), Case(66, 269, 64, "tiny")
 SIZES, GROWTH = (Case(6, 50, 4), Case(12, 50, 4)), (("N", (4, 8)), ("V", (20, 50)))
 TINY = Plan(SIZES, 1, Case(8, 50, 4), GROWTH, steps=(MODEL,), points=(4, 8), max_points=4, probe=16)
-needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs torch")
 
 
 def hide(module, monkeypatch):
@@ -32,12 +34,9 @@ def tiny(monkeypatch):
     monkeypatch.setattr(bench, "fresh_process", lambda name, case: (2.0 if "fused" in name else 4.0) * case.N)
 
 
-@needs_torch
 @pytest.mark.parametrize("case", [Case(9, 50, 4, "Zipf"), MODEL])
 def test_methods_with_one_objective_take_the_same_step(case):
     """Of a last layer and of a whole model: plain and fused heads agree in value and in the head's gradient."""
-    import torch
-
     found = {}
     for name in [name for name in METHODS if name != bench.PACKAGE]:
         given, optimizer = bench.prepare(case)
@@ -55,26 +54,17 @@ def test_methods_with_one_objective_take_the_same_step(case):
     assert not torch.allclose(found["CE fused"][1], exact, rtol=1e-2)
 
 
-@needs_torch
 def test_the_package_counts_the_same_tokens():
     """It shifts labels itself; its value is mode 1 with the weight cut off at 3, on just the tokens given."""
-    pytest.importorskip("emo")
-    from torch.nn.functional import linear
-
-    from emo_teach.losses import CostEmbedding, objective
-
     case = Case(9, 50, 4)
     weight, _ = bench.prepare(case)
     hidden, labels = bench.batch(case, seed=3)
     theirs = bench.ready(bench.PACKAGE, weight)((hidden, labels))
-    ours = objective(bench.EMO, CostEmbedding(weight.detach()), clip=3.0)(linear(hidden, weight), labels)
+    ours = objective(bench.EMO, CostEmbedding(weight.detach()), clip=3.0)(hidden @ weight.T, labels)
     assert float(theirs.detach()) == pytest.approx(float(ours.detach()), rel=1e-5)  # float32
 
 
-@needs_torch
 def test_batches_are_fresh_repeatable_and_drawn_as_described():
-    import torch
-
     case, harmonic = Case(4000, 50, 3), (1 / np.arange(1, 51)).sum()
     (hidden, labels), again, other = (bench.batch(case, seed) for seed in (1, 1, 2))
     assert torch.equal(hidden, again[0]) and torch.equal(labels, again[1])
@@ -85,16 +75,13 @@ def test_batches_are_fresh_repeatable_and_drawn_as_described():
     assert np.allclose(zipf, 1 / np.arange(1, 51) / harmonic, atol=5 * np.sqrt(0.25 / case.N))
 
 
-@needs_torch
 def test_the_counted_products_are_what_torch_multiplies():
     """Operations counted by torch while they run (its counter does not see the products inside the fused ones)."""
-    from torch.utils.flop_counter import FlopCounterMode
-
     wanted = {name: 3 if name.startswith("CE") else 3.5 for name in METHODS} | {bench.PACKAGE: 6}
     assert {name: bench.products(name, Case(512, 50257, 768), 256) for name in METHODS} == wanted
     case = Case(64, 40, 32)
     weight, given = bench.prepare(case)[0], bench.batch(case, seed=0)
-    for name in ("CE plain", "EMO plain", *[bench.PACKAGE] * (importlib.util.find_spec("emo") is not None)):
+    for name in ("CE plain", "EMO plain", bench.PACKAGE):
         step = bench.ready(name, weight)
         with FlopCounterMode(display=False) as counter:
             step(given)
@@ -112,7 +99,6 @@ def test_interleaved_draws_a_batch_a_round_and_takes_turns():
     assert medians == {"a": 8, "b": 9, "c": 7}  # a: 6, 8, 10; b: 4, 9, 11; c: 5, 7, 12
 
 
-@needs_torch
 @pytest.mark.parametrize("case", [LAYER, MODEL])
 @pytest.mark.slow
 def test_a_fresh_process_measures_its_peak(case):
@@ -121,7 +107,6 @@ def test_a_fresh_process_measures_its_peak(case):
     assert peak is None or (7 if case.kind == "uniform" else 0) <= peak < 100
 
 
-@needs_torch
 @pytest.mark.parametrize("case", [LAYER, MODEL])
 def test_peaks_where_the_system_does_not_tell(case, monkeypatch):
     assert bench.peak("CE fused", case) >= 0
@@ -139,7 +124,6 @@ def test_a_process_without_memory_is_a_line_and_another_fault_an_error():
         bench._why(subprocess.CompletedProcess([], 1, "", "NameError: x"))
 
 
-@needs_torch
 def test_whole_run_on_tiny_sizes(tiny, tmp_path, capsys):
     assert command_line.main(["bench", "--csv", str(tmp_path / "b.csv"), "--plot", str(tmp_path / "b.png")]) == 0
     printed = capsys.readouterr()
@@ -160,7 +144,6 @@ def test_whole_run_on_tiny_sizes(tiny, tmp_path, capsys):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b.csv", "b.png"]
 
 
-@needs_torch
 def test_a_missing_package_and_missing_memory_are_reported(tiny, monkeypatch, capsys):
     hide("emo", monkeypatch)
     monkeypatch.setattr(bench, "fresh_process", lambda name, case: "out of memory" if name == "EMO plain" else None)

@@ -87,11 +87,9 @@ def test_ignore_index_leading_axes_and_layout(name, options):
         masked = torch.where(labels == -100, ignore_index, labels)
         wanted = plain(ours, masked, (hidden, weight), ignore_index=ignore_index)
         for shape in ((12,), (3, 4), (2, 1, 6)):
-            layer = (hidden.reshape(*shape, 4), weight)
-            value, (to_hidden, to_weight) = fused(
-                ours, masked.reshape(shape), layer, ignore_index=ignore_index, chunk=5
-            )
-            agree((value, [to_hidden.reshape(12, 4), to_weight]), wanted)
+            layer, chosen = (hidden.reshape(*shape, 4), weight), {"ignore_index": ignore_index, "chunk": 5}
+            value, gradients = fused(ours, masked.reshape(shape), layer, **chosen)
+            agree((value, [gradients[0].reshape(12, 4), gradients[1]]), wanted)
         call = lambda h, w: fused_loss(h.T, w.T, masked, ours, ignore_index=ignore_index)
         turned = value_and_gradient(call, hidden.T, weight.T)
         agree((turned[0], [g.T for g in turned[1]]), wanted)

@@ -1,6 +1,7 @@
 """The objectives in torch: against closed forms, the LP, published code; reductions, masks, refusals, checkpoints."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -157,17 +158,12 @@ def sequences(dtype, scale, seed=1):
     return (scale * torch.randn(2, 9, 12, generator=g)).to(dtype), labels, torch.randn(12, 64, generator=g).to(dtype)
 
 
-def shifted(mode, clip=None):
-    """The published formula as a function of sequences, as the package has it."""
-    return lambda z, labels, embedding: published(z, labels, embedding, mode, clip)
-
-
 OTHERS = {  # name: (theirs, our mode and its options)
-    "package, mode 1": (lambda *a: EMOLoss(*a, mode=1), "emo-mode-1", {"clip": 3.0}),
-    "package, mode 2": (lambda *a: EMOLoss(*a, mode=2), "emo-mode-2", {}),
-    "formula, mode 1": (shifted(1), "emo-mode-1", {"detach_target": True}),
-    "formula, mode 1 clipped": (shifted(1, 3.0), "emo-mode-1", {"detach_target": True, "clip": 3.0}),
-    "formula, mode 2": (shifted(2), "emo-mode-2", {"detach_target": True}),
+    "package, mode 1": (partial(EMOLoss, mode=1), "emo-mode-1", {"clip": 3.0}),
+    "package, mode 2": (partial(EMOLoss, mode=2), "emo-mode-2", {}),
+    "formula, mode 1": (partial(published, mode=1), "emo-mode-1", {"detach_target": True}),
+    "formula, clipped": (partial(published, mode=1, clip=3.0), "emo-mode-1", {"detach_target": True, "clip": 3.0}),
+    "formula, mode 2": (partial(published, mode=2), "emo-mode-2", {"detach_target": True}),
 }
 
 
@@ -297,10 +293,7 @@ GOOD, CE, Z = CostEmbedding(torch.eye(3)), objective("ce"), torch.zeros(2, 3)
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (
-            lambda: CostEmbedding(torch.eye(3, requires_grad=True)),
-            "requires grad: a cost that is trained along lets the",
-        ),
+        (lambda: CostEmbedding(torch.eye(3, requires_grad=True)), "requires grad: a cost that is trained along lets"),
         (lambda: CostEmbedding(torch.nn.Linear(3, 3).weight), "requires grad"),
         (lambda: CostEmbedding(torch.tensor([[1.0, 0.0], [0.0, 0.0]])), r"embedding\[1\] is zero"),
         (lambda: CostEmbedding(torch.tensor([[1.0, math.nan], [1.0, 0.0]])), r"embedding\[0\] is not finite"),
@@ -335,10 +328,7 @@ GOOD, CE, Z = CostEmbedding(torch.eye(3)), objective("ce"), torch.zeros(2, 3)
         (lambda: CE(Z.long(), torch.tensor([0, 1])), "logits must be a floating-point"),
         (lambda: objective("ce")(np.zeros((2, 3)), torch.tensor([0, 1])), "logits must be a floating-point"),
         (lambda: objective("ce")(torch.zeros(2, 0), torch.tensor([0, 1])), "disagree"),
-        (
-            lambda: objective("emo", GOOD)(torch.zeros(1, 4), torch.tensor([0])),
-            "4 tokens, but the cost embedding has 3",
-        ),
+        (lambda: objective("emo", GOOD)(torch.zeros(4), torch.tensor(0)), "4 tokens, but the cost embedding has 3"),
         (lambda: token_terms(torch.zeros(2, 3), torch.tensor([0, 1]), ("emo",)), "cost is None"),
     ],
 )
