@@ -11,6 +11,7 @@ import io
 import json
 import math
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -33,8 +34,7 @@ METHODS = {  # name: (objective, head, how the cost embedding is kept), and the 
     "EMO fused, int8 cost": (EMO, "fused", "int8", "....", "-."),
     PACKAGE: (EMO, "package", None, "xx", "--"),
 }
-BASE, PROBE = "CE plain", "one large product"
-POT, HIGHS = "exact EMD, POT", "exact EMD, HiGHS"
+BASE, PROBE, POT, HIGHS = "CE plain", "one large product", "exact EMD, POT", "exact EMD, HiGHS"
 TARGETS = ("uniform", "Zipf")  # how labels are drawn
 LENGTHS = {"tiny": 33, "gpt2": 128}  # models of training steps, and the tokens of a text
 COLUMNS = ("method", "N", "V", "d", "targets", "device", "seconds", "ratio_to_ce", "peak_mib", "peak_ratio_to_ce")
@@ -146,7 +146,7 @@ def machine(plan):
     import torch
 
     info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    names = [line.split(":", 1)[1].strip() for line in info.splitlines() if line.startswith("model name")]
+    names = re.findall(r"^model name\s*: (.*)$", info, re.MULTILINE)
     name = torch.cuda.get_device_name() if device().type == "cuda" else [*names, platform.machine()][0]
     version = f"torch {torch.__version__}, {torch.get_num_threads()} thread(s), float32"
     return f"device: {device().type} ({name}); {version}; median of {plan.repeats} repeats, a fresh batch each\n"
@@ -191,16 +191,30 @@ def batch(case, seed):
 def ready(name, given, optimizer=None):
     """The step to be timed, a function of a batch: loss and gradients; of a model, also AdamW's update."""
     import torch
+    from torch.nn.functional import cross_entropy, linear, pad
 
-    from .losses import CostEmbedding, objective
+    from .losses import CostEmbedding, fused_loss, objective
 
     goal, head, kept, *_ = METHODS[name]
     layer = isinstance(given, torch.Tensor)
     weight, parameters = (given, [given]) if layer else (given.get_output_embeddings().weight, list(given.parameters()))
+    frozen = weight.detach().clone() if head == "package" else None  # the package does not detach
     if head != "package":
         goal = objective(goal, kept and CostEmbedding(weight.detach(), getattr(torch, kept)))
+
+    def layer_loss(hidden, labels):
+        if head == "fused":
+            return fused_loss(hidden, weight, labels, goal)
+        if head == "package":  # it shifts labels: one more position before labels and after hidden states, one sequence
+            from emo import EMOLoss
+
+            logits = linear(pad(hidden, (0, 0, 0, 1)), weight)
+            return EMOLoss(logits.unsqueeze(0), pad(labels, (1, 0)).unsqueeze(0), frozen)
+        logits = linear(hidden, weight)
+        return cross_entropy(logits, labels) if name == BASE else goal(logits, labels)
+
     if layer:
-        loss = _layer_loss(name, weight, goal, head)
+        loss = layer_loss
     else:
         from .finetune import WithObjective
 
@@ -218,27 +232,6 @@ def ready(name, given, optimizer=None):
         return value
 
     return step
-
-
-def _layer_loss(name, weight, goal, head):
-    from torch.nn.functional import cross_entropy, linear, pad
-
-    from .losses import fused_loss
-
-    frozen = weight.detach().clone() if head == "package" else None  # the package does not detach
-
-    def loss(hidden, labels):
-        if head == "fused":
-            return fused_loss(hidden, weight, labels, goal)
-        if head == "package":  # it shifts labels: one more position before labels and after hidden states, one sequence
-            from emo import EMOLoss
-
-            logits = linear(pad(hidden, (0, 0, 0, 1)), weight)
-            return EMOLoss(logits.unsqueeze(0), pad(labels, (1, 0)).unsqueeze(0), frozen)
-        logits = linear(hidden, weight)
-        return cross_entropy(logits, labels) if name == BASE else goal(logits, labels)
-
-    return loss
 
 
 def products(name, case, distinct):
@@ -268,11 +261,13 @@ def interleaved(steps, batch, repeats, clock):
 
 def measure(cases, plan, peaks=False):
     """Rows of all methods on all cases; progress goes to the error stream, so that tables can be piped away."""
+    import torch
     from torch.utils import benchmark
 
     missing = importlib.util.find_spec("emo") is None
     if missing and cases:
         print(f"{PACKAGE} is not installed: left out (pip install --no-deps {PACKAGE}==0.0.3)")
+    a, b, out = torch.randn(3, plan.probe, plan.probe, device=device())
     rows = []
     for case in cases:
         print(f"measuring {case}", file=sys.stderr, flush=True)
@@ -282,31 +277,16 @@ def measure(cases, plan, peaks=False):
         for name in [name for name in names if isinstance(peak[name], str)]:
             print(f"{name} at {case}: left out, {peak[name]}")
             names.remove(name)
-        rows += _measure_case(case, names, peak, plan, benchmark.timer)
+        given, optimizer = prepare(case)
+        steps = {name: ready(name, given, optimizer) for name in names} | {PROBE: lambda _: torch.mm(a, b, out=out)}
+        seconds = interleaved(steps, lambda seed, case=case: batch(case, seed), plan.repeats, benchmark.timer)
+        per_product = seconds.pop(PROBE) / plan.probe**3 * case.N * case.V * case.d
+        distinct = statistics.mean(batch(case, seed)[1].unique().numel() for seed in range(1, plan.repeats + 1))
+        for name, taken in seconds.items():
+            limit = products(name, case, distinct) * per_product if optimizer is None else None
+            ratio = peak[name] / peak[BASE] if peak[name] is not None and peak.get(BASE) else None
+            rows.append(Row(name, case, taken, taken / seconds[BASE], limit, peak[name], ratio))
     return rows
-
-
-def _measure_case(case, names, peak, plan, clock):
-    import torch
-
-    given, optimizer = prepare(case)
-    steps, distinct = {name: ready(name, given, optimizer) for name in names}, []
-    a, b = torch.randn(2, plan.probe, plan.probe, device=device())
-    out = torch.empty_like(a)
-    steps[PROBE] = lambda _: torch.mm(a, b, out=out)
-
-    def draw(turn):
-        inputs, labels = batch(case, turn)
-        distinct.append(labels.unique().numel())
-        return inputs, labels
-
-    seconds = interleaved(steps, draw, plan.repeats, clock)
-    per_product = seconds[PROBE] / plan.probe**3 * case.N * case.V * case.d
-    for name in names:
-        count = products(name, case, statistics.mean(distinct[1:])) if optimizer is None else None
-        limit = count and count * per_product
-        peak_ratio = peak[name] / peak[BASE] if peak[name] is not None and peak.get(BASE) else None
-        yield Row(name, case, seconds[name], seconds[name] / seconds[BASE], limit, peak[name], peak_ratio)
 
 
 def exact_transport(plan):
@@ -370,8 +350,7 @@ def _memory(most):
         return torch.cuda.max_memory_allocated() if most else torch.cuda.memory_allocated()
     status = Path("/proc/self/status")
     if status.exists():  # it starts anew with the program, which ru_maxrss on Linux does not
-        field = "VmHWM:" if most else "VmRSS:"
-        return 1024 * next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith(field))
+        return 1024 * int(re.search(rf"{'VmHWM' if most else 'VmRSS'}:\s*(\d+)", status.read_text())[1])
     try:
         import resource
     except ImportError:
@@ -384,13 +363,13 @@ def _memory(most):
 
 def table(rows):
     """Rows as aligned text; "limit" is what the counted products alone would take."""
-    lines = [("method", "N", "V", "d", "kind", "seconds", "x CE", "limit s", "peak MiB", "x CE")]
-    for row in rows:
-        numbers = zip(row[2:], (".3g", ".2f", ".3g", ".0f", ".2f"), strict=True)
-        lines.append((row.method, *map(str, row.case), *("-" if x is None else format(x, form) for x, form in numbers)))
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    put = [[line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])] for line in lines]
-    return "\n".join("  ".join(line) for line in put) + "\n"
+    lines = [("method", *Case._fields, "seconds", "x CE", "limit s", "peak MiB", "x CE")]
+    forms = (".3g", ".2f", ".3g", ".0f", ".2f")
+    for method, case, *numbers in rows:
+        shown = ("-" if x is None else format(x, form) for x, form in zip(numbers, forms, strict=True))
+        lines.append((method, *map(str, case), *shown))
+    width = max(len(line[0]) for line in lines)
+    return "".join(f"{line[0]:{width}}{''.join(f'{word:>10}' for word in line[1:])}\n" for line in lines)
 
 
 def exponents(title, rows):
@@ -414,8 +393,8 @@ def csv_text(found):
     writer = csv_module.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
     for row in dict.fromkeys(row for rows in found.values() for row in rows):
-        numbers = (row.seconds, row.ratio, row.peak, row.peak_ratio)
         where = "cpu" if row.case.kind == "dense" else device().type
+        numbers = (row.seconds, row.ratio, row.peak, row.peak_ratio)
         writer.writerow([row.method, *row.case, where, *("" if x is None else f"{x:.6g}" for x in numbers)])
     return out.getvalue()
 
@@ -424,28 +403,31 @@ def draw(found, form):
     """The picture as the bytes of a file, with its alt text as description: bars of ratios, and lines of growth."""
     from . import pictures
 
-    bars = [(t, x) for t in ("losses", "training steps") for x in ("ratio", "peak_ratio")]
-    bars = [(t, x) for t, x in bars if any(getattr(row, x) for row in found.get(t, ()))]
-    lines = [title for title, rows in found.items() if exponents(title, rows)]
-    figure, buffer = pictures.new_figure(11.5, 4.0 * -(-len(bars + lines) // 2)), io.BytesIO()
+    panels = [(title, quantity) for title in ("losses", "training steps") for quantity in ("ratio", "peak_ratio")]
+    panels = [(title, x) for title, x in panels if any(getattr(row, x) for row in found.get(title, ()))]
+    panels += [(title, None) for title, rows in found.items() if exponents(title, rows)]
+    height, buffer = -(-len(panels) // 2), io.BytesIO()
+    figure = pictures.new_figure(11.5, 4.0 * height)
     with pictures.rc_context(pictures.STYLE):
-        panels = iter(figure.subplots(-(-len(bars + lines) // 2), 2, squeeze=False).flat)
-        for (title, quantity), axes in zip(bars, panels, strict=False):
-            _bars(axes, title, quantity, found[title])
-        for title, axes in zip(lines, panels, strict=False):
-            curves = exponents(title, found[title])
-            for method, (sizes, seconds, _) in curves.items():
-                colour, _, dash = _look(method)
-                axes.loglog(sizes, seconds, dash, marker="o", ms=3, color=colour, label=method)
-            ticks = max((sizes for sizes, *_ in curves.values()), key=len)
-            axes.set_xticks(ticks, [f"{size:.0f}" for size in ticks])
-            axes.minorticks_off()
-            axes.set(title=title, xlabel=title[-1] if "growth" in title else "points n", ylabel="seconds")
-            axes.legend(fontsize=8)
-        for axes in panels:
+        places = figure.subplots(height, 2, squeeze=False).flat
+        for (title, quantity), axes in zip(panels, places, strict=False):
+            _bars(axes, title, quantity, found[title]) if quantity else _lines(axes, title, found[title])
+        for axes in places[len(panels) :]:
             axes.remove()
         figure.savefig(buffer, format=form, dpi=pictures.STATIC_DENSITY, metadata={"Description": alt(found)})
     return buffer.getvalue()
+
+
+def _lines(axes, title, rows):
+    curves = exponents(title, rows)
+    for method, (sizes, seconds, _) in curves.items():
+        colour, _, dash = _look(method)
+        axes.loglog(sizes, seconds, dash, marker="o", ms=3, color=colour, label=method)
+    ticks = max((sizes for sizes, *_ in curves.values()), key=len)
+    axes.set_xticks(ticks, [f"{size:.0f}" for size in ticks])
+    axes.minorticks_off()
+    axes.set(title=title, xlabel=title[-1] if "growth" in title else "points n", ylabel="seconds")
+    axes.legend(fontsize=8)
 
 
 def _look(method):

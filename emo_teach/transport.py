@@ -1,7 +1,9 @@
 """Moving probability: the exact earth mover's distance by linear programming, closed forms, bounds, entropic cousins.
 
-`p` (n,) is the model, the first marginal; `tau` (n,) the label, the second; `cost[i, j]` the cost from i to j. Values
-are in the cost's unit. POT is imported on first use.
+`p` (n,) is the model, the first marginal; `tau` (n,) the label, the second; `cost[i, j]` (n, n) the cost from i to j;
+`embedding` (V, d) holds a row per token. Leading axes (...) hold many distributions and broadcast. Values are in the
+cost's unit. "Bad input", a ValueError, is what is no distribution, no finite cost, no embedding or no index, or sizes
+that disagree. POT is imported on first use.
 """
 
 import os
@@ -28,8 +30,7 @@ class Transport:
 
     `value` is the optimal cost; `plan` (n, n) has row sums p and column sums tau; `u`, `v` (n,) are the potentials with
     `u_i + v_j <= cost_ij`, shifted so that `tau @ v = 0`, hence `value = p @ u`; `gap = value - (p @ u + tau @ v)` is 0
-    up to rounding (that of the largest cost) and certifies optimality. From `emd_many` every field has one more axis,
-    the problem, in front.
+    up to rounding (that of the largest cost) and certifies optimality.
     """
 
     value: float
@@ -68,9 +69,8 @@ def emd(p, tau, cost, max_iterations=1_000_000):
     Formula: A4, `min <plan, cost>` over plans with row sums p and column sums tau; D6 for the dual. Where p or tau is 0
     the potentials are completed by the c-transform, so that they are feasible everywhere. Sums that differ from 1 by
     rounding are allowed; the solver scales tau to p's.
-    Shape: p and tau (n,), cost (n, n); returns a `Transport`. Units: those of the cost.
-    Raises ValueError for bad probabilities, lengths that disagree or a cost that is not square or not finite;
-    `SolverError` when the solver stops before the optimum.
+    Shape: p and tau (n,), cost (n, n); returns a `Transport`. Units: those of the cost. Raises ValueError for bad
+    input; `SolverError` when the solver stops before the optimum.
     Source: https://spaces.ac.cn/archives/9797; Bonneel et al. 2011 (the solver); POT, https://pythonot.github.io.
 
     >>> float(emd([0.5, 0.5], [1.0, 0.0], [[0.0, 3.0], [3.0, 0.0]]).value)
@@ -114,12 +114,11 @@ def _network_simplex(p, tau, cost, max_iterations):
 
 
 def emd_many(p, tau, cost, max_iterations=1_000_000):
-    """Many earth mover's distances at once: one `Transport` whose fields are stacked along a first axis.
+    """Many earth mover's distances at once, solved in turn: one `Transport` whose fields have a first axis more.
 
-    Formula: A4, per problem. Shape: p (m, n) or (n,), tau (m, n) or (n,), cost (n, n) or (m, n, n), broadcast over m;
-    returns value (m,), plan (m, n, n), u and v (m, n), gap (m,). Units: those of the cost. Raises ValueError as `emd`
-    (naming the problem's index) and when the numbers of problems disagree; `SolverError` as `emd`.
-    Source: as `emd`; the problems are solved one after another.
+    Formula: A4, per problem. Shape: p and tau (m, n) or (n,), cost (n, n) or (m, n, n), broadcast over m; returns value
+    (m,), plan (m, n, n), u and v (m, n), gap (m,). Units: those of the cost. Raises as `emd`, and ValueError when the
+    numbers of problems disagree. Source: as `emd`.
     """
     p, tau, cost = inputs.distributions("p", p), inputs.distributions("tau", tau), inputs.finite("cost", cost)
     inputs.same_length("p", p, "tau", tau)
@@ -140,8 +139,8 @@ def one_hot_emd(p, cost, target):
     """Earth mover's distance to a one-hot label, in closed form: only one plan exists.
 
     Formula: A5, `sum_i p_i cost_it`; with the 0/1 cost it is A7, `1 - p_t`.
-    Shape: p (..., n), cost (n, n), target an index; returns (...). Units: those of the cost. Raises ValueError for bad
-    probabilities, a bad cost, sizes that disagree or a target out of range. Source: https://spaces.ac.cn/archives/9797.
+    Shape: p (..., n), cost (n, n), target an index; returns (...). Units: those of the cost.
+    Raises ValueError for bad input. Source: https://spaces.ac.cn/archives/9797.
 
     >>> float(one_hot_emd([0.5, 0.5], [[0.0, 3.0], [3.0, 0.0]], 0))
     1.5
@@ -156,7 +155,7 @@ def one_hot_logit_gradient(p, cost, target):
 
     Formula: D1, `dL/dz_j = p_j (cost_jt - L)` with `L = sum_i p_i cost_it`.
     Shape: p (..., n), cost (n, n), target an index; returns (..., n). Units: those of the cost.
-    Raises ValueError as `one_hot_emd`. Source: chain rule through softmax; D1 in the appendix.
+    Raises ValueError for bad input. Source: chain rule through softmax; D1 in the appendix.
     """
     p = inputs.distributions("p", p)
     loss = one_hot_emd(p, cost, target)
@@ -168,8 +167,8 @@ def product_bound(p, tau, cost):
 
     Formula: A6, `sum_ij p_i tau_j cost_ij >= EMD(p, tau)`, with equality when p or tau is one-hot. It is also the mean
     one-hot loss (for the cosine cost: the mean EMO loss) over labels drawn from tau (D2).
-    Shape: p and tau (..., n), broadcast, cost (n, n); returns (...). Units: those of the cost. Raises ValueError for
-    bad probabilities, a bad cost or sizes that disagree. Source: https://spaces.ac.cn/archives/9797.
+    Shape: p and tau (..., n), cost (n, n); returns (...). Units: those of the cost.
+    Raises ValueError for bad input. Source: https://spaces.ac.cn/archives/9797.
     """
     p, tau = inputs.distributions("p", p), inputs.distributions("tau", tau)
     inputs.broadcast("p", p, "tau", tau)
@@ -182,7 +181,7 @@ def medoid(tau, cost):
 
     Formula: D2, `argmin_i sum_j cost_ij tau_j` over the whole vocabulary; the first one when several tie.
     Shape: tau (n,), cost (n, n); returns an index. Units: none.
-    Raises ValueError for bad probabilities, a bad cost or sizes that disagree. Source: D2 in the appendix.
+    Raises ValueError for bad input. Source: D2 in the appendix.
     """
     tau = inputs.distribution("tau", tau)
     return int(np.argmin(inputs.square_cost("cost", cost, tau.size) @ tau))
@@ -193,8 +192,8 @@ def debiased(p, tau, cost):
 
     Formula: D9, `p^T C tau - ½ p^T C p - ½ tau^T C tau`; for the cosine cost this is `½ |m_p - m_tau|^2`, for the 0/1
     cost `½ |p - tau|^2` (half of Brier's score).
-    Shape: p and tau (..., n), broadcast, cost (n, n); returns (...). Units: those of the cost.
-    Raises ValueError as `product_bound`. Source: the energy distance of Székely & Rizzo (2013); D9 in the appendix.
+    Shape: p and tau (..., n), cost (n, n); returns (...). Units: those of the cost.
+    Raises ValueError for bad input. Source: the energy distance of Székely & Rizzo (2013); D9 in the appendix.
     """
     return product_bound(p, tau, cost) - 0.5 * product_bound(p, p, cost) - 0.5 * product_bound(tau, tau, cost)
 
@@ -202,9 +201,8 @@ def debiased(p, tau, cost):
 def mean_direction(p, embedding):
     """Average of the tokens' unit vectors under p; its length is 1 only when all of p's mass points one way, else less.
 
-    Formula: D3 and A9, `m_p = sum_i p_i e_i / |e_i|`. Shape: p (..., V), embedding (V, d); returns (..., d).
-    Units: none. Raises ValueError for bad probabilities, a bad embedding or sizes that disagree.
-    Source: https://spaces.ac.cn/archives/9797, "average the embeddings first".
+    Formula: D3 and A9, `m_p = sum_i p_i e_i / |e_i|`. Shape: p (..., V), embedding (V, d); returns (..., d). Units:
+    none. Raises ValueError for bad input. Source: https://spaces.ac.cn/archives/9797, "average the embeddings first".
     """
     p, unit = inputs.distributions("p", p), costs.unit_rows(embedding)
     if unit.shape[0] != p.shape[-1]:
@@ -217,8 +215,7 @@ def emo(p, embedding, target):
 
     Formula: A9, `1 - <m_p, ê_t>`. The mean m_p is *not* normalised (D5 is the wrong version that does so).
     Shape: p (..., V), embedding (V, d), target an index; returns (...). Units: none, in [0, 2] up to rounding.
-    Raises ValueError for bad probabilities, a bad embedding, sizes that disagree or a target out of range.
-    Source: https://spaces.ac.cn/archives/9797; Ren et al., EMO (arXiv 2310.04691).
+    Raises ValueError for bad input. Source: https://spaces.ac.cn/archives/9797; Ren et al., EMO (arXiv 2310.04691).
     """
     mean, unit = mean_direction(p, embedding), costs.unit_rows(embedding)
     return 1.0 - mean @ unit[inputs.target_index("target", target, unit.shape[0])]
@@ -228,9 +225,8 @@ def jensen_bound(p, tau, embedding):
     """A lower bound on the earth mover's distance under the cosine cost: compare the mean directions only.
 
     Formula: D3, `½ |m_p - m_tau|^2 <= EMD(p, tau)` with `m_p = sum_i p_i ê_i`.
-    Shape: p and tau (..., V), broadcast, embedding (V, d); returns (...). Units: those of the cosine cost (none).
-    Raises ValueError for bad probabilities, a bad embedding or sizes that disagree.
-    Source: Jensen's inequality on `1 - cos = ½ |ê_i - ê_j|^2`; D3 in the appendix.
+    Shape: p and tau (..., V), embedding (V, d); returns (...). Units: those of the cosine cost (none).
+    Raises ValueError for bad input. Source: Jensen's inequality on `1 - cos = ½ |ê_i - ê_j|^2`; D3 in the appendix.
     """
     p, tau = inputs.distributions("p", p), inputs.distributions("tau", tau)
     inputs.broadcast("p", p, "tau", tau)
@@ -242,9 +238,8 @@ def class_emd(p, truth, classes, within=0.0, between=1.0):
 
     Formula: `within * TV(tokens) + (between - within) * TV(classes)`, TV(classes) being that of the classes' total
     masses. Any plan moves at least TV(tokens) at all and TV(classes) across, and the plan that first settles each class
-    and then the rest meets both bounds.
-    Shape: p and truth (..., V), classes (V,) integers, returns (...). Units: those of the two costs.
-    Raises ValueError for bad probabilities, shapes that differ, bad classes and unless `0 <= within <= between`.
+    and then the rest meets both bounds. Shape: p and truth (..., V), classes (V,) integers, returns (...). Units: those
+    of the two costs. Raises ValueError for bad input, shapes that differ, and unless `0 <= within <= between`.
     Source: the formula's two bounds, which one plan meets.
 
     >>> round(float(class_emd([0.5, 0.3, 0.2], [0.1, 0.6, 0.3], [0, 0, 1], within=0.25)), 12)
@@ -268,8 +263,8 @@ def emd_1d(p, tau, power=1.0):
     Formula: D8, the cost of the monotone plan under `|i - j| ** power`; for power 1 this is `sum_k |P_k - T_k|` of the
     cumulative sums. Optimal for power >= 1 only; below 1 crossing plans can be cheaper, so such powers are refused. As
     in `emd`, tau is scaled to p's sum.
-    Shape: p and tau (n,); returns a float. Units: rank steps to the given power.
-    Raises ValueError for bad probabilities, lengths that disagree, a power below 1 or so large that a cost overflows.
+    Shape: p and tau (n,); returns a float. Units: rank steps to the given power. Raises ValueError for bad input, a
+    power below 1 or so large that a cost overflows.
     Source: Peyré & Cuturi, Computational Optimal Transport (2019), section 2.6.
 
     >>> round(emd_1d([1, 0, 0], [0, 0.5, 0.5]), 12)
@@ -310,16 +305,15 @@ def _soft_minimum(cost, regularisation):
     return minimum
 
 
-# Ours stands beside POT's since POT solves a batch with a kernel for each problem, where these share one cost and one
-# product of matrices, and since POT has no symmetric iteration for p to itself.
+# POT would take a kernel for each problem of a batch, where these share one; and it has no symmetric iteration.
 def sinkhorn_potentials(p, tau, cost, regularisation, max_iterations=5000, tolerance=1e-6):
     """Potentials of entropic transport for many problems that share a cost: Sinkhorn's iteration, in the log domain.
 
     Formula: D12's dual, `f_i = -r log sum_j tau_j exp((g_j - cost_ij)/r)`, and the same for g. The value is `p @ f +
     tau @ g`, its gradient in p is f (Danskin), and the plan is `p_i tau_j exp((f_i + g_j - cost_ij)/r)`.
-    Shape: p and tau (..., n), broadcast, cost (n, n); returns f and g (..., n). Units: those of the cost.
-    Raises ValueError for bad probabilities, a bad cost, sizes that disagree, and a regularisation or tolerance that is
-    not above 0; `SolverError` when the plan misses a probability by more than the tolerance.
+    Shape: p and tau (..., n), cost (n, n); returns f and g (..., n). Units: those of the cost.
+    Raises ValueError for bad input and a regularisation or tolerance that is not above 0; `SolverError` when the plan
+    misses a probability by more than the tolerance.
     Source: Cuturi, Sinkhorn distances (2013); Danskin, The theory of max-min (1967) for the gradient.
     """
     p, tau = inputs.distributions("p", p), inputs.distributions("tau", tau)
@@ -370,10 +364,8 @@ def _entropic_options(p, cost, regularisation, max_iterations, tolerance):
     )
 
 
-def _not_converged(regularisation, iterations):
-    return SolverError(
-        f"Sinkhorn at regularisation {regularisation:g} did not meet the marginals in {iterations} iterations"
-    )
+def _not_converged(r, iterations):
+    return SolverError(f"Sinkhorn at regularisation {r:g} did not meet the marginals in {iterations} iterations")
 
 
 def entropic(p, tau, cost, regularisation, max_iterations=10_000, tolerance=1e-11):
@@ -382,8 +374,7 @@ def entropic(p, tau, cost, regularisation, max_iterations=10_000, tolerance=1e-1
     Formula: D12, `min <plan, cost> + regularisation * KL(plan || p tau^T)`: the EMD as the regularisation goes to 0,
     the product bound (A6) as it grows.
     Shape: p and tau (n,), cost (n, n); returns (value, plan). Units: value and regularisation in those of the cost.
-    Raises ValueError as `emd` and for a regularisation or tolerance that is not above 0; `SolverError` when Sinkhorn's
-    iteration has not met the tolerance.
+    Raises as `sinkhorn_potentials`.
     Source: Cuturi (2013), by POT's log-domain Sinkhorn; for p = tau `symmetric_potentials`.
     """
     from scipy.special import rel_entr
@@ -416,9 +407,8 @@ def sinkhorn_divergence(p, tau, cost, regularisation, **options):
     Shape: p and tau (n,), cost (n, n); returns a float. Units: those of the cost. `options` go to `entropic`.
     Raises as `entropic`. Source: Genevay, Peyré & Cuturi (2018); Feydy et al. (2019).
     """
-    both, own_p, own_tau = (
-        entropic(a, b, cost, regularisation, **options)[0] for a, b in ((p, tau), (p, p), (tau, tau))
-    )
+    pairs = ((p, tau), (p, p), (tau, tau))
+    both, own_p, own_tau = (entropic(*pair, cost, regularisation, **options)[0] for pair in pairs)
     return both - 0.5 * own_p - 0.5 * own_tau
 
 

@@ -1,8 +1,12 @@
 """The objectives written a second time, from the log-odds against the target: what their tests compare with."""
 
 import math
+from typing import NamedTuple
 
+import pytest
 import torch
+
+from emo_teach.losses import objective
 
 PLAIN = [
     ("ce", {}), ("accuracy", {}),
@@ -34,13 +38,34 @@ DEFAULTS = {
 }
 
 
-def name_of(config):
-    """A test id: the objective and its options."""
-    return " ".join([config[0], *(f"{key}={value}" for key, value in config[1].items())])
+def over(configs):
+    """Run a test on each configuration, as its `name` and `options`."""
+    ids = [" ".join([name, *(f"{key}={value}" for key, value in options.items())]) for name, options in configs]
+    return pytest.mark.parametrize(("name", "options"), configs, ids=ids)
+
+
+def make(name, options, cost, averaged=False):
+    """The objective of a configuration, with the cost where it takes one."""
+    return objective(name, cost if name in EMO_NAMES else None, averaged, **options)
+
+
+class Terms(NamedTuple):
+    """Cross-entropy, p_t, 1 - p_t, L, B and the mean of -log p, each (N,)."""
+
+    ce: torch.Tensor
+    p_t: torch.Tensor
+    rest: torch.Tensor
+    emo: torch.Tensor
+    debiased: torch.Tensor
+    uniform: torch.Tensor
+
+    def held(self, options):
+        """L, or with the target detached L + p_t, of which only L has a gradient."""
+        return self.emo + self.p_t.detach() if options.get("detach_target") else self.emo
 
 
 def stable_terms(z, labels, unit):
-    """(ce, p_t, rest, L, B, U), each (N,): every term by its formula, also where p_t is near 0 or 1."""
+    """Every term by its formula, also where p_t is near 0 or 1."""
     n = torch.arange(len(labels))
     others = z.scatter(-1, labels.unsqueeze(-1), -math.inf)
     odds = torch.logsumexp(others, -1) - z[n, labels]
@@ -48,14 +73,13 @@ def stable_terms(z, labels, unit):
     ce, rest = torch.logaddexp(torch.zeros_like(odds), odds), torch.sigmoid(odds)
     emo = rest * (wrong * (1 - unit[labels] @ unit.T).clamp(min=0)).sum(-1)
     b = 0.5 * rest**2 * ((wrong @ unit - unit[labels]) ** 2).sum(-1)
-    return ce, torch.sigmoid(-odds), rest, emo, b, ce + z[n, labels] - z.mean(-1)
+    return Terms(ce, torch.sigmoid(-odds), rest, emo, b, ce + z[n, labels] - z.mean(-1))
 
 
 def constants(name, terms, options):
     """The weight that the objective holds constant, as plain numbers: no gradient can flow through it."""
-    ce, p_t, _, emo, _, _ = (x.detach() for x in terms)
     o = {**DEFAULTS.get(name, {}), **options}
-    held = emo + p_t if o.get("detach_target") else emo
+    ce, p_t, held = (x.detach() for x in (terms.ce, terms.p_t, terms.held(o)))
     if name == "tailr":
         share = p_t / (o["gamma"] + (1 - o["gamma"]) * p_t)
         return torch.where(share.isnan(), 1.0, share).clamp(o["floor"], 1.0)
@@ -69,9 +93,8 @@ def constants(name, terms, options):
 
 def combine(name, terms, weight, options):
     """The loss per token, its constant weight given."""
-    ce, p_t, rest, emo, b, uniform = terms
+    ce, _, rest, emo, b, uniform = terms
     o = {**DEFAULTS.get(name, {}), **options}
-    held = emo + p_t.detach() if o.get("detach_target") else emo
     if name == "overconfidence":
         g = o["gamma"]
         return ce if g == 0 else -torch.log1p(-(1 - g) * rest) / (1 - g)
@@ -82,8 +105,8 @@ def combine(name, terms, weight, options):
         "mixce": lambda: weight * ce,
         "smoothing": lambda: (1 - o["epsilon"]) * ce + o["epsilon"] * uniform,
         "emo": lambda: emo,
-        "emo-mode-1": lambda: 0.5 * (ce + weight * held),
-        "emo-mode-2": lambda: weight * ce + held,
+        "emo-mode-1": lambda: 0.5 * (ce + weight * terms.held(o)),
+        "emo-mode-2": lambda: weight * ce + terms.held(o),
         "ce+emo": lambda: ce + o["weight"] * emo,
         "debiased": lambda: b,
         "ce+debiased": lambda: ce + o["weight"] * b,

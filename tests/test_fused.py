@@ -8,30 +8,33 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from emo_teach.losses import CostEmbedding, fused_loss, objective
 from emo_teach.losses import cost as cost_module
 
-from .losses_reference import CONFIGS, EMO_NAMES, TRANSPORT, gap, name_of, value_and_gradient
+from .losses_reference import CONFIGS, TRANSPORT, gap, make, over, value_and_gradient
 
 EXACT = 1e-12  # two float64 computations of the same sums in another order
 LOOSE = {torch.float32: 2e-5, torch.bfloat16: 3e-2}  # some 100 roundings of 6e-8; a few of 4e-3
 
 
 def problem(n=10, v=7, d=4, dtype=torch.float64, seed=0):
-    """(hidden (n, d), weight (v, d), bias (v,), labels (n,) with two ignored, cost)."""
+    """([hidden (n, d), weight (v, d), bias (v,)], labels (n,) with two ignored, cost)."""
     g = torch.Generator().manual_seed(seed)
-    hidden, weight, bias, embedding = (
-        torch.randn(*shape, generator=g, dtype=torch.float64) for shape in ((n, d), (v, d), (v,), (v, 3))
-    )
+    shapes = ((n, d), (v, d), (v,), (v, 3))
+    *layer, embedding = (torch.randn(*shape, generator=g, dtype=torch.float64) for shape in shapes)
     labels = torch.randint(v, (n,), generator=g)
     labels[1::6] = -100
-    return hidden.to(dtype), weight.to(dtype), bias.to(dtype), labels, CostEmbedding(embedding)
+    return [x.to(dtype) for x in layer], labels, CostEmbedding(embedding)
 
 
-def make(config, cost, averaged=False):
-    """The objective of a configuration."""
-    name, options = config
-    return objective(name, cost if name in EMO_NAMES else None, averaged, **options)
+def plain(ours, labels, layer, **options):
+    """Value and gradients of the loss of all logits, for hidden states, weight and, where given, bias."""
+    return value_and_gradient(lambda h, w, b=None: ours(linear(h, w, b), labels, **options), *layer)
 
 
-def agree(got, wanted, tolerance):
+def fused(ours, labels, layer, **options):
+    """The same by the fused head."""
+    return value_and_gradient(lambda h, w, b=None: fused_loss(h, w, labels, ours, b, **options), *layer)
+
+
+def agree(got, wanted, tolerance=EXACT):
     """Value and gradients within a tolerance of their size."""
     assert gap(got[0], wanted[0]) <= tolerance
     for a, b in zip(got[1], wanted[1], strict=True):
@@ -39,148 +42,133 @@ def agree(got, wanted, tolerance):
         assert float((a.double() - b.double()).abs().max()) <= tolerance * max(1.0, float(b.double().abs().max()))
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=name_of)
-def test_equals_autograd_of_the_plain_version_in_float64(config):
-    hidden, weight, bias, labels, cost = problem()
-    for ours in (make(config, cost), make(config, cost, True)):
+@over(CONFIGS)
+def test_equals_autograd_of_the_plain_version_in_float64(name, options):
+    layer, labels, cost = problem()
+    for averaged in (False, True):
+        ours = make(name, options, cost, averaged)
         for reduction in ("mean", "sum"):
-            call = lambda h, w, b: ours(linear(h, w, b), labels, reduction=reduction)
-            plain = value_and_gradient(call, hidden, weight, bias)
+            wanted = plain(ours, labels, layer, reduction=reduction)
             for chunk in (1, 3, 8, 9, 128):  # 8 tokens count: one, some, all, one more, and many more
-                call = lambda h, w, b: fused_loss(h, w, labels, ours, b, reduction=reduction, chunk=chunk)
-                agree(value_and_gradient(call, hidden, weight, bias), plain, EXACT)
-        plain = value_and_gradient(lambda h, w: ours(linear(h, w), labels), hidden, weight)
-        agree(value_and_gradient(lambda h, w: fused_loss(h, w, labels, ours), hidden, weight), plain, EXACT)
+                agree(fused(ours, labels, layer, reduction=reduction, chunk=chunk), wanted)
+        agree(fused(ours, labels, layer[:2]), plain(ours, labels, layer[:2]))
 
 
 @pytest.mark.parametrize("dtype", LOOSE)
-@pytest.mark.parametrize("config", CONFIGS, ids=name_of)
-def test_equals_autograd_of_the_plain_version_in_training_types(config, dtype):
-    hidden, weight, bias, labels, cost = problem(n=40, v=30, d=8, dtype=dtype)
-    ours = make(config, cost)
-    plain = value_and_gradient(lambda h, w, b: ours(linear(h, w, b), labels), hidden, weight, bias)
-    fused = value_and_gradient(lambda h, w, b: fused_loss(h, w, labels, ours, b, chunk=16), hidden, weight, bias)
-    agree(fused, plain, LOOSE[dtype])
+@over(CONFIGS)
+def test_equals_autograd_of_the_plain_version_in_training_types(name, options, dtype):
+    layer, labels, cost = problem(n=40, v=30, d=8, dtype=dtype)
+    ours = make(name, options, cost)
+    agree(fused(ours, labels, layer, chunk=16), plain(ours, labels, layer), LOOSE[dtype])
 
 
 @pytest.mark.parametrize("whole", [False, True])
-@pytest.mark.parametrize("config", TRANSPORT, ids=name_of)
-def test_an_int8_cost_in_float64(config, whole, monkeypatch):
+@over(TRANSPORT)
+def test_an_int8_cost_in_float64(name, options, whole, monkeypatch):
     """Kept in a buffer, or computed twice where whole numbers are multiplied fast (here slowly, but exactly)."""
     monkeypatch.setattr(cost_module, "_multiplies_int8", lambda: whole)
     monkeypatch.setattr(torch, "_int_mm", lambda a, b: a.int() @ b.int(), raising=False)
-    hidden, weight, bias, labels, cost = problem(n=40, v=30, d=8)
-    ours = make(config, CostEmbedding(cost.unit, dtype=torch.int8))
-    plain = value_and_gradient(lambda h, w, b: ours(linear(h, w, b), labels), hidden, weight, bias)
-    fused = value_and_gradient(lambda h, w, b: fused_loss(h, w, labels, ours, b, chunk=16), hidden, weight, bias)
-    agree(fused, plain, EXACT)
-    unrounded = value_and_gradient(lambda h, w, b: make(config, cost)(linear(h, w, b), labels), hidden, weight, bias)
-    moved = max(gap(a, b) for a, b in zip(plain[1], unrounded[1], strict=True))  # some values are cross-entropy's (D7)
-    assert moved == 0 if config[1].get("weight") == 0 else 1e-6 < moved < 3e-2  # steps of 1/127 in three dimensions
+    layer, labels, cost = problem(n=40, v=30, d=8)
+    ours = make(name, options, CostEmbedding(cost.unit, dtype=torch.int8))
+    wanted, unrounded = plain(ours, labels, layer), plain(make(name, options, cost), labels, layer)
+    agree(fused(ours, labels, layer, chunk=16), wanted)
+    moved = max(gap(a, b) for a, b in zip(wanted[1], unrounded[1], strict=True))  # some values are cross-entropy's (D7)
+    assert moved == 0 if options.get("weight") == 0 else 1e-6 < moved < 3e-2  # steps of 1/127 in three dimensions
 
 
 SOME = [("ce", {}), ("smoothing", {}), ("emo-mode-1", {}), ("ce+debiased", {})]
 
 
-@pytest.mark.parametrize("config", SOME, ids=name_of)
-def test_ignore_index_leading_axes_and_layout(config):
-    hidden, weight, _, labels, cost = problem(n=12)
-    ours = make(config, cost)
+@over(SOME)
+def test_ignore_index_leading_axes_and_layout(name, options):
+    (hidden, weight, _), labels, cost = problem(n=12)
+    ours = make(name, options, cost)
     for ignore_index in (-100, 3, -1):
         masked = torch.where(labels == -100, ignore_index, labels)
-        plain = value_and_gradient(lambda h, w: ours(linear(h, w), masked, ignore_index), hidden, weight)
+        wanted = plain(ours, masked, (hidden, weight), ignore_index=ignore_index)
         for shape in ((12,), (3, 4), (2, 1, 6)):
-            options = {"ignore_index": ignore_index, "chunk": 5}
-            call = lambda h, w: fused_loss(h.reshape(*shape, 4), w, masked.reshape(shape), ours, **options)
-            agree(value_and_gradient(call, hidden, weight), plain, EXACT)
+            layer, chosen = (hidden.reshape(*shape, 4), weight), {"ignore_index": ignore_index, "chunk": 5}
+            value, gradients = fused(ours, masked.reshape(shape), layer, **chosen)
+            agree((value, [gradients[0].reshape(12, 4), gradients[1]]), wanted)
         call = lambda h, w: fused_loss(h.T, w.T, masked, ours, ignore_index=ignore_index)
         turned = value_and_gradient(call, hidden.T, weight.T)
-        agree((turned[0], [g.T for g in turned[1]]), plain, EXACT)
+        agree((turned[0], [g.T for g in turned[1]]), wanted)
     for n in (0, 12):
-        nothing = torch.full((n,), -100)
-        value, gradients = value_and_gradient(lambda h, w: fused_loss(h[:n], w, nothing, ours), hidden, weight)
+        value, gradients = fused(ours, torch.full((n,), -100), (hidden[:n], weight))
         assert value == 0 and all((g == 0).all() for g in gradients)
 
 
-@pytest.mark.parametrize("config", SOME, ids=name_of)
-def test_tied_weights(config):
-    _, weight, _, labels, cost = problem()
-    ours, inputs = make(config, cost), torch.arange(10) % 7
-    plain = value_and_gradient(lambda w: ours(linear(torch.tanh(w[inputs]), w), labels), weight)
-    fused = value_and_gradient(lambda w: fused_loss(torch.tanh(w[inputs]), w, labels, ours, chunk=3), weight)
-    agree(fused, plain, EXACT)
+@over(SOME)
+def test_tied_weights(name, options):
+    (_, weight, _), labels, cost = problem()
+    ours, inputs = make(name, options, cost), torch.arange(10) % 7
+    wanted = value_and_gradient(lambda w: ours(linear(torch.tanh(w[inputs]), w), labels), weight)
+    agree(value_and_gradient(lambda w: fused_loss(torch.tanh(w[inputs]), w, labels, ours, chunk=3), weight), wanted)
 
 
-@pytest.mark.parametrize("config", SOME, ids=name_of)
-def test_gradients_accumulate(config):
-    hidden, weight, bias, labels, cost = problem()
-    ours = make(config, cost)
-    leaves = [x.clone().requires_grad_() for x in (hidden, weight, bias)]
+@over(SOME)
+def test_gradients_accumulate(name, options):
+    layer, labels, cost = problem()
+    ours, leaves = make(name, options, cost), [x.clone().requires_grad_() for x in layer]
     for piece in (slice(0, 5), slice(5, 10)):
         (3.0 * fused_loss(leaves[0][piece], leaves[1], labels[piece], ours, leaves[2], reduction="sum")).backward()
-    call = lambda h, w, b: 3.0 * ours(linear(h, w, b), labels, reduction="sum")
-    plain = value_and_gradient(call, hidden, weight, bias)
-    agree((plain[0], [x.grad for x in leaves]), plain, EXACT)
+    value, gradients = plain(ours, labels, layer, reduction="sum")
+    agree((value, [x.grad for x in leaves]), (value, [3 * g for g in gradients]))
 
 
 def test_only_the_gradients_that_are_asked_for():
-    hidden, weight, bias, labels, cost = problem()
-    ours = make(("emo", {}), cost)
-    wanted = value_and_gradient(lambda h, w, b: ours(linear(h, w, b), labels), hidden, weight, bias)
+    layer, labels, cost = problem()
+    ours = make("emo", {}, cost)
+    wanted = plain(ours, labels, layer)[1]
     for asked in ((1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 0, 1)):
-        leaves = [x.clone().requires_grad_(bool(flag)) for x, flag in zip((hidden, weight, bias), asked, strict=True)]
+        leaves = [x.clone().requires_grad_(bool(flag)) for x, flag in zip(layer, asked, strict=True)]
         fused_loss(leaves[0], leaves[1], labels, ours, leaves[2]).backward()
-        for leaf, gradient in zip(leaves, wanted[1], strict=True):
+        for leaf, gradient in zip(leaves, wanted, strict=True):
             assert gap(leaf.grad, gradient) <= EXACT if leaf.requires_grad else leaf.grad is None
 
 
 def test_evaluation_without_gradients():
-    hidden, weight, bias, labels, cost = problem()
-    for config in CONFIGS:
-        ours = make(config, cost)
+    layer, labels, cost = problem()
+    hidden, weight, bias = (x.clone().requires_grad_() for x in layer)
+    for name, options in CONFIGS:
+        ours = make(name, options, cost)
         with torch.no_grad():
-            value = fused_loss(hidden.requires_grad_(), weight.requires_grad_(), labels, ours, bias, chunk=3)
-        assert not value.requires_grad and gap(value, ours(linear(hidden, weight, bias), labels).detach()) <= EXACT
-        assert not fused_loss(hidden.detach(), weight.detach(), labels, ours, bias.detach()).requires_grad
+            value = fused_loss(hidden, weight, labels, ours, bias, chunk=3)
+        assert not value.requires_grad and gap(value, ours(linear(*layer), labels)) <= EXACT
+        assert not fused_loss(*layer[:2], labels, ours, layer[2]).requires_grad
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=name_of)
-def test_under_autocast(config):
+@over(CONFIGS)
+def test_under_autocast(name, options):
     """To bfloat16, from float32 parameters and hidden states that a layer has made bfloat16."""
-    hidden, weight, bias, labels, cost = problem(n=40, v=30, d=8, dtype=torch.float32)
-    ours = make(config, cost)
+    layer, labels, cost = problem(n=40, v=30, d=8, dtype=torch.float32)
+    ours, body = make(name, options, cost), torch.eye(8)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        heads = (
-            lambda h, w, b: fused_loss(h, w, labels, ours, b, chunk=16),
-            lambda h, w, b: ours(linear(h, w, b), labels),
-        )
-        fused, plain = (
-            value_and_gradient(lambda h, w, b: head(linear(h, torch.eye(8)), w, b), hidden, weight, bias)
-            for head in heads
-        )
-    assert fused[0].dtype == torch.float32 and all(g.dtype == torch.float32 for g in fused[1])
-    agree(fused, plain, LOOSE[torch.bfloat16])
+        call = lambda h, w, b: fused_loss(linear(h, body), w, labels, ours, b, chunk=16)
+        found = value_and_gradient(call, *layer)
+        wanted = value_and_gradient(lambda h, w, b: ours(linear(linear(h, body), w, b), labels), *layer)
+    assert found[0].dtype == torch.float32 and all(g.dtype == torch.float32 for g in found[1])
+    agree(found, wanted, LOOSE[torch.bfloat16])
 
 
 def test_backward_inside_autocast_accumulates_in_the_parameters_type():
-    hidden, weight, _, labels, _ = problem(dtype=torch.float32)
-    leaf = weight.clone().requires_grad_()
+    (hidden, weight, _), labels, _ = problem(dtype=torch.float32)
+    leaf, ce = weight.clone().requires_grad_(), objective("ce")
     with torch.autocast("cpu", dtype=torch.bfloat16):
         for _ in range(2):
-            fused_loss(hidden, leaf, labels, objective("ce")).backward()
-    wanted = value_and_gradient(lambda w: 2 * objective("ce")(linear(hidden, w), labels), weight)
+            fused_loss(hidden, leaf, labels, ce).backward()
+    wanted = value_and_gradient(lambda w: 2 * ce(linear(hidden, w), labels), weight)
     assert leaf.grad.dtype == torch.float32 and gap(leaf.grad, wanted[1][0]) <= LOOSE[torch.bfloat16]
 
 
 def test_a_second_backward_and_gradients_of_gradients_are_refused():
-    hidden, weight, _, labels, cost = problem()
+    (hidden, weight, _), labels, cost = problem()
     leaf = hidden.clone().requires_grad_()
-    loss = fused_loss(leaf, weight, labels, make(("emo", {}), cost))
+    loss = fused_loss(leaf, weight, labels, make("emo", {}, cost))
     loss.backward(retain_graph=True)
     with pytest.raises(RuntimeError, match="second backward"):
         loss.backward()
-    twice = fused_loss(leaf, weight, labels, objective("ce"))
-    (slope,) = torch.autograd.grad(twice, leaf, create_graph=True)
+    (slope,) = torch.autograd.grad(fused_loss(leaf, weight, labels, objective("ce")), leaf, create_graph=True)
     with pytest.raises(RuntimeError):
         slope.sum().backward()
 
@@ -207,17 +195,16 @@ def test_a_second_backward_and_gradients_of_gradients_are_refused():
     ],
 )
 def test_requests_that_make_no_sense_are_refused(change, words):
-    hidden, weight, _, labels, cost = problem()
-    arguments = {"hidden": hidden, "weight": weight, "labels": labels, "objective": make(("emo", {}), cost)}
+    (hidden, weight, _), labels, cost = problem()
+    arguments = {"hidden": hidden, "weight": weight, "labels": labels, "objective": make("emo", {}, cost)}
     with pytest.raises(ValueError, match=words):
         fused_loss(**{**arguments, **change})
 
 
 @pytest.mark.parametrize("kind", [torch.int16, torch.int32, torch.uint8])
 def test_labels_of_any_integer_type(kind):
-    hidden, weight, _, labels, cost = problem()
-    labels = torch.where(labels < 0, 6, labels)
-    emo = make(("emo", {}), cost)
+    (hidden, weight, _), labels, cost = problem()
+    labels, emo = torch.where(labels < 0, 6, labels), make("emo", {}, cost)
     assert torch.equal(fused_loss(hidden, weight, labels.to(kind), emo), fused_loss(hidden, weight, labels, emo))
 
 
@@ -235,16 +222,16 @@ class Sizes(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("averaged", [False, True])
-@pytest.mark.parametrize("config", CONFIGS, ids=name_of)
-def test_all_logits_are_never_held(config, averaged):
+@over(CONFIGS)
+def test_all_logits_are_never_held(name, options, averaged):
     n, v, d, chunk = 96, 50, 4, 8
-    hidden, weight, bias, labels, cost = problem(n, v, d, torch.float32)
-    ours = make(config, cost, averaged)
-    with Sizes() as plain:
-        value_and_gradient(lambda h, w, b: ours(linear(h, w, b), labels), hidden, weight, bias)
-    with Sizes() as fused:
-        value_and_gradient(lambda h, w, b: fused_loss(h, w, labels, ours, b, chunk=chunk), hidden, weight, bias)
-    assert plain.largest >= n * v and fused.largest <= max(2 * chunk * v, v * d, n * d) < n * v / 4
+    layer, labels, cost = problem(n, v, d, torch.float32)
+    ours = make(name, options, cost, averaged)
+    with Sizes() as all_logits:
+        plain(ours, labels, layer)
+    with Sizes() as in_chunks:
+        fused(ours, labels, layer, chunk=chunk)
+    assert all_logits.largest >= n * v and in_chunks.largest <= max(2 * chunk * v, v * d, n * d) < n * v / 4
 
 
 class Tagger(torch.nn.Module):
@@ -270,7 +257,7 @@ def worker(rank, world, folder):
     """One process of the data-parallel run: its half of the batch, two steps of gradients added up, saved by rank."""
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=world)
     try:
-        model = torch.nn.parallel.DistributedDataParallel(Tagger(make(("emo-mode-1", {}), problem()[4])))
+        model = torch.nn.parallel.DistributedDataParallel(Tagger(make("emo-mode-1", {}, problem()[2])))
         tokens, labels = (x.chunk(world)[rank] for x in tokens_and_labels())
         with model.no_sync():
             model(tokens, labels).backward()
@@ -287,7 +274,7 @@ def test_under_data_parallelism(world, tmp_path):
         worker(0, 1, str(tmp_path))
     else:
         torch.multiprocessing.spawn(worker, (world, str(tmp_path)), nprocs=world)
-    alone = Tagger(make(("emo-mode-1", {}), problem()[4]))
+    alone = Tagger(make("emo-mode-1", {}, problem()[2]))
     (2 * alone(*tokens_and_labels())).backward()
     for rank in range(world):
         gradients = torch.load(tmp_path / f"{rank}.pt")

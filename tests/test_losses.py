@@ -1,6 +1,7 @@
 """The objectives in torch: against closed forms, the LP, published code; reductions, masks, refusals, checkpoints."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,12 +9,12 @@ import torch
 from emo import EMOLoss
 from safetensors.torch import load_file, save_file
 
-from emo_teach import costs, transport
+from emo_teach import costs
 from emo_teach.losses import NAMES, CostEmbedding, objective, token_terms
 from emo_teach.losses import cost as cost_module
 
 from . import losses_reference as reference
-from .losses_reference import CONFIGS, EMO_NAMES, gap, name_of, value_and_gradient
+from .losses_reference import CONFIGS, gap, make, over, value_and_gradient
 
 EXACT = 1e-10  # float64 against float64 on moderate logits: both round at 1e-16, and weights CE/L reach some thousands
 
@@ -29,14 +30,8 @@ def batch(v, d=5, n=6, scale=1.0, seed=0, dtype=torch.float64):
     )
 
 
-def make(name, embedding, options=(), averaged=False):
-    """An objective with a cost where it takes one."""
-    return objective(name, CostEmbedding(embedding) if name in EMO_NAMES else None, averaged, **dict(options))
-
-
-@pytest.mark.parametrize("config", CONFIGS, ids=name_of)
-def test_value_and_gradient_equal_the_closed_form(config):
-    name, options = config
+@over(CONFIGS)
+def test_value_and_gradient_equal_the_closed_form(name, options):
     for v in (2, 3, 7, 50):
         for scale in (0.0, 1.0, 4.0):
             logits, labels, embedding = batch(v, scale=scale)
@@ -44,7 +39,7 @@ def test_value_and_gradient_equal_the_closed_form(config):
             right = lambda z: (shares * reference.loss(name, z, labels, embedding, options)).sum()
             wanted = value_and_gradient(right, logits)
             for averaged in (False, True):
-                ours = make(name, embedding, options, averaged)
+                ours = make(name, options, CostEmbedding(embedding), averaged)
                 got = value_and_gradient(lambda z: (shares * ours(z, labels, reduction="none")).sum(), logits)
                 assert gap(got[0], wanted[0]) <= EXACT and gap(got[1][0], wanted[1][0]) <= EXACT
 
@@ -53,21 +48,10 @@ def test_every_objective_is_among_the_configurations():
     assert {name for name, _ in CONFIGS} == set(NAMES)
 
 
-@pytest.mark.parametrize("averaged", [False, True])
-def test_emo_on_one_token_equals_the_linear_program(averaged):
-    for v in (2, 3, 8, 20):
-        logits, labels, embedding = batch(v, n=4, scale=2.0)
-        ours = make("emo", embedding, averaged=averaged)(logits, labels, reduction="none")
-        cost = costs.cosine(embedding.numpy())
-        for row, target, value in zip(torch.softmax(logits, -1).numpy(), labels.tolist(), ours.tolist(), strict=True):
-            assert abs(transport.emd(row, np.eye(v)[target], cost).value - value) <= EXACT
-
-
-@pytest.mark.parametrize("config", CONFIGS, ids=name_of)
-def test_reductions_masks_and_leading_axes(config):
-    name, options = config
+@over(CONFIGS)
+def test_reductions_masks_and_leading_axes(name, options):
     logits, labels, embedding = batch(7, n=12, scale=2.0)
-    ours = make(name, embedding, options)
+    ours = make(name, options, CostEmbedding(embedding))
     per_token = ours(logits, labels, reduction="none")
     for ignore_index in (-100, -1, 3, 10**6):
         masked = labels.clone()
@@ -84,12 +68,11 @@ def test_reductions_masks_and_leading_axes(config):
     assert single.shape == () and torch.allclose(single, per_token[0], rtol=1e-14)
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=name_of)
-def test_nothing_to_learn_from_is_a_zero_with_zero_gradient(config):
-    name, options = config
+@over(CONFIGS)
+def test_nothing_to_learn_from_is_a_zero_with_zero_gradient(name, options):
     for dtype in (torch.float32, torch.bfloat16):
         logits, _, embedding = batch(5, n=4, dtype=dtype)
-        ours = make(name, embedding, options)
+        ours = make(name, options, CostEmbedding(embedding))
         for reduction in ("mean", "sum", "none"):
             for z in (logits, logits[:0]):
                 call = lambda x: ours(x, torch.full(x.shape[:1], -100), reduction=reduction).sum()
@@ -97,22 +80,20 @@ def test_nothing_to_learn_from_is_a_zero_with_zero_gradient(config):
                 assert value == 0 and gradient.shape == z.shape and (gradient == 0).all()
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=name_of)
-def test_ignored_positions_get_no_gradient_and_may_hold_anything(config):
-    name, options = config
+@over(CONFIGS)
+def test_ignored_positions_get_no_gradient_and_may_hold_anything(name, options):
     logits, labels, embedding = batch(6, n=5)
     labels[2], logits[2] = -100, math.nan
-    ours = make(name, embedding, options)
+    ours = make(name, options, CostEmbedding(embedding))
     value, (gradient,) = value_and_gradient(lambda z: ours(z, labels), logits)
     keep = torch.tensor([0, 1, 3, 4])
     alone, (of_kept,) = value_and_gradient(lambda z: ours(z, labels[keep]), logits[keep])
     assert torch.equal(value, alone) and torch.equal(gradient[keep], of_kept) and (gradient[2] == 0).all()
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=name_of)
-def test_only_token_there_is_costs_nothing(config):
-    name, options = config
-    ours = make(name, torch.ones(1, 3), options)
+@over(CONFIGS)
+def test_only_token_there_is_costs_nothing(name, options):
+    ours = make(name, options, CostEmbedding(torch.ones(1, 3)))
     value, (gradient,) = value_and_gradient(lambda z: ours(z, torch.tensor([0])), torch.tensor([[3.0]]))
     assert value == (name == "emo-mode-2" and bool(options))  # with the target detached mode 2 is L + p_t and more
     assert (gradient == 0).all()
@@ -121,12 +102,13 @@ def test_only_token_there_is_costs_nothing(config):
 def test_layout_of_the_inputs_does_not_matter():
     logits, labels, embedding = batch(6, n=8)
     for name, options in CONFIGS:
-        ours = make(name, embedding, options)
+        ours = make(name, options, CostEmbedding(embedding))
         flipped = logits.T.contiguous().T  # same numbers, other strides
         spaced = torch.stack([labels, labels], -1)[:, 0]
         assert not flipped.is_contiguous() and not spaced.is_contiguous()
         assert torch.equal(ours(flipped, spaced), ours(logits, labels))
-        assert torch.equal(make(name, embedding.T.contiguous().T, options)(logits, labels), ours(logits, labels))
+        other = make(name, options, CostEmbedding(embedding.T.contiguous().T))
+        assert torch.equal(other(logits, labels), ours(logits, labels))
         for kind in (torch.int32, torch.int16, torch.int8, torch.uint8):
             assert torch.equal(ours(logits, labels.to(kind)), ours(logits, labels))
 
@@ -137,14 +119,13 @@ def test_small_label_types_do_not_wrap_round_the_ignore_index():
     assert (objective("ce")(logits, labels, reduction="none") > 0).all()
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=name_of)
-def test_autocast_changes_nothing(config):
+@over(CONFIGS)
+def test_autocast_changes_nothing(name, options):
     """The logits come as they come; from there on all is float32, also the products with the embedding."""
-    name, options = config
     for dtype in (torch.float32, torch.bfloat16):
         logits, labels, embedding = batch(9, n=8, dtype=dtype)
         for averaged in (False, True):
-            ours = make(name, embedding, options, averaged)
+            ours = make(name, options, CostEmbedding(embedding), averaged)
             found = []
             for cast in (False, True):
                 z = logits.clone().requires_grad_()
@@ -177,37 +158,36 @@ def sequences(dtype, scale, seed=1):
     return (scale * torch.randn(2, 9, 12, generator=g)).to(dtype), labels, torch.randn(12, 64, generator=g).to(dtype)
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-8)])  # it adds 1e-10
+OTHERS = {  # name: (theirs, our mode and its options)
+    "package, mode 1": (partial(EMOLoss, mode=1), "emo-mode-1", {"clip": 3.0}),
+    "package, mode 2": (partial(EMOLoss, mode=2), "emo-mode-2", {}),
+    "formula, mode 1": (partial(published, mode=1), "emo-mode-1", {"detach_target": True}),
+    "formula, clipped": (partial(published, mode=1, clip=3.0), "emo-mode-1", {"detach_target": True, "clip": 3.0}),
+    "formula, mode 2": (partial(published, mode=2), "emo-mode-2", {"detach_target": True}),
+}
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-8)])  # they add 1e-10
 @pytest.mark.parametrize("scale", [0.05, 3.0])
-def test_modes_equal_the_package_emoloss(dtype, tolerance, scale):
+@pytest.mark.parametrize("other", OTHERS)
+def test_modes_equal_the_package_emoloss_and_the_published_formula(other, scale, dtype, tolerance):
+    theirs, name, options = OTHERS[other]
     logits, labels, embedding = sequences(dtype, scale)
-    ours_of = {
-        1: objective("emo-mode-1", CostEmbedding(embedding), clip=3.0),
-        2: objective("emo-mode-2", CostEmbedding(embedding)),
-    }
-    for mode, ours in ours_of.items():
-        theirs = value_and_gradient(lambda z: EMOLoss(z, labels, embedding, mode=mode), logits)
-        got = value_and_gradient(lambda z: ours(z[:, :-1], labels[:, 1:]), logits)
-        assert gap(got[0], theirs[0]) <= tolerance and gap(got[1][0], theirs[1][0]) <= tolerance
-    kept = labels[:, 1:] != -100
-    terms = token_terms(logits[:, :-1][kept], labels[:, 1:][kept], ("emo",), CostEmbedding(embedding))
+    ours = make(name, options, CostEmbedding(embedding))
+    wanted = value_and_gradient(lambda z: theirs(z, labels, embedding), logits)
+    got = value_and_gradient(lambda z: ours(z[:, :-1], labels[:, 1:]), logits)
+    assert gap(got[0], wanted[0]) <= tolerance and gap(got[1][0], wanted[1][0]) <= tolerance
+
+
+@pytest.mark.parametrize("scale", [0.05, 3.0])
+def test_the_clip_is_felt_where_it_bites(scale):
+    logits, labels, embedding = sequences(torch.float32, scale)
+    z, y, cost = logits[:, :-1], labels[:, 1:], CostEmbedding(embedding)
+    terms = token_terms(z[y != -100], y[y != -100], ("emo",), cost)
     clipped = terms.ce / terms.emo > 3
     assert not clipped.any() if scale < 1 else clipped.any()
-    free = objective("emo-mode-1", CostEmbedding(embedding))(logits[:, :-1], labels[:, 1:])
-    felt = abs(free - ours_of[1](logits[:, :-1], labels[:, 1:])) > 1e-3
-    assert felt == (scale > 1)  # the clip is felt where it bites
-
-
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-8)])
-@pytest.mark.parametrize(("mode", "clip"), [(1, None), (1, 3.0), (2, None)])
-def test_modes_equal_the_published_formula_with_its_detached_target(mode, clip, dtype, tolerance):
-    options = {"detach_target": True} | ({"clip": clip} if mode == 1 else {})
-    for scale in (0.05, 3.0):
-        logits, labels, embedding = sequences(dtype, scale)
-        ours = objective(f"emo-mode-{mode}", CostEmbedding(embedding), **options)
-        theirs = value_and_gradient(lambda z: published(z, labels, embedding, mode, clip), logits)
-        got = value_and_gradient(lambda z: ours(z[:, :-1], labels[:, 1:]), logits)
-        assert gap(got[0], theirs[0]) <= tolerance and gap(got[1][0], theirs[1][0]) <= tolerance
+    felt = abs(objective("emo-mode-1", cost)(z, y) - objective("emo-mode-1", cost, clip=3.0)(z, y)) > 1e-3
+    assert felt == (scale > 1)
 
 
 class Student(torch.nn.Module):
@@ -311,27 +291,17 @@ GOOD, CE, Z = CostEmbedding(torch.eye(3)), objective("ce"), torch.zeros(2, 3)
 
 
 @pytest.mark.parametrize(
-    ("embedding", "words"),
-    [
-        (torch.eye(3, requires_grad=True), "requires grad: a cost that is trained along lets the model make all"),
-        (torch.nn.Linear(3, 3).weight, "requires grad"),
-        (torch.tensor([[1.0, 0.0], [0.0, 0.0]]), r"embedding\[1\] is zero"),
-        (torch.tensor([[1.0, math.nan], [1.0, 0.0]]), r"embedding\[0\] is not finite"),
-        (torch.tensor([[1.0, 0.0], [1.0, math.inf]]), r"embedding\[1\] is not finite"),
-        (torch.eye(3, dtype=torch.int64), "torch.int64"),
-        (torch.ones(3), r"\(3,\)"),
-        (torch.ones(0, 3), r"\(0, 3\)"),
-        ([[1.0, 0.0]], "list"),
-    ],
-)
-def test_bad_embeddings_are_refused(embedding, words):
-    with pytest.raises(ValueError, match=words):
-        CostEmbedding(embedding)
-
-
-@pytest.mark.parametrize(
     ("call", "words"),
     [
+        (lambda: CostEmbedding(torch.eye(3, requires_grad=True)), "requires grad: a cost that is trained along lets"),
+        (lambda: CostEmbedding(torch.nn.Linear(3, 3).weight), "requires grad"),
+        (lambda: CostEmbedding(torch.tensor([[1.0, 0.0], [0.0, 0.0]])), r"embedding\[1\] is zero"),
+        (lambda: CostEmbedding(torch.tensor([[1.0, math.nan], [1.0, 0.0]])), r"embedding\[0\] is not finite"),
+        (lambda: CostEmbedding(torch.tensor([[1.0, 0.0], [1.0, math.inf]])), r"embedding\[1\] is not finite"),
+        (lambda: CostEmbedding(torch.eye(3, dtype=torch.int64)), "torch.int64"),
+        (lambda: CostEmbedding(torch.ones(3)), r"\(3,\)"),
+        (lambda: CostEmbedding(torch.ones(0, 3)), r"\(0, 3\)"),
+        (lambda: CostEmbedding([[1.0, 0.0]]), "list"),
         (lambda: objective("mle"), "'mle' is not one of ce, accuracy"),
         (lambda: objective(["ce"]), r"\['ce'\]"),
         (lambda: objective("ce", gamma=0.1), "'gamma' is no option of 'ce'; it has none"),
@@ -358,10 +328,7 @@ def test_bad_embeddings_are_refused(embedding, words):
         (lambda: CE(Z.long(), torch.tensor([0, 1])), "logits must be a floating-point"),
         (lambda: objective("ce")(np.zeros((2, 3)), torch.tensor([0, 1])), "logits must be a floating-point"),
         (lambda: objective("ce")(torch.zeros(2, 0), torch.tensor([0, 1])), "disagree"),
-        (
-            lambda: objective("emo", GOOD)(torch.zeros(2, 4), torch.tensor([0, 1])),
-            "4 tokens, but the cost embedding has 3",
-        ),
+        (lambda: objective("emo", GOOD)(torch.zeros(4), torch.tensor(0)), "4 tokens, but the cost embedding has 3"),
         (lambda: token_terms(torch.zeros(2, 3), torch.tensor([0, 1]), ("emo",)), "cost is None"),
     ],
 )

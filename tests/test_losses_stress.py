@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
-from emo_teach.losses import CostEmbedding, fused_loss, objective
+from emo_teach.losses import CostEmbedding, fused_loss, objective, objectives
 
 from . import losses_reference as reference
-from .losses_reference import CONFIGS, EMO_NAMES, name_of
+from .losses_reference import CONFIGS, EMO_NAMES, make, over
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 UNIT = 2.0**-24  # rounding of one float32 operation
@@ -34,22 +34,22 @@ def scales(name, terms, weight, options):
     p_t by CE in proportion, and a gradient's entry in proportion to 1 - p_t, the size of the largest entry of the
     softmax's slope. Products add their factors' relative errors.
     """
-    ce, _, rest, emo, _, _ = terms
+    ce, p_t, rest, emo, _, uniform = terms
     o = {**reference.DEFAULTS.get(name, {}), **options}
     if name in ("tailr", "mixce"):
         return weight * ce * (1 + ce), weight * rest * (2 + ce)
     if name == "overconfidence":
         return torch.maximum(ce, rest), rest * (2 + ce) / max(o["gamma"], 0.05)
     if name == "smoothing":
-        return 2 * (ce + terms[5].abs()), torch.ones_like(ce)
+        return 2 * (ce + uniform.abs()), torch.ones_like(ce)
     if name == "emo-mode-1":
-        held = emo + terms[1] if o["detach_target"] else emo
+        held = terms.held(o)
         return ce, rest + 3 * ce * torch.where(held > 0, rest / held, 0.0) + 3 * ce * rest
     return {
         "ce": (ce, rest),
         "accuracy": (rest, 2 * rest),
         "emo": (2 * rest, 4 * rest),
-        "emo-mode-2": (4 * rest + 2 * terms[1], 12 * rest + 4 * (emo + terms[1]) * torch.where(ce > 0, rest / ce, 0.0)),
+        "emo-mode-2": (4 * rest + 2 * p_t, 12 * rest + 4 * (emo + p_t) * torch.where(ce > 0, rest / ce, 0.0)),
         "ce+emo": (ce + 2 * o.get("weight", 0) * rest, rest * (1 + 4 * o.get("weight", 0))),
         "debiased": (4 * rest, 8 * rest),
         "ce+debiased": (ce + 4 * rest, 9 * rest),
@@ -95,7 +95,7 @@ def judge(config, dtype, v, d, way, generator, n=64):
     ignore_index = (-100, 0)[int(torch.randint(2, (), generator=generator))]
     labels[torch.rand(n, generator=generator) < 0.2] = ignore_index
     keep = labels != ignore_index
-    ours = objective(name, CostEmbedding(embedding) if name in EMO_NAMES else None, way == "averaged", **options)
+    ours = make(name, options, CostEmbedding(embedding), way == "averaged")
     losses = ours(logits, labels, ignore_index=ignore_index, reduction="none")
     (gradient,) = torch.autograd.grad(losses.sum(), logits)
     total = losses.sum()
@@ -109,7 +109,7 @@ def judge(config, dtype, v, d, way, generator, n=64):
     weight = reference.constants(name, terms, options)
     wanted = reference.combine(name, terms, weight, options)
     (slope,) = torch.autograd.grad(wanted.sum(), exact)
-    terms, slack = [x.detach() for x in terms], steps(v, d) * UNIT
+    terms, slack = reference.Terms(*(x.detach() for x in terms)), steps(v, d) * UNIT
     room = [slack * x for x in scales(name, terms, weight, options)]
     assert abs(total - losses.sum()) <= 2 * room[0].sum() + TINY
     return _count(name, options, losses[keep].detach(), gradient[keep], wanted.detach(), slope, terms, room)
@@ -129,20 +129,16 @@ def _count(name, options, losses, gradient, wanted, slope, terms, room):
     return len(losses), int((~finite).sum()), int((losses < 0).sum()), int((share > 1).sum()), float(share.max())
 
 
-def _held(options, terms):
-    return terms[3] + terms[1] if options.get("detach_target") else terms[3]
-
-
 def _vague(name, options, terms):
     """Where the constant weight is 0/0: for CE/L all wrong tokens point the target's way, for L/CE no mass is wrong."""
-    return _held(options, terms) < MEAN_COST * terms[2] if name == "emo-mode-1" else terms[0] < TINY
+    return terms.held(options) < MEAN_COST * terms.rest if name == "emo-mode-1" else terms.ce < TINY
 
 
 def _loosely(name, options, losses, gradient, terms):
     """0 where value and gradient lie between those with weight 0 and those with the weight's limit, else infinity."""
-    whole = terms[0] if name == "emo-mode-1" else 2 * _held(options, terms)
+    whole = terms.ce if name == "emo-mode-1" else 2 * terms.held(options)
     inside = (losses >= 0.49 * whole - TINY) & (losses <= 1.01 * whole + TINY)
-    return torch.where(inside & (gradient.abs().amax(-1) <= 2 * terms[0] + 2), 0.0, math.inf)
+    return torch.where(inside & (gradient.abs().amax(-1) <= 2 * terms.ce + 2), 0.0, math.inf)
 
 
 CASES = [
@@ -165,26 +161,19 @@ def test_random_extremes_stay_within_the_bound_of_their_type(cases):
 
 
 def test_the_stress_test_sees_a_fault(monkeypatch):
-    from emo_teach.losses import objectives
-
     honest = objectives.token_terms
-
-    def careless(logits, *arguments):
-        return honest(logits.bfloat16(), *arguments)
-
-    monkeypatch.setattr(objectives, "token_terms", careless)
+    monkeypatch.setattr(objectives, "token_terms", lambda logits, *rest: honest(logits.bfloat16(), *rest))
     assert judge(("ce", {}), torch.float32, 9, 4, "rows", torch.Generator().manual_seed(0))[3] > 0
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("config", CONFIGS, ids=name_of)
-def test_largest_logits_there_are(config, dtype):
+@over(CONFIGS)
+def test_largest_logits_there_are(name, options, dtype):
     """Every pattern of +-1e4 on three tokens, as a batch, and as a mean."""
-    name, options = config
     signs = torch.cartesian_prod(*[torch.tensor([-1e4, 0.0, 1e4])] * 3).to(dtype)
     for target in range(3):
         labels = torch.full((27,), target)
-        ours = objective(name, CostEmbedding(torch.eye(3)) if name in EMO_NAMES else None, **options)
+        ours = make(name, options, CostEmbedding(torch.eye(3)))
         value, (gradient,) = reference.value_and_gradient(lambda z: ours(z, labels), signs)
         assert value.isfinite() and value >= 0 and gradient.isfinite().all()
 

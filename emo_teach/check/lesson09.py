@@ -1,8 +1,8 @@
 """Exercises of lesson 09: KL between and inside classes, a trend with its interval, and the gradient of a distance."""
 
 import numpy as np
+from scipy import stats
 from scipy.special import rel_entr
-from scipy.stats import t as student
 
 from .. import costs, transport
 from .verdicts import as_array, ask, compare, exercise
@@ -82,7 +82,7 @@ def trend(answer, rng):
     for m in (3, 4, 5):
         x, seeds = np.array([40.0, 128.0, 400.0, 1280.0, 4096.0])[:m], 5
         gains = 0.02 * np.log2(x) + rng.normal(size=(seeds, 1)) + 0.05 * rng.normal(size=(seeds, m))
-        quantile = student.ppf(0.975, seeds - 1)
+        quantile = stats.t.ppf(0.975, seeds - 1)
 
         def interval(slopes, quantile=quantile, ddof=1, root=seeds**0.5):
             return slopes.mean(), quantile * slopes.std(ddof=ddof) / root

@@ -11,11 +11,9 @@ class CostEmbedding(torch.nn.Module):
     """Unit vectors of all tokens, from which the cosine cost is read; nothing in it is trained.
 
     Formula: A8, `c_ij = 1 - <ê_i, ê_j>`, clamped at 0, with `c_tt` an exact 0. Shape: embedding (V, d). Units: none.
-    `dtype` is how the vectors are kept: float16 halves the memory and int8 quarters it. The cost is then that of the
-    rounded vectors, and value and gradient with it; on a paragraph with SmolLM2-135M's head costs moved by up to 1.5e-4
-    and 4e-3, gradients by 5e-5 and 1.2e-3 of their size. int8 keeps whole numbers from -127 to 127 in each row, and one
-    over the row's length: directions are rounded, lengths are not.
-    It is a module whose buffers are saved with a checkpoint and moved by `.to(device)`.
+    `dtype` is how the vectors are kept: float16 halves the memory, int8 (-127 to 127, and one over the row's length)
+    quarters it. The cost is then that of the rounded directions; on a paragraph with SmolLM2-135M's head costs moved by
+    up to 1.5e-4 and 4e-3, gradients by 5e-5 and 1.2e-3 of their size. Its buffers are saved with a checkpoint.
     Raises ValueError for a tensor that requires grad (C3: a cost that learns shrinks to 0), for rows that are zero or
     not finite, and for anything that is not a floating-point (V, d) tensor.
     Source: https://spaces.ac.cn/archives/9797; the published code freezes a copy of the head (github.com/DRSY/EMO).
@@ -99,10 +97,8 @@ def _check(embedding, dtype):
         found = f"{tuple(embedding.shape)} of {embedding.dtype}" if tensor else type(embedding).__name__
         raise ValueError(f"embedding must be a floating-point tensor of shape (V, d), got {found}")
     if embedding.requires_grad:
-        raise ValueError(
-            "embedding requires grad: a cost that is trained along lets the model make all tokens alike and the loss 0."
-            " Pass a detached copy of the pretrained head, weight.detach().clone(), and leave it as it is"
-        )
+        why = "a cost that is trained along lets the model make all tokens alike and the loss 0. Pass a detached copy"
+        raise ValueError(f"embedding requires grad: {why} of the pretrained head, weight.detach().clone()")
 
 
 def _unit_rows(embedding, dtype):

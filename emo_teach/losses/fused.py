@@ -9,7 +9,7 @@ targets are equal: tokens are sorted by target, so that these meet in one chunk.
 import torch
 from torch.autograd.function import once_differentiable
 
-from .objectives import Objective, Terms, _check_batch, _check_labels, _working_type
+from .objectives import Objective, Terms, _check_batch, _check_floats, _check_labels, _working_type
 
 # Rows at a time, and tokens of the vocabulary at a time within them. On a CPU a block of BLOCK x CHUNK numbers stays in
 # the cache while all elementwise steps pass over it, and rows in sixteens fill the vector units; a GPU wants few large
@@ -23,14 +23,12 @@ def fused_loss(hidden, weight, labels, objective, bias=None, ignore_index=-100, 
     """The objective's loss of `hidden @ weight.T + bias` with its gradients, without ever holding all logits.
 
     Formula: the objective's; dL/dz_j from D1 and its cousins in closed form.
-    `chunk` rows are held at a time (3/8 of them, at most 384; on a GPU 1024), in one matrix of chunk * V numbers beside
-    the gradients. An objective with EMO keeps the costs in a second one, at most 192 rows, unless
-    `CostEmbedding.whole`: then multiplying twice costs less than keeping them. A matrix of up to 2**21 numbers is taken
-    in any case, which for a small vocabulary is all rows at once. The gradients are handed over once: a second backward
-    through the same loss, and gradients of gradients, raise RuntimeError.
+    `chunk` rows are held at a time (3/8 of them, at most 384; on a GPU 1024; more for a small vocabulary), in one
+    matrix of chunk * V numbers beside the gradients. An objective with EMO keeps the costs in a second one, at most 192
+    rows, unless `CostEmbedding.whole`: then multiplying twice costs less than keeping them.
     Shape: hidden (..., d), weight (V, d), labels (...), bias (V,); returns a scalar. Units: nats.
-    Raises ValueError for shapes that disagree, labels out of range, a vocabulary that does not match the cost, and for
-    reduction "none", which would need the gradient of every token apart.
+    Raises ValueError as an `Objective`, and for reduction "none", which would need the gradient of every token apart;
+    RuntimeError for a second backward through the same loss and for gradients of gradients.
     Source: derived from D1; the idea of fusing head and loss follows Liger Kernel (arXiv 2410.10989).
     """
     _check(hidden, weight, labels, objective, bias, reduction, chunk)
@@ -48,18 +46,15 @@ def fused_loss(hidden, weight, labels, objective, bias=None, ignore_index=-100, 
 def _check(hidden, weight, labels, objective, bias, reduction, chunk):
     _check_batch(hidden, labels, reduction, name="hidden")
     if reduction == "none":
-        raise ValueError(
-            'reduction = "none" is not for the fused loss: gradients are summed over tokens as they are computed. '
-            "Use objective(...)(logits, labels)"
-        )
+        why = "gradients are summed over tokens as they are computed. Use objective(...)(logits, labels)"
+        raise ValueError(f'reduction = "none" is not for the fused loss: {why}')
     if not isinstance(objective, Objective):
         raise ValueError(f"objective must be made by `objective(name, ...)`, got {type(objective).__name__}")
-    for name, value in [("weight", weight)] + [("bias", bias)] * (bias is not None):
-        if not isinstance(value, torch.Tensor) or not value.is_floating_point():
-            found = getattr(value, "dtype", type(value).__name__)
-            raise ValueError(f"{name} must be a floating-point tensor, got {found}")
-    if weight.ndim != 2 or weight.shape[1] != hidden.shape[-1]:
-        width = hidden.shape[-1]
+    _check_floats("weight", weight)
+    if bias is not None:
+        _check_floats("bias", bias)
+    width = hidden.shape[-1]
+    if weight.ndim != 2 or weight.shape[1] != width:
         raise ValueError(f"weight {tuple(weight.shape)} must be (V, {width}), as hidden has {width} features")
     if bias is not None and tuple(bias.shape) != (weight.shape[0],):
         raise ValueError(f"bias {tuple(bias.shape)} must be ({weight.shape[0]},)")
@@ -101,9 +96,7 @@ class _Fused(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad_output):
         if ctx.grads is None:
-            raise RuntimeError(
-                "a second backward through one fused loss: its gradients are gone; compute the loss again"
-            )
+            raise RuntimeError("a second backward through one fused loss: its gradients are gone; compute it again")
         grads, ctx.grads = ctx.grads, None
         if grad_output.is_cuda or grad_output != 1:  # to compare on a GPU would make the program wait
             grads = [g if g is None else g.mul_(grad_output.to(g.dtype)) for g in grads]
@@ -122,10 +115,8 @@ class _Head:
         self.buffers = [torch.empty(numbers, dtype=self.kind, device=device) for _ in range(1 + with_costs)]
         make = torch.empty if count else torch.zeros  # the first chunk writes, later ones add
         shapes = ((count, width), (size, width), (size,))
-        self.grads = [
-            make(shape, dtype=self.kind, device=device) if flag else None
-            for shape, flag in zip(shapes, wanted, strict=True)
-        ]
+        pairs = zip(shapes, wanted, strict=True)
+        self.grads = [make(shape, dtype=self.kind, device=device) if flag else None for shape, flag in pairs]
 
     def step(self, h, labels, start, objective, scale):
         """Losses (n,) of one chunk of rows; adds its share to the gradients."""

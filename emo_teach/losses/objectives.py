@@ -8,6 +8,7 @@ of a nearly certain target keep all their digits.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
@@ -15,9 +16,6 @@ from .. import inputs
 from .cost import CostEmbedding
 
 REDUCTIONS = ("mean", "sum", "none")
-
-
-# ---- what an objective is made of
 
 
 @dataclass(frozen=True)
@@ -46,9 +44,9 @@ def token_terms(logits, labels, needs=(), cost=None, averaged=False):
     Formula: A1, A9, D9. With `averaged` the EMO term averages the embedding first, over the wrong tokens alone: `L = (1
     - p_t) - <m', ê_t>` with `m' = sum_{i != t} p_i ê_i`, both of the size of 1 - p_t; the form `1 - <m_p, ê_t>` would
     subtract two numbers near 1.
-    Shape: logits (N, V), labels (N,) in 0..V-1; returns `Terms` of (N,). Units: nats for `ce` and `uniform`, the cosine
-    cost's (none) for the others. Raises ValueError when a term needs a cost and none is given, and for a vocabulary
-    that does not match. Source: https://spaces.ac.cn/archives/9797 for A9; D9 in the appendix.
+    Shape: logits (N, V), labels (N,) in 0..V-1; returns `Terms` of (N,). Units: nats for `ce` and `uniform`, none for
+    the others. Raises ValueError when a term lacks its cost or the vocabularies differ.
+    Source: https://spaces.ac.cn/archives/9797 for A9; D9 in the appendix.
     """
     z = logits.to(_working_type(logits.dtype))
     index = labels.unsqueeze(-1)
@@ -120,8 +118,7 @@ def _smoothing(t, epsilon):
 
 def _mode_1(t, detach_target, clip):
     value = _published_value(t, detach_target)
-    weight = _ratio(t.ce, value)
-    return 0.5 * (t.ce + (weight if clip is None else weight.clamp(max=clip)) * value)
+    return 0.5 * (t.ce + _ratio(t.ce, value).clamp(max=clip or math.inf) * value)
 
 
 def _mode_2(t, detach_target):
@@ -143,18 +140,13 @@ def _ratio(a, b):
 # ---- checks of the options
 
 
-def _share(name, value):
-    return inputs.number(name, value, low=0, high=1)
+_share, _not_negative = partial(inputs.number, low=0, high=1), partial(inputs.number, low=0)
 
 
 def _below_one(name, value):
     if _share(name, value) == 1:
         raise ValueError(f"{name} = 1 must be below 1 (its limit is the accuracy loss 1 - p_t)")
     return float(value)
-
-
-def _not_negative(name, value):
-    return inputs.number(name, value, low=0)
 
 
 def _positive_or_none(name, value):
@@ -195,10 +187,9 @@ def objective(name, cost=None, averaged=False, **options):
     "emo-mode-2" sg(L/CE) CE + L | "ce+emo" CE + weight L | "debiased" B | "ce+debiased" CE + weight B.
     Options: gamma, floor, eta, epsilon, weight; for the modes `detach_target` (L + p_t in place of L, as most published
     files have it) and `clip` (the largest weight CE/L, 3 in the package emoloss).
-    Shape: returns an `Objective`. Units: nats, and the cosine cost's for L and B. Raises ValueError for an unknown name
-    or option, an option out of its range, or a cost that is missing or no `CostEmbedding`.
-    Source: https://spaces.ac.cn/archives/9797 and 9526; arXiv 2310.04691 (EMO), 2302.13344 (TaiLr), 2305.16958 (MixCE);
-    D9 in the appendix.
+    Shape: returns an `Objective`. Units: nats; none for L and B. Raises ValueError for an unknown name or option, an
+    option out of its range, or a cost that is no `CostEmbedding`. Source: https://spaces.ac.cn/archives/9797 and 9526;
+    arXiv 2310.04691 (EMO), 2302.13344 (TaiLr), 2305.16958 (MixCE); D9 in the appendix.
     """
     if not isinstance(name, str) or name not in _DEFINITIONS:
         raise ValueError(f"name = {name!r} is not one of {', '.join(NAMES)}")
@@ -217,9 +208,8 @@ def objective(name, cost=None, averaged=False, **options):
 class Objective:
     """A loss that can be called on logits and labels; make one with `objective`.
 
-    `combine(terms)` gives the loss per token; `needs` names the terms beyond cross-entropy and `1 - p_t`; `cost` is the
-    frozen `CostEmbedding` where one is needed. With `averaged` the EMO term is computed by averaging the embedding
-    first (A9), else from a row of costs per target: the same value.
+    `combine(terms)` gives the loss per token; `needs` names the terms beyond cross-entropy and `1 - p_t`. With
+    `averaged` the EMO term averages the embedding first (A9), else it takes a row of costs per target: the same value.
     """
 
     name: str
@@ -231,12 +221,10 @@ class Objective:
     def __call__(self, logits, labels, ignore_index=-100, reduction="mean"):
         """The loss of a batch, in float32 (float64 for float64 logits) whatever comes in.
 
-        Formula: the objective's, per token; see `objective`. Labels are *not* shifted: pass `logits[:, :-1]` and
-        `labels[:, 1:]` of a causal model. "mean" is over the positions that count; when none does, the loss is 0 with
-        zero gradient.
+        Labels are *not* shifted: pass `logits[:, :-1]` and `labels[:, 1:]` of a causal model. "mean" is over the
+        positions that count; when none does, the loss is 0 with zero gradient.
         Shape: logits (..., V), labels (...) integers; returns a scalar, or (...) for reduction "none" with 0 at ignored
-        positions. Units: nats.
-        Raises ValueError for shapes that disagree, labels out of range, or an unknown reduction.
+        positions. Raises ValueError for shapes that disagree, labels out of range, or an unknown reduction.
         """
         _check_batch(logits, labels, reduction)
         labels = labels.long()  # small integer types cannot index, and -100 would wrap round in them
@@ -249,11 +237,15 @@ class Objective:
         return losses.sum() if reduction == "sum" else losses.sum() / max(kept.numel(), 1)
 
 
+def _check_floats(name, value):
+    """Raise ValueError unless the value is a tensor of floating-point numbers."""
+    if not isinstance(value, torch.Tensor) or not value.is_floating_point():
+        raise ValueError(f"{name} must be a floating-point tensor, got {getattr(value, 'dtype', type(value).__name__)}")
+
+
 def _check_batch(logits, labels, reduction, name="logits"):
     """Raise ValueError unless logits (..., V) and integer labels (...) fit and the reduction is known."""
-    if not isinstance(logits, torch.Tensor) or not logits.is_floating_point():
-        found = getattr(logits, "dtype", type(logits).__name__)
-        raise ValueError(f"{name} must be a floating-point tensor, got {found}")
+    _check_floats(name, logits)
     if not isinstance(labels, torch.Tensor) or labels.is_floating_point() or labels.dtype == torch.bool:
         raise ValueError(f"labels must be a tensor of integers, got {getattr(labels, 'dtype', type(labels).__name__)}")
     if logits.ndim < 1 or logits.shape[:-1] != labels.shape or logits.shape[-1] == 0:
@@ -270,8 +262,6 @@ def _check_labels(labels, size):
         first = int(labels[bad][0])
         raise ValueError(f"labels hold {first}, which is neither a token of 0..{size - 1} nor the ignore_index")
 
-
-# ---- EMO without a bound
 
 TRANSFORMS = ("log", "odds", "atanh")
 

@@ -1,9 +1,8 @@
 """Objectives for soft labels: a distribution per token, such as a teacher's prediction, in place of the next token.
 
 With a one-hot label transport has a closed form; here each token poses a problem to be solved, and five answers differ:
-the exact distance, its upper bound by the product plan, two entropic ones, and the debiased score. `soft_objective`
-gives each as a function of logits and labels. Gradients are exact: at the optimum the potentials are the gradient with
-respect to p (Danskin's theorem), and nothing is differentiated through a solver.
+the exact distance, its upper bound by the product plan, two entropic ones, and the debiased score. Gradients are exact:
+at the optimum the potentials are the gradient in p (Danskin's theorem); nothing is differentiated through a solver.
 """
 
 import numpy as np
@@ -23,8 +22,7 @@ def soft_objective(name, cost=None, regularisation=0.1, tolerance=1e-6):
     Shape: cost (V, V), any array. Units: nats for "ce", else the cost's.
     Raises ValueError for an unknown name, a cost that is missing, not square, negative or (where p meets itself) not
     symmetric, a regularisation or tolerance not above 0, and labels that are no probabilities of the logits' shape;
-    `SolverError` as `transport.emd` and `transport.sinkhorn_potentials`. Source: Cuturi (2013); Feydy et al.,
-    Interpolating between Optimal Transport and MMD (2019); Danskin (1967) for the gradient.
+    `SolverError` as `transport`. Source: Cuturi (2013); Feydy et al. (2019); Danskin (1967) for the gradient.
     """
     if name not in NAMES:
         raise ValueError(f"name = {name!r} is not one of {', '.join(NAMES)}")
@@ -39,9 +37,8 @@ def soft_objective(name, cost=None, regularisation=0.1, tolerance=1e-6):
 
     def loss(logits, labels):
         if logits.ndim != 2 or logits.shape != labels.shape:
-            raise ValueError(
-                f"logits {tuple(logits.shape)} and labels {tuple(labels.shape)} must have the same shape (N, V)"
-            )
+            shapes = f"logits {tuple(logits.shape)} and labels {tuple(labels.shape)}"
+            raise ValueError(f"{shapes} must have the same shape (N, V)")
         if cost is not None and len(cost) != logits.shape[1]:
             raise ValueError(f"logits have {logits.shape[1]} tokens, but the cost has {len(cost)}")
         tau = inputs.distributions("labels", labels.detach().cpu().numpy())
