@@ -13,7 +13,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
-COLOURS = {  # by role; the colours of data are Okabe & Ito's colour-blind-safe palette and a few beside it
+# By role; the colours of data are Okabe & Ito's colour-blind-safe palette and a few beside it. Lessons name some of
+# them: `PROSE` in tests/test_pictures.py holds the words to these colours.
+COLOURS = {
     "p": "#0072B2",  # the model
     "tau": "#E69F00",  # the label, the truth
     "cost": "#7A7A7A",

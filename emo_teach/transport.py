@@ -17,6 +17,7 @@ import numpy as np
 from . import costs, inputs
 
 _LOCK = threading.Lock()  # Python's warning filters are shared by all threads: two solvers at once could corrupt them
+MAX_ITERATIONS = 1_000_000  # of the network simplex; `SolverError` when they do not suffice
 _SMALL, _LARGE = 0.1, 1e100  # POT's tolerance of 1e-15 is absolute, and its sums of costs overflow near 1e307
 
 
@@ -63,7 +64,7 @@ def _problem(p, tau, cost):
     return p, tau, inputs.square_cost("cost", cost, p.size)
 
 
-def emd(p, tau, cost, max_iterations=1_000_000):
+def emd(p, tau, cost, max_iterations=MAX_ITERATIONS):
     """Earth mover's distance, exactly, with its plan and potentials: POT's network simplex on the linear program.
 
     Formula: A4, `min <plan, cost>` over plans with row sums p and column sums tau; D6 for the dual. Where p or tau is 0
@@ -113,7 +114,7 @@ def _network_simplex(p, tau, cost, max_iterations):
     return plan, log["cost"], log["u"], log["v"]
 
 
-def emd_many(p, tau, cost, max_iterations=1_000_000):
+def emd_many(p, tau, cost, max_iterations=MAX_ITERATIONS):
     """Many earth mover's distances at once, solved in turn: one `Transport` whose fields have a first axis more.
 
     Formula: A4, per problem. Shape: p and tau (m, n) or (n,), cost (n, n) or (m, n, n), broadcast over m; returns value

@@ -159,7 +159,8 @@ def _flag(name, value):
     return value
 
 
-# name: (terms beyond ce and 1 - p_t, options with their defaults and checks, the loss of a token)
+# name: (terms beyond ce and 1 - p_t, options with their defaults and checks, the loss of a token). The tests ask a new
+# objective for a look (`pictures.LOOKS`), a row (`verify.lesson06_losses`) and an independent reference of their own.
 _DEFINITIONS = {
     "ce": ((), {}, lambda t: t.ce),
     "accuracy": ((), {}, lambda t: t.rest),

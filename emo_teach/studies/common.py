@@ -187,7 +187,9 @@ def _split_kl(part, reverse):
 
 _O, _S, _Q, _L = "objectives", "scratch", "questions", "soft_labels"
 _ALL = (_O, _S, _Q, _L)
-METRICS = {  # p: log-probabilities, j: their judge
+# Columns, labels and the better side follow from this table; a new column needs its study to be run again.
+# p: log-probabilities, j: their judge.
+METRICS = {
     "perplexity": Metric("perplexity", -1, _ALL, lambda p, j: math.exp(min(-_at(p, j.following).mean(), 700.0))),
     "entropy": Metric("entropy", 0, _ALL, lambda p, j: oracle.mean_entropy(p)),
     "forward_kl": Metric("forward KL", -1, _ALL, lambda p, j: oracle.forward_kl(p, j.truth).mean()),
