@@ -229,10 +229,17 @@ class Report:
         return "\n".join([table(self.outcomes), "Wrong versions tried:", *tried])
 
     def _repr_html_(self):
-        head = ("formula", "what is checked", "statement", "against", "cases", "result", "wrong version tried")
-        body = _html_row("th", head) + "".join(_html_row("td", _cells(outcome)) for outcome in self.outcomes)
+        head = ("formula", "what is checked", "against", "cases", "result", "wrong version tried")
+        rows = [_html_row("th", head)]
+        for outcome in self.outcomes:
+            statement = html.escape(f"${outcome.row.statement}$")
+            rows.append(_html_row("td", _cells(outcome)))
+            rows.append(f'<tr><td></td><td colspan="{len(head) - 1}" style="text-align:left">{statement}</td></tr>')
         closing = " ".join(map(html.escape, _closing(self.outcomes)))
-        return f"<table>{body}</table><p>{closing} Facts that the lesson leaves out are proved in the appendix.</p>"
+        # A table wider than the window scrolls in a region of its own, which the keyboard reaches too.
+        region = '<div role="region" aria-label="Checked formulas" tabindex="0" style="overflow-x:auto">'
+        end = f"<p>{closing} Facts that the lesson leaves out are proved in the appendix.</p>"
+        return f"{region}<table>{''.join(rows)}</table></div>{end}"
 
 
 def _html_row(tag, cells):
@@ -251,8 +258,8 @@ def _cells(outcome):
     elif outcome.passed:
         result = f"exists, margin {outcome.figure:.2f}"
     rejected = "left out" if outcome.missing else "rejected" if outcome.mutant_rejected else "NOT REJECTED"
-    name, statement = row.name.replace("-", " "), f"${row.statement}$"
-    return row.label, name, statement, row.reference, str(outcome.instances), result, f"{row.mistake}: {rejected}"
+    name, tried = row.name.replace("-", " "), f"{row.mistake}: {rejected}"
+    return row.label, name, row.reference, str(outcome.instances), result, tried
 
 
 def show(lesson):
