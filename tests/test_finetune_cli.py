@@ -216,7 +216,9 @@ def serving(answer):
                 talk, _ = server.accept()
                 kept.append(talk)  # a dropped connection would be an answer
                 if answer is not None:
-                    talk.recv(65536)
+                    request = piece = talk.recv(65536)
+                    while piece and not request.endswith(b"\r\n\r\n"):  # closing over unread bytes is a reset
+                        request += (piece := talk.recv(65536))
                     talk.sendall(answer)
                     talk.close()
 
@@ -224,10 +226,11 @@ def serving(answer):
     return server, address
 
 
+CLOSE = b"Connection: close\r\n"  # no client may try once more on a connection that is being closed
 ANSWERS = {
-    "none": (None, "timed out"), "busy": (b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", "503 Busy"),
+    "none": (None, "timed out"), "busy": (b"HTTP/1.1 503 Busy\r\n" + CLOSE + b"Content-Length: 0\r\n\r\n", "503 Busy"),
     "empty": (b"", ""), "nonsense": (b"nonsense\r\n\r\n", ""), "closed": ("closed", "Connection refused"),
-    "nothing in it": (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", ""),
+    "nothing in it": (b"HTTP/1.1 200 OK\r\n" + CLOSE + b"Content-Length: 2\r\n\r\n{}", ""),
 }  # fmt: skip
 
 
