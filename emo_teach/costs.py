@@ -7,7 +7,6 @@ cosine cost has none and lies in [0, 2]).
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial.distance import cdist
 
 from . import inputs
 
@@ -77,6 +76,12 @@ def cosine(embedding):
     return cost
 
 
+def _distances(a, b):
+    from scipy.spatial.distance import cdist  # slow to import, and few need it
+
+    return cdist(a, b)
+
+
 def chord(embedding):
     """Straight-line distance between the tokens' unit vectors, the metric behind the cosine cost.
 
@@ -87,7 +92,7 @@ def chord(embedding):
     an empty or non-finite embedding and for a row of zeros. Source: the law of cosines; D4 in the appendix.
     """
     unit = unit_rows(embedding)
-    return cdist(unit, unit)
+    return _distances(unit, unit)
 
 
 def angle(embedding):
@@ -98,7 +103,7 @@ def angle(embedding):
     or non-finite embedding and for a row of zeros. Source: great-circle distance; D4 in the appendix.
     """
     unit = unit_rows(embedding)
-    return 2.0 * np.arctan2(cdist(unit, unit), cdist(unit, -unit))
+    return 2.0 * np.arctan2(_distances(unit, unit), _distances(unit, -unit))
 
 
 def blend(first, second, weight):

@@ -7,8 +7,6 @@ from scipy.special import rel_entr
 from .. import costs, transport
 from .verdicts import as_array, ask, compare, exercise
 
-T_95 = {5: 2.78}  # Student's t for the 95 % interval of five seeds, as the lesson gives it
-
 
 def _kl(a, b):
     return float(rel_entr(a, b).sum())
