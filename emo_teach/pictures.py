@@ -162,8 +162,19 @@ def as_image(png, alt, width):
     return f'<img alt="{html.escape(alt, quote=True)}" src="{source}" style="{style}">'
 
 
-def as_html(figure, alt):
-    """The figure as one HTML `<img>` at print density; ValueError when `alt` is no text or blank."""
+def folded(numbers):
+    """The numbers of a picture as a folded HTML table: rows of cells, of which the first is the header; "" for none."""
+    if not numbers:
+        return ""
+    header, *rows = ([html.escape(str(cell)) for cell in row] for row in numbers)
+    head = "".join(f'<th scope="col">{cell}</th>' for cell in header)
+    body = (f'<tr><th scope="row">{name}</th>{"".join(f"<td>{x}</td>" for x in rest)}</tr>' for name, *rest in rows)
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+    return f"<details><summary>The numbers in this picture</summary>{table}</details>"
+
+
+def as_html(figure, alt, numbers=()):
+    """The figure as an HTML `<img>` at print density, its `numbers` folded below; ValueError when `alt` is blank."""
     if not isinstance(alt, str) or not alt.strip():
         raise ValueError("alt is empty: say in words what the picture shows")
     from PIL import Image
@@ -172,13 +183,13 @@ def as_html(figure, alt):
     with rc_context(STYLE):
         figure.savefig(buffer, format="png", dpi=STATIC_DENSITY)
     Image.open(buffer).convert("RGB").save(opaque, format="png", optimize=True)
-    return as_image(opaque.getvalue(), alt, round(figure.get_figwidth() * DENSITY))
+    return as_image(opaque.getvalue(), alt, round(figure.get_figwidth() * DENSITY)) + folded(numbers)
 
 
-def show(figure, alt):
-    """Display a matplotlib figure in a notebook with its alt text (and close it, if pyplot made it)."""
+def show(figure, alt, numbers=()):
+    """Display a matplotlib figure with its alt text and its numbers (and close it, if pyplot made it)."""
     from IPython.display import HTML, display
 
-    display(HTML(as_html(figure, alt)))
+    display(HTML(as_html(figure, alt, numbers)))
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close(figure)

@@ -1,4 +1,5 @@
-"""Pictures that stand still, a file per lesson: each function returns (figure, alt text) for `pictures.show`."""
+"""Pictures that stand still, a file per lesson: each function returns (figure, alt text[, rows of numbers]) for
+`pictures.show`. The alt text states the idea; the numbers, a header first, stand folded below the picture."""
 
 from pathlib import Path
 
