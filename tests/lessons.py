@@ -78,7 +78,7 @@ def with_solutions(name):
     """The lesson with every exercise's stub replaced by its solution, and the names of the exercises solved."""
     import jupytext
 
-    lesson, path = build.read_source(SOURCES[name]), build.LESSONS / "solutions" / f"{name}.py"
+    lesson, path = build.read_source(SOURCES[name]), build.TEXTS / "solutions" / f"{name}.py"
     if not path.exists():  # lesson 00 and the appendix have no exercises
         return lesson, set()
     cells = [(tag, cell) for cell in jupytext.read(path, fmt="py:percent").cells for tag in tags(cell)]

@@ -10,6 +10,7 @@ from emo_teach.__main__ import main
 from emo_teach.authoring import build
 
 SLUG, REF = "some-owner/emo.teach", "v1"
+LESSONS = "emo_teach/authoring/sources/lessons"
 NAMES = ["00_start_here", "03_exact_emd_linear_programming", "appendix_derivations"]
 
 
@@ -17,11 +18,12 @@ NAMES = ["00_start_here", "03_exact_emd_linear_programming", "appendix_derivatio
 def copy(tmp_path, monkeypatch):
     """A copy of what the command reads and writes, with three lessons, not published yet; `build` works on it."""
     root = tmp_path / "copy"
-    (root / "notebooks" / "src").mkdir(parents=True)
-    names = [f"notebooks/{name}.ipynb" for name in NAMES] + [f"notebooks/src/{name}.py" for name in NAMES]
+    (root / "notebooks").mkdir(parents=True)
+    (root / LESSONS).mkdir(parents=True)
+    names = [f"notebooks/{name}.ipynb" for name in NAMES] + [f"{LESSONS}/{name}.py" for name in NAMES]
     for name in ["README.md", "pyproject.toml", *names]:
         shutil.copy(build.ROOT / name, root / name)
-    for name, place in (("ROOT", root), ("LESSONS", root / "notebooks"), ("SOURCES", root / "notebooks" / "src")):
+    for name, place in (("ROOT", root), ("LESSONS", root / "notebooks"), ("SOURCES", root / LESSONS)):
         monkeypatch.setattr(build, name, place)
     build.publish("", "main")
     return root
@@ -92,8 +94,8 @@ def test_a_wrong_address_is_refused(monkeypatch, slug, ref, message):
     [
         ("README.md", "<!-- end of table -->", "", "README.md must have one table"),
         ("pyproject.toml", "\nslug = ", "\nslag = ", "one line slug"),
-        ("notebooks/src/00_start_here.py", "# # 00", "# # 0", "00_start_here.ipynb is older than its source"),
-        ("notebooks/src/00_start_here.py", "] meets", "] needs", "00_start_here.py: its first line"),
+        (f"{LESSONS}/00_start_here.py", "# # 00", "# # 0", "00_start_here.ipynb is older than its source"),
+        (f"{LESSONS}/00_start_here.py", "] meets", "] needs", "00_start_here.py: its first line"),
     ],
 )
 def test_an_unexpected_file_is_named_and_nothing_is_written(copy, name, old, new, message):

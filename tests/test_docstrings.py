@@ -19,7 +19,7 @@ EMPTY = ("Formula: none", "Shape: none", "Units: none. Raises nothing. Source: t
 
 def modules():
     """(dotted name, syntax tree) of every module but the private ones."""
-    for path in sorted(PACKAGE.rglob("*.py")):
+    for path in sorted(set(PACKAGE.rglob("*.py")) - set(PACKAGE.glob("authoring/sources/**/*.py"))):
         if not path.name.startswith("_") or path.name in ("__init__.py", "__main__.py"):
             yield ".".join(path.relative_to(PACKAGE).with_suffix("").parts), ast.parse(path.read_text(encoding="utf-8"))
 

@@ -29,7 +29,8 @@ def modules():
     """(dotted name inside the package, path) of every module, without `__init__` of the package itself."""
     for path in sorted(PACKAGE.rglob("*.py")):
         parts = path.relative_to(PACKAGE).with_suffix("").parts
-        yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
+        if "sources" not in parts:  # texts of lessons and problem sets, which nobody imports
+            yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
 
 
 def imported(name, path, known):

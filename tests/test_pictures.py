@@ -102,7 +102,7 @@ PROSE = (
 )
 HUES = {"red-orange": (15, 32), "orange": (32, 50), "yellow": (50, 70), "green": (90, 175), "blue": (190, 250)}
 WORDS = re.compile(rf"\b(?:{'|'.join(HUES)}|gr[ea]y|red|brown|violet|purple|pink)\b", re.IGNORECASE)
-LESSONS = PACKAGE.parent / "notebooks" / "src"
+LESSONS = PACKAGE / "authoring" / "sources" / "lessons"
 
 
 def word(role):

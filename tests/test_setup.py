@@ -103,9 +103,8 @@ def test_files_stand_on_their_own():
 
 
 def test_build_makes_the_notebook_and_renews_table_and_picture(tmp_path, monkeypatch):
-    for name, place in (("ROOT", tmp_path), ("LESSONS", tmp_path), ("SOURCES", tmp_path / "src")):
+    for name, place in (("ROOT", tmp_path), ("LESSONS", tmp_path), ("TEXTS", tmp_path), ("SOURCES", tmp_path / "src")):
         monkeypatch.setattr(build, name, place)
-    (tmp_path / "images").mkdir()
     build.SOURCES.mkdir()
     for name, text in {
         "src/99_why.py": '# %% [markdown] meets="a cell"\n# # 99 · Why?\n\n# %%\nprint(1, flush=True)\nprint(2)',
@@ -116,7 +115,7 @@ def test_build_makes_the_notebook_and_renews_table_and_picture(tmp_path, monkeyp
     assert main(["build", "99_why"]) == 0
     cells = json.loads((tmp_path / "99_why.ipynb").read_text(encoding="utf-8"))["cells"]
     assert cells[0]["metadata"] == {} and [one["text"] for one in cells[1]["outputs"]] == [["1\n", "2\n"]]
-    assert (tmp_path / "images" / "cost_matrix.png").read_bytes() == build.picture()
+    assert (tmp_path / "cost_matrix.png").read_bytes() == build.picture()
     table = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert "\n| [99](notebooks/99_why.ipynb) | Why? | a cell |\n" in table
 
@@ -155,7 +154,7 @@ def test_the_command_line_names_its_commands(capsys):
 
 def test_without_a_clone_a_command_says_so(tmp_path, monkeypatch, capsys):
     """As in an installed package: there are no sources around it."""
-    monkeypatch.setattr(build, "SOURCES", tmp_path / "notebooks" / "src")
+    monkeypatch.setattr(build, "SOURCES", tmp_path / "lessons")
     for command in (["build"], ["site", "--out", str(tmp_path / "site")], ["badges", "--repo", "o/n"]):
         assert main(command) == 2
         error = capsys.readouterr().err

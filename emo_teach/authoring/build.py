@@ -1,4 +1,4 @@
-"""Build the lessons: `notebooks/src/NAME.py`, the source of truth, becomes `notebooks/NAME.ipynb`, executed.
+"""Build the lessons: `sources/lessons/NAME.py`, the source of truth, becomes `notebooks/NAME.ipynb`, executed.
 
 Cell ids follow from the cells' text. Widget views and states are left out, because a reader without a kernel would see
 an error in their place. Each notebook is written in one step, so that an interrupted build leaves the old one whole.
@@ -17,7 +17,8 @@ from ..files import write_whole
 
 ROOT = Path(__file__).resolve().parents[2]
 LESSONS = ROOT / "notebooks"
-SOURCES = LESSONS / "src"
+TEXTS = Path(__file__).parent / "sources"  # lessons, solutions, assignments; an installed package is without them
+SOURCES = TEXTS / "lessons"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -168,7 +169,7 @@ def main(names):
     for name in names or known:
         print(f"{name}: {build(known[name]):.1f} s", flush=True)
     _write({ROOT / "README.md": readme(address())})
-    write_whole(LESSONS / "images" / "cost_matrix.png", picture())
+    write_whole(TEXTS / "cost_matrix.png", picture())
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Read a problem set, `notebooks/assignments/NAME.py`, as a notebook with nbgrader's metadata.
+"""Read a problem set, `sources/assignments/NAME.py`, as a notebook with nbgrader's metadata.
 
 The source is written with all solutions in it. Tags say what a cell is:
 
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from .. import build
 
-FOLDER = build.LESSONS / "assignments"
+FOLDER = build.TEXTS / "assignments"
 SEED = re.compile(r"^SEED = 0$", re.MULTILINE)
 KINDS = {  # nbgrader's three switches
     "setup": {"grade": False, "solution": False, "locked": True},

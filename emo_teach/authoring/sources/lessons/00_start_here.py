@@ -110,6 +110,6 @@ for i, token in enumerate(worked.TOKENS):
 #
 # A line or two of mathematics, then the cell that checks it. Where you see *Predict first*, do: the picture teaches more when it surprises you.
 # Exercises have a stub to fill and a cell that checks your function on random inputs and names the likely mistake; an untouched one says *not
-# attempted yet*, so *Run All Cells* always goes through. Solutions lie in the folder `notebooks/solutions`.
+# attempted yet*, so *Run All Cells* always goes through. Solutions lie in `emo_teach/authoring/sources/solutions`.
 #
 # Next: [01 · Why is cross-entropy the loss that everyone uses?](01_cross_entropy_is_kl.ipynb)
