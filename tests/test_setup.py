@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 import tomllib
-from importlib import util
 from unittest import mock
 
 import pytest
@@ -63,21 +62,95 @@ def test_users_packages_are_pinned():
     assert users <= {name for name, _ in pins()}
 
 
-def run_bootstrap(home, installed=False):
-    """Run a bootstrap cell where emo_teach is or is not installed; returns the commands that it started."""
-    found = mock.patch.object(util, "find_spec", lambda name: object() if installed else None)
-    with found, mock.patch.object(subprocess, "run") as started:
-        exec(build.BOOTSTRAP.format(home=home), {})
-    return [call.args[0][1:] for call in started.call_args_list]
+HOME = "git+https://github.com/owner/name@main"
+SAY = """
+import importlib.util, json
+spec = importlib.util.find_spec("emo_teach")
+found = [spec.origin] if spec else []
+print(json.dumps([*found, *asked]))
+"""
 
 
-def test_the_bootstrap_cell_installs_this_package_and_pot_where_they_are_missing():
-    home = "git+https://github.com/owner/name@main"
-    assert f'HOME = "{home}"' in build.bootstrap_cell(("owner/name", "main"))
-    assert run_bootstrap(home, installed=True) == []
-    assert run_bootstrap(home) == [["-m", "pip", "install", "-q", "--no-deps", home, "POT"]]
-    with pytest.raises(ModuleNotFoundError, match="README"):  # while there is no address
-        run_bootstrap("")
+def run_bootstrap(home, folder, **env):
+    """Run a bootstrap cell in `folder` by a Python that knows no package but those on PYTHONPATH; its process.
+
+    The last line that it prints lists where emo_teach is then found, if anywhere, and what pip was asked to install.
+    """
+    begin = "import subprocess\nasked = []\nsubprocess.run = lambda command, check: asked.extend(command[1:])\n"
+    command = [sys.executable, "-S", "-c", begin + build.bootstrap_cell(("", "")).replace('HOME = ""', home) + SAY]
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
+
+
+def bootstrapped(home, folder, **env):
+    done = run_bootstrap(f'HOME = "{home}"', folder, **env)
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def package(folder):
+    """The path of an `emo_teach/__init__.py` made in `folder`."""
+    (folder / "emo_teach").mkdir(parents=True)
+    (folder / "emo_teach" / "__init__.py").touch()
+    return str(folder / "emo_teach" / "__init__.py")
+
+
+PIP = ["-m", "pip", "install", "-q", "--no-deps"]
+
+
+def test_the_bootstrap_cell_does_nothing_where_both_are_installed(tmp_path):
+    origin = package(tmp_path / "site")
+    (tmp_path / "site" / "ot.py").touch()
+    package(tmp_path / "clone")
+    assert bootstrapped(HOME, tmp_path / "clone" / "emo_teach", PYTHONPATH=str(tmp_path / "site")) == [origin]
+
+
+def test_the_bootstrap_cell_installs_from_the_address(tmp_path):
+    assert f'HOME = "{HOME}"' in build.bootstrap_cell(("owner/name", "main"))
+    (tmp_path / "emo_teach").mkdir()  # a folder of that name is no package
+    assert bootstrapped(HOME, tmp_path) == [None, *PIP, HOME, "POT"]
+
+
+@pytest.mark.parametrize("home", ["", HOME])
+@pytest.mark.parametrize(
+    ("root", "here"),
+    [
+        ("emo_teach", "emo_teach/notebooks"),  # a clone, the lesson where it belongs
+        ("work/emo_teach", "work/emo_teach/notebooks/mine/deep"),
+        ("content/emo_teach", "content"),  # a clone beside the lesson, as on Colab: a folder of the package's own name
+        ("content/emo_teach-main", "content"),  # an archive unpacked beside it,
+        ("content/emo_teach-main/emo_teach-main", "content"),  # or into a folder of its own
+        ("student", "student"),  # the edition for students
+        ("a b/ü", "a b"),
+    ],
+)
+def test_the_bootstrap_cell_finds_the_project_near_the_notebook(tmp_path, root, here, home):
+    origin = package(tmp_path / root)
+    (tmp_path / here).mkdir(parents=True, exist_ok=True)
+    assert bootstrapped(home, tmp_path / here) == [origin, *PIP, "POT"]
+
+
+def test_the_bootstrap_cell_prefers_the_project_around_the_notebook_and_mends_an_early_import(tmp_path):
+    around = package(tmp_path / "emo_teach")
+    package(tmp_path / "emo_teach" / "notebooks" / "old")
+    assert bootstrapped("", tmp_path / "emo_teach" / "notebooks")[0] == around
+    early = "import emo_teach\nHOME = ''"  # finds the mere folder
+    done = run_bootstrap(early, tmp_path)
+    assert json.loads(done.stdout.splitlines()[-1])[0] == around, done.stderr
+
+
+def test_the_bootstrap_cell_says_what_to_do_where_nothing_is_found(tmp_path):
+    done = run_bootstrap('HOME = ""', tmp_path)
+    last = done.stderr.splitlines()[-1]
+    assert done.returncode == 1 and last.startswith("ModuleNotFoundError: emo_teach is not installed")
+    assert "README" in last and "beside" in last and "run this cell again" in last
+
+
+def test_the_bootstrap_cell_is_folded_in_lessons_and_problem_sets():
+    notebooks = [*map(build.read_source, build.sources()), *map(source.read, source.sets().values())]
+    for notebook in notebooks:
+        (cell,) = [cell for cell in notebook.cells if "bootstrap" in cell.metadata.get("tags", ())]
+        assert cell.metadata["jupyter"] == {"source_hidden": True} and cell.metadata["cellView"] == "form"
+        assert cell.source.startswith("# @title ")
 
 
 def test_readme_s_table_of_lessons_is_up_to_date():

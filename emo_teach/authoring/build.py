@@ -24,16 +24,31 @@ METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python", "file_extension": ".py", "mimetype": "text/x-python"},
 }
-# The same few lines open every lesson; `slug` and `ref` come from pyproject.toml.
+# The same lines open every lesson, folded; `slug` and `ref` come from pyproject.toml.
 BOOTSTRAP = """\
-# Nothing happens here where emo_teach is installed; elsewhere (Colab) this cell installs it and its solver.
-import importlib.util, subprocess, sys
-HOME = "{home}"
-if importlib.util.find_spec("emo_teach") is None:
-    if not HOME:
-        raise ModuleNotFoundError(\
-"emo_teach is not installed: run the first command of the README, then reopen this lesson")
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", HOME, "POT"], check=True)"""
+# @title Setup: does nothing where emo_teach and its solver are installed
+import importlib.util, os, pathlib, subprocess, sys
+HOME = "{home}"  # where the lessons are published
+def missing(name):  # a mere folder of that name has no origin
+    return getattr(importlib.util.find_spec(name), "origin", None) is None
+wanted = ["POT"] if missing("ot") else []
+if missing("emo_teach"):  # it may lie around or beside this notebook, cloned or unzipped
+    here = pathlib.Path.cwd()
+    nearby = [here, *here.parents, *sorted(here.glob("*")), *sorted(here.glob("*/*"))]
+    found = [str(folder) for folder in nearby if os.path.isfile(folder / "emo_teach" / "__init__.py")]
+    if found:
+        sys.path.insert(0, found[0])
+        os.environ["PYTHONPATH"] = os.pathsep.join([found[0], *filter(None, [os.environ.get("PYTHONPATH")])])
+        sys.modules.pop("emo_teach", None)
+        print("emo_teach is used from", found[0])
+    elif HOME:
+        wanted.insert(0, HOME)
+    else:
+        raise ModuleNotFoundError("emo_teach is not installed and not near this notebook: run the first command of the \
+README and reopen this lesson, or put the project's folder (cloned or unzipped) beside it and run this cell again")
+if wanted:
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", *wanted], check=True)"""
+FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form"}  # JupyterLab's word for it, and Colab's
 SLUG = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})/[A-Za-z0-9._-]{1,100}")
 REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")  # no slash: Colab could not tell such a branch from the path
 BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
@@ -86,6 +101,7 @@ def read_source(path, published=None):
         cell.id = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
         if "bootstrap" in cell.metadata.get("tags", ()):
             cell.source = bootstrap_cell(published)
+            cell.metadata |= FOLDED
     if Path(path).parent == SOURCES and (mark := badge(Path(path).stem, *published)):
         title, end, rest = notebook.cells[0].source.partition("\n")
         notebook.cells[0].source = f"{title}\n\n{mark}{end}{rest}"

@@ -1,51 +1,46 @@
 # %% [markdown] meets="the map, the notation, a first slider" question="What does a model lose when it says *banana* instead of *Tuesday*?"
 # # 00 · What does a language model lose when it says *banana* instead of *Tuesday*?
 #
+# **In JupyterLab, choose *Run > Run All Cells* in the menu** (in Colab, *Runtime > Run all*), then scroll back up to this line. Cells need the cells
+# above them: run them from the top, and run all of them again after *Restart Kernel*.
+#
 # **You will be able to** open and run a lesson, say what question this course answers, and read its notation.
 #
 # **Needs** Python, a little probability, gradients. **Takes** about 10 minutes.
+#
+# A text goes "See you on", and the next *token* (a word or a piece of one) is *Monday*. A model gave Monday one half. The other half it gave to
+# tokens that did not come: some to *Tuesday*, some to *banana*. **Predict first:** as that half moves from banana to Tuesday, does the usual loss,
+# cross-entropy, go up, go down, or stay? Then move the slider (click its handle and use the arrow keys, or type a number).
 
 # %% tags=["bootstrap"]
 
 # %%
-from importlib import metadata
-from emo_teach import pictures, transport, worked
 from emo_teach.explorers import lesson00_first_look
-
-# %% [markdown]
-# ## The question, in one slider
-#
-# A text goes "See you on", and the next *token* (a word or a piece of one) is *Monday*. A model gave Monday one half. The other half it gave to
-# tokens that did not come: some to *Tuesday*, some to *banana*. **Predict first:** as that half moves from banana to Tuesday, does the usual loss,
-# cross-entropy, go up, go down, or stay?
-
-# %%
-pictures.show(*lesson00_first_look.panel())
-
-# %% [markdown]
-# Cross-entropy does not care. It reads the probability of the right token and nothing else: $-\log\frac12\approx0.69$ three times. The second
-# number does care: it is the cost of *moving* the model's probability to where it belongs. Bringing a unit of it to Monday costs 0.2 from Tuesday,
-# a day too, but 1 from banana, so the half costs $0.5\cdot1=0.50$ on the left and $0.5\cdot0.2=0.10$ on the right. This cost is called the *earth
-# mover's distance*, and this course is about using it as a loss. Move the slider (click its handle, then use the arrow keys, or type a number):
-
-# %%
 lesson00_first_look.explorer()
 
 # %% [markdown]
-# If you see the pictures above but no slider, you are reading without a running kernel: open this page in JupyterLab or Colab and choose *Run All
-# Cells*.
-#
+# Cross-entropy does not care. It reads the probability of the right token and nothing else: $-\log\frac12\approx0.69$ wherever the slider stands.
+# The second number does care: it is the cost of *moving* the model's probability to where it belongs. Bringing a unit of it to Monday costs 0.2 from
+# Tuesday, a day too, but 1 from banana, so the half costs $0.5\cdot1=0.50$ at the slider's left end and $0.5\cdot0.2=0.10$ at its right end. This
+# cost is called the *earth mover's distance*, and this course is about using it as a loss. Both numbers at three places of the slider:
+
+# %%
+from emo_teach import pictures, transport, worked
+pictures.show(*lesson00_first_look.panel())
+
+# %% [markdown]
 # ## Is everything there?
 #
-# This cell solves the transport problem of the worked example below, which lesson 03 solves by hand. The answer must be 0.10 (that the slider ended
-# on the same number is chance).
+# The next cell solves the transport problem of the worked example below, which lesson 03 solves by hand. The answer must be 0.10 (that the slider
+# ended on the same number is chance). The cell after it lists the packages. Lessons 00 to 05 need neither torch nor transformers.
 
 # %%
 value = transport.emd(worked.P, worked.TAU, worked.COST).value
 print(f"earth mover's distance of the worked example: {value:.2f}")
 
 # %% tags=["environment"]
-for name in ("numpy", "scipy", "matplotlib", "POT", "ipywidgets", "torch"):
+from importlib import metadata
+for name in ("numpy", "scipy", "matplotlib", "POT", "ipywidgets", "torch", "transformers"):
     found = list(metadata.distributions(name=name))
     print(f"{name:12} {found[0].version if found else 'not installed; lessons 06 and later need it'}")
 
@@ -110,6 +105,6 @@ for i, token in enumerate(worked.TOKENS):
 #
 # A line or two of mathematics, then the cell that checks it. Where you see *Predict first*, do: the picture teaches more when it surprises you.
 # Exercises have a stub to fill and a cell that checks your function on random inputs and names the likely mistake; an untouched one says *not
-# attempted yet*, so *Run All Cells* always goes through. Solutions lie in `emo_teach/authoring/sources/solutions`.
+# attempted yet*, so *Run All Cells* always goes through. Solutions lie in the project's folder `emo_teach/authoring/sources/solutions`.
 #
 # Next: [01 · Why is cross-entropy the loss that everyone uses?](01_cross_entropy_is_kl.ipynb)
