@@ -23,7 +23,7 @@ SETTINGS = {  # every cell is in the page, so that what is tested is all there
 }
 
 
-def _wait(question, seconds, what):
+def wait(question, seconds, what):
     """Poll until `question()` is true; TimeoutError says what was waited for."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -57,7 +57,7 @@ class Lab:
             self.api(f"kernels/{kernel['id']}", "DELETE")
         page.goto(f"{self.root}/lab/tree/{name}?token={TOKEN}&reset", timeout=60_000)
         page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
-        _wait(self.ready, 90, "an idle kernel")
+        wait(self.ready, 90, "an idle kernel")
         time.sleep(1)  # connected, but the front end still sets up its channels
 
 
@@ -83,7 +83,7 @@ def lab(folder):
             server = subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT)
         try:
             running = Lab(port)
-            _wait(lambda: running.api("status"), 60, "JupyterLab to start")
+            wait(lambda: running.api("status"), 60, "JupyterLab to start")
             yield running
         finally:
             server.terminate()

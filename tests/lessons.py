@@ -89,3 +89,26 @@ def with_solutions(name):
     stubs = {tag for cell in lesson.cells for tag in tags(cell) if tag.startswith("exercise:")}
     assert stubs == set(answers), f"{name} has the stubs {sorted(stubs)} and the solutions {sorted(answers)}"
     return lesson, {tag.removeprefix("exercise:") for tag in answers}
+
+
+def code_cells(notebook):
+    """The cells of a notebook that hold code."""
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def run_solved(name):
+    """Run a lesson with its solutions; AssertionError unless every check passes and all else is as committed."""
+    lesson, solved = with_solutions(name)
+    notebook, verdicts = build.strip(build.execute(lesson)), {}
+    for old, new in zip(code_cells(built(name)), code_cells(notebook), strict=True):
+        for tag in tags(old):
+            if tag.startswith("check:"):
+                verdicts[tag.removeprefix("check:")] = said(new.outputs[-1])
+        if not exempt(old) and not any(tag.startswith(("check:", "exercise:")) for tag in tags(old)):
+            before, after = [said(o) for o in old.outputs], [said(o) for o in new.outputs]
+            assert len(before) == len(after), old.source
+            for first, second in zip(before, after, strict=True):
+                first, second = without_attempts(first, second)
+                assert same_text(first, second), f"{old.source}\nwas:\n{first}\nis:\n{second}"
+    assert set(verdicts) == solved
+    assert all(verdict.startswith("✓") for verdict in verdicts.values()), verdicts

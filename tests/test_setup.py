@@ -37,12 +37,16 @@ def pins():
     return [line.split("==") for line in lines if "==" in line]
 
 
-def test_readme_has_two_one_line_commands():
-    for marker, last in (("lessons", "-m jupyter lab notebooks/00_start_here.ipynb"), ("tests", "-m pytest")):
-        command = re.search(rf"<!-- {marker} -->\n```\n(.+)\n```", README)[1]
-        assert "\n" not in command
-        assert command.startswith("python3 -m venv .venv && ") and command.endswith(last)
-        assert "requirements.txt" in command
+def test_readme_has_one_line_for_each_start():
+    commands = {name: re.search(rf"<!-- {name} -->\n```\n(.+)\n```", README)[1] for name in ("lessons", "uv", "tests")}
+    lab = "jupyter lab --LabApp.app_settings_dir=notebooks/.lab notebooks/00_start_here.ipynb"
+    setup = "python3 -m venv .venv && .venv/bin/python -m pip install -q -r requirements.txt && .venv/bin/python -m "
+    uv = 'uv run --no-project --python ">=3.11" --with-requirements requirements.txt '
+    assert commands == {"lessons": setup + lab, "uv": uv + lab, "tests": setup + "pytest"}
+    for name in ("lessons", "tests"):
+        windows = commands[name].replace("python3 -m venv", "py -m venv").replace("venv/bin", "venv/Scripts")
+        assert f"\n{windows.replace('/', chr(92))}\n" in README
+    assert (ROOT / "notebooks" / ".lab" / "overrides.json").is_file()
 
 
 def test_readme_examples_run():
