@@ -63,11 +63,11 @@ class Colab:
     def installed(self):
         return json.loads(self.call("-c", INSTALLED))
 
-    def run(self, notebook, allow_errors=False):
-        """Execute a notebook, its bootstrap cell with this copy's address."""
+    def run(self, notebook, allow_errors=False, bootstrap=None):
+        """Execute a notebook, its bootstrap cell with this copy's address where no other is given."""
         for cell in notebook.cells:
             if "bootstrap" in tags(cell):
-                cell.source = self.bootstrap
+                cell.source = bootstrap or self.bootstrap
         resources = {"metadata": {"path": str(self.place / "content")}}
         options = {"timeout": 300, "kernel_name": "as-on-colab", "resources": resources, "allow_errors": allow_errors}
         return NotebookClient(notebook, **options).execute()
@@ -167,3 +167,16 @@ def test_the_explorers_tests_pass(bootstrapped):
 
 def test_every_formula_is_verified_by_the_installed_package(bootstrapped):
     bootstrapped.call("-m", "emo_teach", "verify")
+
+
+def test_a_clone_beside_the_notebook_is_used_where_there_is_no_address(bootstrapped):
+    """This test comes last: it takes out what the others stand on."""
+    bootstrapped.call("-m", "pip", "uninstall", "-q", "-y", "emo_teach", "POT")
+    clone = shutil.copytree(bootstrapped.home, bootstrapped.place / "content" / "emo_teach")
+    notebook = build.read_source(SOURCES["00_start_here"])
+    where = "import emo_teach\nprint(emo_teach.__file__)\n!python -c 'import emo_teach; print(emo_teach.__file__)'"
+    notebook.cells.append(nbformat.v4.new_code_cell(where))
+    ran = bootstrapped.run(notebook, bootstrap=build.bootstrap_cell(("", "main")))
+    printed = "".join(output.text for output in ran.cells[-1].outputs)
+    assert printed.split() == [str(clone / "emo_teach" / "__init__.py")] * 2, "by processes of the notebook too"
+    assert "pot" in bootstrapped.installed() and not {"emo-teach", "emo_teach"} & set(bootstrapped.installed())
