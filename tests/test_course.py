@@ -460,9 +460,16 @@ def test_the_student_edition_works_by_itself(course, notebooks, tmp_path):
     here = tmp_path / "student"
     names = {path.relative_to(here).as_posix() for path in here.rglob("*") if path.is_file()}
     assert {"README.md", "requirements.txt", "LICENSE", "ps1.ipynb", "data/words.csv", "emo_teach/__init__.py"} <= names
+    assert "jupyter lab --LabApp.app_settings_dir=.lab\n" in (here / "README.md").read_text()
+    assert ".lab/overrides.json" in names, "no news box over the first problem"
     assert not re.search("authoring|solution|^tests/", "\n".join(names), re.MULTILINE | re.IGNORECASE)
-    cells = [cell.source for cell in notebooks["ps1"][1].cells if cell.cell_type == "code"][:2]
-    code = ["import sys; sys.path.insert(0, '')", *cells, "import emo_teach.words; emo_teach.words.load_words()"]
+    cells = [cell for cell in notebooks["ps1"][1].cells if cell.cell_type == "code"][:2]
+    assert cells[0].metadata["jupyter"] == {"source_hidden": True}, "the bootstrap cell is folded"
+    code = [
+        "import sys; sys.path.insert(0, '')",
+        *(cell.source for cell in cells),
+        "import emo_teach.words; emo_teach.words.load_words()",
+    ]
     code += ["from emo_teach.__main__ import main", "assert main(['verify', '--label', 'A4']) == 0"]
     command = [sys.executable, "-c", "\n".join([*code, "print(emo_teach.__file__)"])]
     ran = subprocess.run(command, cwd=here, capture_output=True, text=True, check=True, timeout=120)

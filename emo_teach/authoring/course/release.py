@@ -37,7 +37,8 @@ README = """\
 Unpack this folder, then set up and start from inside it
 (Python 3.11 or newer, once with a network; afterwards everything works offline):
 
-    python3 -m venv .venv && .venv/bin/python -m pip install -q -r requirements.txt && .venv/bin/python -m jupyter lab
+    python3 -m venv .venv && .venv/bin/python -m pip install -q -r requirements.txt && .venv/bin/python -m jupyter lab \
+--LabApp.app_settings_dir=.lab
 
 (Windows: `py -m venv .venv`, then `.venv\\Scripts\\python` in place of `.venv/bin/python`.)
 
@@ -175,6 +176,7 @@ def _student_folder(student, instructor, sets):
     for folder, left_out in (("data", ()), ("emo_teach", ("authoring", "data"))):
         ignore = shutil.ignore_patterns("__pycache__", ".*", *left_out)
         shutil.copytree(build.ROOT / folder, student / folder, ignore=ignore)
+    shutil.copytree(build.LESSONS / ".lab", student / ".lab")
     shutil.copyfile(build.ROOT / "LICENSE", student / "LICENSE")
     text = (build.ROOT / "requirements.txt").read_text(encoding="utf-8")
     pins = {name.lower(): f"{name}=={version}" for name, version in re.findall(r"(?m)^([\w.-]+)==(\S+)", text)}
