@@ -119,6 +119,7 @@ def test_the_bootstrap_cell_adds_two_packages_and_touches_no_other(bootstrapped)
 
 def test_what_it_installed_is_used_at_once(bootstrapped):
     path, stand_in = bootstrapped.printed.split()
+    assert not (Path(path).parent / "authoring" / "sources").exists(), "the wheel leaves solutions out"
     assert "site-packages" in path and Path(bootstrapped.python).parents[1] in Path(path).parents
     assert stand_in == "True"
 
