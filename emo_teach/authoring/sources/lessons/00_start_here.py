@@ -10,7 +10,7 @@
 #
 # A text goes "See you on", and the next *token* (a word or a piece of one) is *Monday*. A model gave Monday one half. The other half it gave to
 # tokens that did not come: some to *Tuesday*, some to *banana*. **Predict first:** as that half moves from banana to Tuesday, does the usual loss,
-# cross-entropy, go up, go down, or stay? Then move the slider (click its handle and use the arrow keys, or type a number).
+# cross-entropy, go up, go down, or stay? Then move the slider, or set its number (the arrow keys work there).
 
 # %% tags=["bootstrap"]
 
