@@ -140,11 +140,11 @@ class TransportPicture(widget.Picture):
         axes.set(xlim=(0, 1), ylim=(0, 10))
         axes.set_axis_off()
         rows = ("cost", "EMD", "bill p·u + τ·v", "duality gap", "cells used", "product plan costs", "longest bar: mass")
-        self.numbers, y = [], 9.3
+        self.values, y = [], 9.3
         for name in rows:
             axes.text(0, y, name, fontsize=9.5)
             colour = COLOURS["emd" if name == "EMD" else "ink"]
-            self.numbers.append(self.live_text(axes, 1, y, fontsize=9.5, ha="right", color=colour))
+            self.values.append(self.live_text(axes, 1, y, fontsize=9.5, ha="right", color=colour))
             y -= 0.85
         self.compared = [self.live_text(axes, x, y, fontsize=9.5, ha=ha) for x, ha in ((0, "left"), (1, "right"))]
         key = "grey: cost, dark is dear\ngreen: plan, area is mass\nsquares: tight, u + v = cost\n"
@@ -173,7 +173,7 @@ class TransportPicture(widget.Picture):
         values = (data.cost_name, f"{solved.value:.4f}", f"{dual:.4f}", f"{abs(solved.gap):.0g}")
         values += (f"{len(rows)}, at most {most}", f"{data.product:.4f}", f"{longest:.2f}", data.compared)
         values += ("" if data.compared_value is None else f"{data.compared_value:.4f}",)
-        for text, value in zip([*self.numbers, *self.compared], values, strict=True):
+        for text, value in zip([*self.values, *self.compared], values, strict=True):
             text.set_text(value)
 
     def _relabel(self, labels):

@@ -145,13 +145,13 @@ class CostMatrixPicture(widget.Picture):
         self.figure.set_layout_engine("none")
 
     def _build_values(self, axes):
-        self.numbers = {}
+        self.texts = {}
         axes.axis("off")
         axes.set(xlim=(0, 1), ylim=(0, 1))
         for k, (name, label, colour) in enumerate(VALUES):
             axes.add_patch(Rectangle((0.2 * k, 0.05), 0.008, 0.9, color=colour))
             axes.text(0.2 * k + 0.018, 0.95, label, fontsize=9.5, va="top")
-            self.numbers[name] = self.live_text(axes, 0.2 * k + 0.018, 0.05, fontsize=13, va="bottom")
+            self.texts[name] = self.live_text(axes, 0.2 * k + 0.018, 0.05, fontsize=13, va="bottom")
 
     def update(self, data):
         if data.words != self.words:
@@ -166,7 +166,7 @@ class CostMatrixPicture(widget.Picture):
             bar.set_width(width)
         self.border.set_ydata([data.lifted - 0.5] * 2)
         self.headline.set_text(f"words up: CE 1, EMO {data.lifted}")
-        for name, text in self.numbers.items():
+        for name, text in self.texts.items():
             equal = name == "difference" and abs(data.values[name]) < 1e-12
             text.set_text(f"0{' (rounding)' * bool(data.values[name])}" if equal else f"{data.values[name]:.3f}")
 

@@ -21,18 +21,27 @@ BOX, TRACK = {"flex": "0 0 auto", "width": "245px"}, {"flex": "1 1 0", "width": 
 COLUMNS = "repeat(auto-fit, minmax(min(100%, 390px), 1fr))"
 QUIET = 0.5  # seconds after the last move until a screen reader hears of it
 SIGN = "The picture follows when the kernel is free."
-# Handles of sliders (ipywidgets 8; 7) have no name and say rounded values: invisible, they are out of the order of the
-# Tab key, and what is drawn on them obeys the mouse. The keyboard has the number box.
+# A slider's handle has no name and says rounded values. An invisible one is passed over by the Tab key, and what is drawn
+# on it still obeys the mouse (ipywidgets 8 has `noUi`, 7 `ui-slider`): the keyboard has the number box, which is named.
 CSS = """<style>
 .emo-explorer { position: relative; }
 .emo-explorer .noUi-handle, .emo-explorer .ui-slider-handle { visibility: hidden; }
-.emo-explorer .noUi-touch-area, .emo-explorer .ui-slider-handle::before { visibility: visible; }
+.emo-explorer .noUi-touch-area, .emo-explorer .ui-slider-handle::before {
+  visibility: visible; display: block; width: 100%; height: 100%; box-sizing: border-box; border-radius: 50%;
+  content: ""; border: 1px solid #757575; background: #fff; }
+.emo-explorer [disabled] .noUi-touch-area, .emo-explorer .ui-state-disabled::before { background: #bdbdbd; }
 .emo-explorer:has(.emo-fold input:not(:checked)) .emo-numbers { display: none; }
-.emo-explorer .emo-waiting, .emo-explorer .emo-status, .emo-explorer .emo-style {
-  position: absolute; width: 1px; height: 1px; margin: 0; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
-.emo-explorer .emo-sign { visibility: hidden; }
-.emo-explorer .emo-waiting:has(.widget-html-content:not(:empty)) + .emo-sign {
+.emo-numbers { overflow-x: auto; }
+.emo-numbers th, .emo-numbers td { padding: 1px 10px; text-align: left; font-variant-numeric: tabular-nums; }
+.emo-waiting, .emo-status, .emo-style {
+  position: absolute; width: 1px; height: 1px; margin: 0; overflow: hidden; clip-path: inset(50%); }
+.emo-sign, .emo-note { height: 0; margin: 0; overflow: visible; }
+.emo-sign .widget-html-content, .emo-note .widget-html-content {
+  position: absolute; z-index: 1; max-width: 90%; padding: 0 8px; color: #222; background: #ffe0b2; }
+.emo-sign .widget-html-content { right: 0; visibility: hidden; }
+.emo-waiting:has(.widget-html-content:not(:empty)) + .emo-sign .widget-html-content {
   visibility: visible; transition: visibility 0s 0.3s; }
+.emo-note .widget-html-content:empty { display: none; }
 </style>"""
 
 
@@ -119,9 +128,9 @@ class Picture:
 
     def to_html(self):
         """The picture with its numbers folded below, for a page without a kernel."""
-        return self.image() + folded(self.numbers(self.data))
+        return self.to_img() + folded(self.numbers(self.data))
 
-    def image(self):
+    def to_img(self):
         """The picture as an HTML `<img>` with its alt text."""
         from PIL import Image
 
@@ -295,7 +304,7 @@ class _Tied:
 
     def _show(self, data):
         self.picture.set(data)
-        self.page.value, self.table.value = self.picture.image(), table(self.picture.numbers(data))
+        self.page.value, self.table.value = self.picture.to_img(), table(self.picture.numbers(data))
         self._note("")
         rest, used = self.idle(self.settings), getattr(data, "settings", {})
         self.showing = True
