@@ -21,8 +21,8 @@ BOX, TRACK = {"flex": "0 0 auto", "width": "245px"}, {"flex": "1 1 0", "width": 
 COLUMNS = "repeat(auto-fit, minmax(min(100%, 390px), 1fr))"
 QUIET = 0.5  # seconds after the last move until a screen reader hears of it
 SIGN = "The picture follows when the kernel is free."
-# A slider's handle has no name and says rounded values. An invisible one is passed over by the Tab key, and what is drawn
-# on it still obeys the mouse (ipywidgets 8 has `noUi`, 7 `ui-slider`): the keyboard has the number box, which is named.
+# A slider's handle has no name and says rounded values. The Tab key passes over an invisible one, and what is drawn on
+# it still obeys the mouse (ipywidgets 8 has `noUi`, 7 `ui-slider`): the keyboard has the number box, which is named.
 CSS = """<style>
 .emo-explorer { position: relative; }
 .emo-explorer .noUi-handle, .emo-explorer .ui-slider-handle { visibility: hidden; }
@@ -283,7 +283,7 @@ class _Tied:
         moves = [(row.source, "value" if row.slides else "index") for row in self.rows]
         self.links = [jsdlink(move, (waiting, "value")) for move in moves]
         controls = Box([row.view for row in self.rows], layout=Layout(display="grid", grid_template_columns=COLUMNS))
-        fold = Checkbox(description="Show the numbers", indent=False, **_tip())
+        fold = Checkbox(description="Show the numbers", indent=False, layout={"width": "auto"}, **_tip())
         fold.add_class("emo-fold")
         parts = [controls, waiting, part("sign", SIGN), self.note, self.page]
         self.view = VBox([part("style", CSS), *parts, *([fold, self.table] if numbers else []), self.status])
