@@ -63,6 +63,10 @@ class FirstPicture(widget.Picture):
         tuesday, banana = data.p[1:]
         return f"{ce}; {emd} and falls as probability goes from banana ({banana:.3f}) to Tuesday ({tuesday:.3f})."
 
+    def numbers(self, data):
+        values = ("cross-entropy, nats", f"{data.cross_entropy:.3f}"), ("transport cost", f"{data.emd:.3f}")
+        return [("quantity", "value"), *simplex.rows("model p", data.p), *values]
+
 
 draw = FirstPicture
 explorer = widget.explorer(compute, draw, CONTROLS)

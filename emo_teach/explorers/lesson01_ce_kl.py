@@ -46,7 +46,7 @@ class CeKlPicture(widget.Picture):
     size = (7.8, 3.9)
 
     def build(self):
-        bars, stack, curves = self.figure.subplots(1, 3, width_ratios=[1.15, 0.75, 1.4])
+        bars, stack, curves = self.figure.subplots(1, 3, width_ratios=[1.1, 0.85, 1.35])
         x = np.arange(3)
         self.tau_bars = self.live_bars(bars.bar, x - 0.2, 0.38, color=COLOURS["tau"], label="label τ")
         self.p_bars = self.live_bars(bars.bar, x + 0.2, 0.38, color=COLOURS["p"], label="model p")
@@ -57,13 +57,13 @@ class CeKlPicture(widget.Picture):
         (self.k_bar,) = self.live_bars(stack.bar, [0], 0.5, color=COLOURS["ce"])
         texts = (self.live_text(stack, ha="center", va="center", fontsize=9) for _ in range(3))
         self.h_text, self.k_text, self.ce_text = texts
-        stack.set(xlim=(-0.7, 0.7), xticks=[], ylim=(0, TOP), ylabel="nats", title="H(τ) + KL = CE")
+        stack.set(xlim=(-1, 1), xticks=[], ylim=(0, TOP), ylabel="nats", title="H(τ) + KL = CE")
         self.ce, self.kl = self.live_line(curves, **CE_LOOK), self.live_line(curves, **KL_LOOK)
         self.gap = self.live_line(curves, color=COLOURS["cost"], lw=6, solid_capstyle="butt")
         self.dots = self.live_line(curves, "o", color=COLOURS["ink"], ms=5)
         curves.set(xlim=(0, 1), ylim=(0, TOP), xlabel="p(Monday)", ylabel="nats")
         curves.set_title("same shape, H(τ) apart\n")
-        curves.legend(loc="lower left", bbox_to_anchor=(-0.05, 0.99), fontsize=9, ncols=2)  # above all curves
+        curves.legend(loc="lower left", bbox_to_anchor=(-0.05, 0.97), fontsize=9, ncols=2)  # above all curves
 
     def update(self, data):
         for bar, height in zip([*self.tau_bars, *self.p_bars], [*data.tau, *data.p], strict=True):
@@ -89,7 +89,7 @@ class CeKlPicture(widget.Picture):
 
 
 draw = CeKlPicture
-explorer = widget.explorer(compute, draw, CONTROLS)
+explorer = widget.explorer(compute, draw, CONTROLS, simplex.idle)
 
 
 def panel():

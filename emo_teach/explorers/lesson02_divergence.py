@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import divergences
-from ..pictures import COLOURS, drawing, look
+from ..pictures import COLOURS, darker, drawing, look
 from ..worked import TOKENS
 from . import simplex, widget
 
@@ -132,7 +132,7 @@ class DivergencePicture(widget.Picture):
         self.samples, self.rows = [], []
         places = ((0.065, "left"), (0.385, "right"), (0.525, "right"), (0.55, "left"))
         for (x, side), head in zip(places, ("", "value", "gradient", "as p(Monday) → 0"), strict=True):
-            axes.text(x, 4.3, head, fontsize=9, color=COLOURS["cost"], ha=side)
+            axes.text(x, 4.3, head, fontsize=9, color=darker(COLOURS["cost"]), ha=side)
         for slot in range(3):
             y = 3.3 - slot
             self.samples.append(self.live(axes.plot([0.0, 0.05], [y + 0.2] * 2, DASHES[slot], lw=2.4)[0]))
@@ -221,7 +221,7 @@ def panel():
         for label in axes[:, 1:].flat:
             label.set_ylabel("")
     kl = " = ".join(split["KL"] for split in splits)
-    alt = f"Divergences against p of the target: four kinds. At p = {p_t} no split of the rest changes one: KL {kl}."
+    alt = f"Divergences against p(Monday), four kinds; at {p_t} no split of the rest changes one: KL {kl}."
     rows = [(title, ", ".join(names)) for title, names in FAMILIES]
     rows += [(f"{name} at p(Monday) = {p_t}, four splits", ", ".join(s[name] for s in splits)) for name in splits[0]]
     return figure, alt, [("behaviour as p falls, or divergence", "divergences, or values"), *rows]

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import costs, inputs, transport
-from ..pictures import COLOURS, COST_MAP, drawing
+from ..pictures import COLOURS, COST_MAP, darker, drawing
 from ..words import load_words
 from . import widget
 
@@ -164,7 +164,7 @@ class TransportPicture(widget.Picture):
         self.compared = [self.live_text(axes, x, y, fontsize=9.5, ha=ha) for x, ha in ((0, "left"), (1, "right"))]
         key = "grey: cost, dark is high\ngreen: plan, area is mass\nsquares: tight, u + v = cost\n"
         key += "u, v: in units of the\nlargest cost"
-        axes.text(0, 0, key, fontsize=9, color=COLOURS["cost"], va="bottom", linespacing=1.4)
+        axes.text(0, 0, key, fontsize=9, color=darker(COLOURS["cost"]), va="bottom", linespacing=1.4)
 
     def update(self, data):
         scale, solved = data.cost.max(), data.solved

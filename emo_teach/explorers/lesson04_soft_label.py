@@ -158,7 +158,7 @@ def _where(models):
 
 
 draw = SoftLabelPicture
-explorer = widget.explorer(compute, draw, CONTROLS)
+explorer = widget.explorer(compute, draw, CONTROLS, simplex.idle)
 
 
 def _bars(axes, data, name):
@@ -196,5 +196,6 @@ def panel():
         spaced = {"fontsize": 9, "handletextpad": 0.6, "columnspacing": 1.4}
         figure.legend(handles.values(), handles, loc="outside lower center", ncols=6, **spaced)
     at = "; ".join(corners)
-    alt = f"Under three labels cross-entropy and exact EMD are least at the label, the product bound in a corner: {at}."
+    emd = ", ".join(row[2] for row in numbers[1:])
+    alt = f"For three labels, exact EMD {emd}: cross-entropy and EMD are least at the label, the product bound at {at}."
     return figure, alt, numbers

@@ -136,7 +136,7 @@ class CostMatrixPicture(widget.Picture):
         self.plan = self.live(self.matrix.scatter(np.zeros(n), np.arange(n), color=COLOURS["plan"], **dots))
         self.bars = [self.live(bar) for bars in (*_model_bars(model, n), *_push_bars(pushes, n)) for bar in bars]
         model.set_title("model p\nand what it adds to EMO")
-        pushes.set_title("where a step moves the logits\n ")
+        pushes.set_title("a step moves the logits\n ")
         above = {"transform": pushes.transAxes, "fontsize": STYLE["axes.titlesize"], "va": "bottom"}
         self.headline = self.live_text(pushes, 0, 1.02, **above)  # the second line of that title
         dashed = {"color": COLOURS["cost"], "lw": 1.2, "label": "above it, words rise by EMO"}
@@ -170,7 +170,7 @@ class CostMatrixPicture(widget.Picture):
         for bar, width in zip(self.bars, widths, strict=True):
             bar.set_width(width)
         self.border.set_ydata([data.lifted - 0.5] * 2)
-        self.headline.set_text(f"words that rise: 1 by CE, {data.lifted} by EMO")
+        self.headline.set_text(f"words up: 1 by CE, {data.lifted} by EMO")
         for name, text in self.texts.items():
             text.set_text(_short(data.values[name]))
 

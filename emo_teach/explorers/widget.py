@@ -17,7 +17,7 @@ from .. import inputs
 from ..pictures import STYLE, TRUTH, as_image, folded, new_figure, table
 
 LABEL = {"description_width": "175px"}
-BOX, TRACK = {"flex": "0 0 auto", "width": "245px"}, {"flex": "1 1 0", "width": "auto", "min_width": "80px"}
+BOX, TRACK = {"flex": "0 0 auto", "width": "245px"}, {"flex": "1 1 80px", "width": "auto"}
 COLUMNS = "repeat(auto-fit, minmax(min(100%, 390px), 1fr))"
 QUIET = 0.5  # seconds after the last move until a screen reader hears of it
 SIGN = "The picture follows when the kernel is free."
@@ -207,10 +207,12 @@ class _Row:
             slider = FloatSlider(readout=False, layout=TRACK, **shared, **_tip(control.label))
             self.moved, self.link = (box, slider), jslink((box, "value"), (slider, "value"))
         else:
-            menu = Dropdown(options=list(control.options), value=value, layout=Layout(flex="1 1 0"), **look)
+            menu = Dropdown(
+                options=list(control.options), value=value, layout=Layout(flex="1 1 245px", width="auto"), **look
+            )
             self.moved = (menu,)
         self.source = self.moved[0]
-        self.view = HBox(self.moved, layout=Layout(width="auto"))
+        self.view = HBox(self.moved, layout=Layout(width="auto", flex_flow="row wrap"))
 
     @property
     def value(self):
@@ -345,6 +347,7 @@ def explorer(compute, draw, controls, idle=None):
         return tie(compute, draw, controls, settings, idle)
 
     names = ", ".join(f"{c.name} ({c.label}) = {c.value!r}" for c in controls)
+    widget.idle = idle or (lambda settings: {})
     widget.__doc__ = f"The widget. Settings, by name: {names}."
     return widget
 
