@@ -33,6 +33,11 @@ class Data(NamedTuple):
     kl_curve: np.ndarray
 
 
+def idle(settings):
+    """Where Monday has all of the label, no rest is shared."""
+    return {"tau_tuesday": "Monday has all of the label"} if settings["tau_monday"] == 1 else {}
+
+
 def compute(tau_monday, tau_tuesday, p_monday, p_tuesday):
     """Label, model, entropy, KL and CE in nats: A2 and A3, `CE(tau, p) = H(tau) + KL(tau||p)`."""
     tau, models = simplex.three(tau_monday, tau_tuesday), simplex.three(np.append(p_monday, SWEEP), p_tuesday)
@@ -89,7 +94,7 @@ class CeKlPicture(widget.Picture):
 
 
 draw = CeKlPicture
-explorer = widget.explorer(compute, draw, CONTROLS, simplex.idle)
+explorer = widget.explorer(compute, draw, CONTROLS, idle)
 
 
 def panel():

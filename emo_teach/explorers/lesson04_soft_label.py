@@ -61,6 +61,11 @@ def _bounds(p, tau):
     return {"product": product, "exact": simplex.loss_values("exact EMD", p, tau), "jensen": jensen}
 
 
+def idle(settings):
+    """Where Monday has all of the model, no rest is shared."""
+    return {"p_tuesday": "Monday has all of the model"} if settings["p_monday"] == 1 else {}
+
+
 def compute(tau_monday, tau_tuesday, p_monday, p_tuesday, loss):
     """The sandwich (D3, A4, A6) along the label's share of Monday, and the chosen loss (or A2, D9) over all models."""
     tau, p = simplex.three(tau_monday, tau_tuesday), simplex.three(p_monday, p_tuesday)
@@ -158,7 +163,7 @@ def _where(models):
 
 
 draw = SoftLabelPicture
-explorer = widget.explorer(compute, draw, CONTROLS, simplex.idle)
+explorer = widget.explorer(compute, draw, CONTROLS, idle)
 
 
 def _bars(axes, data, name):

@@ -25,11 +25,6 @@ def three(first, share):
     return np.stack(np.broadcast_arrays(first, (1 - first) * share, (1 - first) * (1 - share)), axis=-1)
 
 
-def idle(settings):
-    """Tuesday's share of the rest has no effect where Monday has all: for the controls `NAME_monday`, `NAME_tuesday`."""
-    return {f"{name}_tuesday": "Monday has all" for name in ("tau", "p") if settings[f"{name}_monday"] == 1}
-
-
 def in_words(p, digits=".3f"):
     """A distribution over the worked example's tokens in words."""
     return ", ".join(f"{token} {value:{digits}}" for token, value in zip(TOKENS, p, strict=True))
