@@ -162,15 +162,19 @@ def as_image(png, alt, width):
     return f'<img alt="{html.escape(alt, quote=True)}" src="{source}" style="{style}">'
 
 
-def folded(numbers):
-    """The numbers of a picture as a folded HTML table: rows of cells, of which the first is the header; "" for none."""
+def table(numbers):
+    """An HTML table of rows of cells, of which the first is the header; "" for none."""
     if not numbers:
         return ""
     header, *rows = ([html.escape(str(cell)) for cell in row] for row in numbers)
     head = "".join(f'<th scope="col">{cell}</th>' for cell in header)
     body = (f'<tr><th scope="row">{name}</th>{"".join(f"<td>{x}</td>" for x in rest)}</tr>' for name, *rest in rows)
-    table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
-    return f"<details><summary>The numbers in this picture</summary>{table}</details>"
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+
+
+def folded(numbers):
+    """The numbers of a picture as an HTML `table` that is folded away; "" for none."""
+    return f"<details><summary>The numbers in this picture</summary>{table(numbers)}</details>" if numbers else ""
 
 
 def as_html(figure, alt, numbers=()):

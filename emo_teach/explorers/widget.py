@@ -4,6 +4,7 @@ A `Picture` keeps its figure. What never changes (axes, ticks, titles) is drawn 
 only the live artists over it. The page gets an HTML `<img>` with alt text, for every front end and screen reader.
 """
 
+import asyncio
 import html
 import io
 from collections.abc import Hashable, Mapping
@@ -13,9 +14,35 @@ import numpy as np
 from matplotlib import rc_context
 
 from .. import inputs
-from ..pictures import STYLE, TRUTH, as_image, new_figure
+from ..pictures import STYLE, TRUTH, as_image, folded, new_figure, table
 
-LABEL = {"description_width": "185px"}
+LABEL = {"description_width": "175px"}
+BOX, TRACK = {"flex": "0 0 auto", "width": "245px"}, {"flex": "1 1 80px", "width": "auto"}
+COLUMNS = "repeat(auto-fit, minmax(min(100%, 390px), 1fr))"
+QUIET = 0.5  # seconds after the last move until a screen reader hears of it
+SIGN = "The picture follows when the kernel is free."
+# A slider's handle has no name and says rounded values. The Tab key passes over an invisible one, and what is drawn on
+# it still obeys the mouse (ipywidgets 8 has `noUi`, 7 `ui-slider`): the keyboard has the number box, which is named.
+CSS = """<style>
+.emo-explorer { position: relative; }
+.emo-explorer .noUi-handle, .emo-explorer .ui-slider-handle { visibility: hidden; }
+.emo-explorer .noUi-touch-area, .emo-explorer .ui-slider-handle::before {
+  visibility: visible; display: block; width: 100%; height: 100%; box-sizing: border-box; border-radius: 50%;
+  content: ""; border: 1px solid #757575; background: #fff; }
+.emo-explorer [disabled] .noUi-touch-area, .emo-explorer .ui-state-disabled::before { background: #bdbdbd; }
+.emo-explorer:has(.emo-fold input:not(:checked)) .emo-numbers { display: none; }
+.emo-numbers { overflow-x: auto; }
+.emo-numbers th, .emo-numbers td { padding: 1px 10px; text-align: left; font-variant-numeric: tabular-nums; }
+.emo-waiting, .emo-status, .emo-style {
+  position: absolute; width: 1px; height: 1px; margin: 0; overflow: hidden; clip-path: inset(50%); }
+.emo-sign, .emo-note { height: 0; margin: 0; overflow: visible; }
+.emo-sign .widget-html-content, .emo-note .widget-html-content {
+  position: absolute; z-index: 1; max-width: 90%; padding: 0 8px; color: #222; background: #ffe0b2; }
+.emo-sign .widget-html-content { right: 0; visibility: hidden; }
+.emo-waiting:has(.widget-html-content:not(:empty)) + .emo-sign .widget-html-content {
+  visibility: visible; transition: visibility 0s 0.3s; }
+.emo-note .widget-html-content:empty { display: none; }
+</style>"""
 
 
 class Picture:
@@ -23,8 +50,8 @@ class Picture:
 
     `build()` makes the axes on `self.figure` and registers what moves by `self.live(artist)`, `live_line`, `live_bars`
     and `live_text`; `update(data)` sets the artists' values, and calls `self.stale()` when it changed something else
-    (limits, ticks, titles), which costs a full redraw; `alt(data)` returns in words what the picture shows, values
-    included.
+    (limits, ticks, titles), which costs a full redraw; `alt(data)` says in a sentence what the picture shows. `numbers`
+    has the numbers for a folded table.
     """
 
     size = (7.6, 3.4)
@@ -91,8 +118,20 @@ class Picture:
                 self.figure.draw_artist(artist)
         return np.asarray(canvas.buffer_rgba())
 
+    def alt(self, data):
+        """ONE sentence, at most 150 characters: what the picture shows, with the two or three numbers that matter."""
+        raise NotImplementedError
+
+    def numbers(self, data):
+        """All numbers of the picture as rows of cells, a header first; () where the alt text has them all."""
+        return ()
+
     def to_html(self):
-        """The picture as an HTML `<img>` whose alt text states the values shown."""
+        """The picture with its numbers folded below, for a page without a kernel."""
+        return self.to_img() + folded(self.numbers(self.data))
+
+    def to_img(self):
+        """The picture as an HTML `<img>` with its alt text."""
         from PIL import Image
 
         pixels, buffer = self.pixels(), io.BytesIO()
@@ -119,9 +158,9 @@ class Slider:
         steps = round((self.high - self.low) / self.step)
         return [self.low + self.step * round(i) for i in np.linspace(0, steps, k)]
 
-    def check(self, value):
+    def check(self, value, named=None):
         """ValueError when the slider cannot stand at `value`."""
-        inputs.number(self.name, value, low=self.low, high=self.high)
+        inputs.number(named or self.name, value, low=self.low, high=self.high)
 
 
 @dataclass(frozen=True)
@@ -137,31 +176,59 @@ class Choice:
         """Every option."""
         return self.options
 
-    def check(self, value):
+    def check(self, value, named=None):
         """ValueError when `value` is none of the options."""
         if not isinstance(value, Hashable) or value not in self.options:  # an array would be compared entry by entry
-            raise ValueError(f"{self.name} = {value!r} is none of {', '.join(map(str, self.options))}")
+            raise ValueError(f"{named or self.name} = {value!r} is none of {', '.join(map(str, self.options))}")
 
 
-def _slider_widgets(control, value):
-    """Number box and slider, tied together. The box has the label: screen readers cannot name a slider's handle."""
-    from ipywidgets import BoundedFloatText, FloatSlider, HBox, Layout
-    from traitlets import link
+def _tip(words=""):
+    """The argument that gives a widget its tooltip, in ipywidgets 7 and 8; without one its label's is "null"."""
+    from ipywidgets import __version__
 
-    shared = {"value": value, "min": control.low, "max": control.high, "step": control.step}
-    box = BoundedFloatText(description=control.label, style=LABEL, layout=Layout(width="265px"), **shared)
-    slider = FloatSlider(readout=False, layout=Layout(width="165px"), **shared)
-    # the slider steps up from its lowest value and gathers rounding: without this the box would read -1.99999
-    link((slider, "value"), (box, "value"), transform=(lambda value: round(value, 6), lambda value: value))
-    return slider, HBox([box, slider])
+    return {"description_tooltip" if __version__.startswith("7.") else "tooltip": words}
 
 
-def _choice_widgets(control, value):
-    from ipywidgets import Dropdown, HBox, Layout
+class _Row:
+    """A control in the page. The kernel reads one widget, `source`: a menu, or the number box before a slider.
 
-    look = {"description": control.label, "style": LABEL, "layout": Layout(width="434px")}
-    menu = Dropdown(options=list(control.options), value=value, **look)
-    return menu, HBox([menu])
+    The *browser* ties box and slider, so that they agree while the kernel is busy. The slider snaps to its steps, but
+    does not pass that on to the box: a number typed between two steps stays as typed.
+    """
+
+    def __init__(self, control, value):
+        from ipywidgets import Dropdown, FloatSlider, FloatText, HBox, Layout, jslink
+
+        self.control, self.slides, self.reason = control, isinstance(control, Slider), ""
+        look = {"description": control.label, "style": LABEL, **_tip(control.label)}
+        if self.slides:
+            box = FloatText(value=value, step=control.step, continuous_update=True, layout=BOX, **look)
+            shared = {"value": value, "min": control.low, "max": control.high, "step": control.step}
+            slider = FloatSlider(readout=False, layout=TRACK, **shared, **_tip(control.label))
+            self.moved, self.link = (box, slider), jslink((box, "value"), (slider, "value"))
+        else:
+            menu = Dropdown(
+                options=list(control.options), value=value, layout=Layout(flex="1 1 245px", width="auto"), **look
+            )
+            self.moved = (menu,)
+        self.source = self.moved[0]
+        self.view = HBox(self.moved, layout=Layout(width="auto", flex_flow="row wrap"))
+
+    @property
+    def value(self):
+        """What the control is set to: a slider's steps gather rounding, -1.99999 for -2."""
+        return round(self.source.value, 9) + 0.0 if self.slides else self.source.value
+
+    def show(self, value, reason):
+        """Show the value that is used; a reason to rest disables the control and stands in its tooltip."""
+        if self.value != value:
+            self.source.value = value
+        if reason != self.reason:
+            self.reason = reason
+            for part in self.moved:
+                part.disabled = bool(reason)
+                for name, words in _tip(f"{self.control.label}: {reason}" if reason else self.control.label).items():
+                    setattr(part, name, words)
 
 
 def settings_for(controls, given):
@@ -174,41 +241,113 @@ def settings_for(controls, given):
     return {name: given.get(name, control.value) for name, control in known.items()}
 
 
-def tie(compute, draw, controls, given):
+def tie(compute, draw, controls, given, idle=None):
     """The widget, an ipywidgets `VBox`: controls above one picture that follows them at once.
 
-    `compute(**settings)` gives data, `draw(data)` a `Picture`, which is kept and updated. When `compute` raises
-    ValueError for some settings, the message stands in place of the picture; at the start, it is raised.
+    `compute(**settings)` gives data, `draw(data)` a `Picture`, which is kept and updated. Where settings give a
+    ValueError, its message stands above the picture, which stays as it was; at the start, it is raised.
+    `idle(settings)` names the controls without effect under these settings, name -> reason: they are disabled. A
+    control whose value is overruled shows the one that is used, where the data have it: `data.settings[name]`.
     """
-    from ipywidgets import HTML, Box, Layout, VBox
+    return _Tied(compute, draw, controls, given, idle).view
 
-    settings = settings_for(controls, given)
-    picture = draw(compute(**settings))
-    page = HTML(value=picture.to_html())
 
-    def follow(change, name):
-        settings[name] = change["new"]
+class _Tied:
+    """What stands in the page, and how it follows the controls."""
+
+    def __init__(self, compute, draw, controls, given, idle):
+        self.compute, self.idle = compute, idle or (lambda settings: {})
+        self.settings = settings_for(controls, given)
+        data = compute(**self.settings)
+        self.picture = draw(data)
+        self.rows = [_Row(control, self.settings[control.name]) for control in controls]
+        self.timer, self.showing = None, False
+        self._build(self.picture.numbers(data))
+        self._show(data)
+        for row in self.rows:
+            row.source.observe(lambda change, row=row: self._follow(row), names="value")
+
+    def _build(self, numbers):
+        from ipywidgets import HTML, Box, Checkbox, Layout, VBox, jsdlink
+        from traitlets import CUnicode
+
+        def part(name, value=""):
+            html = HTML(value, **_tip())
+            html.add_class(f"emo-{name}")
+            return html
+
+        self.page, self.note, self.table, self.status = map(part, ("page", "note", "numbers", "status"))
+        self._say("")
+        # The browser writes here what is set, the kernel wipes it out: what stands here is not in the picture yet.
+        waiting = part("waiting")
+        waiting.add_traits(value=CUnicode().tag(sync=True))
+        waiting.observe(lambda change: waiting.set_trait("value", ""), names="value")
+        moves = [(row.source, "value" if row.slides else "index") for row in self.rows]
+        self.links = [jsdlink(move, (waiting, "value")) for move in moves]
+        controls = Box([row.view for row in self.rows], layout=Layout(display="grid", grid_template_columns=COLUMNS))
+        fold = Checkbox(description="Show the numbers", indent=False, layout={"width": "auto"}, **_tip())
+        fold.add_class("emo-fold")
+        parts = [controls, waiting, part("sign", SIGN), self.note, self.page]
+        self.view = VBox([part("style", CSS), *parts, *([fold, self.table] if numbers else []), self.status])
+        self.view.add_class("emo-explorer")
+
+    def _follow(self, row):
+        """Bring the picture to what the reader has set."""
+        if self.showing:
+            return
+        self.settings[row.control.name] = row.value
         try:
-            page.value = picture.set(compute(**settings)).to_html()
+            for each in self.rows:
+                each.control.check(self.settings[each.control.name], each.control.label)
+            self._show(self.compute(**self.settings))
         except ValueError as err:
-            page.value = f"<p role='alert'>{html.escape(str(err))}</p>"
+            self._note(f"{err}. The picture stays as it was.")
+        self._later()
 
-    rows = []
-    for control in controls:
-        make = _slider_widgets if isinstance(control, Slider) else _choice_widgets
-        source, row = make(control, settings[control.name])
-        source.observe(lambda change, name=control.name: follow(change, name), names="value")
-        rows.append(row)
-    return VBox([Box(rows, layout=Layout(flex_flow="row wrap", display="flex")), page])
+    def _show(self, data):
+        self.picture.set(data)
+        self.page.value, self.table.value = self.picture.to_img(), table(self.picture.numbers(data))
+        self._note("")
+        rest, used = self.idle(self.settings), getattr(data, "settings", {})
+        self.showing = True
+        for row in self.rows:
+            name = row.control.name
+            if row.reason or name in rest or name in used:
+                row.show(used.get(name, self.settings[name]), rest.get(name, ""))
+        self.showing = False
+
+    def _note(self, words):
+        self.note.value = html.escape(words)
+
+    def _say(self, words):
+        self.status.value = f'<div role="status" aria-live="polite">{words}</div>'
+
+    def _later(self):
+        """Half a second after the last move, say what is seen; at once where no event loop runs."""
+        if self.timer:
+            self.timer.cancel()
+        try:
+            self.timer = asyncio.get_running_loop().call_later(QUIET, self._settle)
+        except RuntimeError:
+            self._settle()
+
+    def _settle(self):
+        self._say(self.note.value or html.escape(self.picture.alt(self.picture.data)))
+        self.showing = True
+        for row in self.rows:
+            if row.source.value != row.value:  # rounding
+                row.source.value = row.value
+        self.showing = False
 
 
-def explorer(compute, draw, controls):
+def explorer(compute, draw, controls, idle=None):
     """The function that a lesson calls: `tie` with an explorer's own layers, and any control's start given by name."""
 
     def widget(**settings):
-        return tie(compute, draw, controls, settings)
+        return tie(compute, draw, controls, settings, idle)
 
     names = ", ".join(f"{c.name} ({c.label}) = {c.value!r}" for c in controls)
+    widget.idle = idle or (lambda settings: {})
     widget.__doc__ = f"The widget. Settings, by name: {names}."
     return widget
 
