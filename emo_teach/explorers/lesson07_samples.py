@@ -85,9 +85,10 @@ def _model_axes(axes, words, names):
 def _sign(axes, x, y, name, size):
     """What stands for the truth, a piece of a bar, or for a model, its marker: as in the chart."""
     if name == TRUTH:
-        axes.plot(x, y, color=look(name).colour, alpha=0.75, marker=BAR, ms=1.6 * size, mew=0)
+        mark = {"marker": BAR, "ms": 1.6 * size, "alpha": 0.75, "mew": 0}
     else:
-        axes.plot(x, y, look(name).marker, color=look(name).colour, ms=size, mec="white", mew=0.6)
+        mark = {"marker": look(name).marker, "ms": size, "mec": "white", "mew": 0.6}
+    axes.plot(x, y, color=look(name).colour, clip_on=False, **mark)
 
 
 def _fill(bars, marks, data):
@@ -149,14 +150,11 @@ class SamplesPicture(widget.Picture):
         names, rows = list(data.numbers), [(f"after “{data.prompt}”", *data.numbers)]
         for key, label in NUMBERS.items():
             rows.append((label.replace("\n", " "), *(_short(key, data.numbers[name][key]) for name in names)))
-        return rows + [(f"p({word})", *row) for word, *row in zip(data.words, *map(_digits, data.shares.values()))]
+        shares = np.transpose(list(data.shares.values()))
+        return rows + [(f"p({word})", *(f"{x:.3f}" for x in row)) for word, row in zip(data.words, shares, strict=True)]
 
     def image(self):
         return super().image() + _page(self.data)
-
-
-def _digits(shares):
-    return [f"{share:.3f}" for share in shares]
 
 
 def _short(key, value):
@@ -323,7 +321,7 @@ class Samples:
         return [(self.world.vocabulary[k], bool(truth[k] < IMPROBABLE)) for k, truth in pairs]
 
     def panel(self):
-        """Static small multiples: the first prompt at three temperatures, one continuation each: (figure, alt, numbers)."""
+        """Static small multiples, (figure, alt, numbers): the first prompt at three temperatures, continued."""
         return _panel([self.compute(next(iter(self.ids)), temperature, 0) for temperature in (0.5, 1.0, 1.5)])
 
 

@@ -143,7 +143,7 @@ explorer = widget.explorer(compute, draw, CONTROLS)
 
 
 def panel():
-    """Static small multiples: the model believes in a near, a middling and the farthest word: (figure, alt, numbers)."""
+    """Static small multiples, (figure, alt, numbers): the model believes in a near, a middling, the farthest word."""
     rest, wrongs = -6.0, ("Tuesday", "banana", OTHERS[-1])
     found = {wrong: compute(wrong, rest, 0.5) for wrong in wrongs}
     with drawing(9.2, 3.3) as figure:
