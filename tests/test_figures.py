@@ -1,6 +1,7 @@
 """Still pictures and what explorers draw: a short alt text, numbers that are computed, nothing cut off or faint."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -122,6 +123,7 @@ CASES = {
     "varied": lambda d, seed: (rows_of("questions", seed), "emd_classes"),
     "soft_training": lambda d, seed: (rows_of("soft_labels", seed),),
 }
+LESSONS = Path(__file__).parents[1] / "notebooks" / "src"
 PANELS = [name for name in EXPLORERS if name[6:8] >= "06"]
 
 
@@ -212,6 +214,15 @@ def test_what_is_cut_off_is_found():
     bars[1].set_width(1)
     mark.set_clip_on(False)
     assert not cut_off(figure)
+
+
+@pytest.mark.skipif(not LESSONS.is_dir(), reason="the sources of the lessons are in a clone only")
+def test_every_column_of_a_table_has_a_header_in_words():
+    """A screen reader skips formulas, and an empty cell heads nothing."""
+    pages = [path.read_text("utf-8") for path in LESSONS.glob("*.py")]
+    heads = [head for page in pages for head in re.findall(r"^# \|(.+)\|\n# \|[ :|-]+$", page, re.MULTILINE)]
+    cells = [re.sub(r"\$[^$]*\$", "", cell) for head in heads for cell in head.split("|")]
+    assert len(heads) > 3 and all(re.search(r"\w\w", cell) for cell in cells), cells
 
 
 def test_the_longest_cost_has_room_in_the_objectives_explorer():
