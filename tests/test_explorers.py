@@ -66,7 +66,7 @@ def pixels(name, settings):
 
 
 def look(name, settings):
-    """What the page shows, pixels and words beside the picture, and all its words, alt text included."""
+    """What the page shows, pixels and words beside the picture, and all its words, alt text and numbers included."""
     image, words = pixels(name, settings).tobytes(), re.sub(r"base64,[^\"]+", "", picture(name).to_html())
     return (image, re.sub(r"<img[^>]*>", "", words)), words
 
@@ -83,14 +83,27 @@ def numbers(value):
     return [array.astype(float)] if array.dtype.kind in "fiub" else []
 
 
-def check_ce_kl(settings, data, alt):
+def check_alt(alt):
+    """One sentence of at most 150 characters, with two or three numbers at least."""
+    assert len(alt) <= 150 and alt.endswith(".") and not re.search(r"[.!?] ", alt), alt
+    assert len(re.findall(r"\d[\d.e+-]*", alt)) >= 2, alt
+
+
+def check_table(rows):
+    """A header without empty cells, and rows of its length with a name each; returns the cells."""
+    assert len(rows) >= 2 and {len(row) for row in rows} == {len(rows[0])}
+    assert all(map(str, rows[0])) and all(str(row[0]) for row in rows)
+    return [str(cell) for row in rows[1:] for cell in row]
+
+
+def check_ce_kl(settings, data, words):
     assert data.entropy + data.kl == pytest.approx(data.cross_entropy, abs=1e-12)  # A3: roundings of numbers below 10
     np.testing.assert_allclose(data.ce_curve - data.kl_curve, data.entropy, atol=1e-12)
     assert data.p.sum() == pytest.approx(1) and data.p[0] == pytest.approx(settings["p_monday"])
-    assert all(f"{x:.3f}" in alt for x in (data.entropy, data.kl, data.cross_entropy))
+    assert all(f"{x:.3f}" in words for x in (data.entropy, data.kl, data.cross_entropy))
 
 
-def check_divergence(settings, data, alt):
+def check_divergence(settings, data, words):
     assert data.p[0] == pytest.approx(10 ** settings["log10_p"])
     assert data.change < 1e-12  # D10: the split of the rest is not seen; rounding only
     rest = np.maximum(data.p[1:], 1e-300)  # above 0, where every generator has a slope; the target's p stays
@@ -100,19 +113,19 @@ def check_divergence(settings, data, alt):
     for generator, curve in zip(generators, data.curves, strict=True):
         expected = float(divergences.one_hot_loss(generator, data.p[0]))
         assert curve.value == pytest.approx(expected, rel=1e-12)  # the three tokens against p_t alone
-        assert curve.name in alt
+        assert curve.name.replace("alpha", "α") in words
         if np.isinf(expected):
-            assert curve.values is None and "∞" in curve.verdict and f"{curve.name}: infinite, no gradient" in alt
+            assert curve.values is None and "∞" in curve.verdict and "infinite none" in words
             continue
         pull = divergences.logit_gradient(generator, [1.0, 0.0, 0.0], inner)[0]
         assert curve.pull == pytest.approx(abs(pull), rel=1e-6)  # from all three tokens; 1e-6 for what `inner` moves
-        assert f"value {curve.value:.4g}, gradient −{curve.pull:.3g}" in alt
+        assert f" {curve.value:.4g} −{curve.pull:.3g} {curve.verdict}" in words
         limit = generator.at_zero + generator.slope_at_infinity
         assert ("without bound" in curve.verdict) == np.isinf(limit)
         assert (np.diff(curve.values) < 0).all() and curve.values.max() <= limit  # a loss: it falls as p_t rises
 
 
-def check_transport(settings, data, alt):
+def check_transport(settings, data, words):
     solved, rounding = data.solved, 1e-12 * max(1.0, data.cost.max())
     assert data.p @ solved.u + data.tau @ solved.v == pytest.approx(solved.value, abs=rounding)  # the dual certifies it
     assert (solved.u[:, None] + solved.v <= data.cost + rounding).all()
@@ -127,11 +140,11 @@ def check_transport(settings, data, alt):
         if settings["power"] >= 1:  # ... and optimal from power 1 on, D8
             closed_form = transport.emd_1d(data.p, data.tau, settings["power"])
             np.testing.assert_allclose([data.compared_value, solved.value], closed_form, rtol=0, atol=1e-10)
-    assert f"EMD {solved.value:.4f}" in alt and f"product plan costs {data.product:.4f}" in alt
+    assert f"EMD {solved.value:.4f}" in words and f"product plan costs {data.product:.4f}" in words
     assert max(np.abs(solved.u).max(), np.abs(solved.v).max()) <= 1.1 * data.cost.max()  # what the axes of u and v show
 
 
-def check_objectives(settings, data, alt):
+def check_objectives(settings, data, words):
     for name, step in data.steps.items():
         assert step.sum() == pytest.approx(0, abs=1e-12), name  # softmax ignores a constant
         assert data.shown[name][0] == pytest.approx(step[0] / (np.abs(step).sum() / 2 if data.shares else 1)), name
@@ -144,15 +157,16 @@ def check_objectives(settings, data, alt):
         assert all(np.abs(shown).sum() == pytest.approx(2) for shown in data.shown.values())
 
 
-def check_values_in_alt(settings, data, alt):
+def check_values_in_words(settings, data, words):
     values = data.values.items()
-    assert all(f"{value:.3f}" in alt for name, value in values if name != "difference")
+    assert all(f"{value:.3f}" in words for name, value in values if name != "difference")
 
 
-# What must hold of an explorer's data and alt text, beyond what is asked of all: check(settings, data, alt).
+# What must hold of an explorer's data and words, beyond what is asked of all: check(settings, data, words), where words
+# are the alt text and the cells of the table of numbers, a blank between two.
 CHECKS = {
-    "lesson04_soft_label": check_values_in_alt,
-    "lesson05_cost_matrix": check_values_in_alt,
+    "lesson04_soft_label": check_values_in_words,
+    "lesson05_cost_matrix": check_values_in_words,
     "lesson01_ce_kl": check_ce_kl,
     "lesson02_divergence": check_divergence,
     "lesson03_transport": check_transport,
@@ -170,11 +184,11 @@ def test_numbers_alt_text_and_frame_at_every_setting(name, whole):
         for array in numbers(data):
             assert not np.isnan(array).any(), settings
             assert name in MAY_BE_INFINITE or np.isfinite(array).all(), settings
-        alt = picture(name).alt(data)
-        assert len(re.findall(r"\d[\d.e+-]*", alt)) >= 3 and not re.search(r"\b(nan|inf)\b", alt), alt
-        assert len(alt) < 1000
+        check_alt(alt := picture(name).alt(data))
+        words = " ".join([alt, *check_table(picture(name).numbers(data))])
+        assert not re.search(r"\b(nan|inf)\b", words), words
         if name in CHECKS:
-            CHECKS[name](settings, data, alt)
+            CHECKS[name](settings, data, words)
         if whole or place % 3 == 0:  # drawing takes most of the time
             image = picture(name).set(data).pixels()[..., :3]
             frame = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
@@ -209,17 +223,28 @@ def test_kept_picture_equals_a_fresh_one(name):
 
 @pytest.mark.parametrize("name", EXPLORERS)
 def test_picture_and_panel_are_images_of_full_width_with_alt_text(name):
-    figure, alt, *numbers = module(name).panel()
-    assert len(re.findall(r"\d\.\d", f"{alt} {numbers}")) >= 3 and len(alt) > 80
-    for page in (picture(name).set(computed(name)).to_html(), pictures.as_html(figure, alt)):
+    figure, alt, numbers = module(name).panel()
+    check_alt(alt)
+    check_table(numbers)
+    for page in (picture(name).set(computed(name)).to_html(), pictures.as_html(figure, alt, numbers)):
         shown = Image.open(io.BytesIO(base64.b64decode(re.search(r"base64,([^\"]+)", page)[1])))
-        assert shown.width >= 720 and re.search(r'<img alt="[^"]{80,}"', page)
+        assert shown.width >= 720 and re.search(r'<img alt="[^"]{60,}"', page) and "<details>" in page
         assert np.asarray(shown).std() > 10  # something is drawn
 
 
 def parts(widget):
     """The widget and all widgets in it."""
     return [widget] + [part for child in getattr(widget, "children", ()) for part in parts(child)]
+
+
+def named(tied, name):
+    """The part of an explorer with a class of this name."""
+    (found,) = [part for part in parts(tied) if f"emo-{name}" in getattr(part, "_dom_classes", ())]
+    return found
+
+
+def status(tied):
+    return re.fullmatch('<div role="status" aria-live="polite">(.*)</div>', named(tied, "status").value)[1]
 
 
 @pytest.mark.parametrize("name", EXPLORERS)
@@ -229,37 +254,84 @@ def test_widget_starts_where_told_and_follows_its_controls(name):
         module(name).explorer(no_such_setting=1)
     controls = module(name).CONTROLS
     first = next(control for control in controls if isinstance(control, widget.Slider))
-    pages = []
-    for value in (first.high, first.low):
-        all_parts = parts(module(name).explorer(**{first.name: value}))
-        (page,) = [part for part in all_parts if isinstance(part, widgets.HTML)]
-        pages.append(page.value)
-    assert pages[0] != pages[1]
-    kinds = widgets.FloatSlider, widgets.BoundedFloatText, widgets.Dropdown
+    tied = [module(name).explorer(**{first.name: value}) for value in (first.high, first.low)]
+    assert named(tied[0], "page").value != named(tied[1], "page").value
+    page, all_parts = named(tied[1], "page"), parts(tied[1])
+    kinds = widgets.FloatSlider, widgets.FloatText, widgets.Dropdown
     sliders, boxes, menus = ([part for part in all_parts if isinstance(part, kind)] for kind in kinds)
     assert len(sliders) == len(boxes) == sum(isinstance(c, widget.Slider) for c in controls)
     assert len(menus) == sum(isinstance(c, widget.Choice) for c in controls)
-    for slider, box in zip(sliders, boxes, strict=True):
+    for control in [*boxes, *menus]:
         before = page.value
-        slider.value = slider.max if slider.value != slider.max else slider.min
-        assert page.value != before and page.value.startswith("<img"), slider.description
-        assert box.value == slider.value  # linked one way ...
-        before = page.value
-        box.value = (slider.min + slider.max) / 2
-        assert slider.value == box.value and page.value != before  # ... and the other
-    for menu in menus:
-        before = page.value
-        menu.value = next(option for option in menu.options if option != menu.value)
-        assert page.value != before and page.value.startswith("<img"), menu.description
+        if control in menus:
+            control.value = next(option for option in control.options if option != control.value)
+        else:
+            ends = next((s.min, s.max) for s in sliders if s.tooltip == control.tooltip)
+            control.value = ends[control.value != ends[1]]
+        assert control.disabled or page.value != before and page.value.startswith("<img"), control.description
+        assert status(tied[1]) in page.value  # no event loop runs here: what is seen is said at once
+        assert named(tied[1], "numbers").value.startswith("<table")
+    assert all(part.tooltip is not None for part in all_parts if hasattr(part, "description"))  # "null" in the page
 
 
-def test_an_error_in_compute_stands_in_place_of_the_picture():
-    pytest.importorskip("ipywidgets")
-    found, slider = module("lesson00_first_look"), widget.Slider("tuesday", "share", 0.0, 0.0, 2.0, 0.5)
-    box = widget.tie(found.compute, found.draw, (slider,), {})
-    page = box.children[1]
-    parts(box)[-3].value = 2.0  # the slider; compute refuses a share above 1
-    assert page.value.startswith("<p role='alert'>") and "2" in page.value
+def test_a_value_out_of_range_is_named_and_the_picture_stays():
+    tied = module("lesson00_first_look").explorer()
+    box = next(part for part in parts(tied) if getattr(part, "continuous_update", False))
+    before = named(tied, "page").value
+    box.value = 35.0  # "0,35", typed where a comma does not count
+    note = named(tied, "note").value
+    assert "35" in note and "rest" in note and "at most 1" in note and status(tied) == note
+    assert named(tied, "page").value == before
+    box.value = 0.333  # between two steps: kept as typed
+    assert named(tied, "note").value == "" and box.value == 0.333 and named(tied, "page").value != before
+    box.value = 0.15000000000000002  # a slider's rounding is cleared away
+    assert box.value == 0.15
+
+
+class Plain(widget.Picture):
+    size = (1, 1)
+
+    def build(self):
+        pass
+
+    update = alt = lambda self, data: f"{data.x} and {data.y}."
+
+
+class Overruled:
+    def __init__(self, x, y):
+        self.x, self.y, self.settings = x, y, {"y": 0.25} if x > 1 else {}
+        if x == 1:
+            raise ValueError("x = 1 is refused")
+
+
+def test_an_error_in_compute_stands_above_the_picture_and_controls_without_effect_rest():
+    widgets = pytest.importorskip("ipywidgets")
+    controls = widget.Slider("x", "the x", 0.0, 0.0, 2.0, 0.5), widget.Slider("y", "the y", 0.5, 0.0, 1.0, 0.5)
+    tied = widget.tie(Overruled, Plain, controls, {}, lambda given: {"y": "x decides"} if given["x"] > 1 else {})
+    x, y = [part for part in parts(tied) if isinstance(part, widgets.FloatText)]
+    slider = [part for part in parts(tied) if isinstance(part, widgets.FloatSlider)][1]
+    x.value = 1.0
+    assert "x = 1 is refused" in named(tied, "note").value and 'alt="0.0 and 0.5."' in named(tied, "page").value
+    x.value = 2.0
+    assert named(tied, "note").value == "" and y.value == 0.25 and y.disabled and slider.disabled
+    assert y.tooltip == slider.tooltip == "the y: x decides"
+    x.value = 0.0  # the reader's own value comes back
+    assert y.value == 0.5 and not y.disabled and y.tooltip == "the y"
+
+
+@pytest.mark.parametrize("name", EXPLORERS)
+def test_a_control_rests_exactly_where_it_has_no_effect(name):
+    controls, resting = module(name).CONTROLS, module(name).explorer.idle
+    for settings in settings_to_try(name, False)[::2]:
+        for control in controls:
+            if isinstance(control, widget.Slider):
+                found = [module(name).compute(**settings | {control.name: x}) for x in control.samples(3)]
+                same = all(
+                    np.array_equal(a, b)
+                    for each in found[1:]
+                    for a, b in zip(*map(numbers, (found[0], each)), strict=True)
+                )
+                assert same == (control.name in resting(settings)), (control.name, settings)
 
 
 def test_infinite_divergences_are_named_in_the_picture():

@@ -11,7 +11,7 @@ from emo_teach.explorers import lesson09_resting as resting
 
 pytestmark = pytest.mark.filterwarnings("error")
 ROUNDING = 1e-12  # sums of at most nine products below 2: their rounding stays under 1e-14
-LABELS = list(product((0.0, 0.1, 0.4, 0.5, 0.9, 1.0), (0.0, 0.2, 0.6, 1.0)))  # softness, Tuesday's share of it
+LABELS = list(product((1.0, 0.9, 0.6, 0.5, 0.1, 0.0), (0.0, 0.2, 0.6, 1.0)))  # τ(Monday), Tuesday's share of the rest
 
 
 START = np.array([0.5, 0.3, 0.2])  # where the explorer starts
@@ -45,8 +45,8 @@ def matrix(**given):
 
 def test_the_sandwich_holds_and_closes_for_a_one_hot_label():
     models = (0.5, 0.6), (0.0, 0.0), (1.0, 1.0), (0.2, 0.9)
-    for (softness, share), (p_monday, p_tuesday) in product(LABELS[::2], models):
-        data = soft(softness=softness, tau_tuesday=share, p_monday=p_monday, p_tuesday=p_tuesday)
+    for (monday, share), (p_monday, p_tuesday) in product(LABELS[::2], models):
+        data = soft(tau_monday=monday, tau_tuesday=share, p_monday=p_monday, p_tuesday=p_tuesday)
         for values in (data.values, data.curves):
             assert np.all(values["jensen"] <= values["exact"] + ROUNDING)
             assert np.all(values["exact"] <= values["product"] + ROUNDING)
@@ -66,23 +66,23 @@ def test_the_start_is_the_worked_example():
     assert data.values["product"] == pytest.approx(transport.product_bound(worked.P, worked.TAU, worked.COST))
 
 
-@pytest.mark.parametrize(("softness", "share"), LABELS)
-def test_marked_minima(softness, share):
-    data = soft(softness=softness, tau_tuesday=share)
+@pytest.mark.parametrize(("monday", "share"), LABELS)
+def test_marked_minima(monday, share):
+    data = soft(tau_monday=monday, tau_tuesday=share)
     corners = data.minimisers["product bound"]
     assert np.isin(corners, (0, 1)).all() and (corners.sum(1) == 1).all()
     assert np.eye(3)[transport.medoid(data.tau, worked.COST)].tolist() in corners.tolist()
     for loss in ("cross-entropy", "exact EMD", "debiased"):
         np.testing.assert_allclose(data.minimisers[loss], data.tau[None], atol=ROUNDING)
     for loss, models in data.minimisers.items():
-        least = soft(softness=softness, tau_tuesday=share, loss=loss).map.min()
+        least = soft(tau_monday=monday, tau_tuesday=share, loss=loss).map.min()
         assert (simplex.loss_values(loss, models, data.tau) <= least + ROUNDING).all(), loss  # no pixel is better
 
 
 def test_the_product_bound_can_end_at_a_word_the_label_never_names():
-    data = soft(softness=0.5, tau_tuesday=0.0)
+    data = soft(tau_monday=0.5, tau_tuesday=0.0)
     assert data.tau[1] == 0 and data.minimisers["product bound"].tolist() == [[0, 1, 0]]
-    tied = soft(softness=0.5, tau_tuesday=1.0)
+    tied = soft(tau_monday=0.5, tau_tuesday=1.0)
     assert tied.minimisers["product bound"].tolist() == [[1, 0, 0], [0, 1, 0]]
     assert "Monday or Tuesday" in lesson04_soft_label.draw(tied).alt(tied)
 
@@ -140,7 +140,9 @@ def test_pushes_are_shares():
 def test_at_the_start_emo_lifts_the_other_days_and_cross_entropy_does_not():
     data = matrix()
     assert data.words[: data.lifted] == ("Monday", "Tuesday", "Wednesday", "Sunday")
-    assert "pulls up the target and Tuesday, Wednesday, Sunday" in lesson05_cost_matrix.draw(data).alt(data)
+    picture = lesson05_cost_matrix.draw(data)
+    assert "lifts it and the 3 nearest words" in picture.alt(data)
+    assert ("words that EMO lifts", "Monday, Tuesday, Wednesday, Sunday") in picture.numbers(data)
     assert (data.ce_gradient[1:] > 0).all()
 
 

@@ -96,7 +96,6 @@ PROSE = (
     ("01_cross_entropy_is_kl", "grey band", "faint"),
     ("03_exact_emd_linear_programming", "Grey earth", "faint"),
     ("03_exact_emd_linear_programming", "green dot", "plan"),
-    ("03_exact_emd_linear_programming", "red-orange square", "emd"),
     ("04_one_hot_closed_form", "blue dot", "p"),
     ("07_gpt2_finetune", "truth's (orange)", "tau"),
 )

@@ -59,9 +59,13 @@ class FirstPicture(widget.Picture):
             text.set(position=(min(max(data.share, 0.04), 0.96), value + 0.045), text=f"{value:.2f}")
 
     def alt(self, data):
-        ce = f"Cross-entropy {data.cross_entropy:.3f} nats, the same along the whole slider"
-        emd = f"transport cost {data.emd:.3f}, falling as the mass moves from banana to Tuesday"
-        return f"Model: {simplex.in_words(data.p)}; the right token is Monday. {ce}; {emd}."
+        ce, emd = f"Cross-entropy stays at {data.cross_entropy:.3f} nats", f"the transport cost is {data.emd:.3f}"
+        tuesday, banana = data.p[1:]
+        return f"{ce}; {emd} and falls as probability goes from banana ({banana:.3f}) to Tuesday ({tuesday:.3f})."
+
+    def numbers(self, data):
+        values = ("cross-entropy, nats", f"{data.cross_entropy:.3f}"), ("transport cost", f"{data.emd:.3f}")
+        return [("quantity", "value"), *simplex.rows("model p", data.p), *values]
 
 
 draw = FirstPicture
@@ -69,8 +73,8 @@ explorer = widget.explorer(compute, draw, CONTROLS)
 
 
 def panel():
-    """Static small multiples for three shares: (figure, alt text)."""
-    words = []
+    """Static small multiples for three shares: (figure, alt text, numbers)."""
+    rows = []
     with drawing(7.6, 2.4) as figure:
         for axes, share in zip(figure.subplots(1, 3, sharey=True), (0.0, 0.5, 1.0), strict=True):
             data = compute(share)
@@ -78,6 +82,10 @@ def panel():
             axes.set(xticks=range(3), xticklabels=worked.TOKENS, ylim=(0, 0.62))
             losses = f"cross-entropy {data.cross_entropy:.2f}", f"transport cost {data.emd:.2f}"
             axes.set_title("\n".join(losses))
-            words.append(f"Tuesday {data.p[1]:.2f}, banana {data.p[2]:.2f}: {', '.join(losses)}")
+            rows.append([f"{x:.2f}" for x in (*data.p, data.cross_entropy, data.emd)])
         figure.axes[0].set_ylabel("probability")
-    return figure, f"Three models with probability 0.50 on Monday, the right token. {'; '.join(words)}."
+    ce, worst, best = rows[0][3], rows[0][4], rows[-1][4]
+    alt = (
+        f"Three models with 0.50 on Monday have cross-entropy {ce}; their transport costs fall from {worst} to {best}."
+    )
+    return figure, alt, [[*(f"p({token})" for token in worked.TOKENS), "cross-entropy, nats", "transport cost"], *rows]

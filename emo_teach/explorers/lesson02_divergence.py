@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import divergences
-from ..pictures import COLOURS, drawing, look
+from ..pictures import COLOURS, darker, drawing, look
 from ..worked import TOKENS
 from . import simplex, widget
 
@@ -132,7 +132,7 @@ class DivergencePicture(widget.Picture):
         self.samples, self.rows = [], []
         places = ((0.065, "left"), (0.385, "right"), (0.525, "right"), (0.55, "left"))
         for (x, side), head in zip(places, ("", "value", "gradient", "as p(Monday) → 0"), strict=True):
-            axes.text(x, 4.3, head, fontsize=9, color=COLOURS["cost"], ha=side)
+            axes.text(x, 4.3, head, fontsize=9, color=darker(COLOURS["cost"]), ha=side)
         for slot in range(3):
             y = 3.3 - slot
             self.samples.append(self.live(axes.plot([0.0, 0.05], [y + 0.2] * 2, DASHES[slot], lw=2.4)[0]))
@@ -180,18 +180,24 @@ class DivergencePicture(widget.Picture):
             artist.set_text(text)
 
     def alt(self, data):
-        return (
-            f"Label Monday. Model: {simplex.in_words(data.p, '.3g')}. Value of three divergences and their gradient on "
-            f"Monday's logit against p of Monday. {'; '.join(map(_curve_in_words, data.curves))}. "
-            f"Tuesday has {data.share:.2f} of the rest; over all shares the values change by at most "
-            f"{data.change:.0g} of themselves."
-        )
+        values = ", ".join(f"{_spoken(curve)}: {_value(curve)}" for curve in data.curves)
+        return f"p(Monday) = {data.p[0]:.3g} alone sets each divergence, however the rest is split; {values}."
+
+    def numbers(self, data):
+        rows = [("quantity", "value", "gradient on Monday's logit", "as p(Monday) falls")]
+        for curve in data.curves:
+            pull = "none" if curve.pull is None else f"−{curve.pull:.3g}"
+            rows.append((_spoken(curve), _value(curve), pull, curve.verdict))
+        rows += [(*row, "", "") for row in simplex.rows("model p", data.p)]
+        return [*rows, ("largest relative change over all splits", f"{data.change:.0g}", "", "")]
 
 
-def _curve_in_words(curve):
-    if curve.pull is None:
-        return f"{curve.name}: infinite, no gradient"
-    return f"{curve.name}: value {curve.value:.4g}, gradient −{curve.pull:.3g}, {curve.verdict} as p falls"
+def _spoken(curve):
+    return curve.name.replace("alpha", "α")
+
+
+def _value(curve):
+    return "infinite" if curve.pull is None else f"{curve.value:.4g}"
 
 
 draw = DivergencePicture
@@ -199,7 +205,7 @@ explorer = widget.explorer(compute, draw, CONTROLS)
 
 
 def panel():
-    """Static small multiples: value, pull, and one p_t with four splits of the rest: (figure, alt text)."""
+    """Static small multiples: value, pull, and one p_t with four splits of the rest: (figure, alt text, numbers)."""
     p_t = 0.1
     with drawing(8.6, 5.6) as figure:
         axes = figure.subplots(3, 4, sharey="row", height_ratios=[1.4, 1.4, 0.8])
@@ -214,12 +220,11 @@ def panel():
         splits = [_panel_strip(*strip) for strip in zip(axes[2], simplex.three(p_t, [1, 0.6, 0.3, 0]), strict=True)]
         for label in axes[:, 1:].flat:
             label.set_ylabel("")
-    families = "; ".join(f"{title}: {', '.join(names)}" for title, names in FAMILIES)
-    return figure, (
-        "Value and gradient on the target's logit of seven divergences for a one-hot label, against p of the target. "
-        f"{families}. Below, four models with p(Monday) = {p_t} that split the rest differently all have "
-        f"{'; '.join(dict.fromkeys(splits))}."
-    )
+    kl = " = ".join(split["KL"] for split in splits)
+    alt = f"Divergences against p(Monday), four kinds; at {p_t} no split of the rest changes one: KL {kl}."
+    rows = [(title, ", ".join(names)) for title, names in FAMILIES]
+    rows += [(f"{name} at p(Monday) = {p_t}, four splits", ", ".join(s[name] for s in splits)) for name in splits[0]]
+    return figure, alt, [("behaviour as p falls, or divergence", "divergences, or values"), *rows]
 
 
 def _panel_curve(axes, slot, curve):
@@ -233,11 +238,11 @@ def _panel_curve(axes, slot, curve):
 
 
 def _panel_strip(axes, p):
-    """One split of the rest as bars; returns the values it has, in words."""
+    """One split of the rest as bars; returns the values it has, by name."""
     axes.bar(np.arange(3), p, 0.6, color=COLOURS["p"])
     values = {
         name: f"{divergences.f_divergence(name, TAU, p):.3f}" for name in ("KL", "total variation", "Pearson chi2")
     }
     axes.set_title("\n".join(f"{name}: {value}" for name, value in values.items()), fontsize=9)
     axes.set(xticks=np.arange(3), xticklabels=["Mon.", "Tue.", "banana"], ylim=(0, 1), ylabel="model p")
-    return ", ".join(map(" ".join, values.items()))
+    return values

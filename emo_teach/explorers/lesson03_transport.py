@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import costs, inputs, transport
-from ..pictures import COLOURS, COST_MAP, drawing
+from ..pictures import COLOURS, COST_MAP, darker, drawing
 from ..words import load_words
 from . import widget
 
@@ -20,6 +20,13 @@ CONTROLS = (
     widget.Choice("cost", "cost", COSTS[0], COSTS),
     widget.Slider("power", "k of |i − j|^k", 2.0, 0.25, 3.0, 0.25),
 )
+
+
+def idle(settings):
+    """The power acts on one cost alone."""
+    return {} if settings["cost"] == COSTS[0] else {"power": f"only the cost {COSTS[0]} has a power"}
+
+
 TIGHT = 1e-9  # slack, in units of the largest cost, below which a constraint of the dual counts as tight
 
 
@@ -112,7 +119,7 @@ class TransportPicture(widget.Picture):
     def _build_matrix(self):
         axes, self.cell = self.matrix, 2.9 / N * 72
         self.image = self.live(_image(axes, np.eye(N)))
-        look = {"ms": 0.8 * self.cell, "mfc": "none", "mec": COLOURS["emd"], "mew": 1.2}
+        look = {"ms": 0.8 * self.cell, "mfc": "none", "mec": COLOURS["gradient"], "mew": 1.6}
         self.tight = self.live_line(axes, "s", **look)
         self.plan = self.live(axes.scatter([], [], [], COLOURS["plan"], edgecolors="white", linewidths=0.8))
         axes.set(xlim=(-0.5, N - 0.5), ylim=(N - 0.5, -0.5))
@@ -139,17 +146,25 @@ class TransportPicture(widget.Picture):
     def _build_numbers(self, axes):
         axes.set(xlim=(0, 1), ylim=(0, 10))
         axes.set_axis_off()
-        rows = ("cost", "EMD", "bill p·u + τ·v", "duality gap", "cells used", "product plan costs", "longest bar: mass")
-        self.numbers, y = [], 9.3
+        rows = (
+            "cost",
+            "EMD",
+            "bill p·u + τ·v",
+            "duality gap",
+            "cells used",
+            "product plan costs",
+            "mass of longest bar",
+        )
+        self.values, y = [], 9.3
         for name in rows:
             axes.text(0, y, name, fontsize=9.5)
             colour = COLOURS["emd" if name == "EMD" else "ink"]
-            self.numbers.append(self.live_text(axes, 1, y, fontsize=9.5, ha="right", color=colour))
+            self.values.append(self.live_text(axes, 1, y, fontsize=9.5, ha="right", color=colour))
             y -= 0.85
         self.compared = [self.live_text(axes, x, y, fontsize=9.5, ha=ha) for x, ha in ((0, "left"), (1, "right"))]
-        key = "grey: cost, dark is dear\ngreen: plan, area is mass\nsquares: tight, u + v = cost\n"
+        key = "grey: cost, dark is high\ngreen: plan, area is mass\nsquares: tight, u + v = cost\n"
         key += "u, v: in units of the\nlargest cost"
-        axes.text(0, 0, key, fontsize=9, color=COLOURS["cost"], va="bottom", linespacing=1.4)
+        axes.text(0, 0, key, fontsize=9, color=darker(COLOURS["cost"]), va="bottom", linespacing=1.4)
 
     def update(self, data):
         scale, solved = data.cost.max(), data.solved
@@ -173,7 +188,7 @@ class TransportPicture(widget.Picture):
         values = (data.cost_name, f"{solved.value:.4f}", f"{dual:.4f}", f"{abs(solved.gap):.0g}")
         values += (f"{len(rows)}, at most {most}", f"{data.product:.4f}", f"{longest:.2f}", data.compared)
         values += ("" if data.compared_value is None else f"{data.compared_value:.4f}",)
-        for text, value in zip([*self.numbers, *self.compared], values, strict=True):
+        for text, value in zip([*self.values, *self.compared], values, strict=True):
             text.set_text(value)
 
     def _relabel(self, labels):
@@ -184,26 +199,33 @@ class TransportPicture(widget.Picture):
         self.stale()
 
     def alt(self, data):
+        values = f"EMD {data.solved.value:.4f}; the product plan costs {data.product:.4f}"
+        return f"Under cost {data.cost_name} the cheapest plan from model to label costs {values}."
+
+    def numbers(self, data):
         solved = data.solved
-        moves = [(mass, i, j) for i, j, mass in zip(*_cells(solved.plan), strict=True)]
-        largest = sorted(moves, reverse=True)[:3]
-        most = ", ".join(f"{mass:.2f} from {data.labels[i]} to {data.labels[j]}" for mass, i, j in largest)
-        p, tau, u, v = (", ".join(f"{x:.2f}" for x in values) for values in (data.p, data.tau, solved.u, solved.v))
-        compared = "" if data.compared_value is None else f" {data.compared}: {data.compared_value:.4f}."
-        return (
-            f"Cost {data.cost_name} between {', '.join(data.labels)}. Model p: {p}. Label tau: {tau}. "
-            f"The cheapest plan uses {len(moves)} cells, most mass {most}. EMD {solved.value:.4f}, duality gap "
-            f"{abs(solved.gap):.0g}; the product plan costs {data.product:.4f}.{compared} Potentials u: {u}; v: {v}."
-        )
+        columns = {"model p": data.p, "label τ": data.tau, "price u": solved.u, "price v": solved.v}
+        rows = [(name, _listed(data.labels, values)) for name, values in columns.items()]
+        moves = zip(*_cells(solved.plan), strict=True)
+        plan = ", ".join(f"{mass:.3f} from {data.labels[i]} to {data.labels[j]}" for i, j, mass in moves)
+        rows += [("plan", plan), ("EMD", f"{solved.value:.4f}"), ("duality gap", f"{abs(solved.gap):.0g}")]
+        rows += [("product plan", f"{data.product:.4f}")]
+        if data.compared_value is not None:
+            rows.append((data.compared, f"{data.compared_value:.4f}"))
+        return [("quantity", "value"), ("cost", data.cost_name), *rows]
+
+
+def _listed(labels, values):
+    return ", ".join(f"{label}: {value:.2f}" for label, value in zip(labels, values, strict=True))
 
 
 draw = TransportPicture
-explorer = widget.explorer(compute, draw, CONTROLS)
+explorer = widget.explorer(compute, draw, CONTROLS, idle)
 
 
 def panel():
-    """Static small multiples: the same two histograms under four costs: (figure, alt text)."""
-    words = []
+    """Static small multiples: the same two histograms under four costs: (figure, alt text, numbers)."""
+    rows = [("cost", "EMD", "mass that stays", "cells used")]
     with drawing(8.6, 3.2) as figure:
         axes = figure.subplots(2, 4, height_ratios=[0.28, 1])
         cases = ((COSTS[1], 1), (COSTS[0], 2), (COSTS[0], 0.25), (COSTS[3], 1))
@@ -211,11 +233,11 @@ def panel():
             data = compute(2.5, 1.5, 4.5, 1.0, name, power)
             _panel_column(*column, data)
             stay, cells = float(np.diag(data.solved.plan).sum()), len(_cells(data.solved.plan)[0])
-            words.append(f"{data.cost_name}: EMD {data.solved.value:.3f}, {stay:.2f} of the mass stays, {cells} cells")
+            rows.append((data.cost_name, f"{data.solved.value:.3f}", f"{stay:.2f}", cells))
         axes[0, 0].set_ylabel("label τ")
         axes[1, 0].set_ylabel("model p")
-    what = "One p and one tau over eight classes, and the cheapest plan between them under four costs."
-    return figure, f"{what} {'; '.join(words)}."
+    stays = ", ".join(f"{name} {stay}" for name, _, stay, _ in rows[1:])
+    return figure, f"The cheapest plan between one p and one τ depends on the cost; mass that stays: {stays}.", rows
 
 
 def _panel_column(top, matrix, data):

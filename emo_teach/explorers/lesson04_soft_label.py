@@ -13,13 +13,13 @@ from .simplex import LOSSES
 
 LATER = {"debiased": "\n(lesson 06)"}
 CONTROLS = (
-    widget.Slider("softness", "τ: mass off Monday", 0.4, 0.0, 1.0, 0.05),
-    widget.Slider("tau_tuesday", "τ: Tuesday's share of it", 1.0, 0.0, 1.0, 0.05),
-    widget.Slider("p_monday", "p: mass on Monday", 0.5, 0.0, 1.0, 0.01),
+    widget.Slider("tau_monday", "label τ: Monday", 0.6, 0.0, 1.0, 0.05),
+    widget.Slider("tau_tuesday", "τ: Tuesday's share of rest", 1.0, 0.0, 1.0, 0.05),
+    widget.Slider("p_monday", "model p: Monday", 0.5, 0.0, 1.0, 0.01),
     widget.Slider("p_tuesday", "p: Tuesday's share of rest", 0.6, 0.0, 1.0, 0.05),
     widget.Choice("loss", "loss in the triangle", "product bound", LOSSES),
 )
-SOFTNESS = np.linspace(0.0, 1.0, 41)
+SWEEP = np.linspace(0.0, 1.0, 41)  # the label's probability of Monday
 ROWS, COLUMNS, STEPS = 148, 170, 40  # pixels of the map; models a side where a minimum is looked for
 SANDWICH = {"product": "product bound", "exact": "exact EMD", "jensen": "Jensen bound"}
 # Where a loss is least: marker and size. Three losses are least at tau: their marks are rings of growing size.
@@ -27,11 +27,10 @@ MARKS = {"cross-entropy": ("s", 11), "exact EMD": ("o", 17), "debiased": ("D", 1
 
 
 class Data(NamedTuple):
-    """Label and model (3,), the sandwich's values and curves along the label's softness, the chosen loss at every
+    """Label and model (3,), the sandwich's values and curves along its share of Monday, the chosen loss at every
     pixel; `minimisers`: loss -> models (k, 3) at which it is least, with their mixtures where several corners tie.
     """
 
-    softness: float
     tau: np.ndarray
     p: np.ndarray
     loss: str
@@ -62,14 +61,19 @@ def _bounds(p, tau):
     return {"product": product, "exact": simplex.loss_values("exact EMD", p, tau), "jensen": jensen}
 
 
-def compute(softness, tau_tuesday, p_monday, p_tuesday, loss):
-    """The sandwich (D3, A4, A6) along the label's softness, and the chosen loss (or A2, D9) over all models."""
-    tau, p = simplex.three(1 - softness, tau_tuesday), simplex.three(p_monday, p_tuesday)
-    labels = simplex.three(1 - SOFTNESS, tau_tuesday)
+def idle(settings):
+    """Where Monday has all of the model, no rest is shared."""
+    return {"p_tuesday": "Monday has all of the model"} if settings["p_monday"] == 1 else {}
+
+
+def compute(tau_monday, tau_tuesday, p_monday, p_tuesday, loss):
+    """The sandwich (D3, A4, A6) along the label's share of Monday, and the chosen loss (or A2, D9) over all models."""
+    tau, p = simplex.three(tau_monday, tau_tuesday), simplex.three(p_monday, p_tuesday)
+    labels = simplex.three(SWEEP, tau_tuesday)
     curves, values = _bounds(p, labels), {name: float(value) for name, value in _bounds(p, tau).items()}
     values["exact"] = float(transport.emd(p, tau, COST).value)
     shown, minimisers = simplex.loss_values(loss, _pixels(), tau), {name: _minimiser(name, tau) for name in LOSSES}
-    return Data(float(softness), tau, p, loss, values, curves, shown, minimisers)
+    return Data(tau, p, loss, values, curves, shown, minimisers)
 
 
 def _tinted(data):
@@ -96,7 +100,7 @@ def _dot(axes, name):
 
 
 class SoftLabelPicture(widget.Picture):
-    """Left: the sandwich as the label softens. Right: all models in a triangle, the loss as tint, and all minima."""
+    """Left: the sandwich along the label. Right: all models in a triangle, the loss as tint, and all minima."""
 
     size = (8.6, 3.7)
 
@@ -111,7 +115,7 @@ class SoftLabelPicture(widget.Picture):
             value = self.live_text(curves, 0.2, height, fontsize=9.5, va="center", transform=curves.transAxes)
             self.curves[name] = line, dot, value
         curves.set(xlim=(0, 1), ylim=(0, 1.3), yticks=np.linspace(0, 1, 6), ylabel="cost")
-        curves.set(xlabel="label's mass off Monday (0: one-hot)", title="exact EMD between its bounds")
+        curves.set(xlabel="label τ: Monday (1: one-hot)", title="exact EMD between its bounds")
         self.triangle = triangle
         self.image = self.live(_triangle(triangle, np.full((ROWS, COLUMNS, 3), 255, np.uint8)))
         self.p, self.tau = self.live(_dot(triangle, "p")), self.live(_dot(triangle, "tau"))
@@ -124,8 +128,8 @@ class SoftLabelPicture(widget.Picture):
     def update(self, data):
         for name, label in SANDWICH.items():
             line, dot, value = self.curves[name]
-            line.set_data(SOFTNESS, data.curves[name])
-            dot.set_data([data.softness], [data.values[name]])
+            line.set_data(SWEEP, data.curves[name])
+            dot.set_data([data.tau[0]], [data.values[name]])
             value.set_text(f"{label} {data.values[name]:.3f}")
         self.image.set_data(_tinted(data))
         self.title(self.triangle, f"{data.loss} over all models p (white: least)")
@@ -135,26 +139,31 @@ class SoftLabelPicture(widget.Picture):
             simplex.place(line, data.minimisers[loss])
 
     def alt(self, data):
-        return (
-            f"Label: {simplex.in_words(data.tau, '.2f')}. Model: {simplex.in_words(data.p, '.2f')}. {_sandwich(data)}. "
-            f"In the triangle of all models, tinted by {data.loss}: {_where(data)}"
-        )
+        least = f"product bound is least at {_corners(data)}, the other losses at the label"
+        return f"Exact EMD {data.values['exact']:.3f} lies between {_bounds_of(data)}; the {least}."
+
+    def numbers(self, data):
+        values = [(name, f"{data.values[key]:.3f}") for key, name in SANDWICH.items()]
+        least = [(f"least {loss}", _where(models)) for loss, models in data.minimisers.items()]
+        distributions = [*simplex.rows("label τ", data.tau), *simplex.rows("model p", data.p)]
+        return [("quantity", "value"), *distributions, *values, ("tint of the triangle", data.loss), *least]
 
 
-def _sandwich(data):
-    return ", ".join(f"{SANDWICH[name]} {data.values[name]:.3f}" for name in ("jensen", "exact", "product"))
+def _bounds_of(data):
+    return f"its bounds {data.values['jensen']:.3f} and {data.values['product']:.3f}"
 
 
-def _where(data):
-    """Where each loss is least, in words."""
-    bound, others = data.minimisers["product bound"], [loss for loss in LOSSES if loss != "product bound"]
-    corners = " or ".join(TOKENS[int(np.argmax(model))] for model in bound)
-    at_tau = [loss for loss in others if np.allclose(data.minimisers[loss], data.tau, atol=1e-9)]
-    return f"the product bound is least at the corner {corners}; {', '.join(at_tau)} at the label itself."
+def _corners(data):
+    return " or ".join(TOKENS[int(np.argmax(model))] for model in data.minimisers["product bound"])
+
+
+def _where(models):
+    """Where a loss is least, in words."""
+    return "; or ".join(simplex.in_words(model, ".2f") for model in models)
 
 
 draw = SoftLabelPicture
-explorer = widget.explorer(compute, draw, CONTROLS)
+explorer = widget.explorer(compute, draw, CONTROLS, idle)
 
 
 def _bars(axes, data, name):
@@ -167,25 +176,31 @@ def _bars(axes, data, name):
 
 
 def panel():
-    """Static small multiples: the sandwich and the four losses over all models for three labels: (figure, alt text)."""
-    labels = {"τ: Monday (one-hot)": (0.0, 1.0), "τ: .6 Monday, .4 Tuesday": (0.4, 1.0)}
+    """Static small multiples: the sandwich and the four losses over all models for three labels: (figure, alt text,
+    numbers).
+    """
+    labels = {"τ: Monday (one-hot)": (1.0, 1.0), "τ: .6 Monday, .4 Tuesday": (0.6, 1.0)}
     labels["τ: .5 Monday, .5 banana"] = (0.5, 0.0)
-    words, handles = [], {}
+    numbers, corners, handles = [("label", *SANDWICH.values(), *(f"least {loss}" for loss in LOSSES))], [], {}
     with drawing(8.8, 5.4) as figure:
         rows = figure.subplots(3, 5, width_ratios=[1.2, 1, 1, 1, 1])
         for loss, axes in zip(LOSSES, rows[0, 1:], strict=True):
             axes.set_title(loss, loc="center")
-        for row, (name, (softness, share)) in zip(rows, labels.items(), strict=True):
+        for row, (name, (first, share)) in zip(rows, labels.items(), strict=True):
             for axes, loss in zip(row[1:], LOSSES, strict=True):
-                data = compute(softness, share, 0.5, 0.6, loss)
+                data = compute(first, share, 0.5, 0.6, loss)
                 _triangle(axes, _tinted(data), 0.24)
                 simplex.place(_dot(axes, "p"), data.p)
                 simplex.place(_dot(axes, "tau"), data.tau)
                 simplex.place(_mark(axes, loss, f"least {loss}"), data.minimisers[loss])
                 handles |= {line.get_label(): line for line in axes.lines}
             _bars(row[0], data, name)
-            words.append(f"{name}: {_sandwich(data)}; {_where(data)}")
+            values, least = (data.values[key] for key in SANDWICH), (_where(data.minimisers[loss]) for loss in LOSSES)
+            numbers.append((name, *(f"{value:.3f}" for value in values), *least))
+            corners.append(_corners(data))
         spaced = {"fontsize": 9, "handletextpad": 0.6, "columnspacing": 1.4}
         figure.legend(handles.values(), handles, loc="outside lower center", ncols=6, **spaced)
-    what = f"One model, {simplex.in_words(data.p, '.2f')}, and three labels."
-    return figure, f"{what} In triangles of all models, each loss and its minimum. {' '.join(words)}"
+    at = "; ".join(corners)
+    emd = ", ".join(row[2] for row in numbers[1:])
+    alt = f"For three labels, exact EMD {emd}: cross-entropy and EMD are least at the label, the product bound at {at}."
+    return figure, alt, numbers

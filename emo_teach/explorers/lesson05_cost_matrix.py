@@ -50,7 +50,7 @@ CONTROLS = (
     widget.Slider("near", "mass to the nearest word", 0.2, 0.0, 0.45, 0.05),
     widget.Slider("far", "mass to the farthest word", 0.1, 0.0, 0.45, 0.05),
     widget.Slider("power", "power of the cosine cost", 1.0, 0.25, 4.0, 0.25),
-    widget.Slider("weight", "0: 0/1 cost, 1: cosine", 1.0, 0.0, 1.0, 0.05),
+    widget.Slider("weight", "cosine's share of the cost", 1.0, 0.0, 1.0, 0.05),
 )
 DARKEST = 1.2  # the cost drawn black
 VALUES = (
@@ -75,6 +75,11 @@ class Data(NamedTuple):
     emo_gradient: np.ndarray
     values: dict
     lifted: int
+
+
+def idle(settings):
+    """The power acts on the cosine alone."""
+    return {} if settings["weight"] else {"power": "all of the cost is 0/1, which has no power"}
 
 
 def _model(nearness, seed, temperature, near, far):
@@ -131,10 +136,10 @@ class CostMatrixPicture(widget.Picture):
         self.plan = self.live(self.matrix.scatter(np.zeros(n), np.arange(n), color=COLOURS["plan"], **dots))
         self.bars = [self.live(bar) for bars in (*_model_bars(model, n), *_push_bars(pushes, n)) for bar in bars]
         model.set_title("model p\nand what it adds to EMO")
-        pushes.set_title("push on logits, in shares\n ")
+        pushes.set_title("a step moves the logits\n ")
         above = {"transform": pushes.transAxes, "fontsize": STYLE["axes.titlesize"], "va": "bottom"}
         self.headline = self.live_text(pushes, 0, 1.02, **above)  # the second line of that title
-        dashed = {"color": COLOURS["cost"], "lw": 1.2, "label": "above: cheaper than EMO"}
+        dashed = {"color": COLOURS["cost"], "lw": 1.2, "label": "above it, words rise by EMO"}
         self.border = self.live(pushes.plot([-1.2, 1.2], [0, 0], "--", **dashed)[0])
         for axes in (model, pushes):
             axes.tick_params(axis="y", labelleft=False, length=0)
@@ -145,13 +150,13 @@ class CostMatrixPicture(widget.Picture):
         self.figure.set_layout_engine("none")
 
     def _build_values(self, axes):
-        self.numbers = {}
+        self.texts = {}
         axes.axis("off")
         axes.set(xlim=(0, 1), ylim=(0, 1))
         for k, (name, label, colour) in enumerate(VALUES):
             axes.add_patch(Rectangle((0.2 * k, 0.05), 0.008, 0.9, color=colour))
             axes.text(0.2 * k + 0.018, 0.95, label, fontsize=9.5, va="top")
-            self.numbers[name] = self.live_text(axes, 0.2 * k + 0.018, 0.05, fontsize=13, va="bottom")
+            self.texts[name] = self.live_text(axes, 0.2 * k + 0.018, 0.05, fontsize=13, va="bottom")
 
     def update(self, data):
         if data.words != self.words:
@@ -165,15 +170,17 @@ class CostMatrixPicture(widget.Picture):
         for bar, width in zip(self.bars, widths, strict=True):
             bar.set_width(width)
         self.border.set_ydata([data.lifted - 0.5] * 2)
-        self.headline.set_text(f"words up: CE 1, EMO {data.lifted}")
-        for name, text in self.numbers.items():
-            equal = name == "difference" and abs(data.values[name]) < 1e-12
-            text.set_text(f"0{' (rounding)' * bool(data.values[name])}" if equal else f"{data.values[name]:.3f}")
+        self.headline.set_text(f"words up: 1 by CE, {data.lifted} by EMO")
+        for name, text in self.texts.items():
+            text.set_text(_short(data.values[name]))
 
     def alt(self, data):
-        p = ", ".join(f"{word} {value:.2f}" for word, value in zip(data.words, data.p, strict=True))
-        what = "The model's probabilities, from the nearest word to the farthest"
-        return f"Target {data.words[0]}. {what}: {p}. {_lesson(data)}"
+        emo, ce = f"EMO ({data.values['emo']:.3f})", f"cross-entropy ({data.values['cross_entropy']:.3f} nats)"
+        also = {1: "no other word"}.get(data.lifted, f"the {data.lifted - 1} nearest words")
+        return f"Target {data.words[0]}: a step on {emo} lifts it and {also}; a step on {ce} lifts it alone."
+
+    def numbers(self, data):
+        return [("quantity", "value"), ("target", data.words[0]), *_rows(data)]
 
 
 def _matrix(axes, cost):
@@ -211,25 +218,34 @@ def _push_bars(axes, n, ce=0, emo=0):
     return upper, lower
 
 
-def _lesson(data):
-    """The values and who is pulled up, in words."""
-    values, lifted = data.values, ", ".join(data.words[1 : data.lifted]) or "no other word"
-    ce, emo = strength(data.ce_gradient), strength(data.emo_gradient)
-    return (
-        f"Cross-entropy {values['cross_entropy']:.3f} nats, 1 - p(target) {values['one_minus']:.3f}, EMO "
-        f"{values['emo']:.3f}, EMD by linear program {values['emd']:.3f}. A step on cross-entropy pulls up the target "
-        f"alone, in all {ce:.3f}; one on EMO pulls up the target and {lifted}, in all {emo:.3f}."
-    )
+def _short(value):
+    """A value of the table: what is 0 up to rounding says so."""
+    return f"0{' (rounding)' * bool(value)}" if abs(value) < 1e-12 else f"{value:.3f}"
+
+
+def _rows(data):
+    """The numbers of the picture: quantity, value."""
+    columns = {"model p": data.p, "cost to the target": data.cost[:, 0]}
+    columns |= {"share of CE's push": push(data.ce_gradient), "share of EMO's push": push(data.emo_gradient)}
+    rows = [(label, _short(data.values[name])) for name, label, _ in VALUES]
+    rows += [("total push of CE", f"{strength(data.ce_gradient):.3f}")]
+    rows += [("total push of EMO", f"{strength(data.emo_gradient):.3f}")]
+    rows += [("words that EMO lifts", ", ".join(data.words[: data.lifted]) or "none")]
+    for name, column in columns.items():
+        rows.append((name, ", ".join(f"{word} {x:.2f}" for word, x in zip(data.words, column, strict=True))))
+    return rows
 
 
 draw = CostMatrixPicture
-explorer = widget.explorer(compute, draw, CONTROLS)
+explorer = widget.explorer(compute, draw, CONTROLS, idle)
 
 
 def panel():
-    """Static small multiples: a mistake near, far, and near under the 0/1 cost, with the pushes: (figure, alt text)."""
+    """Static small multiples: a mistake near, far, and near under the 0/1 cost, with the pushes: (figure, alt text,
+    numbers).
+    """
     cases = (("near mistake", 0.3, 0.0, 1.0), ("far mistake", 0.0, 0.3, 1.0), ("near, 0/1 cost", 0.3, 0.0, 0.0))
-    words = []
+    rows, values_of = [("mistake", "quantity", "value")], []
     with drawing(8.8, 5.6) as figure:
         grid = figure.subplots(2, 4, width_ratios=[1.25, 1, 1, 1])
         for k, (name, near, far, weight) in enumerate(cases, start=1):
@@ -244,11 +260,16 @@ def panel():
                 _matrix(grid[k // 3, 0], data.cost)
                 _name(grid[k // 3, 0], data.words)
                 grid[k // 3, 0].set_title(f"{'0/1' if weight == 0 else 'cosine'} cost\nframe: to the target")
-            words.append(f"{name}: {_lesson(data)}")
+            rows += [(name, *row) for row in _rows(data)]
+            values_of.append(values["emo"])
         for axes in grid[:, 1:].flat:
             axes.set_yticks(range(n), [""] * n)
             axes.tick_params(axis="y", length=0)
         for axes, side in zip(grid[:, 1], ("left", "right"), strict=True):
             legend = {"loc": f"outside lower {side}", "fontsize": 9, "ncols": 2}
             figure.legend(*axes.get_legend_handles_labels(), **legend)
-    return figure, f"Target {data.words[0]}, words from near to far: {', '.join(data.words[1:])}. " + " ".join(words)
+    near, far, flat = (f"{value:.3f}" for value in values_of)
+    alt = (
+        f"EMO is {near} for a near mistake, {far} for a far one, {flat} under the 0/1 cost; cross-entropy is the same."
+    )
+    return figure, alt, rows

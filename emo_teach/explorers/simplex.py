@@ -30,6 +30,11 @@ def in_words(p, digits=".3f"):
     return ", ".join(f"{token} {value:{digits}}" for token, value in zip(TOKENS, p, strict=True))
 
 
+def rows(name, p):
+    """A distribution's rows in a table of numbers: quantity, value."""
+    return [(f"{name}: {token}", f"{value:.3g}") for token, value in zip(TOKENS, p, strict=True)]
+
+
 @lru_cache(maxsize=2)
 def lattice(steps):
     """Models (m, 3) with all entries multiples of 1 / steps, row by row from banana 0 up."""

@@ -17,22 +17,31 @@ from .. import inputs
 from ..pictures import STYLE, TRUTH, as_image, folded, new_figure, table
 
 LABEL = {"description_width": "175px"}
-BOX, TRACK = {"flex": "0 0 auto", "width": "245px"}, {"flex": "1 1 0", "width": "auto", "min_width": "80px"}
+BOX, TRACK = {"flex": "0 0 auto", "width": "245px"}, {"flex": "1 1 80px", "width": "auto"}
 COLUMNS = "repeat(auto-fit, minmax(min(100%, 390px), 1fr))"
 QUIET = 0.5  # seconds after the last move until a screen reader hears of it
 SIGN = "The picture follows when the kernel is free."
-# Handles of sliders (ipywidgets 8; 7) have no name and say rounded values: invisible, they are out of the order of the
-# Tab key, and what is drawn on them obeys the mouse. The keyboard has the number box.
+# A slider's handle has no name and says rounded values. The Tab key passes over an invisible one, and what is drawn on
+# it still obeys the mouse (ipywidgets 8 has `noUi`, 7 `ui-slider`): the keyboard has the number box, which is named.
 CSS = """<style>
 .emo-explorer { position: relative; }
 .emo-explorer .noUi-handle, .emo-explorer .ui-slider-handle { visibility: hidden; }
-.emo-explorer .noUi-touch-area, .emo-explorer .ui-slider-handle::before { visibility: visible; }
+.emo-explorer .noUi-touch-area, .emo-explorer .ui-slider-handle::before {
+  visibility: visible; display: block; width: 100%; height: 100%; box-sizing: border-box; border-radius: 50%;
+  content: ""; border: 1px solid #757575; background: #fff; }
+.emo-explorer [disabled] .noUi-touch-area, .emo-explorer .ui-state-disabled::before { background: #bdbdbd; }
 .emo-explorer:has(.emo-fold input:not(:checked)) .emo-numbers { display: none; }
-.emo-explorer .emo-waiting, .emo-explorer .emo-status, .emo-explorer .emo-style {
-  position: absolute; width: 1px; height: 1px; margin: 0; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
-.emo-explorer .emo-sign { visibility: hidden; }
-.emo-explorer .emo-waiting:has(.widget-html-content:not(:empty)) + .emo-sign {
+.emo-numbers { overflow-x: auto; }
+.emo-numbers th, .emo-numbers td { padding: 1px 10px; text-align: left; font-variant-numeric: tabular-nums; }
+.emo-waiting, .emo-status, .emo-style {
+  position: absolute; width: 1px; height: 1px; margin: 0; overflow: hidden; clip-path: inset(50%); }
+.emo-sign, .emo-note { height: 0; margin: 0; overflow: visible; }
+.emo-sign .widget-html-content, .emo-note .widget-html-content {
+  position: absolute; z-index: 1; max-width: 90%; padding: 0 8px; color: #222; background: #ffe0b2; }
+.emo-sign .widget-html-content { right: 0; visibility: hidden; }
+.emo-waiting:has(.widget-html-content:not(:empty)) + .emo-sign .widget-html-content {
   visibility: visible; transition: visibility 0s 0.3s; }
+.emo-note .widget-html-content:empty { display: none; }
 </style>"""
 
 
@@ -119,9 +128,9 @@ class Picture:
 
     def to_html(self):
         """The picture with its numbers folded below, for a page without a kernel."""
-        return self.image() + folded(self.numbers(self.data))
+        return self.to_img() + folded(self.numbers(self.data))
 
-    def image(self):
+    def to_img(self):
         """The picture as an HTML `<img>` with its alt text."""
         from PIL import Image
 
@@ -198,10 +207,12 @@ class _Row:
             slider = FloatSlider(readout=False, layout=TRACK, **shared, **_tip(control.label))
             self.moved, self.link = (box, slider), jslink((box, "value"), (slider, "value"))
         else:
-            menu = Dropdown(options=list(control.options), value=value, layout=Layout(flex="1 1 0"), **look)
+            menu = Dropdown(
+                options=list(control.options), value=value, layout=Layout(flex="1 1 245px", width="auto"), **look
+            )
             self.moved = (menu,)
         self.source = self.moved[0]
-        self.view = HBox(self.moved, layout=Layout(width="auto"))
+        self.view = HBox(self.moved, layout=Layout(width="auto", flex_flow="row wrap"))
 
     @property
     def value(self):
@@ -274,7 +285,7 @@ class _Tied:
         moves = [(row.source, "value" if row.slides else "index") for row in self.rows]
         self.links = [jsdlink(move, (waiting, "value")) for move in moves]
         controls = Box([row.view for row in self.rows], layout=Layout(display="grid", grid_template_columns=COLUMNS))
-        fold = Checkbox(description="Show the numbers", indent=False, **_tip())
+        fold = Checkbox(description="Show the numbers", indent=False, layout={"width": "auto"}, **_tip())
         fold.add_class("emo-fold")
         parts = [controls, waiting, part("sign", SIGN), self.note, self.page]
         self.view = VBox([part("style", CSS), *parts, *([fold, self.table] if numbers else []), self.status])
@@ -295,7 +306,7 @@ class _Tied:
 
     def _show(self, data):
         self.picture.set(data)
-        self.page.value, self.table.value = self.picture.image(), table(self.picture.numbers(data))
+        self.page.value, self.table.value = self.picture.to_img(), table(self.picture.numbers(data))
         self._note("")
         rest, used = self.idle(self.settings), getattr(data, "settings", {})
         self.showing = True
@@ -336,6 +347,7 @@ def explorer(compute, draw, controls, idle=None):
         return tie(compute, draw, controls, settings, idle)
 
     names = ", ".join(f"{c.name} ({c.label}) = {c.value!r}" for c in controls)
+    widget.idle = idle or (lambda settings: {})
     widget.__doc__ = f"The widget. Settings, by name: {names}."
     return widget
 

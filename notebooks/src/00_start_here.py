@@ -26,7 +26,8 @@ pictures.show(*lesson00_first_look.panel())
 # Cross-entropy does not care. It reads the probability of the right token and nothing else: $-\log\frac12\approx0.69$ three times. The second
 # number does care: it is the cost of *moving* the model's probability to where it belongs. Bringing a unit of it to Monday costs 0.2 from Tuesday,
 # a day too, but 1 from banana, so the half costs $0.5\cdot1=0.50$ on the left and $0.5\cdot0.2=0.10$ on the right. This cost is called the *earth
-# mover's distance*, and this course is about using it as a loss. Move the slider (click its handle, then use the arrow keys, or type a number):
+# mover's distance*, and this course is about using it as a loss. Move the slider, or set its number (the arrow
+# keys work there):
 
 # %%
 lesson00_first_look.explorer()

@@ -314,7 +314,7 @@ pictures.show(*lesson03_transport.panel())
 # cost and $|i-j|^{0.25}$ are metrics: earth that leaves a pile while other earth arrives gains nothing by the stop, so what can stay stays. The
 # cosine is no metric; here it behaves like one, but our relay took 0.1 from Tuesday, which lacked 0.1 itself.
 #
-# Now try to make the plan jump with $k$ above 1 (you cannot), and find a red-orange square (a tight cell) without a dot.
+# Now try to make the plan jump with $k$ above 1 (you cannot), and find a square (a tight cell) without a dot.
 
 # %%
 lesson03_transport.explorer()

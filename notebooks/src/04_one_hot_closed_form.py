@@ -211,7 +211,7 @@ pictures.show(*lesson04_soft_label.panel())
 
 # %% [markdown]
 # Cross-entropy and the exact distance are lowest at the label; the product bound is lowest in a corner, and its bands are straight and parallel.
-# Slide the label's mass from Monday to Tuesday and watch the star: where can it go?
+# Slide the label's Monday from 1 down to 0, so that its mass goes to Tuesday, and watch the star: where can it go?
 
 # %%
 lesson04_soft_label.explorer()

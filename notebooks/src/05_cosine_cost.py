@@ -141,7 +141,7 @@ pictures.show(*lesson05_cost_matrix.panel())
 # %% [markdown]
 # Lesson 04's gradient $p_j(c_{jt}-L)$ says which: all words cheaper than the average $L$. (The lower bars are shares of each loss's total push,
 # printed above them: what is pulled up adds to 1.) Take *happy* as target and give mass to the farthest word. When does *unhappy* begin to be
-# pulled up? And under the 0/1 cost, which word is pulled up alone?
+# pulled up? And under the 0/1 cost (set the cosine's share to 0), which word is pulled up alone?
 
 # %%
 lesson05_cost_matrix.explorer()
