@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 COLOURS = {
     "p": "#0072B2",  # the model
     "tau": "#E69F00",  # the label, the truth
-    "cost": "#7A7A7A",
+    "cost": "#707070",
     "plan": "#009E73",
     "gradient": "#CC79A7",
     "ce": "#222222",  # cross-entropy and KL

@@ -1,6 +1,7 @@
 """Explorers of lesson 07: numbers against the metrics, continuations against the world, curves as they were logged."""
 
 import re
+from pathlib import Path
 from unittest import mock
 
 import numpy as np
@@ -20,6 +21,22 @@ PROMPT = "every glad chef"
 @pytest.fixture(scope="module")
 def bench():
     return lesson07_samples.demo()
+
+
+LESSONS = Path(__file__).parents[1] / "notebooks" / "src"
+WRITTEN = [
+    text for path in LESSONS.glob("*.py") for text in re.findall(r'encode\("([^"]+)"\)', path.read_text("utf-8"))
+]
+
+
+@pytest.mark.parametrize("prompt", [*lesson07_samples.PROMPTS, *WRITTEN])
+@pytest.mark.parametrize("shift", [0.0, 1.0])  # the domain of the pretrained model, and that of lesson 07
+def test_every_prompt_is_a_sentence_of_the_world(prompt, shift):
+    """Where a word is a slip, whatever follows would be marked as one, however well a model speaks."""
+    world = World(shift=shift)
+    ids = world.encode(prompt)
+    given = world.next_word(ids)[np.arange(len(ids) - 1), ids[1:]]
+    assert given.min() > lesson07_samples.IMPROBABLE, dict(zip(prompt.split(), given, strict=False))
 
 
 @pytest.fixture(scope="module")
@@ -93,12 +110,25 @@ def test_frontier_numbers_and_matched_temperature(plane):
     assert matched.temperature == matched.matched == data.matched and data.temperature == 0.8
 
 
+def test_the_path_is_that_of_the_models_at_each_temperature(plane):
+    """Rounding of means of 54 terms; the control of a matched temperature shows what is used, and rests."""
+    for name, log_p in plane.log_probs.items():
+        found = [plane._divergences(np.log(softened(log_p, temperature))) for temperature in lesson07_frontier.PATH]
+        np.testing.assert_allclose(plane._path(name), found, atol=1e-12)
+    data = plane.compute("ce", "emo-mode-1", 0.8, "match entropy")
+    assert (
+        data.settings == {"temperature": round(data.matched, 3)}
+        and not plane.compute("ce", "ce", 1, "by hand").settings
+    )
+
+
 def test_no_temperature_may_match():
     """A model that is uniform has one entropy at all temperatures."""
     logs = np.log([[0.25] * 4, [0.1, 0.2, 0.3, 0.4]])
     alone = lesson07_frontier.Frontier({"ce": logs[:1], "emo": logs[1:]}, np.exp(logs[:1]))
     data = alone.compute("ce", "emo", 1.0, "by hand")
-    assert "Equal entropy at no T" in alone.panel()[1] and "Equal entropy at no T" in alone.draw(data).alt(data)
+    for numbers in (alone.panel()[2], alone.draw(data).numbers(data)):
+        assert numbers[-1][0] == "Equal entropy at no T"
     with pytest.raises(ValueError, match="no temperature of ce"):
         alone.compute("ce", "emo", 1.0, "match entropy")
 
@@ -143,8 +173,9 @@ def test_curves_are_what_was_logged():
     assert ce["valid_ce"].tolist() == [[0, 3.0], [8, 2.2]] and len(emo["loss"]) == 3
     left = curves.draw(data).set(curves.compute({"ce": HISTORY})).lines
     assert list(left) == ["ce"]  # the other run's lines are gone
-    _, alt = curves.panel({"ce": HISTORY})
-    assert "ce: loss 2.900 to 2.200, held-out cross-entropy 3.000 to 2.200" in alt and "tokens" not in alt
+    _, alt, numbers = curves.panel({"ce": HISTORY})
+    assert alt == "Training curves of one run over 8 steps: held-out cross-entropy of ce ends at 2.200."
+    assert numbers[1] == ("ce", "2.900", "2.200", "3.000", "2.200", 0) and "tokens/s" not in numbers[0]
 
 
 def test_dashboard_draws_while_models_train(monkeypatch):
@@ -162,7 +193,8 @@ def test_dashboard_draws_while_models_train(monkeypatch):
     before = len(pages)
     dashboard.finish()
     assert before >= 5 and len(pages) == before + 1
-    assert re.match(r'<img alt="Training curves over 8 steps[^"]*ce: loss[^"]*emo-mode-1: loss', pages[-1])
+    assert re.match(r'<img alt="Training curves of 2 runs over 8 steps: held-out [^"]* 2.200', pages[-1])
+    assert pages[-1].count('<th scope="row">') == 2
     assert dashboard.histories == {"ce": HISTORY, "emo-mode-1": HISTORY}
 
 

@@ -83,7 +83,8 @@ def test_table_and_report_show_every_row_with_its_statement(capsys):
     assert verify.table(outcomes) in shown and all(o.row.mistake in shown for o in outcomes)
     page = verify.Report(tuple(outcomes))._repr_html_()
     assert all(f">${html.escape(o.row.statement)}$</td>" in page for o in outcomes)
-    assert page.count("<tr>") == 1 + 2 * len(outcomes) and 'role="region"' in page
+    assert page.count("<tr>") == 1 + 2 * len(outcomes) and 'role="region"' in page and "<caption>" in page
+    assert page.count('<th scope="col"') == 6 and page.count('<th scope="row"') == len(outcomes)
     rows = [simple(sense="<="), simple(threshold=0.5, instances=lambda: [(1.0, 2.0)]), simple(ours=lambda c: 0.0)]
     page = verify.Report(tuple(verify.verify(rows)))._repr_html_()
     assert "holds, and is reached" in page and "exists, margin 3.00" in page and "FAILS" in page

@@ -137,6 +137,8 @@ def _finish(text):
     for element in soup.select("pre"):
         if max(map(len, element.get_text().splitlines() or [""])) > WIDE:
             element["tabindex"] = "0"
+    for head in soup.select("thead th"):
+        head["scope"] = "col"
     for table in soup.select("table"):
         table.wrap(soup.new_tag("div", attrs={"class": "wide", "tabindex": "0"}))
     for cell in soup.select(".code_cell"):

@@ -1,5 +1,6 @@
 """Objectives explorer (lesson 06): one token's logits, and where a step of each training objective would move them."""
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -16,27 +17,27 @@ GROUPS = {
     "three": "three four ten third hundred banana",
     "went": "went goes walked came house lemon",
 }
-AS_THEY_ARE, IN_SHARES = "as they are", "as shares of each push"
+IN_SHARES, IN_SIZE = "shares of each push", "the step itself"
 CONTROLS = (
     widget.Choice("target", "target", "Monday", tuple(GROUPS)),
     widget.Slider("z_target", "logit of the target", 0.0, -8.0, 8.0, 0.5),
     widget.Slider("z_near", "logit of the nearest word", 1.0, -4.0, 6.0, 0.5),
     widget.Slider("z_far", "logit of the farthest word", 0.0, -4.0, 6.0, 0.5),
-    widget.Choice("bars", "bars", AS_THEY_ARE, (AS_THEY_ARE, IN_SHARES)),
+    widget.Choice("bars", "bars show", IN_SHARES, (IN_SHARES, IN_SIZE)),
 )
 GAMMA = 0.1  # archives/9526
 TAILR = (1e-7, 0.2)  # TaiLr's gamma for language models, and the floor of its weight
 PANELS = {  # title: name in the table of looks. The first row sees p_t alone, the second how far the other words are.
     "CE": "ce",
     "1 − p(target)": "accuracy",
-    "9526, γ = 0.1": "overconfidence",
+    "overconfidence": "overconfidence",
     "TaiLr": "tailr",
     "EMO": "emo",
     "mode 1": "emo-mode-1",
     "mode 2": "emo-mode-2",
     "debiased EMO": "debiased",
 }
-REACH = 1.25  # where the axis of the pushes ends; a longer bar is cut there and its number is printed
+REACH = 1.25  # where the axis of the pushes ends, or twice as far, and so on, until it holds all bars
 
 
 class Data(NamedTuple):
@@ -72,7 +73,7 @@ def gradients(logits, unit):
     return {
         "CE": (ce, of_ce),
         "1 − p(target)": (off, p_t * of_ce),
-        "9526, γ = 0.1": (-np.log(peek) / (1 - GAMMA), p_t / peek * of_ce),
+        "overconfidence": (-np.log(peek) / (1 - GAMMA), p_t / peek * of_ce),
         "TaiLr": (tailr * ce, tailr * of_ce),
         "EMO": (emo, of_emo),
         "mode 1": (ce, 0.5 * (of_ce + ce / emo * of_emo)),
@@ -81,20 +82,33 @@ def gradients(logits, unit):
     }
 
 
+@cache
+def largest_cost():
+    """The largest cost of any word to its group's target."""
+    return max(_ordered(target)[2].max() for target in GROUPS)
+
+
 def _push(step):
     """How much a step moves: what is pulled up, which is what is pushed down."""
     return np.abs(step).sum() / 2
+
+
+@cache
+def _ordered(target):
+    """A group's words from the target on, from near to far: words, directions (n, d) and costs to it (n,)."""
+    words = np.array(GROUPS[target].split())
+    unit = costs.unit_rows(load_words().rows(words))
+    cost = 1 - unit @ unit[0]
+    order = np.append(0, 1 + np.argsort(cost[1:], kind="stable"))
+    return words[order], unit[order], np.append(0.0, cost[order][1:])
 
 
 def compute(target, z_target, z_near, z_far, bars):
     """Each objective's value and its step -gradient on the logits; costs have no unit, cross-entropy is in nats."""
     CONTROLS[0].check(target)
     CONTROLS[-1].check(bars)
-    words, shares = np.array(GROUPS[target].split()), bars == IN_SHARES
-    unit = costs.unit_rows(load_words().rows(words))
-    cost = 1 - unit @ unit[0]
-    order = np.append(0, 1 + np.argsort(cost[1:], kind="stable"))
-    words, unit, cost = words[order], unit[order], np.append(0.0, cost[order][1:])
+    shares = bars == IN_SHARES
+    words, unit, cost = _ordered(target)
     logits = np.array([z_target, z_near, *[0.0] * (len(words) - 3), z_far], float)
     found = gradients(logits, unit)
     values = {name: float(value) for name, (value, _) in found.items()}
@@ -109,15 +123,16 @@ class ObjectivesPicture(widget.Picture):
     size = (9.0, 4.9)
 
     def build(self):
-        self.n, self.words = len(GROUPS["Monday"].split()), None
+        self.n, self.words, self.reach = len(GROUPS["Monday"].split()), None, None
         grid, rows = self.figure.subplots(2, 5), np.arange(self.n)
-        self.named = grid[:, 0]
+        self.named, self.panels = grid[:, 0], grid[:, 1:].ravel()
         self.bars = []
-        for axes, role, title in zip(self.named, ("p", "cost"), ("model p", "cost to the target"), strict=True):
+        sides = ("p", "model p", 1.0), ("cost", "cost to the target", largest_cost())
+        for axes, (role, title, longest) in zip(self.named, sides, strict=True):
             self.bars += self.live_bars(axes.barh, rows, 0.62, color=COLOURS[role])
-            axes.set(xlim=(0, 1.1), ylim=(self.n - 0.5, -0.5), xticks=[0, 0.5, 1], title=title)
+            axes.set(xlim=(0, 1.05 * longest), ylim=(self.n - 0.5, -0.5), xticks=[0, 0.5, 1], title=title)
             axes.tick_params(axis="y", length=0)
-        self.texts = {name: self._panel(axes, name) for name, axes in zip(PANELS, grid[:, 1:].flat, strict=True)}
+        self.texts = {name: self._panel(axes, name) for name, axes in zip(PANELS, self.panels, strict=True)}
         words = sorted((word for group in GROUPS.values() for word in group.split()), key=len)[-self.n :]
         self._name(words)  # the longest words, so that those of every group find room
         self.figure.draw_without_rendering()
@@ -126,8 +141,7 @@ class ObjectivesPicture(widget.Picture):
     def _panel(self, axes, name):
         self.bars += self.live_bars(axes.barh, np.arange(self.n), 0.62, color=look(PANELS[name]).colour)
         axes.axvline(0, color=COLOURS["ink"], lw=0.8)
-        axes.set(xlim=(-REACH, REACH), ylim=(self.n - 0.5, -0.5), yticks=[], title=f"{name}\n\n ")
-        axes.set_xticks([-1, 0, 1], ["← down", "0", "up →"])
+        axes.set(ylim=(self.n - 0.5, -0.5), yticks=[], title=f"{name}\n\n ")
         axes.spines["left"].set_visible(False)
         return self.live_text(axes, 0, 1.02, transform=axes.transAxes, fontsize=9.5, va="bottom")
 
@@ -140,29 +154,41 @@ class ObjectivesPicture(widget.Picture):
         if data.words != self.words:
             self._name(data.words)
             self.stale()
-        widths = [data.p, data.cost, *(np.clip(data.shown[name], -REACH, REACH) for name in self.texts)]
+        steps = [data.shown[name] for name in self.texts]
+        reach = REACH * 2 ** max(0, np.ceil(np.log2(np.abs(steps).max() / REACH)))
+        if reach != self.reach:
+            self.reach = reach
+            for axes in self.panels:
+                axes.set_xlim(-reach, reach)
+                _ticks(axes, reach / REACH)
+            self.stale()
+        widths = [data.p, data.cost, *steps]
         for bar, width in zip(self.bars, np.concatenate(widths), strict=True):
             bar.set_width(width)
         for name, text in self.texts.items():
             text.set_text(f"value {_short(data.values[name])}\npush {_short(_push(data.steps[name]))}")
 
     def alt(self, data):
-        p = ", ".join(f"{word} {value:.3g}" for word, value in zip(data.words, data.p, strict=True))
-        what = "Shares of each push" if data.shares else "Steps"
-        return f"Target {data.words[0]}. Model: {p}. {what} on the logits. {_in_words(data)}"
+        lifted = data.words[data.steps["EMO"].argmax()]
+        pushes = ", ".join(f"{name} {_short(_push(data.steps[name]))}" for name in ("CE", "EMO", "mode 1"))
+        shown = "shares" if data.shares else "steps"
+        target = f"Target {data.words[0]}, p = {data.p[0]:.2g}"
+        return f"{target}. CE lifts it alone, EMO lifts {lifted} most. Push: {pushes}. Bars show {shown}."
+
+    def numbers(self, data):
+        rows = [("bars", "value", "push", *data.words), ("model p", "", "", *map(_short, data.p))]
+        rows.append(("cost to the target", "", "", *map(_short, data.cost)))
+        for name, step in data.steps.items():
+            rows.append((name, _short(data.values[name]), _short(_push(step)), *(f"{x:+.2g}" for x in step)))
+        return rows
+
+
+def _ticks(axes, far):
+    axes.set_xticks([-far, 0, far], [f"{far:g} down", "0", f"{far:g} up"])
 
 
 def _short(x):
     return f"{x:.2f}" if x >= 0.005 or x == 0 else f"{x:.0e}"
-
-
-def _in_words(data):
-    """Each objective's value, its step on the target, and what else it lifts."""
-    parts = []
-    for name, step in data.steps.items():
-        lifted = ", ".join(word for word, s in zip(data.words[1:], step[1:], strict=True) if s > 1e-9)
-        parts.append(f"{name} {data.values[name]:.3g}, target {step[0]:+.2g}" + (lifted and f", also up: {lifted}"))
-    return "; ".join(parts) + "."
 
 
 draw = ObjectivesPicture
@@ -170,10 +196,11 @@ explorer = widget.explorer(compute, draw, CONTROLS)
 
 
 def panel():
-    """Static small multiples: a near mistake, a far one and a sure one, five objectives: (figure, alt text)."""
+    """Static small multiples: a near mistake, a far one and a sure one, five objectives: (figure, alt, numbers)."""
     cases = (("near mistake", 0.0, 3.0, 0.0), ("far mistake", 0.0, 0.0, 3.0), ("far, and sure of it", -6.0, 0.0, 3.0))
     names = ("CE", "1 − p(target)", "EMO", "mode 1", "debiased EMO")
-    parts = []
+    near = compute("Monday", *cases[0][1:], IN_SHARES)
+    numbers = [("Monday's share of the push", "p of Monday", *names)]
     with drawing(9.0, 5.4) as figure:
         for (model, *panels), (case, *logits) in zip(figure.subplots(3, 6, sharey=True), cases, strict=True):
             data = compute("Monday", *logits, IN_SHARES)
@@ -188,9 +215,12 @@ def panel():
                 axes.spines["left"].set_visible(False)
             for axes in (model, *panels):
                 axes.tick_params(axis="y", length=0)
-            pulls = ", ".join(f"{name} {data.shown[name][0]:.2f} of {push}" for name, push in pushes.items())
-            parts.append(f"{case}, p of Monday {data.p[0]:.4f}: {pulls}")
+            numbers.append(
+                (case, f"{data.p[0]:.4f}", *(f"{data.shown[name][0]:.2f} of {pushes[name]}" for name in names))
+            )
         for axes in figure.axes[-5:]:
             axes.set_xticks([-1, 0, 1], ["down", "0", "up"])
-    seen = f"Target Monday; five objectives' pushes on the logits of {', '.join(data.words)}, in shares"
-    return figure, f"{seen}. Monday's share of the push: {'; '.join(parts)}."
+    ce, emo, debiased = (near.shown[name] for name in ("CE", "EMO", "debiased EMO"))
+    lifted = f"Of its upward push CE gives Monday {ce[0]:.2f}, debiased EMO {debiased[0]:.2f}, EMO {emo[0]:.2f}"
+    alt = f"The model says Tuesday for Monday. {lifted} and {near.words[emo.argmax()]} {emo.max():.2f}."
+    return figure, alt, numbers

@@ -29,7 +29,8 @@ NUMBERS = {key: NAMES.get(key, key) for key in ("entropy", "forward_kl", "revers
 
 class Data(NamedTuple):
     """Two models, the first at a temperature: names, the temperature of equal entropy (or None), then by "first" and
-    "second" {entropy, forward_kl, reverse_kl in nats, area} and curve (27, 2); the first's KLs (49, 2) along `PATH`.
+    "second" {entropy, forward_kl, reverse_kl in nats, area} and curve (27, 2); the first's KLs (49, 2) along `PATH`;
+    and the control that is overruled with the value used.
     """
 
     names: tuple
@@ -38,6 +39,7 @@ class Data(NamedTuple):
     numbers: dict
     curves: dict
     path: np.ndarray
+    settings: dict
 
 
 def frontiers(log_p, truth, points=POINTS):
@@ -94,11 +96,11 @@ class FrontierPicture(widget.Picture):
         _plane(self.plane)
         self.plane.set(xlim=(0.01, 1), ylim=(0.01, 1), title="lower left is better; line: all T")
         _curve_axes(curves)
-        curves.set(xlabel="exp(−5 KL(truth‖r)): covers the truth", ylabel="exp(−5 KL(model‖r)): stays with it")
+        curves.set(xlabel="1: misses nothing of the truth", ylabel="1: makes nothing up")
         curves.set_title("divergence curve; its area is MAUVE's")
         self.figure.draw_without_rendering()
         self.figure.set_layout_engine("none")
-        ring = {"mfc": "none", "mew": 1.5, "color": COLOURS["plan"]}
+        ring = {"mfc": "none", "mew": 1.5, "color": COLOURS["plan"], "clip_on": False}
         self.path = self.live_line(self.plane, "-", lw=1.5)
         self.meeting = self.live_line(self.plane, "o", ms=13, **ring)
         self.dots = {key: self.live_line(self.plane, "o", ms=9, **EDGES) for key in ("second", "first")}
@@ -111,14 +113,14 @@ class FrontierPicture(widget.Picture):
     def _build_table(self, ring):
         columns, self.texts, self.keys = dict(zip(NUMBERS, (0.56, 0.7, 0.84, 0.95), strict=True)), {}, {}
         for key, x in columns.items():
-            self.table.text(x, 0.92, NUMBERS[key], ha="right", va="center", fontsize=9.5)
-        for y, key in ((0.55, "first"), (0.18, "second")):
+            self.table.text(x, 0.85, NUMBERS[key], ha="right", va="center", fontsize=9.5)
+        for y, key in ((0.48, "first"), (0.13, "second")):
             self.keys[key] = self.live(self.table.plot([0.01], [y], "o", ms=9, **EDGES)[0])
             self.texts[key, "name"] = self.live_text(self.table, 0.03, y, va="center", fontsize=10)
             for number, x in columns.items():
                 self.texts[key, number] = self.live_text(self.table, x, y, ha="right", va="center", fontsize=10)
-        self.table.plot([0.01], [0.92], "o", ms=11, **ring)
-        self.match = self.live_text(self.table, 0.03, 0.92, va="center", fontsize=9.5)
+        self.table.plot([0.01], [0.85], "o", ms=11, **ring)
+        self.match = self.live_text(self.table, 0.03, 0.85, va="center", fontsize=9.5)
 
     def update(self, data):
         shown = _limits(data)
@@ -150,20 +152,39 @@ class FrontierPicture(widget.Picture):
     def alt(self, data):
         return _in_words(data)
 
+    def numbers(self, data):
+        return _rows([data])
+
 
 def _match(data):
     return "Equal entropy at no T" if data.matched is None else f"Equal entropy at T = {data.matched:.3f}"
 
 
 def _in_words(data):
-    parts, (forward, reverse) = [], data.path.min(0)
-    states = (f"at temperature {data.temperature:.3f}", "as it is")
-    for n, name, state in zip(data.numbers.values(), data.names, states, strict=True):
-        kls = f"forward KL {n['forward_kl']:.3f}, reverse KL {n['reverse_kl']:.3f} nats"
-        area = f"area under the divergence curve {n['area']:.3f}"
-        parts.append(f"{name} {state}: entropy {n['entropy']:.3f}, {kls}, {area}")
-    least = f"has a forward KL of {forward:.3f} at least and a reverse KL of {reverse:.3f} at least"
-    return f"{'. '.join(parts)}. {_match(data)}. Along its temperatures {data.names[0]} {least}."
+    """The first model against the second, in both directions."""
+    first, second = ([round(n[key], 3) for key in ("forward_kl", "reverse_kl")] for n in data.numbers.values())
+    nearer = [name for name, a, b in zip(("forward", "reverse"), first, second, strict=True) if a < b]
+    kls = ", ".join(f"{a:.3f} against {b:.3f}" for a, b in zip(first, second, strict=True))
+    model = f"{data.names[0]} at T = {data.temperature:.3f}"
+    return f"{model} is nearer to the truth than {data.names[1]} in {' and '.join(nearer) or 'neither'} KL: {kls}."
+
+
+def _rows(shown):
+    """The numbers of several settings with the same two models."""
+    first, second = shown[0].names
+    rows = [("model", "T", *(label.replace("\n", " ") for label in NUMBERS.values()))]
+    states = [(first, f"{data.temperature:.3f}", data.numbers["first"]) for data in shown]
+    for name, temperature, found in (*states, (second, "as it is", shown[0].numbers["second"])):
+        rows.append((name, temperature, *(f"{found[key]:.3f}" for key in NUMBERS)))
+    forward, reverse = shown[0].path.min(0)
+    rows.append((f"{first}, least over all T", "", "", f"{forward:.3f}", f"{reverse:.3f}", ""))
+    return [*rows, (_match(shown[0]), *[""] * 5)]
+
+
+def _idle(settings):
+    if settings["mode"] == BY_HAND:
+        return {}
+    return {"temperature": f"it gives {settings['first']} the entropy of {settings['second']}"}
 
 
 class Frontier:
@@ -191,7 +212,7 @@ class Frontier:
             widget.Slider("temperature", "temperature T", 1.0, 0.4, 2.5, 0.02),
             widget.Choice("mode", "T is set", BY_HAND, (BY_HAND, MATCHED)),
         )
-        self.explorer = widget.explorer(self.compute, self.draw, self.CONTROLS)
+        self.explorer = widget.explorer(self.compute, self.draw, self.CONTROLS, _idle)
         self._path, self._matched = lru_cache(maxsize=64)(self._path_of), lru_cache(maxsize=64)(self._matched_of)
         self._second = lru_cache(maxsize=64)(lambda name: self._measured(self.log_probs[name]))
 
@@ -208,7 +229,19 @@ class Frontier:
         return oracle.forward_kl(log_p, self.truth).mean(), oracle.reverse_kl(log_p, self.truth).mean()
 
     def _path_of(self, name):
-        return np.array([self._divergences(self._at(name, temperature)) for temperature in PATH])
+        """`_divergences` at every temperature of `PATH`, (49, 2); the exponential is all that is found for each."""
+        log_p, log_truth = self.log_probs[name], np.log(self.truth)
+        log_p = log_p - log_p.max(-1, keepdims=True)
+        own, crossed = (np.vdot(self.truth, each) for each in (log_truth, log_p))
+        found = []
+        for temperature in PATH:
+            p = np.exp(log_p / temperature)
+            total = p.sum(-1)
+            p /= total[:, None]
+            log_total = np.log(total).sum()
+            forward = own - crossed / temperature + log_total
+            found.append((forward, np.vdot(p, log_p) / temperature - log_total - np.vdot(p, log_truth)))
+        return np.maximum(found, 0.0) / len(log_p)  # rounding may leave a hair below 0
 
     def _matched_of(self, first, second):
         entropy = oracle.mean_entropy(self.log_probs[second])
@@ -231,13 +264,14 @@ class Frontier:
         if mode == MATCHED and matched is None:
             low, high = RANGE
             raise ValueError(f"no temperature of {first} from {low:g} to {high:g} gives it the entropy of {second}")
+        settings = {"temperature": round(matched, 3)} if mode == MATCHED else {}
         temperature = matched if mode == MATCHED else inputs.number("temperature", temperature, low=0, open_low=True)
         both = {"first": self._measured(self._at(first, temperature)), "second": self._second(second)}
         numbers, curves = ({key: pair[k] for key, pair in both.items()} for k in (0, 1))
-        return Data((first, second), temperature, matched, numbers, curves, self._path(first))
+        return Data((first, second), temperature, matched, numbers, curves, self._path(first), settings)
 
     def panel(self):
-        """Static small multiples: the path, and the curves at T = 1 and at equal entropy: (figure, alt text)."""
+        """Static small multiples: the path, and the curves at T = 1 and at equal entropy: (figure, alt, numbers)."""
         first, second = (control.value for control in self.CONTROLS[:2])
         shown = [self.compute(first, second, 1.0, BY_HAND)]
         if shown[0].matched is not None:
@@ -264,14 +298,14 @@ def _panel(shown):
             plane.plot(n["forward_kl"], n["reverse_kl"], ms=size, label=label, **mark)
         for axes, data in zip(others, shown, strict=True):
             _curve_axes(axes)
-            axes.set(xlabel="covers the truth", ylabel="stays with it" if data is shown[0] else "")
+            axes.set(xlabel="1: misses nothing", ylabel="1: makes nothing up" if data is shown[0] else "")
             for key, name, width in (("second", second, 3.2), ("first", first, 1.8)):
                 axes.plot(*data.curves[key].T, lw=width, **look(name).curve)
             areas = [data.numbers[key]["area"] for key in ("first", "second")]
             title = f"area {areas[0]:.3f}: {first} at T = {data.temperature:.2f}\narea {areas[1]:.3f}: {second}"
             axes.set_title(title, fontsize=9.5)
         figure.legend(*plane.get_legend_handles_labels(), loc="outside lower left", fontsize=9, ncols=4)
-    return figure, " ".join(map(_in_words, shown))
+    return figure, _in_words(shown[-1]), _rows(shown)
 
 
 def demo():

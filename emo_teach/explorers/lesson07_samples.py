@@ -4,6 +4,7 @@ import html
 from typing import NamedTuple
 
 import numpy as np
+from matplotlib.markers import MarkerStyle
 from matplotlib.textpath import TextPath
 from scipy.special import log_softmax
 
@@ -15,12 +16,13 @@ from . import widget
 
 PROMPTS = (
     "every glad chef", "these young pupils quickly", "this officer chases the", "one singer plays that",
-    "several sailors repair another old boat",
+    "several sailors repair another small boat",
 )  # fmt: skip
 IMPROBABLE = 1e-3  # a word that the truth gives less than this after what stands before it is marked
 MAX_MODELS, WORDS, TEXTS, LENGTH = 4, 10, 2, 12  # models, bars, continuations of each, words of a continuation
 SIGN = "✗"
-NUMBERS = {"entropy": "entropy", "forward_kl": "KL from\ntruth", "reverse_kl": "KL to\ntruth"}
+BAR = [(-1.0, -0.5), (1.0, -0.5), (1.0, 0.5), (-1.0, 0.5)]  # the truth's sign, as a marker
+NUMBERS = {"entropy": "entropy", "forward_kl": "forward\nKL", "reverse_kl": "reverse\nKL"}
 NUMBERS |= {"improbable": f"on {SIGN}\nwords"}
 
 
@@ -80,6 +82,15 @@ def _model_axes(axes, words, names):
     return bars, marks
 
 
+def _sign(axes, x, y, name, size):
+    """What stands for the truth, a piece of a bar, or for a model, its marker: as in the chart."""
+    if name == TRUTH:
+        mark = {"marker": BAR, "ms": 1.6 * size, "alpha": 0.75, "mew": 0}
+    else:
+        mark = {"marker": look(name).marker, "ms": size, "mec": "white", "mew": 0.6}
+    axes.plot(x, y, color=look(name).colour, clip_on=False, **mark)
+
+
 def _fill(bars, marks, data):
     """Bring `_model_axes` to the data."""
     for bar, width in zip(bars, data.shares[TRUTH], strict=True):
@@ -110,15 +121,15 @@ class SamplesPicture(widget.Picture):
     def _build_table(self):
         self.table.axis("off")
         self.table.set(xlim=(0, 1), ylim=(0, 1))
-        self.numbers, columns = {}, dict(zip(NUMBERS, (0.52, 0.68, 0.84, 1.0), strict=True))
+        self.cells, columns = {}, dict(zip(NUMBERS, (0.52, 0.68, 0.84, 1.0), strict=True))
         for key, x in columns.items():
-            self.table.text(x, 0.98, NUMBERS[key], ha="right", va="top", fontsize=9.5)
+            self.table.text(x, 0.87, NUMBERS[key], ha="right", va="bottom", fontsize=9.5)
         for k, name in enumerate(self.data.shares):
-            y, marker = 0.78 - 0.15 * k, "s" if name == TRUTH else look(name).marker
-            self.table.plot([0.02], [y], marker, color=look(name).colour, ms=9, mec="white", mew=0.6)
+            y = 0.78 - 0.15 * k
+            _sign(self.table, 0.02, y, name, 9)
             self.table.text(0.06, y, name, va="center", fontsize=9.5)
             for key, x in columns.items():
-                self.numbers[name, key] = self.live_text(self.table, x, y, ha="right", va="center", fontsize=9.5)
+                self.cells[name, key] = self.live_text(self.table, x, y, ha="right", va="center", fontsize=9.5)
         key = f"{SIGN}: the truth gives it less than {IMPROBABLE:g}. Entropy, KL in nats."
         self.table.text(0, 0.0, key, fontsize=9)
 
@@ -128,38 +139,42 @@ class SamplesPicture(widget.Picture):
             self.left.set_yticks(range(WORDS), data.words)
             self.stale()
         _fill(self.bars, self.marks, data)
-        for (name, key), text in self.numbers.items():
-            value = data.numbers[name][key]
-            number = f"{value + 0.0:.3f}".replace("-0.000", "0.000")
-            text.set_text(f"{100 * value:.1f} %" if key == "improbable" else number)
+        for (name, key), text in self.cells.items():
+            text.set_text(_short(key, data.numbers[name][key]))
         self.headline.set_text(f"“{data.prompt} …”\nmodels at temperature {data.temperature:.2f}")
 
     def alt(self, data):
-        models = list(data.numbers.items())[1:]
-        parts = ". ".join(f"{name}: {_likeliest(data, name)}; {_measured(found)}" for name, found in models)
-        truth = f"{_likeliest(data, TRUTH)}; entropy {data.numbers[TRUTH]['entropy']:.3f} nats"
-        what = f"Next word after “{data.prompt}”, models at temperature {data.temperature:.2f}"
-        return f"{what}. Truth: {truth}. {parts}."
+        return _in_words(data)
 
-    def to_html(self):
-        return super().to_html() + _page(self.data)
+    def numbers(self, data):
+        names, rows = list(data.numbers), [(f"after “{data.prompt}”", *data.numbers)]
+        for key, label in NUMBERS.items():
+            rows.append((label.replace("\n", " "), *(_short(key, data.numbers[name][key]) for name in names)))
+        shares = np.transpose(list(data.shares.values()))
+        return rows + [(f"p({word})", *(f"{x:.3f}" for x in row)) for word, row in zip(data.words, shares, strict=True)]
 
-
-def _likeliest(data, name):
-    """Three words and the probabilities that truth or model gives them."""
-    return ", ".join(f"{word} {share:.3f}" for word, share in zip(data.words[:3], data.shares[name], strict=False))
+    def image(self):
+        return super().image() + _page(self.data)
 
 
-def _measured(found):
-    return (
-        f"entropy {found['entropy']:.3f}, KL from the truth {found['forward_kl']:.3f}, to it {found['reverse_kl']:.3f} "
-        f"nats, {100 * found['improbable']:.1f} % on improbable words"
-    )
+def _short(key, value):
+    """One of `NUMBERS` as it is printed."""
+    return f"{100 * value:.1f} %" if key == "improbable" else f"{value + 0.0:.3f}".replace("-0.000", "0.000")
+
+
+def _in_words(data):
+    """The likeliest word under the truth and under the model that is farthest from it."""
+    kls = {name: found["forward_kl"] for name, found in data.numbers.items()}
+    far = max(kls, key=kls.get)
+    word, truth, model = data.words[0], data.shares[TRUTH][0], data.shares[far][0]
+    said = f"truth {truth:.3f}, {far} {model:.3f}, the farthest from it (forward KL {kls[far]:.3f})"
+    return f"“{data.prompt} {word}” at T = {data.temperature:.2f}: {said}."
 
 
 def _panel(several):
     """The next word at several temperatures side by side, one continuation of each below."""
-    names, parts = list(several[0].shares), []
+    names = list(several[0].shares)
+    rows = [("model, temperature", *(label.replace("\n", " ") for label in NUMBERS.values()))]
     with drawing(9.0, 5.9) as figure:
         grid = figure.add_gridspec(2, len(several), height_ratios=[1, 1.15])
         for k, data in enumerate(several):
@@ -167,12 +182,15 @@ def _panel(several):
             bars, marks = _model_axes(axes, data.words if k == 0 else [""] * WORDS, names[1:])
             _fill(bars, marks, data)
             axes.set_title(f"temperature {data.temperature:g}")
-            measured = "; ".join(f"{name}: {_measured(data.numbers[name])}" for name in names[1:])
-            parts.append(f" Temperature {data.temperature:g}: {measured}.")
+            for name in names[1:]:
+                found = data.numbers[name]
+                rows.append((f"{name}, {data.temperature:g}", *(_short(key, found[key]) for key in NUMBERS)))
         figure.legend(*axes.get_legend_handles_labels(), loc="outside upper right", fontsize=9, ncols=len(names))
         _write(figure.add_subplot(grid[1, :]), several)
-    words = _likeliest(data, TRUTH)
-    return figure, f"Next word after “{data.prompt}”. Truth: {words}." + "".join(parts)
+    odd = (100 * max(data.numbers[name]["improbable"] for name in names) for data in (several[0], several[-1]))
+    cold, warm = (f"{share:.1f} % at T = {data.temperature:g}" for share, data in zip(odd, several[::2], strict=True))
+    seen = f"After “{data.prompt}” warmer models say more that the truth finds improbable"
+    return figure, f"{seen}: at most {cold}, {warm}.", rows
 
 
 def _write(axes, several):
@@ -188,8 +206,8 @@ def _write(axes, several):
     line = {"textcoords": "offset points", "fontsize": 8, "va": "center"}
     for row, (label, name, text) in enumerate(lines):
         y, x = row + 0.5, 155.0
-        axes.plot([0.03], [y], "s", color=look(name).colour, ms=5)
-        axes.text(0.12, y, label, fontsize=8, va="center")
+        _sign(axes, 0.07, y, name, 6)
+        axes.text(0.2, y, label, fontsize=8, va="center")
         for word, odd in text:
             word = SIGN + word if odd else word
             axes.annotate(word, (0, y), (x, 0), bbox=ground if odd else None, **line)
@@ -201,8 +219,17 @@ MARK = (
     f"background:{COLOURS['wrong ground']};color:{COLOURS['ink']};"
     f"text-decoration:underline wavy {COLOURS['wrong']};border-radius:2px;padding:0 2px"
 )
-SWATCH = f"display:inline-block;width:10px;height:10px;border:1px solid {COLOURS['rule']};margin-right:6px"
 CELL = "text-align:left;vertical-align:top;padding:3px 8px"
+
+
+def _svg(name):
+    """The sign of `_sign` for a line of text."""
+    colour, _, marker, _ = look(name)
+    mark = MarkerStyle(BAR if name == TRUTH else marker)
+    path = mark.get_path().transformed(mark.get_transform()).to_polygons()[0]
+    points = " ".join(f"{7 + 12 * x:.1f},{7 - 12 * y:.1f}" for x, y in path)
+    shape = f'<polygon points="{points}" fill="{colour}" stroke="white" stroke-width="0.6"/>'
+    return f'<svg width="14" height="14" aria-hidden="true" style="margin-right:6px">{shape}</svg>'
 
 
 def _page(data):
@@ -213,8 +240,7 @@ def _page(data):
             " ".join(f'<mark style="{MARK}">{SIGN}{word}</mark>' if odd else html.escape(word) for word, odd in text)
             for text in texts
         )
-        swatch = f'<span style="{SWATCH};background:{look(name).colour}"></span>'
-        label = f"{swatch}{html.escape('truth itself' if name == TRUTH else name)}"
+        label = f"{_svg(name)}{html.escape('truth itself' if name == TRUTH else name)}"
         head = f'<th scope="row" style="{CELL};white-space:nowrap">{label}</th>'
         rows.append(f'<tr>{head}<td style="{CELL}">{"<br>".join(lines)}</td></tr>')
     caption = f"“{html.escape(data.prompt)} …” goes on, seed {data.seed}, all from the same random numbers:"
@@ -295,7 +321,7 @@ class Samples:
         return [(self.world.vocabulary[k], bool(truth[k] < IMPROBABLE)) for k, truth in pairs]
 
     def panel(self):
-        """Static small multiples: the first prompt at three temperatures, one continuation each: (figure, alt text)."""
+        """Static small multiples, (figure, alt, numbers): the first prompt at three temperatures, continued."""
         return _panel([self.compute(next(iter(self.ids)), temperature, 0) for temperature in (0.5, 1.0, 1.5)])
 
 

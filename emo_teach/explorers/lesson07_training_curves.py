@@ -149,27 +149,36 @@ class CurvesPicture(widget.Picture):
             axes.set(xlim=data.steps, ylim=data.spans[side])
 
     def alt(self, data):
-        return _in_words(data, rates=True)
+        return _in_words(data)
+
+    def numbers(self, data):
+        return _rows(data, rates=True)
 
 
 draw = CurvesPicture
 
 
-def _moved(points):
-    if not len(points):
-        return "not measured"
-    gaps = int((~np.isfinite(points[:, 1])).sum())
-    return f"{points[0, 1]:.3f} to {points[-1, 1]:.3f}" + (f" ({gaps} values not finite)" if gaps else "")
+def _in_words(data):
+    """Where the held-out cross-entropy of the best and of the worst run ends."""
+    ends = {name: run.points["valid_ce"][-1:, 1] for name, run in data.runs.items()}
+    ends = {name: float(end[0]) for name, end in ends.items() if np.isfinite(end).any()}
+    runs = "one run" if len(data.runs) == 1 else f"{len(data.runs)} runs"
+    seen = f"Training curves of {runs} over {data.steps[1]:.0f} steps"
+    if not ends:
+        return f"{seen}, without a held-out cross-entropy yet."
+    best, worst = min(ends, key=ends.get), max(ends, key=ends.get)
+    last = "" if best == worst else f", of {worst} at {ends[worst]:.3f}"
+    return f"{seen}: held-out cross-entropy of {best} ends at {ends[best]:.3f}{last}."
 
 
-def _in_words(data, rates):
-    parts = []
+def _rows(data, rates):
+    """First and last value of each curve, and tokens per second."""
+    rows = [("run", "loss at first", "last", "held-out cross-entropy at first", "last", "not finite", "tokens/s")]
     for name, run in data.runs.items():
-        loss, ce = map(_moved, run.points.values())
-        rate = _rate(", ", run.median_rate) if rates else ""
-        parts.append(f"{name}: loss {loss}, held-out cross-entropy {ce}{rate}")
-    units = "losses in each objective's own unit, held-out cross-entropy in nats"
-    return f"Training curves over {data.steps[1]:.0f} steps; {units}. {'; '.join(parts)}."
+        ends = (f"{points[k, 1]:.3f}" if len(points) else "–" for points in run.points.values() for k in (0, -1))
+        gaps = sum(int((~np.isfinite(points[:, 1])).sum()) for points in run.points.values())
+        rows.append((name, *ends, gaps, f"{run.median_rate:,.0f}" if np.isfinite(run.median_rate) else "–"))
+    return rows if rates else [row[:-1] for row in rows]
 
 
 def _static(data, rates):
@@ -182,7 +191,7 @@ def _static(data, rates):
             axes.set(xlim=data.steps, ylim=data.spans[side])
         labels = {name: name + _rate(": ", run.median_rate) * rates for name, run in data.runs.items()}
         _legend(strip, labels)
-    return figure, _in_words(data, rates)
+    return figure, _in_words(data), _rows(data, rates)
 
 
 def panel(histories):

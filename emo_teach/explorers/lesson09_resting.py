@@ -280,7 +280,7 @@ class RestingPicture(widget.Picture):
 
     def build(self):
         self.triangle, bars = self.figure.subplots(1, 2, width_ratios=[1.25, 1])
-        self.image, _ = (self.live(artist) for artist in _triangle(self.triangle, 0.14, 0.1, 10))
+        self.tints, _ = (self.live(artist) for artist in _triangle(self.triangle, 0.14, 0.1, 10))
         self.marks = [self.live(line) for line in _marks(self.triangle)]
         left, right, bottom, top = box = -0.1, -0.05, 0.6, 0.88  # beside the triangle, the tints' scale
         self.triangle.add_image(image := AxesImage(self.triangle, extent=box, interpolation="nearest"))
@@ -304,7 +304,7 @@ class RestingPicture(widget.Picture):
         _legend(self.figure, self.marks)
 
     def update(self, data):
-        self.image.set_data(_map(data))
+        self.tints.set_data(_map(data))
         self.title(self.triangle, f"mean {data.loss} over all models p\nlabels: {data.kind}")
         _place(self.marks, data)
         for text, word, value in zip(self.ends, ("most", "least"), (data.darkest, data.least), strict=True):
@@ -317,13 +317,16 @@ class RestingPicture(widget.Picture):
         self.verdict.set_text("\n".join(_verdict(data)))
 
     def alt(self, data):
-        taken = f", regularisation {data.regularisation:.3g}" if data.loss in ENTROPIC else ""
-        tints = f"white at {_short(data.least)}, darkest from {_short(data.darkest)}"
-        return (
-            f"Truth: {simplex.in_words(data.tau)}. Labels: {data.kind}; mean label: {simplex.in_words(data.mean)}. "
-            f"All models in a triangle, tinted by the mean {data.loss}{taken}: {tints}. "
-            f"It is {' '.join(_verdict(data))}: {' or '.join(map(simplex.in_words, data.resting))}."
-        )
+        p = "/".join(f"{value:.2f}" for value in data.resting[0])
+        taken = f", ε = {data.regularisation:.3g}" if data.loss in ENTROPIC else ""
+        return f"{data.loss}{taken}, {data.kind}: {' '.join(_verdict(data))}; p = {p}."
+
+    def numbers(self, data):
+        rows = [("distribution", *TOKENS), ("truth τ", *data.tau), ("mean label", *data.mean)]
+        rows += [("least mean loss", *p) for p in data.resting]
+        rows = [(name, *(x if isinstance(x, str) else f"{x:.3f}" for x in row)) for name, *row in rows]
+        tints = f"mean loss: white {_short(data.least)}, darkest from {_short(data.darkest)}"
+        return [*rows, (tints, "", "", "")]
 
 
 def _verdict(data):
@@ -336,13 +339,18 @@ def _verdict(data):
     return f"least {place},", "at τ itself" if apart[0] < AT else f"{apart[0]:.3f} from τ in total variation"
 
 
+def _idle(settings):
+    loss = settings["loss"]
+    return {} if loss in ENTROPIC else {"log10_regularisation": f"{loss} takes no regularisation"}
+
+
 draw = RestingPicture
-explorer = widget.explorer(compute, draw, CONTROLS)
+explorer = widget.explorer(compute, draw, CONTROLS, _idle)
 
 
 def panel():
-    """Static small multiples: six losses, with whole laws as labels and one token at a time: (figure, alt text)."""
-    words = []
+    """Static small multiples: six losses, with whole laws as labels and one token at a time: (figure, alt, numbers)."""
+    rows, at = [("labels, loss", *TOKENS, "total variation from τ")], {WHOLE: [], ONE_HOT: []}
     with drawing(9.6, 4.4) as figure:
         for line, kind in zip(figure.subplots(2, 6), (WHOLE, ONE_HOT), strict=True):
             for axes, loss in zip(line, LOSSES, strict=True):
@@ -353,10 +361,11 @@ def panel():
                 _place(marks, data)
                 far = "τ itself" if data.apart[0] < AT else f"{data.apart[0]:.2f} from τ"
                 axes.set_title(f"{loss}\n{far}", loc="center", fontsize=9.5)
-                words.append(f"{kind}, {loss}: {simplex.in_words(data.resting[0])}, {far}")
+                rows.append((f"{kind}, {loss}", *(f"{x:.3f}" for x in (*data.resting[0], data.apart[0]))))
+                at[kind] += [loss] * bool(data.apart[0] < AT)
             line[0].text(-0.4, 0.4, f"labels: {kind}", rotation=90, va="center", ha="center", fontsize=10)
         dark, edge = simplex.PALETTE[-1] / 255, COLOURS["outline"]
         _legend(figure, marks, Patch(facecolor=dark, edgecolor=edge, label="darker: more mean loss"))
-    start = f"Truth {simplex.in_words(data.tau)}, regularisation 0.1."
-    where = "Triangles of all models, white where the mean loss is least. It is least at:"
-    return figure, f"{start} {where} {'; '.join(words)}."
+    both = [loss for loss in at[WHOLE] if loss in at[ONE_HOT]]
+    seen = f"With whole laws {len(at[WHOLE])} of {len(LOSSES)} losses are least at τ, with one token at a time"
+    return figure, f"{seen} {len(at[ONE_HOT])}; in both rows {' and '.join(both)}.", rows

@@ -1,4 +1,4 @@
-"""Pictures of lesson 02, D10; each function returns (figure, alt text)."""
+"""Pictures of lesson 02, D10; each function returns (figure, alt text, numbers)."""
 
 import numpy as np
 
@@ -25,26 +25,37 @@ def generators():
             axes.set(title=title, xlim=(0, 4), ylim=(-1.6, 3), xlabel="u = τ / p")
             axes.legend(fontsize=9, loc="lower right" if "slope" in title else "upper right")
         figure.axes[0].set_ylabel("f(u)")
-    parts = "; ".join(f"{title}: {', '.join(names)}" for title, names in groups.items())
-    return figure, f"Seven convex generators f(u) that all pass through 0 at u = 1, in three groups. {parts}."
+    count = [len(names) for names in groups.values()]
+    seen = f"{sum(count)} convex generators f(u), all 0 at u = 1: {count[0]} are infinite at u = 0"
+    alt = f"{seen}, {count[1]} grow without end in slope, {count[2]} do neither."
+    values = {
+        name: divergences.GENERATORS[name].f(np.array([0.5, 1.0, 4.0])) for names in groups.values() for name in names
+    }
+    rows = [
+        (name, title, *(f"{x + 0.0:.2f}" for x in values[name])) for title, names in groups.items() for name in names
+    ]
+    return figure, alt, [("divergence", "group", "f(0.5)", "f(1)", "f(4)"), *rows]
 
 
 def two_bumps(tau, chosen):
     """A label with two bumps and the bump that each divergence prefers: `chosen`, name -> (model, centre, width)."""
-    parts, x = [], np.arange(tau.size)
+    x = np.arange(tau.size)
     with drawing(8.6, 4.0) as figure:
         panels = figure.subplots(2, 2, sharex=True, sharey=True)
         for axes, (name, (model, centre, width)) in zip(panels.flat, chosen.items(), strict=True):
-            parts.append(f"{name}: centre {centre:g}, width {width:g}")
             axes.bar(x, tau, 1.0, color=COLOURS["tau"], label="label τ")
             axes.plot(x, model, color=COLOURS["p"], lw=2.2, label="best model p")
-            axes.set(title=parts[-1], xlim=(-0.5, tau.size - 0.5))
+            axes.set(title=f"{name}: centre {centre:g}, width {width:g}", xlim=(-0.5, tau.size - 0.5))
         for below, left in zip(panels[1], panels[:, 0], strict=True):
             below.set_xlabel("temperature (°C)")
             left.set_ylabel("probability")
         panels[0, 0].legend(fontsize=9, loc="upper right")
-    seen = "A label with a larger bump at 12 and a smaller one at 28, and the one-bump model closest to it."
-    return figure, f"{seen} {'; '.join(parts)}."
+    by_width = sorted(chosen, key=lambda name: chosen[name][2])
+    ends = (by_width[0], "narrowest"), (by_width[-1], "widest")
+    narrow, wide = (f"{name} takes the {which}, width {chosen[name][2]:g}" for name, which in ends)
+    alt = f"One bump must fit a label with two: {wide}, {narrow}."
+    rows = [(name, f"{centre:g}", f"{width:g}") for name, (_, centre, width) in chosen.items()]
+    return figure, alt, [("divergence", "centre", "width"), *rows]
 
 
 def wrong_labels(x, is_one, fits, truth):
@@ -65,7 +76,11 @@ def wrong_labels(x, is_one, fits, truth):
             axes.plot(at, curve(*fit), lw=2, label=name, **(family if "family" in name else look(name).curve))
         axes.set(xlabel="feature x of the text", ylabel="probability of Tuesday", xlim=(-3.2, 9), ylim=(-0.08, 1.08))
         axes.legend(fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    parts = "; ".join(f"{name} {middle:.1f} with steepness {steep:.2f}" for name, (steep, middle) in fits.items())
-    best = f"best possible {truth[1]:.1f} with steepness {truth[0]:g}"
-    seen = f"Sigmoids fitted under several losses with {wrong.sum()} wrong labels far right."
-    return figure, f"{seen} Boundary: {parts}; {best}."
+    by_error = sorted(fits, key=lambda name: abs(fits[name][1] - truth[1]))
+    near, far = (f"{name} ({fits[name][1]:.1f})" for name in (by_error[0], by_error[-1]))
+    pulled = f"{wrong.sum()} wrong labels pull the boundary farthest off under {far}"
+    alt = f"{pulled}, least under {near}; the best is {truth[1]:.1f}."
+    rows = [
+        (name, f"{middle:.1f}", f"{steep:.2f}") for name, (steep, middle) in (fits | {"best possible": truth}).items()
+    ]
+    return figure, alt, [("loss", "boundary", "steepness"), *rows]

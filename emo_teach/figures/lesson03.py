@@ -1,4 +1,4 @@
-"""Pictures of lesson 03; each function returns (figure, alt text)."""
+"""Pictures of lesson 03; each function returns (figure, alt text, numbers)."""
 
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
@@ -9,13 +9,12 @@ from ..pictures import COLOURS, darker, drawing
 
 def moved_plans(p, tau, cost, plans, tokens):
     """Plans, title -> (n, n), as bands from p's piles (left) to tau's holes (right), thick as the mass moved (A4)."""
-    parts, rows = [], -np.arange(len(p))
+    numbers, totals, rows = [("plan", "from", "to", "mass", "cost of a unit, or in all")], {}, -np.arange(len(p))
     sides = (0, p, COLOURS["p"], "right", -0.14), (1, tau, COLOURS["tau"], "left", 0.14)
     with drawing(4.4 * len(plans), 3.3) as figure:
         for axes, (title, plan) in zip(figure.subplots(1, len(plans), squeeze=False)[0], plans.items(), strict=True):
-            moves = []
             for i, j in np.argwhere(plan > 1e-12):
-                moves.append(f"{plan[i, j]:.2g} from {tokens[i]} to {tokens[j]} at {cost[i, j]:.2g}")
+                numbers.append((title, tokens[i], tokens[j], f"{plan[i, j]:.2g}", f"{cost[i, j]:.2g}"))
                 _band(axes, i, j, plan[i, j], cost[i, j])
             for x, masses, colour, align, shift in sides:
                 axes.scatter([x] * len(masses), rows, s=900 * masses + 4, color=colour, zorder=3)
@@ -23,11 +22,12 @@ def moved_plans(p, tau, cost, plans, tokens):
                     axes.text(x + shift, y, f"{token}\n{mass:.1f}", ha=align, va="center", fontsize=9.5)
             axes.text(0, 0.62, "model p", ha="center", color=COLOURS["p"], fontsize=10)
             axes.text(1, 0.62, "label τ", ha="center", color=darker(COLOURS["tau"]), fontsize=10)
-            total = f"{(plan * cost).sum():.2f}"
-            axes.set(xlim=(-0.5, 1.5), ylim=(0.5 - len(p), 0.8), title=f"{title}: {total}")
+            totals[title] = (plan * cost).sum()
+            axes.set(xlim=(-0.5, 1.5), ylim=(0.5 - len(p), 0.8), title=f"{title}: {totals[title]:.2f}")
             axes.axis("off")
-            parts.append(f"{title}, total cost {total}: {'; '.join(moves)}.")
-    return figure, "Ways to move p onto tau. " + " ".join(parts)
+            numbers.append((f"{title}, in all", "", "", f"{plan.sum():.2g}", f"{totals[title]:.2f}"))
+    costs = ", ".join(f"{title} {total:.2f}" for title, total in totals.items())
+    return figure, f"Bands carry p's mass on the left to τ's places on the right; total cost: {costs}.", numbers
 
 
 def _band(axes, i, j, mass, cost):
@@ -45,18 +45,13 @@ def entropic_plans(p, tau, cost, regularisations):
     plans = {"exact": transport.emd(p, tau, cost).plan}
     plans |= {f"ε = {strength:g}": transport.entropic(p, tau, cost, strength)[1] for strength in regularisations}
     plans["product"] = np.outer(p, tau)
-    green, parts = COLOURS["plan"], []
+    green, totals = COLOURS["plan"], {title: f"{(plan * cost).sum():.1f}" for title, plan in plans.items()}
     greens = LinearSegmentedColormap.from_list("plan", ["white", green, darker(green, 0.35)])
     with drawing(1.75 * len(plans), 2.6) as figure:
         for axes, (title, plan) in zip(figure.subplots(1, len(plans), sharey=True), plans.items(), strict=True):
-            total = f"{(plan * cost).sum():.1f}"
             axes.imshow(plan, cmap=greens, vmin=0, vmax=plan.max(), origin="upper")
             ticks = {"xticks": (0, len(tau) - 1), "yticks": (0, len(p) - 1)}
-            axes.set(xlabel="to class", title=f"{title}\ncost {total}", **ticks)
-            parts.append(f"{title}: {total}")
+            axes.set(xlabel="to class", title=f"{title}\ncost {totals[title]}", **ticks)
         figure.axes[0].set_ylabel("from class")
-    return figure, (
-        f"Plans between histograms of {len(p)} ordered classes, each tinted up to its own largest entry. The exact "
-        "plan is a thin staircase; with growing regularisation ε it blurs into the product plan. Transport costs: "
-        f"{', '.join(parts)}."
-    )
+    ends = f"cost {totals['exact']}, blurs into the product plan, cost {totals['product']}"
+    return figure, f"As ε grows, the exact plan's thin staircase, {ends}.", [("plan", "cost"), *totals.items()]

@@ -1,9 +1,9 @@
-"""Pictures of lesson 04; each function returns (figure, alt text)."""
+"""Pictures of lesson 04; each function returns (figure, alt text, numbers)."""
 
 import numpy as np
 
 from .. import worked
-from ..explorers.simplex import CORNERS, in_words
+from ..explorers.simplex import CORNERS
 from ..pictures import COLOURS, drawing, look
 
 
@@ -18,10 +18,11 @@ def accuracy_staircase(logits, wrong, expected):
         labels = "error of the most likely token (0 or 1)", "1 - p(Monday): error of a drawn token"
         axes.legend(labels, fontsize=9, loc="upper right")
     step = logits[np.argmin(wrong)]
-    return figure, (
-        f"Error against Monday's logit. The most likely token's error jumps from 1 to 0 at logit {step:.1f} and is "
-        f"flat elsewhere; 1 - p(Monday) falls smoothly from {expected[0]:.2f} to {expected[-1]:.2f}."
-    )
+    jump = f"The most likely token's error jumps from 1 to 0 at Monday's logit {step:.1f}"
+    alt = f"{jump}; 1 - p(Monday) falls smoothly from {expected[0]:.2f} to {expected[-1]:.2f}."
+    some = np.linspace(0, len(logits) - 1, 9).round().astype(int)
+    rows = [(f"{logits[k]:.2f}", f"{wrong[k]:g}", f"{expected[k]:.3f}") for k in some]
+    return figure, alt, [("Monday's logit", "error of the most likely token", "1 - p(Monday)"), *rows]
 
 
 def training_paths(tau, cost, paths):
@@ -42,12 +43,12 @@ def training_paths(tau, cost, paths):
         sides[0].plot([], [], label="true shares τ", **levels)
         sides[0].legend(fontsize=8.5, loc="upper right", ncols=2)
         _simplex_paths(triangle, tau, cost, paths)
-    truth, ce, moved = (in_words(p, ".2f") for p in (tau, paths["CE"][-1], paths["transport"][-1]))
-    return figure, (
-        f"True shares: {truth}. Trained on cross-entropy the model comes to hover around them (at the end {ce}); "
-        "trained on the one-hot transport loss it walks across parallel level lines into one corner of the triangle "
-        f"(at the end {moved})."
-    )
+    ends = {"true shares": tau} | {f"end of {name}": path[-1] for name, path in paths.items()}
+    off = f"CE ends {0.5 * np.abs(paths['CE'][-1] - tau).sum():.2f} from the true shares (total variation)"
+    last = paths["transport"][-1]
+    alt = f"{off}; one-hot transport walks to {worked.TOKENS[last.argmax()]}, which ends at {last.max():.2f}."
+    rows = [(name, *(f"{x:.2f}" for x in p)) for name, p in ends.items()]
+    return figure, alt, [("distribution", *worked.TOKENS), *rows]
 
 
 def _simplex_paths(axes, tau, cost, paths):

@@ -1,4 +1,4 @@
-"""Pictures of lesson 05; each function returns (figure, alt text)."""
+"""Pictures of lesson 05; each function returns (figure, alt text, numbers)."""
 
 import numpy as np
 
@@ -24,10 +24,13 @@ def word_costs(groups):
         axes.spines[:].set_visible(False)
         figure.colorbar(image, label="cosine cost (no unit)", shrink=0.8)
     blocks = [(name, cost[a:b, a:b]) for name, a, b in zip(groups, edges[:-1], edges[1:], strict=True)]
-    within = ", ".join(f"{name} {block[np.triu_indices(len(block), 1)].mean():.2f}" for name, block in blocks)
+    within = {name: block[np.triu_indices(len(block), 1)].mean() for name, block in blocks}
     across = np.concatenate([cost[a:b, b:].ravel() for a, b in zip(edges[:-1], edges[1:], strict=True)]).mean()
-    seen = f"Cosine costs among {len(words)} words in groups. Mean cost within each group"
-    return figure, f"{seen}: {within}; across groups {across:.2f}."
+    most = max(within, key=within.get)
+    seen = f"Blocks of groups are light: words cost {across:.2f} on average across groups"
+    rows = [(name, f"{value:.2f}") for name, value in (within | {"across groups": across}).items()]
+    alt = f"{seen}, within one at most {within[most]:.2f} ({most})."
+    return figure, alt, [("group", "mean cosine cost"), *rows]
 
 
 def sandwich(p, tau, embedding, tokens):
@@ -40,14 +43,13 @@ def sandwich(p, tau, embedding, tokens):
         disc, bar = figure.subplots(1, 2, width_ratios=[1, 1.25])
         _disc(disc, unit, means, tokens)
         _slices(bar, slices, exact)
-    (a, b), (c, d) = means
-    between, of_p, of_tau = (f"{width:.3f}" for width in slices)
-    return figure, (
-        f"Left: the unit vectors of {', '.join(tokens)} on a quarter circle, with the mean directions of p at "
-        f"({a:.2f}, {b:.2f}) and of tau at ({c:.2f}, {d:.2f}) inside it. Right: the product bound {sum(slices):.3f} as "
-        f"a bar of three slices, {between} between the means, {of_p} for the spread of p, {of_tau} for the spread of "
-        f"tau; the exact distance {exact:.3f} lies within the bar, beyond its first slice."
-    )
+    between = f"more than the {slices[0]:.3f} between the mean directions"
+    alt = f"The EMD {exact:.3f} is {between}, less than the product bound {sum(slices):.3f}, which adds both spreads."
+    names = "between the means", "spread of p", "spread of τ", "product bound", "exact EMD"
+    rows = [(name, f"{x:.3f}") for name, x in zip(names, (*slices, sum(slices), exact), strict=True)]
+    points = zip((*tokens, "mean of p", "mean of τ"), (*unit, *means), strict=True)
+    rows += [(f"direction of {name}", f"({x:.2f}, {y:.2f})") for name, (x, y) in points]
+    return figure, alt, [("quantity", "value"), *rows]
 
 
 def _disc(axes, unit, means, tokens):
@@ -97,12 +99,14 @@ def regularisation_dial(strengths, entropic, divergence, exact, upper, lower):
             axes.annotate(label, (strengths[middle], curve[middle]), xytext=(12, up), textcoords="offset points")
         axes.set(xscale="log", xlim=(strengths[0] * 0.9, strengths[-1] * 1.1), ylim=(0, upper * 1.15))
         axes.set(xlabel="regularisation ε, in units of cost", ylabel="cost")
-    return figure, (
-        f"From regularisation {strengths[0]:.2f} to {strengths[-1]:.0f}, entropic transport rises from "
-        f"{entropic[0]:.3f} to {entropic[-1]:.3f}, towards the product bound {upper:.3f}; the Sinkhorn "
-        f"divergence falls from {divergence[0]:.3f} to {divergence[-1]:.3f}, towards {lower:.3f}. To the left "
-        f"both run towards the exact distance {exact:.3f}."
-    )
+    paths = (f"{curve[0]:.3f} to {curve[-1]:.3f}" for curve in (entropic, divergence))
+    names = "entropic transport goes from", "the Sinkhorn divergence from"
+    moves = ", ".join(f"{name} {path}" for name, path in zip(names, paths, strict=True))
+    alt = f"From the EMD {exact:.3f} two ways part as ε grows: {moves}."
+    columns = zip(strengths, entropic, divergence, strict=True)
+    rows = [(f"{strength:.3g}", f"{a:.3f}", f"{b:.3f}") for strength, a, b in columns]
+    rows += [(name, f"{value:.3f}", "") for name, value in ends.items()]
+    return figure, alt, [("ε", "entropic transport", "Sinkhorn divergence"), *rows]
 
 
 def shrinking_costs(words, rulers, runs):
@@ -110,7 +114,8 @@ def shrinking_costs(words, rulers, runs):
 
     `runs`: title -> (frozen, trained) histories (steps, 2).
     """
-    parts, darkest = [], max(cost.max() for cost in rulers.values())
+    largest = {step: cost.max() for step, cost in rulers.items()}
+    darkest, rows = max(largest.values()), [(f"largest cost at step {step}", f"{x:.2f}") for step, x in largest.items()]
     with drawing(8.4, 5.4) as figure:
         top, bottom = figure.subfigures(2, 1, height_ratios=[1, 1.25])
         for axes, (step, cost) in zip(top.subplots(1, len(rulers), sharey=True), rulers.items(), strict=True):
@@ -118,16 +123,19 @@ def shrinking_costs(words, rulers, runs):
             axes.set(title=f"trained cost, step {step}", xticks=[], yticks=range(len(words)), yticklabels=words)
             axes.tick_params(length=0)
             axes.spines[:].set_visible(True)  # where all costs are 0, the frame alone is left
-            parts.append(f"{cost.max():.2f} at step {step}")
         top.axes[0].set_xlabel(f"white 0, black {darkest:.2f}")
         for axes, (title, histories) in zip(bottom.subplots(1, len(runs), sharey=True), runs.items(), strict=True):
             for history, dash, name in zip(histories, ("-", "--"), ("frozen", "trained"), strict=True):
                 for column, role, what in ((1, "accuracy", "accuracy"), (0, "emd", "loss")):
                     axes.plot(history[:, column], dash, color=COLOURS[role], lw=2, label=f"{what}, cost {name}")
             axes.set(ylim=(-0.02, 1), xlim=(0, len(history) - 1), xlabel="step", title=title)
-            (a, b), (c, d) = (history[-1] for history in histories)
-            frozen = f"with frozen cost loss {a:.2f} and accuracy {b:.2f} at the end"
-            parts.append(f"{title}: {frozen}, with trained cost {abs(c):.2f} and {d:.2f}")
+            for history, name in zip(histories, ("frozen", "trained"), strict=True):
+                loss, right = np.abs(history[-1])
+                rows.append((f"{title}, cost {name}", f"loss {loss:.2f}, accuracy {right:.2f}"))
         bottom.axes[0].set_ylabel("loss, share right")
         bottom.axes[0].legend(fontsize=9, loc="upper right")
-    return figure, f"The dearest pair among {', '.join(words)} costs {'; '.join(parts)}."
+    (first, *_, last), ends = largest.items(), [[history[-1, 1] for history in pair] for pair in runs.values()]
+    shrunk = f"from {first[1]:.2f} at step {first[0]} to {last[1]:.2f} at step {last[0]}"
+    lost = max(frozen - trained for frozen, trained in ends)
+    alt = f"Train the cost and the largest goes {shrunk}. Accuracy falls by up to {lost:.2f}."
+    return figure, alt, [("quantity", "at the end"), *rows]

@@ -1,7 +1,9 @@
-"""Pictures of lesson 06; each function returns (figure, alt text)."""
+"""Pictures of lesson 06; each function returns (figure, alt text, numbers)."""
+
+import numpy as np
 
 from .. import worked
-from ..explorers.simplex import CORNERS, in_words
+from ..explorers.simplex import CORNERS
 from ..pictures import COLOURS, drawing, look
 
 
@@ -18,9 +20,14 @@ def rivals(p_t, values, pulls):
         right.set(xscale="log", ylim=(-0.03, 1.15), xlabel="p(target)", ylabel="share of cross-entropy's pull")
         right.set_title("pull on the target's logit")
         right.legend(*left.get_legend_handles_labels(), fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    parts = ", ".join(f"{name} {values[name][0]:.2f} and {pulls[name][0] / pulls['ce'][0]:.2g}" for name in values)
-    seen = "Value, and pull as a share of cross-entropy's, of nine objectives against p(target)"
-    return figure, f"{seen}. At p(target) = {p_t[0]:.0e}: {parts}."
+    shares = {name: pulls[name] / pulls["ce"] for name in values}
+    kept = [name for name, share in shares.items() if share[0] >= 0.1]
+    seen = f"At p(target) = {p_t[0]:.0e} {len(kept)} of {len(values)} objectives keep a tenth of CE's pull"
+    middle, rows = len(p_t) // 2, []
+    header = [f"{what} at p(target) = {p_t[k]:.1g}" for k in (0, middle) for what in ("value", "share of CE's pull")]
+    for name in values:
+        rows.append((name, *(x for k in (0, middle) for x in (f"{values[name][k]:.2f}", f"{shares[name][k]:.2g}"))))
+    return figure, f"{seen}: {', '.join(kept)}. The others let go.", [("objective", *header), *rows]
 
 
 def rest_points(tau, ends, corner):
@@ -38,6 +45,12 @@ def rest_points(tau, ends, corner):
             axes.text(x, y + shift, token, ha="center", va="center", fontsize=10)
         axes.set(xlim=(-0.1, 1.1), ylim=(-0.13, 0.95), aspect="equal")
         axes.legend(fontsize=9.5, loc="center left", bbox_to_anchor=(1.02, 0.5), labelspacing=0.8)
-    parts = "; ".join(f"{name} at {in_words(p, '.2f')}" for name, p in ends.items())
-    where = f"EMO alone goes to the corner {worked.TOKENS[corner]}"
-    return figure, f"True shares {in_words(tau, '.2f')}. Coming to rest: {parts}. {where}."
+    apart = {name: 0.5 * np.abs(p - tau).sum() for name, p in ends.items()}
+    by_distance = sorted(apart, key=apart.get)
+    near, far = (f"{name} {apart[name]:.2f}" for name in (by_distance[0], by_distance[-1]))
+    goes = f"EMO alone goes to the corner {worked.TOKENS[corner]}"
+    alt = f"{goes}; nearest to the true shares rests {near} off, farthest {far}."
+    alone = np.eye(len(tau))[corner]
+    places = {"true shares τ": tau, **ends, "emo alone": alone}
+    rows = [(name, *(f"{x:.2f}" for x in p), f"{0.5 * np.abs(p - tau).sum():.2f}") for name, p in places.items()]
+    return figure, alt, [("rests at", *worked.TOKENS, "total variation from τ"), *rows]

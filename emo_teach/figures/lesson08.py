@@ -1,4 +1,4 @@
-"""Pictures of lesson 08; each function returns (figure, alt text)."""
+"""Pictures of lesson 08; each function returns (figure, alt text, numbers)."""
 
 import numpy as np
 
@@ -35,15 +35,14 @@ def _means(rows, name, metric):
 
 def growth(rows, metric, scale="linear"):
     """A measure of models that learn from nothing: a panel for each group of objectives, cross-entropy in all."""
-    parts, log = [], scale == "log"
+    found, log = {}, scale == "log"
     with drawing(9.4, 5.9) as figure:
         panels = figure.subplots(2, 2, sharex=True, sharey=True)
         for axes, (title, names) in zip(panels.flat, GROUPS.items(), strict=True):
             for name in ("ce", *names):
                 line = {"label": "CE"} | look("ce").curve if name == "ce" else {"label": name} | _line(name, names)
-                steps, mean, error = _means(rows, name, metric)
+                steps, mean, error = found[name] = _means(rows, name, metric)
                 axes.errorbar(np.add(steps, 25), mean, error, ms=3.5, lw=1.7, capsize=0, **line)
-                parts.append(f"{name} {mean[-1]:.2g}")
             axes.set(title=title, xscale="log", yscale=scale)
             axes.set_xticks([25, 50, 125, 425, 1525], ["0", "25", "100", "400", "1500"])
             axes.minorticks_off()
@@ -53,13 +52,23 @@ def growth(rows, metric, scale="linear"):
         for axes in figure.axes[2:]:
             axes.set_xlabel("step")
         figure.supylabel(TITLES[metric], fontsize=10)
-    ends = ", ".join(dict.fromkeys(parts))
-    return figure, f"{TITLES[metric]}, while models learn from random weights. At the end: {ends}."
+    ends = {name: mean[-1] for name, (_, mean, _) in found.items()}
+    low, high = min(ends, key=ends.get), max(ends, key=ends.get)
+    when = (0, 25, 100, 400, int(max(max(steps) for steps, *_ in found.values())))
+    table = {name: dict(zip(steps, mean, strict=True)) for name, (steps, mean, _) in found.items()}
+    shown = [(name, *(f"{means[k]:.2g}" if k in means else "" for k in when)) for name, means in table.items()]
+    measured = f"{TITLES[metric]} at step {when[-1]}".capitalize()
+    extremes = f"least {low} {ends[low]:.2g}, most {high} {ends[high]:.2g}"
+    return (
+        figure,
+        f"{measured}: CE {ends['ce']:.2g}, {extremes}.",
+        [("objective", *(f"step {k}" for k in when)), *shown],
+    )
 
 
 def dose(rows, metrics=("tv", "forward_kl", "reverse_kl", "entropy")):
     """What more and more EMO beside cross-entropy does, at the last step; cross-entropy alone is the line."""
-    end, weights, parts = max(row["step"] for row in rows), [0.1, 0.3, 1, 3, 10, 30], []
+    end, weights, means = max(row["step"] for row in rows), [0.1, 0.3, 1, 3, 10, 30], {}
 
     def values(objective, metric):
         return [row[metric] for row in rows if row["step"] == end and row["objective"] == objective]
@@ -73,8 +82,9 @@ def dose(rows, metrics=("tv", "forward_kl", "reverse_kl", "entropy")):
             axes.set(xscale="log", title=title, xlabel="λ", ylim=(0, None))
             axes.set_xticks([0.1, 1, 10], ["0.1", "1", "10"])
             axes.minorticks_off()
-            doses = (f"λ {weight:g} {mean:.2f}" for weight, (mean, _) in zip(weights, found, strict=True))
-            parts.append(f"{title}: CE {plain:.2f}; {', '.join(doses)}")
+            means[title] = [plain, *(mean for mean, _ in found)]
         figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=9.5)
-    seen = "Distances from the truth after 1500 steps from random weights, against the weight of EMO"
-    return figure, f"{seen}. {'. '.join(parts)}."
+    title, (plain, *_, last) = next(iter(means.items()))
+    seen = f"EMO beside CE, its weight λ up to {weights[-1]:g}: {title} goes from {plain:.3f} without EMO"
+    rows = [(f"{weight:g}", *(f"{each[k]:.2f}" for each in means.values())) for k, weight in enumerate((0, *weights))]
+    return figure, f"{seen} to {last:.3f} at the most.", [("λ", *means), *rows]

@@ -123,7 +123,7 @@ class Table:
         # wider than a narrow window: it scrolls in a region of its own, which the keyboard reaches too
         return (
             f"<div role='region' aria-label='Objectives, {regime}' tabindex='0' style='overflow-x:auto'>"
-            f"<table style='font-size:12px'>{caption}<thead><tr><th scope='col'></th>{heads}</tr></thead>"
+            f"<table style='font-size:12px'>{caption}<thead><tr><th scope='col'>objective</th>{heads}</tr></thead>"
             f"<tbody>{body}</tbody></table></div>"
         )
 

@@ -230,10 +230,10 @@ class Report:
 
     def _repr_html_(self):
         head = ("formula", "what is checked", "against", "cases", "result", "wrong version tried")
-        rows = [_html_row("th", head)]
+        rows = ["<caption>Formulas, tried on random cases</caption>", _html_row(head, "col")]
         for outcome in self.outcomes:
             statement = html.escape(f"${outcome.row.statement}$")
-            rows.append(_html_row("td", _cells(outcome)))
+            rows.append(_html_row(_cells(outcome), "row"))
             rows.append(f'<tr><td></td><td colspan="{len(head) - 1}" style="text-align:left">{statement}</td></tr>')
         closing = " ".join(map(html.escape, _closing(self.outcomes)))
         # A table wider than the window scrolls in a region of its own, which the keyboard reaches too.
@@ -242,8 +242,11 @@ class Report:
         return f"{region}<table>{''.join(rows)}</table></div>{end}"
 
 
-def _html_row(tag, cells):
-    return "<tr>" + "".join(f'<{tag} style="text-align:left">{html.escape(c)}</{tag}>' for c in cells) + "</tr>"
+def _html_row(cells, scope):
+    """A row whose first cell is a header, or all of them where the scope is "col"."""
+    tags = ["td" if k and scope == "row" else f'th scope="{scope}"' for k in range(len(cells))]
+    pairs = zip(tags, map(html.escape, cells), strict=True)
+    return "<tr>" + "".join(f'<{tag} style="text-align:left">{cell}</{tag[:2]}>' for tag, cell in pairs) + "</tr>"
 
 
 def _cells(outcome):

@@ -26,7 +26,7 @@ rng = np.random.default_rng(0)
 #
 # $$D_f(\tau\Vert p)=\sum_i p_i\,f\!\left(\frac{\tau_i}{p_i}\right)$$
 #
-# | divergence | $f(u)$ | $D_f(\tau\Vert p)$ |
+# | divergence | generator $f(u)$ | value $D_f(\tau\Vert p)$ |
 # | --- | --- | --- |
 # | KL | $u\log u$ | $\sum\tau_i\log(\tau_i/p_i)$ |
 # | reverse KL | $-\log u$ | $\mathrm{KL}(p\Vert\tau)$ |

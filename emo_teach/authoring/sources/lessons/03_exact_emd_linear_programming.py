@@ -190,16 +190,17 @@ for i, k in [(2, 0), (2, 1), (1, 0)]:
 # %%
 t = np.linspace(-0.2, 0.5, 141)
 models = worked.P + np.outer(t, [-1, 0, 1])
+values = transport.emd_many(models, worked.TAU, worked.COST).value
 figure = pictures.new_figure(6.4, 3)
 with pictures.rc_context(pictures.STYLE):
     axes = figure.subplots()
-    axes.plot(t, transport.emd_many(models, worked.TAU, worked.COST).value, color=pictures.COLOURS["emd"], lw=2, label="EMD")
+    axes.plot(t, values, color=pictures.COLOURS["emd"], lw=2, label="EMD")
     axes.plot(t, models @ u + worked.TAU @ v, "--", color=pictures.COLOURS["ink"], lw=1, label="tangent p·u + τ·v")
     axes.plot(0, solved.value, "o", color=pictures.COLOURS["p"], label="our p")
     axes.set(xlabel="mass moved from Monday to banana", ylabel="cost")
     axes.legend()
-alt = "EMD as mass moves from Monday to banana: straight pieces with kinks at -0.1 and 0.2; the tangent of slope 0.6 touches between them."
-pictures.show(figure, alt)
+kinks = " and ".join(f"{x:.1f}" for x in t[1:-1][np.abs(np.diff(values, 2)) > 1e-9])
+pictures.show(figure, f"EMD as mass moves: straight pieces with kinks at {kinks}; the tangent of slope {u[2] - u[0]:.1f} touches between them.")
 
 # %% [markdown]
 # Until 0.2: there Tuesday has nothing left to pass on, and a unit costs its full 1. (Left of $-0.1$ Monday has too much itself and sends the rest to

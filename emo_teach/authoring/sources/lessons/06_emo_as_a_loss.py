@@ -231,8 +231,8 @@ pictures.show(*lesson06_objectives.panel())
 # (Bars are shares of each push; its size stands above.) All that see $p_t$ alone push in *one* direction, cross-entropy's, and differ in length.
 # EMO lifts Tuesday far more than Monday, for that is where the mass is. Mode 1 is torn; the debiased loss pushes Tuesday down.
 #
-# Switch the bars to shares, and slide the target's logit to $-8$: whose push is left? Then give the far word mass.
-# When does mode 1 begin to lift the near words?
+# The explorer begins with shares too. Slide the target's logit to $-8$: whose push, the number above the bars, is left? Let the bars show the
+# step itself, then give the far word mass. When does mode 1 begin to lift the near words?
 
 # %%
 lesson06_objectives.explorer()

@@ -232,7 +232,8 @@ plane.explorer()
 
 # %% [markdown]
 # EMO's point lies not far from the path, but that is not enough: at the point of the path that has EMO's entropy, MLE is nearer to the truth in
-# both directions. (The other picture is the curve behind *MAUVE*, a score of samples, 1 for a perfect match; here on exact laws.)
+# both directions. (The other picture is the curve behind *MAUVE*, a score of samples, 1 for a perfect match; here on exact laws. Its axes say how
+# little is missed, and how little is made up.)
 #
 # ### Exercise 07.2 (the control, 8 minutes)
 #

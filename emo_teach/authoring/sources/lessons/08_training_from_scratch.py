@@ -137,7 +137,8 @@ for wrong, q in ((3, [0.5, 0.3, 0.2, 0.0]), (3, [0.0, 0.5, 0.5, 0.0]), (2, [0.5,
 # %% [markdown]
 # Cross-entropy is different: $-\log p_t$ is infinite wherever $p_t=0$, on a whole *face* of the simplex, at every wrong answer and every mixture of
 # wrong answers. That is why the article's advice, adding cross-entropy, works where a transform of $L$ cannot: the pull of $\mathrm{CE}+\lambda\,
-# \mathrm{EMO}$ is $(1-p_t)+\lambda\,p_tL\ge1-p_t$. In the explorer, make the model surer, and move what is left away from Monday:
+# \mathrm{EMO}$ is $(1-p_t)+\lambda\,p_tL\ge1-p_t$. In the explorer *the rest* is what the sure model leaves to other words. Make it small, then take
+# Monday's share of it away:
 
 # %%
 lesson08_silence.explorer()
