@@ -25,11 +25,13 @@ class Result:
     """What a run gives: the trained model, in evaluation mode, and its history.
 
     `history` holds dicts with `step` and either `loss` (mean since the entry before), `learning_rate`, `grad_norm` and
-    `tokens_per_s`, or the held-out `valid_loss` (the objective's own) and `valid_ce` (nats).
+    `tokens_per_s`, or the held-out `valid_loss` (the objective's own) and `valid_ce` (nats). `head` is the one that was
+    taken, "fused" or "logits".
     """
 
     history: list
     model: torch.nn.Module
+    head: str
 
     def column(self, name):
         """Steps and values of one quantity, as two lists."""
@@ -88,7 +90,7 @@ def finetune(
     seed=42,
     accumulation=1,
     precision=None,
-    head="fused",
+    head="auto",
     options=None,
     save_every=None,
     log_every=10,
@@ -106,7 +108,8 @@ def finetune(
     `steps` or `epochs`: how long to train; `lr`: the learning rate of the first step.
     `batch_size`: blocks in one step, shared out over `accumulation` pieces and all processes, which does not change
         the result: the loss is the mean over all tokens of a step.
-    `precision`: of products, "fp32", "bf16" or "fp16"; by default bf16 where a GPU has it. `head`: see `WithObjective`.
+    `precision`: of products, "fp32", "bf16" or "fp16"; by default bf16 where a GPU has it.
+    `head`: see `WithObjective`; the result and `run.json` say which one "auto" took.
     `out`: the run's folder, for a checkpoint every `save_every` steps and in the end the model and `tokenizer`. After
         a kill the same call goes on from the last whole checkpoint and ends with the same weights. Without `out`
         nothing is written.
@@ -135,7 +138,7 @@ def finetune(
     place = Path(out or "nowhere") / folder.CHECKPOINTS
     args = arguments(place, steps, batch_size, accumulation, lr, seed, precision, save_every, log_every)
     settings = {"objective": objective, "options": options, "steps": steps, "batch_size": batch_size, "block": block}
-    settings |= {"lr": lr, "seed": seed, "accumulation": accumulation, "precision": precision, "head": head}
+    settings |= {"lr": lr, "seed": seed, "accumulation": accumulation, "precision": precision, "head": wrapper.head}
     run = _Run(args, out)
     validate = held and (lambda: evaluate(wrapper, *held, precision=precision))
     recorder = Recorder(batch_size * trained[0].shape[1], on_log, validate, valid_every, run.checkpoint_saved, progress)
@@ -146,13 +149,13 @@ def finetune(
         settings |= {name: found and folder.fingerprint(*found) for name, found in contents.items()}
         if run.begin(settings | {"processes": args.world_size}):
             folder.load_weights(model, out)
-            return Result(folder.read_json(Path(out) / folder.HISTORY), model.eval())
+            return Result(folder.read_json(Path(out) / folder.HISTORY), model.eval(), wrapper.head)
         if checkpoint := folder.last_checkpoint(out):
             recorder.history = folder.read_json(checkpoint / folder.HISTORY)
     trainer = ObjectiveTrainer(wrapper, *trained, args, order(len(trained[0]), steps * batch_size, seed), recorder)
     trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
     run.finish(model, tokenizer, recorder.history)
-    return Result(recorder.history, model.eval())
+    return Result(recorder.history, model.eval(), wrapper.head)
 
 
 class _Run:
@@ -204,7 +207,7 @@ def main(given):
     room = getattr(model.config, "max_position_embeddings", None) or PAPER["block"]
     block = given.block or min(PAPER["block"], room)
     train, valid = texts.tokens(given.text, tokenizer, block)
-    names = ("out", "lr", "seed", "accumulation", "precision", "save_every", "log_every")
+    names = ("out", "lr", "seed", "accumulation", "precision", "save_every", "log_every", "head")
     settings = {name: getattr(given, name) for name in names} | {"batch_size": given.batch, "block": block}
     settings |= {"epochs": PAPER["epochs"]} if given.steps is None else {"steps": given.steps}
     settings |= {"options": options, "tokenizer": tokenizer, "progress": True}
@@ -214,6 +217,8 @@ def main(given):
         for name, words in (("valid_loss", given.objective), ("valid_ce", "cross-entropy (nats per token)")):
             _, values = result.column(name)
             print(f"held-out {words}: {values[0]:.4f} -> {values[-1]:.4f}")
+        fallen = given.head == "auto" and result.head == "logits"
+        print(f"head: {result.head}" + fallen * " (the fused one does not fit this model)")
         print(f"model, tokenizer and history: {given.out}")
     if together:
         torch.distributed.barrier()
