@@ -81,9 +81,7 @@ def inner_model(model):
         return model
     if model.active_peft_config.is_prompt_learning:
         kind = model.active_peft_config.peft_type.value
-        raise ValueError(
-            f"model is a {type(model).__name__} of {kind}: adapters inside the model are needed, as LoRA's"
-        )
+        raise ValueError(f"model is a {type(model).__name__} of {kind}: adapters are needed, such as LoRA's")
     return model.get_base_model()
 
 
@@ -130,9 +128,7 @@ def _try_out(model, layer, kind):
         why = (str(err).strip().splitlines() or [type(err).__name__])[0]
         raise ValueError(f"model cannot be run on token ids alone ({kind}): {why}") from err
     if logits.ndim != 3 or logits.shape[:2] != probe.shape:
-        raise ValueError(
-            f"model gives logits {tuple(logits.shape)} for 2 texts of 2 tokens ({kind}): one row each is needed"
-        )
+        raise ValueError(f"model has logits {tuple(logits.shape)} for ids (2, 2) ({kind})")
     spare = HALF * torch.finfo(layer.weight.dtype).eps
     if float((logits[0, 0] - logits[1, 0]).abs().max()) > max(UNMOVED, spare) * float(logits.abs().max()):
         why = "its prediction at a position depends on the token that comes next"
