@@ -50,9 +50,9 @@ def _blocks(model, ids, batch, name="ids", extra=0, least=1):
     return [block.to(device) for block in torch.from_numpy(ids).split(rows)]
 
 
-def _logits(model, ids, **options):
+def _logits(model, ids, use_cache=False, **options):
     """A model's output and its logits (n, L, V); ValueError where it has others."""
-    out, kind = model(input_ids=ids, **options), type(model).__name__
+    out, kind = model(input_ids=ids, use_cache=use_cache, **options), type(model).__name__
     if not hasattr(out, "logits"):
         raise ValueError(f"model ({kind}) has no language-model head: its output has no logits")
     if out.logits.ndim != 3 or out.logits.shape[:2] != ids.shape:
