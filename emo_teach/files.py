@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import tempfile
+import warnings
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -65,6 +66,28 @@ def whole_folder(out, marker, made_by):
             raise
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def alone(*folders):
+    """Keep everyone else who calls this out of some folders; ValueError when one of them is in use already.
+
+    The lock is the system's, on the folder itself: it leaves no file behind and ends with its process, even a killed
+    one. Over a network it may hold on this machine only. Where the system has no such locks, a warning says so.
+    """
+    with contextlib.ExitStack() as held:
+        for folder in {Path(folder).resolve(): folder for folder in folders}.values():
+            try:
+                import fcntl  # not on Windows
+
+                handle = os.open(folder, os.O_RDONLY)
+                held.callback(os.close, handle)
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ValueError(f"{folder} is in use by another run: wait for its end") from None
+            except (ImportError, OSError):
+                warnings.warn(f"{folder} cannot be locked here: start no second run in it", stacklevel=3)
+        yield
 
 
 def move_files(source, out, last):

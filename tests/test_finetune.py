@@ -1,5 +1,6 @@
 """Fine-tuning: what is trained, the mean over tokens, the two heads, precision, and what is refused."""
 
+from pathlib import Path
 from unittest import mock
 
 import numpy as np
@@ -9,7 +10,7 @@ import transformers
 
 from emo_teach import finetune
 from emo_teach.finetune import folder, texts, trainer
-from emo_teach.finetune.run import check_precision, make_objective
+from emo_teach.finetune.run import _with_objective, check_precision, make_objective
 from emo_teach.losses import CostEmbedding, objective
 
 from .training_runs import BLOCK, QUICK, REFUSED, VOCABULARY, contents, largest_gap, masked_blocks, short_run, tiny
@@ -238,6 +239,12 @@ def test_scaled_logits_train_with_the_logits_head_and_llama_with_both():
 IDS = np.ones((4, 3), int)
 SENSELESS = [({name: value}, words) for name, value, words in REFUSED] + [
     ({"options": {"gamma": 1}}, "'gamma' is no option"), ({"cost": 3}, "cost must be a CostEmbedding"),
+    ({"options": [1]}, r"options must be a dict, got \[1\]"), ({"cost": 3, "objective": "ce"}, "cost must be"),
+    ({"on_log": 3}, "on_log must be a function, got 3"), ({"tokenizer": "gpt2"}, "tokenizer must be one .*, got str"),
+    ({"out": 3}, "out = 3 is no path"), ({"out": "x" * 300}, "File name too long"),
+    ({"steps": None, "epochs": float("nan")}, "epochs = nan"), ({"steps": None, "epochs": 0}, "epochs = 0"),
+    ({"steps": 2.0}, "steps must be an integer"), ({"lr": "fast"}, "lr must be a number"),
+    ({"valid_every": 2}, "nothing to evaluate"), ({"tokens_valid": np.arange(5)}, "tokens_valid has 5 tokens"),
     ({"cost": CostEmbedding(torch.eye(5))}, "60 tokens, but the cost embedding has 5"),
     ({"head": "both"}, "head = 'both'"), ({"save_every": 2, "out": None}, "nowhere to save"),
     ({"steps": None}, "one of steps and epochs"), ({"epochs": 1}, "one of steps and epochs"),
@@ -254,11 +261,41 @@ SENSELESS = [({name: value}, words) for name, value, words in REFUSED] + [
 
 
 @pytest.mark.parametrize(("change", "words"), SENSELESS)
-def test_requests_that_make_no_sense_are_refused_before_anything_is_written(tmp_path, change, words):
-    given = {"tokens_train": np.zeros(99, int), "objective": "emo", "block": BLOCK, **QUICK, "out": tmp_path / "run"}
+def test_requests_that_make_no_sense_are_refused_before_anything_is_written(tmp_path, monkeypatch, change, words):
+    monkeypatch.chdir(tmp_path)
+    given = {"tokens_train": np.zeros(99, int), "objective": "emo", "block": BLOCK, **QUICK, "out": "run"}
     with pytest.raises(ValueError, match=words):
         finetune.finetune(tiny(), **{**given, **change})
     assert list(tmp_path.iterdir()) == []
+
+
+ENVIRONMENT = [(name, "true") for name in trainer.NOT_HERE[:-1]] + [("ACCELERATE_DYNAMO_BACKEND", "INDUCTOR")]
+ENVIRONMENT += [("ACCELERATE_MIXED_PRECISION", "bf16"), ("ACCELERATE_MIXED_PRECISION", "fp8")]
+
+
+@pytest.mark.parametrize(("name", "value"), ENVIRONMENT)
+def test_accelerates_environment_never_overrides_an_argument(tmp_path, monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match=name):
+        short_run(out=tmp_path / "run", precision="fp32")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_accelerate_launch_always_sets_changes_nothing(monkeypatch):
+    plain = short_run()
+    for name, value in (("MIXED_PRECISION", "no"), ("DYNAMO_BACKEND", "NO"), ("USE_FSDP", "false")):
+        monkeypatch.setenv(f"ACCELERATE_{name}", value)
+    monkeypatch.setenv("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "4")  # the Trainer counts the pieces itself
+    assert largest_gap(plain.model, short_run().model) == 0
+
+
+def test_precision_is_what_accelerate_was_told_unless_it_is_given(monkeypatch):
+    half = short_run(precision="bf16")
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    assert largest_gap(half.model, short_run(precision=None).model) == 0
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "fp8")
+    with pytest.raises(ValueError, match="precision = 'fp8' is not one of"):
+        check_precision(None)
 
 
 def test_a_model_is_never_joined_with_a_bare_function_or_trained_in_half_precision():
@@ -269,12 +306,77 @@ def test_a_model_is_never_joined_with_a_bare_function_or_trained_in_half_precisi
 
 
 def test_the_precision_of_a_gpu(monkeypatch):
-    for there, has_bf16, wanted in ((True, True, "bf16"), (True, False, "fp32"), (False, False, "fp32")):
-        monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
-        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: has_bf16)
+    """None is what the card computes in hardware: torch says that a T4 (7.5) supports bf16, which it emulates."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *_, **__: True)
+    cards = [((7, 0), None, "fp32"), ((7, 5), None, "fp32"), ((8, 0), None, "bf16"), ((12, 0), None, "bf16")]
+    for capability, hip, wanted in [*cards, ((7, 5), "6.2", "bf16")]:  # AMD counts in another way, and has bf16
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: capability)
+        monkeypatch.setattr(torch.version, "hip", hip)
         assert check_precision(None) == wanted
-    with pytest.raises(ValueError, match="'fp16' needs a GPU"):
-        check_precision("fp16")
+        assert [check_precision(each) for each in ("fp32", "bf16", "fp16")] == ["fp32", "bf16", "fp16"]
+    for there, only_cpu in ((True, "true"), (False, "")):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+        monkeypatch.setenv("ACCELERATE_USE_CPU", only_cpu)
+        assert check_precision(None) == "fp32"
+        with pytest.raises(ValueError, match="'fp16' needs a GPU"):
+            check_precision("fp16")
+
+
+def test_every_training_of_the_package_and_the_lessons_names_its_precision():
+    """Their numbers were made in float32 on a CPU; a GPU would choose bfloat16 where nothing is said."""
+    root, calls = Path(finetune.__file__).parents[2], 0
+    for path in (*root.glob("emo_teach/**/*.py"), *root.glob("notebooks/**/*.py")):
+        cells = path.read_text(encoding="utf-8").split("\n# %%" if "notebooks" in str(path.parent) else "\n\n\n")
+        for cell in (cell for cell in cells if "finetune.finetune(" in cell and "tokens, valid" not in cell):
+            calls += 1
+            assert "precision" in cell or "finetune.finetune(..." in cell, f"{path}: {cell}"
+    assert calls >= 6
+
+
+def test_evaluation_takes_no_more_tokens_at_a_time_than_training(monkeypatch):
+    sizes = {True: [], False: []}
+    outputs = finetune.WithObjective.outputs
+
+    def spy(self, ids, *rest):
+        sizes[torch.is_grad_enabled()].append(ids.numel())
+        return outputs(self, ids, *rest)
+
+    monkeypatch.setattr(finetune.WithObjective, "outputs", spy)
+    short_run(accumulation=4)
+    assert max(sizes[False]) <= max(sizes[True]) == 2 * BLOCK
+    ids = np.tile(np.arange(4), (6, 4))  # held-out texts may be longer
+    finetune.finetune(tiny(), ids[:, :4], ids, "emo", **{**QUICK, "batch_size": 6})
+    assert sizes[False][-3:] == [16, 16, 16]
+
+
+def test_a_model_of_which_nothing_or_a_part_is_trained(tmp_path):
+    with pytest.raises(ValueError, match="no parameter of the model is to be trained"):
+        short_run(tiny().requires_grad_(False), out=tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+    frozen, start = tiny(), tiny()
+    frozen.transformer.wte.requires_grad_(False)  # and with it the head
+    trained = short_run(frozen, out=tmp_path / "run").model
+    assert (trained.lm_head.weight == start.lm_head.weight).all() and largest_gap(trained, start) > 1e-3
+    again = tiny()
+    again.transformer.wte.requires_grad_(False)
+    assert largest_gap(short_run(again, out=tmp_path / "run").model, trained) == 0
+
+
+def test_the_callers_cost_is_neither_moved_nor_copied():
+    cost = CostEmbedding(torch.eye(VOCABULARY))
+    made = _with_objective(tiny(), "emo", cost, {}, "fused")
+    assert made.cost is not cost and made.cost.unit is cost.unit
+    made.to(torch.float64)
+    assert cost.unit.dtype == torch.float32 and made.cost.unit.dtype == torch.float64
+
+
+def test_numbers_may_be_numpys(tmp_path):
+    settings = {"batch_size": np.int64(8), "save_every": np.int32(2), "log_every": np.int64(1), "lr": np.float32(0.01)}
+    for _ in range(2):
+        found = short_run(name="smoothing", options={"epsilon": np.float32(0.25)}, out=tmp_path / "run", **settings)
+    plain = short_run(name="smoothing", options={"epsilon": 0.25}, lr=float(np.float32(0.01)))
+    assert largest_gap(found.model, plain.model) == 0
 
 
 def test_the_papers_settings():

@@ -85,6 +85,8 @@ REFUSED_BY_NAME = [
     ("text", "nowhere", "text = nowhere: no such file"), ("text", "model", "text = model: no such file"),
     ("text", "empty", "text = empty is empty"), ("text", "blank", "text = blank is empty"),
     ("text", "latin", "is not UTF-8: byte "), ("text", "short", "too short: 3 tokens"),
+    ("text", "x" * 300, "no such file"), ("model", "x" * 300, "no such folder"),
+    ("out", "x" * 300, "File name too long"),
     ("text", "other", "does not know 100% of it"), ("text", "world", "of it (at most 5% may be unknown)"),
     ("out", "text", "out = text is a file"), ("out", "text/run", "text is a file"),
     ("out", "full", "holds other files and no run"), ("out", "/proc/nowhere/run", "cannot be written"),
@@ -151,6 +153,29 @@ def test_unknown_characters_are_counted_even_when_the_tokenizer_drops_them():
     assert texts._encode("some", "abc" * 10 + "x", tokenizer).tolist() == [0, 1, 2] * 10  # 3 % is let pass
 
 
+def test_a_text_that_names_the_unknown_token_loses_nothing_of_it():
+    """Byte-level vocabularies know every byte: their unknown token is the end-of-text token, which joins texts."""
+    numbers = {c: k for k, c in enumerate(sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet()))}
+    bytes_ = tokenizers.Tokenizer(tokenizers.models.BPE(numbers, []))
+    bytes_.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bytes_.decoder = tokenizers.decoders.ByteLevel()
+    end = "<|endoftext|>"
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=bytes_, unk_token=end, eos_token=end)
+    text = end.join(["Straße", "東京", "a b\n", ""] * 9)
+    ids = texts._encode("some", text, tokenizer)
+    assert tokenizer.decode(ids) == text and (ids == tokenizer.unk_token_id).sum() == 35
+
+
+@pytest.mark.parametrize("text", ["the [UNK] cat [UNK]", "[UNK]", "the cat", "the [UNK]zebra", "zebra the cat"])
+def test_the_unknown_tokens_own_text_is_known_and_other_unknown_words_are_not(place, text):
+    tokenizer = transformers.AutoTokenizer.from_pretrained(place / "model")
+    if "zebra" in text:
+        with pytest.raises(ValueError, match="does not know"):
+            texts._encode("some", text, tokenizer)
+    else:
+        assert len(texts._encode("some", text, tokenizer)) == len(text.split())
+
+
 def test_a_long_text_is_tokenized_in_pieces_and_by_slow_tokenizers_too(place, monkeypatch):
     tokenizer = transformers.AutoTokenizer.from_pretrained(place / "model")
     text = "\n".join(" ".join(WORDS[k:] + WORDS[:k]) for k in range(17)) + "\n"
@@ -158,13 +183,14 @@ def test_a_long_text_is_tokenized_in_pieces_and_by_slow_tokenizers_too(place, mo
     # without offsets the share of unknown tokens stands for the share of unknown characters
     numbers = {word: k + 1 for k, word in enumerate(WORDS)}
     ids = lambda piece, **_: {"input_ids": [numbers.get(word, 0) for word in piece.split()]}
-    slow = mock.Mock(side_effect=ids, is_fast=False, unk_token_id=0)
+    slow = mock.Mock(side_effect=ids, is_fast=False, unk_token="[UNK]", unk_token_id=0)
     monkeypatch.setattr(texts, "_PIECE", 50)
     assert len(list(texts._pieces(text))) > 5 and "".join(texts._pieces(text)) == text
     for each in (tokenizer, slow):
         np.testing.assert_array_equal(texts._encode("some", text, each), whole)
     with pytest.raises(ValueError, match="does not know 50% of it"):
         texts._encode("some", "cat zebra " * 9, slow)
+    assert (texts._encode("some", "[UNK] cat " * 9, slow) == [0, 2] * 9).all()
 
 
 def cached(place, kind, repository, files):
@@ -199,6 +225,7 @@ def test_wikitext_from_the_cache(place, capfd, monkeypatch):
     assert main(command(text="wikitext-2")) == 0
     capfd.readouterr()
     pyarrow(None)
+    monkeypatch.setattr(texts, "model_folder", None)  # it is not even asked for: that may be a long download
     refused(command(text="wikitext-2", out="other"), capfd, "pip install pyarrow")
     assert not (place / "other").exists()
 

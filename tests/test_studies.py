@@ -1,5 +1,6 @@
 """A study finishes what it began: killed or not, its table ends with one row for every job."""
 
+import io
 import itertools
 import math
 import os
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 
 from emo_teach import __main__ as command_line
-from emo_teach import studies
+from emo_teach import files, studies
 from emo_teach.studies import common, runner, summary
 from emo_teach.studies import lesson07_objectives as objectives
 from emo_teach.studies import lesson08_scratch as scratch
@@ -118,6 +119,15 @@ def test_a_kill_loses_nothing_finished(whole, tmp_path):
     kept = rows(tmp_path)
     run(tmp_path, workers=1)
     assert rows(tmp_path) == rows(whole) and set(kept) <= set(rows(tmp_path))
+
+
+@pytest.mark.parametrize("shared", ["csv", "work"])
+def test_two_studies_at_once_in_one_folder_are_refused(whole, tmp_path, threads, shared):
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+    with files.alone(tmp_path / shared), pytest.raises(ValueError, match=f"{shared} is in use by another run"):
+        run(tmp_path, workers=1)
+    assert rows(tmp_path) == rows(whole)
+    runner.run(STAGES[1:], tmp_path / "one", tmp_path / "one", 1, io.StringIO())  # one folder for both is no second run
 
 
 def test_a_failing_job_is_reported_and_the_rest_is_kept(whole, tmp_path, threads):

@@ -26,8 +26,11 @@ QUICK = {"steps": 6, "batch_size": 8, "lr": 1e-2, "log_every": 1, "precision": "
 STEPS, SAVE_EVERY = 11, 4  # of a killed run
 REFUSED = [  # argument of `finetune`, value, and what it and the command line say
     ("steps", 0, "steps = 0"), ("batch_size", 0, "batch_size = 0"), ("accumulation", 0, "accumulation = 0"),
-    ("lr", -1.0, "lr = -1"), ("lr", float("nan"), "lr = nan"), ("seed", -1, "seed = -1"), ("block", -3, "block = -3"),
-    ("block", 1, "block = 1"), ("block", 17, "longer than the model's 16 positions"),
+    ("lr", -1.0, "lr = -1"), ("lr", float("nan"), "lr = nan"), ("seed", -1, "seed = -1"),
+    ("seed", 2**32, "seed = 4294967296 must be at most 2"), ("lr", float("inf"), "lr = inf"),
+    ("steps", 10**9, "more than 100000000 blocks"),
+    ("steps", 2**70, "steps is an integer of 71 bits"), ("block", -3, "block = -3"), ("block", 1, "block = 1"),
+    ("block", 17, "longer than the model's 16 positions"),
     ("save_every", 0, "save_every = 0"), ("log_every", 0, "log_every = 0"), ("precision", "int4", "precision = 'int4'"),
     ("objective", "emd", "'emd' is not one of ce, "),
 ]  # fmt: skip

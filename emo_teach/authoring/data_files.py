@@ -176,7 +176,8 @@ def make_tiny(out, steps=STEPS):
     model = small_gpt2(world.size, seed=SEED)
     texts, held = world.sample(steps * BATCH, BLOCK, seed=[1, 1000]), world.sample(500, BLOCK, seed=[1, 1001])
     settings = {"objective": "ce", "steps": steps, "batch_size": BATCH, "lr": RATE, "seed": SEED}
-    result = finetune.finetune(model, texts, held, **settings, valid_every=500, on_log=_report, log_every=500)
+    settings |= {"precision": "fp32", "valid_every": 500, "on_log": _report, "log_every": 500}
+    result = finetune.finetune(model, texts, held, **settings)
     with tempfile.TemporaryDirectory() as folder:
         result.model.save_pretrained(folder)
         word_tokenizer(world).save_pretrained(folder)

@@ -1,7 +1,7 @@
 """The folder of a run: its settings, its checkpoints, and the finished model.
 
-    OUT/run.json        the settings, and whether the run is finished
-    OUT/checkpoints/    checkpoint-N, written by the Trainer; one that holds history.json is whole
+    OUT/run.json        the settings, whether the run is finished, and the files of what is whole with their digests
+    OUT/checkpoints/    checkpoint-N: the Trainer's files and history.json; only one that run.json lists is whole
     OUT/unfinished/     the trained model while it is being written; the next start deletes it
     OUT/                config.json, tokenizer files, history.json, and at the very end model.safetensors
 
@@ -24,12 +24,14 @@ CHECKPOINTS, UNFINISHED = "checkpoints", "unfinished"
 
 def check(out):
     """The folder as a `Path`; ValueError unless a run could begin or go on in it. Nothing is made yet."""
+    if not isinstance(out, (str, os.PathLike)):
+        raise ValueError(f"out = {out!r} is no path of a folder")
     out = Path(out)
-    if out.exists() and not out.is_dir():
+    if os.path.exists(out) and not os.path.isdir(out):
         raise ValueError(f"out = {out} is a file, not a folder")
-    if out.is_dir() and any(out.iterdir()) and not (out / RUN).exists():
+    if os.path.isdir(out) and any(out.iterdir()) and not (out / RUN).exists():
         raise ValueError(f"out = {out} holds other files and no run: choose a new folder")
-    near = next((place for place in (out, *out.absolute().parents) if place.exists()), Path("/"))
+    near = next((place for place in (out, *out.absolute().parents) if os.path.exists(place)), Path("/"))
     if not near.is_dir():
         raise ValueError(f"out = {out}: {near} is a file")
     if not os.access(near, os.W_OK | os.X_OK):
@@ -37,18 +39,36 @@ def check(out):
     return out
 
 
+@contextlib.contextmanager
+def alone(out):
+    """Make the run's folder and keep every other run out of it; ValueError as `check`, or when one is at work in it."""
+    out = check(out)
+    with _writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+    with files.alone(out):
+        yield
+
+
+@contextlib.contextmanager
+def _writing(out):
+    """A ValueError for what the system refuses."""
+    try:
+        yield
+    except OSError as err:
+        raise ValueError(f"out = {out} cannot be written: {err.strerror or err}") from None
+
+
 def begin(out, settings):
-    """Make the run's folder, or recognise one that this run has left, and return whether the run is finished.
+    """Note a run's settings in its folder, or recognise them there, and return whether the run is finished.
 
     Raises ValueError as `check`, when the folder holds a run with other settings (naming the first), and when the
     system refuses to write.
     """
     out = check(out)
-    try:
+    with _writing(out):
         if not (out / RUN).exists():
-            out.mkdir(parents=True, exist_ok=True)
-            write_json(out / RUN, {"settings": settings, "finished": False})
-        run = read_json(out / RUN)
+            write_json(out / RUN, {"settings": settings, "finished": False, "whole": {}})
+        run = _read_run(out)
         for key in {**run["settings"], **settings}:
             there, here = run["settings"].get(key), settings.get(key)
             if there != here:
@@ -56,23 +76,57 @@ def begin(out, settings):
                 raise ValueError(f"out = {out} holds another run: {change}. Choose a new folder")
         shutil.rmtree(out / UNFINISHED, ignore_errors=True)
         for checkpoint in (out / CHECKPOINTS).glob("checkpoint-*"):
-            if run["finished"] or not (checkpoint / HISTORY).exists():
+            if run["finished"] or checkpoint.name not in run["whole"]:
                 shutil.rmtree(checkpoint, ignore_errors=True)
         return run["finished"]
-    except OSError as err:
-        raise ValueError(f"out = {out} cannot be written: {err.strerror or err}") from None
+
+
+def _read_run(out):
+    """What run.json says; ValueError for a damaged one."""
+    run = read_json(out / RUN)
+    if not isinstance(run, dict) or not {"settings", "finished", "whole"} <= run.keys():
+        raise ValueError(f"{out / RUN} is damaged, or an older version wrote it: choose a new folder")
+    return run
 
 
 def mark_whole(checkpoint, history):
-    """Write the history into a checkpoint that is complete; the Trainer alone would take half a one for whole."""
+    """Complete a checkpoint with the history and list its files; the Trainer alone would take half a one for whole."""
+    checkpoint = Path(checkpoint)
+    out = checkpoint.parent.parent
+    write_json(checkpoint / HISTORY, history)
     files.sync(checkpoint)
-    write_json(Path(checkpoint) / HISTORY, history)
+    run = _read_run(out)
+    kept = {name: parts for name, parts in run["whole"].items() if (checkpoint.parent / name).is_dir()}
+    write_json(out / RUN, {**run, "whole": kept | {checkpoint.name: _digests(checkpoint)}})
 
 
 def last_checkpoint(out):
-    """The newest whole checkpoint of a run as a `Path`, or None."""
-    whole = [path.parent for path in (Path(out) / CHECKPOINTS).glob(f"checkpoint-*/{HISTORY}")]
-    return max(whole, key=lambda path: int(path.name.split("-")[1]), default=None)
+    """The newest whole checkpoint of a run as a `Path`, or None; ValueError if it has since lost a file or changed."""
+    whole = _read_run(Path(out))["whole"]
+    there = [path for path in (Path(out) / CHECKPOINTS).glob("checkpoint-*") if path.name in whole]
+    newest = max(there, key=lambda path: int(path.name.split("-")[1]), default=None)
+    if newest:
+        remedy = f"delete {newest}, and the run goes on from an older checkpoint or from its start"
+        _check_files(newest, whole[newest.name], remedy)
+    return newest
+
+
+def _digests(place):
+    """{name: digest} of the files in a folder."""
+    found = {}
+    for path in sorted(path for path in place.iterdir() if path.is_file()):
+        with open(path, "rb") as file:
+            found[path.name] = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=8)).hexdigest()
+    return found
+
+
+def _check_files(place, wanted, remedy):
+    """ValueError unless a folder still holds the files as they were written."""
+    found = _digests(place)
+    for name, digest in wanted.items():
+        if found.get(name) != digest:
+            fault = "is damaged: it is not what the run has written" if name in found else "is missing"
+            raise ValueError(f"{place / name} {fault}. To go on: {remedy}")
 
 
 def finish(out, model, tokenizer, history):
@@ -80,10 +134,20 @@ def finish(out, model, tokenizer, history):
     out = Path(out)
     save_weights(model, out / UNFINISHED, tokenizer)
     write_json(out / UNFINISHED / HISTORY, history)
+    found = _digests(out / UNFINISHED)
+    needed = {name: found[name] for name in found if name.startswith("model") or name in ("config.json", HISTORY)}
     files.move_files(out / UNFINISHED, out, last="model")
-    write_json(out / RUN, {**read_json(out / RUN), "finished": True})
+    write_json(out / RUN, {**_read_run(out), "finished": True, "whole": {".": needed}})
     for rest in (UNFINISHED, CHECKPOINTS):
         shutil.rmtree(out / rest, ignore_errors=True)
+
+
+def load_finished(model, out):
+    """Fill a model with the weights of a finished run and return its history; ValueError if a file has changed."""
+    out = Path(out)
+    _check_files(out, _read_run(out)["whole"].get(".", {}), "put the file back, or choose a new folder")
+    load_weights(model, out)
+    return read_json(out / HISTORY)
 
 
 def save_weights(model, path, tokenizer=None):
@@ -123,8 +187,8 @@ def read_json(path):
 
 
 def write_json(path, value):
-    """Write a JSON file, whole or not at all."""
-    files.write_whole(path, json.dumps(value, indent=1))
+    """Write a JSON file, whole or not at all; numbers may be numpy's."""
+    files.write_whole(path, json.dumps(value, indent=1, default=float))
 
 
 def fingerprint(*tensors):

@@ -1,6 +1,9 @@
 """Fine-tuning, from arguments that are checked first to a result; and `python -m emo_teach finetune`."""
 
+import contextlib
+import copy
 import math
+import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,18 +15,21 @@ from .. import inputs
 from ..losses import CostEmbedding, objective
 from . import folder, texts
 from .model import WithObjective
-from .trainer import ObjectiveTrainer, Recorder, arguments, evaluate, order
+from .trainer import UNSET, ObjectiveTrainer, Recorder, arguments, evaluate, on_gpu, order
 
 # The settings of the EMO paper and its scripts: GPT-2 continued on WikiText-2 (arXiv 2310.04691; github.com/DRSY/EMO).
 # AdamW, no weight decay and the linear schedule are how `finetune` trains anyway.
 PAPER = {"lr": 5e-5, "batch_size": 32, "block": 256, "epochs": 3, "seed": 42}
 PRECISIONS = ("fp32", "bf16", "fp16")
+LARGEST_SEED = 2**32 - 1  # numpy's
+MOST_BLOCKS = 10**8  # in all steps: their order is held in memory
 
 
 @dataclass(frozen=True)
 class Result:
     """What a run gives: the trained model, in evaluation mode, and its history.
 
+    The model is where it was trained, on a GPU if there is one; a finished run that is read again puts it there too.
     `history` holds dicts with `step` and either `loss` (mean since the entry before), `learning_rate`, `grad_norm` and
     `tokens_per_s`, or the held-out `valid_loss` (the objective's own) and `valid_ce` (nats). `head` is the one that was
     taken, "fused" or "logits".
@@ -44,6 +50,8 @@ def make_objective(name, cost, head, options):
 
     Raises ValueError as `losses.objective` and `CostEmbedding`.
     """
+    if cost is not None and not isinstance(cost, CostEmbedding):
+        raise ValueError(f"cost must be a CostEmbedding, got {type(cost).__name__}")
     needs = objective(name, CostEmbedding(torch.eye(2)), **options).needs
     if not {"emo", "debiased"} & set(needs):
         return objective(name, None, **options)
@@ -51,15 +59,23 @@ def make_objective(name, cost, head, options):
 
 
 def check_precision(precision):
-    """A precision's name; None is bf16 where a GPU has it, otherwise fp32.
+    """A precision's name; None is what `accelerate launch` was told, else bf16 on a GPU that has it, otherwise fp32.
 
-    Raises ValueError for an unknown one, or fp16 without a GPU.
+    Raises ValueError for an unknown one, for another one than `accelerate launch` was told, or for fp16 without a GPU.
     """
+    launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "").lower()
+    if launched not in UNSET:
+        if precision not in (None, launched):
+            there = f"ACCELERATE_MIXED_PRECISION = {launched}"
+            raise ValueError(f"precision = {precision!r}, but the environment has {there}: unset one of the two")
+        precision = launched
     if precision is None:
-        return "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "fp32"
+        # torch.cuda.is_bf16_supported() is True on a T4 as well, which only emulates bf16, slower than float32
+        has_bf16 = on_gpu() and (torch.version.hip or torch.cuda.get_device_capability()[0] >= 8)
+        return "bf16" if has_bf16 else "fp32"
     if precision not in PRECISIONS:
         raise ValueError(f"precision = {precision!r} is not one of {', '.join(PRECISIONS)}")
-    if precision == "fp16" and not torch.cuda.is_available():
+    if precision == "fp16" and not on_gpu():
         raise ValueError("precision = 'fp16' needs a GPU; on a CPU use 'bf16' or 'fp32'")
     return precision
 
@@ -71,7 +87,12 @@ def _with_objective(model, name, cost, options, head):
             why = "float32 weights are trained, model.float(); `precision` sets what products use"
             raise ValueError(f"model's {part} is {weight.dtype}: {why}")
     embedded = getattr(model, "get_output_embeddings", lambda: None)()
-    return WithObjective(model, make_objective(name, cost, getattr(embedded, "weight", torch.eye(2)), options), head)
+    if cost is not None:  # the wrapper moves its own to the GPU, not the caller's; the vectors are not copied
+        cost = copy.deepcopy(cost, {id(x): x for x in getattr(cost, "buffers", list)()})
+    made = WithObjective(model, make_objective(name, cost, getattr(embedded, "weight", torch.eye(2)), options), head)
+    if not any(weight.requires_grad for weight in model.parameters()):
+        raise ValueError("no parameter of the model is to be trained: requires_grad is False for each")
+    return made
 
 
 def finetune(
@@ -108,25 +129,38 @@ def finetune(
     `steps` or `epochs`: how long to train; `lr`: the learning rate of the first step.
     `batch_size`: blocks in one step, shared out over `accumulation` pieces and all processes, which does not change
         the result: the loss is the mean over all tokens of a step.
-    `precision`: of products, "fp32", "bf16" or "fp16"; by default bf16 where a GPU has it.
+    `precision`: of products, "fp32", "bf16" or "fp16"; by default bf16 on a GPU that computes in it (capability 8 or
+        higher; a T4 has 7.5), otherwise fp32.
     `head`: see `WithObjective`; the result and `run.json` say which one "auto" took.
     `out`: the run's folder, for a checkpoint every `save_every` steps and in the end the model and `tokenizer`. After
-        a kill the same call goes on from the last whole checkpoint and ends with the same weights. Without `out`
-        nothing is written.
+        a kill the same call goes on from the last whole checkpoint and ends with the same weights, on a GPU up to
+        rounding. A second run in the same folder at the same time is refused. Without `out` nothing is written.
     `log_every`, `valid_every`: steps between training and held-out values in the history.
     `on_log`: called with every entry of the history as it comes; `progress`: draw a bar.
 
     Raises ValueError for arguments that make no sense, before anything is written.
     """
-    optional = {"save_every": save_every, "valid_every": valid_every}
-    counts = {name: value for name, value in optional.items() if value is not None}
-    counts |= {"batch_size": batch_size, "accumulation": accumulation, "log_every": log_every}
-    for name, value in counts.items():
-        inputs.count(name, value)
-    block, precision, options = inputs.count("block", block, low=2), check_precision(precision), options or {}
+    batch_size, accumulation = inputs.count("batch_size", batch_size), inputs.count("accumulation", accumulation)
+    log_every = inputs.count("log_every", log_every)
+    save_every = save_every if save_every is None else inputs.count("save_every", save_every)
+    valid_every = valid_every if valid_every is None else inputs.count("valid_every", valid_every)
+    block, precision = inputs.count("block", block, low=2), check_precision(precision)
     seed, lr = inputs.count("seed", seed, low=0), inputs.number("lr", lr, low=0)
+    if seed > LARGEST_SEED:
+        raise ValueError(f"seed = {seed} must be at most 2**32 - 1")
     if save_every and out is None:
         raise ValueError(f"save_every = {save_every}, but out is None: there is nowhere to save")
+    if valid_every and tokens_valid is None:
+        raise ValueError(f"valid_every = {valid_every}, but tokens_valid is None: there is nothing to evaluate")
+    if options is not None and not isinstance(options, dict):
+        raise ValueError(f"options must be a dict, got {options!r}")
+    if on_log is not None and not callable(on_log):
+        raise ValueError(f"on_log must be a function, got {on_log!r}")
+    if tokenizer is not None and not hasattr(tokenizer, "save_pretrained"):
+        raise ValueError(f"tokenizer must be one of transformers, got {type(tokenizer).__name__}")
+    options = options or {}
+    if out is not None:
+        folder.check(out)
     wrapper = _with_objective(model, objective, cost, options, head)
     trained = texts.blocks("tokens_train", tokens_train, block, model)
     held = None if tokens_valid is None else texts.blocks("tokens_valid", tokens_valid, block, model)
@@ -135,26 +169,31 @@ def finetune(
     if steps is None:
         steps = math.ceil(inputs.number("epochs", epochs, low=0, open_low=True) * len(trained[0]) / batch_size)
     steps = inputs.count("steps", steps)
-    place = Path(out or "nowhere") / folder.CHECKPOINTS
+    if steps * batch_size > MOST_BLOCKS:
+        raise ValueError(f"steps = {steps} with {batch_size} blocks each: more than {MOST_BLOCKS} blocks")
+    place = Path("nowhere" if out is None else out) / folder.CHECKPOINTS
     args = arguments(place, steps, batch_size, accumulation, lr, seed, precision, save_every, log_every)
     settings = {"objective": objective, "options": options, "steps": steps, "batch_size": batch_size, "block": block}
     settings |= {"lr": lr, "seed": seed, "accumulation": accumulation, "precision": precision, "head": wrapper.head}
     run = _Run(args, out)
-    validate = held and (lambda: evaluate(wrapper, *held, precision=precision))
+    # as many tokens at a time as in training: what fits there fits here
+    pieces = held and max(args.per_device_train_batch_size * trained[0].shape[1] // held[0].shape[1], 1)
+    validate = held and (lambda: evaluate(wrapper, *held, pieces, precision))
     recorder = Recorder(batch_size * trained[0].shape[1], on_log, validate, valid_every, run.checkpoint_saved, progress)
     checkpoint = None
-    if out is not None:  # a run never goes on from another model or with another text
-        cost = wrapper.objective.cost
-        contents = {"train": trained, "model": model.state_dict().values(), "valid": held, "cost": cost and [cost.unit]}
-        settings |= {name: found and folder.fingerprint(*found) for name, found in contents.items()}
-        if run.begin(settings | {"processes": args.world_size}):
-            folder.load_weights(model, out)
-            return Result(folder.read_json(Path(out) / folder.HISTORY), model.eval(), wrapper.head)
-        if checkpoint := folder.last_checkpoint(out):
-            recorder.history = folder.read_json(checkpoint / folder.HISTORY)
-    trainer = ObjectiveTrainer(wrapper, *trained, args, order(len(trained[0]), steps * batch_size, seed), recorder)
-    trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
-    run.finish(model, tokenizer, recorder.history)
+    with run.alone():
+        if out is not None:  # a run never goes on from another model or with another text
+            weights, cost = model.state_dict().values(), wrapper.objective.cost
+            contents = {"train": trained, "model": weights, "valid": held, "cost": cost and [cost.unit]}
+            settings |= {name: found and folder.fingerprint(*found) for name, found in contents.items()}
+            if run.begin(settings | {"processes": args.world_size}):
+                history = folder.load_finished(model, out)
+                return Result(history, model.to(args.device).eval(), wrapper.head)
+            if checkpoint := folder.last_checkpoint(out):
+                recorder.history = folder.read_json(checkpoint / folder.HISTORY)
+        trainer = ObjectiveTrainer(wrapper, *trained, args, order(len(trained[0]), steps * batch_size, seed), recorder)
+        trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
+        run.finish(model, tokenizer, recorder.history)
     return Result(recorder.history, model.eval(), wrapper.head)
 
 
@@ -163,6 +202,10 @@ class _Run:
 
     def __init__(self, args, out):
         self.args, self.out, self.writes = args, out, args.process_index == 0
+
+    def alone(self):
+        """Keep other runs out of the folder."""
+        return folder.alone(self.out) if self.out is not None and self.writes else contextlib.nullcontext()
 
     def begin(self, settings):
         """Make or recognise the run's folder; returns whether the run is finished."""
@@ -198,6 +241,7 @@ def main(given):
     transformers.utils.logging.set_verbosity_error()  # one line on stderr says what is wrong; libraries' remarks do not
     transformers.utils.logging.disable_progress_bar()
     warnings.simplefilter("ignore")
+    warnings.filterwarnings("default", ".* cannot be locked")
     options = dict(map(_option, given.option))
     make_objective(given.objective, None, torch.eye(2), options)
     check_precision(given.precision)

@@ -1,5 +1,6 @@
 """Models, tokenizers and texts by name, or a ValueError that says in a line why not; and tokens cut into blocks."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ def model_folder(name):
     if name == "gpt2":
         return from_hub(GPT2, "model", GPT2_FILES, GPT2_NEEDED)
     path = Path(name)
-    if not path.is_dir():
+    if not os.path.isdir(path):
         raise ValueError(f'model = {name}: no such folder, and neither "tiny" nor "gpt2"')
     needed = {
         "config.json": ["config.json"],
@@ -104,24 +105,32 @@ def from_hub(repository, kind, files, needed):
 
 def wikitext2():
     """WikiText-2 (raw) as two texts, to train on and for validation; ValueError as `from_hub`, or without pyarrow."""
-    try:
-        import pyarrow.parquet as parquet
-    except ModuleNotFoundError:
-        raise ValueError("text = wikitext-2 comes as parquet files, which need pyarrow: pip install pyarrow") from None
+    parquet = _parquet()
     needed = [f"{WIKITEXT_PART}/{part}-00000-of-00001.parquet" for part in ("train", "validation")]
     folder = from_hub(WIKITEXT, "dataset", needed, needed)
     return ["".join(parquet.read_table(folder / name, columns=["text"])["text"].to_pylist()) for name in needed]
 
 
+def _parquet():
+    """The reader of parquet files; ValueError without pyarrow."""
+    try:
+        import pyarrow.parquet
+    except ModuleNotFoundError:
+        raise ValueError("text = wikitext-2 comes as parquet files, which need pyarrow: pip install pyarrow") from None
+    return pyarrow.parquet
+
+
 def read(name):
     """A text file's content; None for "world" and "wikitext-2", which `tokens` makes and fetches.
 
-    Raises ValueError for a file that is missing, unreadable, not UTF-8, or empty.
+    Raises ValueError for a file that is missing, unreadable, not UTF-8, or empty, and for "wikitext-2" without pyarrow.
     """
+    if name == "wikitext-2":
+        _parquet()
     if name in ("world", "wikitext-2"):
         return None
     path = Path(name)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise ValueError(f'text = {name}: no such file, and neither "world" nor "wikitext-2"')
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -165,19 +174,26 @@ def _world(tokenizer, block):
 
 
 def _encode(name, text, tokenizer):
-    """Token ids of a text; ValueError when the tokenizer does not know too much of it."""
+    """Token ids of a text; ValueError when the tokenizer does not know too much of it.
+
+    A token that stands for what is unknown may also have a text of its own, such as the end of a document: where the
+    text says just that, nothing is lost.
+    """
     ids, known, seen = [], 0.0, 0
+    own = (tokenizer.unk_token or "").strip()
     for piece in _pieces(text):
         found = tokenizer(piece, add_special_tokens=False, verbose=False, return_offsets_mapping=tokenizer.is_fast)
         ids.append(np.array(found["input_ids"], dtype=np.int64))
         sure, visible = ids[-1] != tokenizer.unk_token_id, np.array([not c.isspace() for c in piece])
         if tokenizer.is_fast:  # characters that known tokens cover: some tokenizers drop unknown ones without a trace
             covered = np.zeros(len(piece), dtype=bool)
-            for start, end in (found["offset_mapping"][k] for k in np.flatnonzero(sure)):
-                covered[start:end] = True
+            for (start, end), is_sure in zip(found["offset_mapping"], sure, strict=True):
+                if is_sure or piece[start:end].strip() == own:
+                    covered[start:end] = True
             known += (covered & visible).sum()
         else:  # without offsets, the share of known tokens stands for that of known characters
-            known += visible.sum() * sure.sum() / max(len(sure), 1)
+            sure = sure.sum() + min((~sure).sum(), piece.count(own) if own else 0)
+            known += visible.sum() * sure / max(len(ids[-1]), 1)
         seen += visible.sum()
     if seen and 1 - known / seen > MAX_UNKNOWN:
         unknown = f"{1 - known / seen:.0%} of it (at most {MAX_UNKNOWN:.0%} may be unknown)"

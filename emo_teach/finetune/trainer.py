@@ -1,5 +1,6 @@
 """transformers' Trainer, with blocks in a fixed order, a history, and checkpoints in the layout of the inner model."""
 
+import os
 import time
 
 import numpy as np
@@ -10,6 +11,10 @@ from tqdm.auto import tqdm
 from ..losses import objective
 from . import folder
 
+UNSET = ("", "0", "n", "no", "f", "false", "off", "none")
+# With these `accelerate launch` compiles the model or shares it out, which would train and save it in another way.
+NOT_HERE = tuple(f"ACCELERATE_USE_{name}" for name in ("DEEPSPEED", "FSDP", "MEGATRON_LM", "PARALLELISM_CONFIG"))
+NOT_HERE += ("ACCELERATE_DYNAMO_BACKEND",)
 TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -151,13 +156,22 @@ class ObjectiveTrainer(transformers.Trainer):
         folder.load_weights(self.model.model, resume_from_checkpoint)
 
 
+def on_gpu():
+    """Whether training goes to a CUDA device: there is one, and accelerate is not told to stay on the CPU."""
+    return torch.cuda.is_available() and os.environ.get("ACCELERATE_USE_CPU", "").lower() in UNSET
+
+
 def arguments(output_dir, steps, batch_size, accumulation, lr, seed, precision, save_every, log_every):
     """The Trainer's arguments: AdamW without weight decay or clipping, a linear schedule, means over all processes.
 
     Gradients are not clipped: AdamW does not see an objective's scale, but a fixed clip would. Losses that are not
-    finite are shown as they are. Raises ValueError when the batch cannot be shared out evenly.
+    finite are shown as they are. Raises ValueError when the batch cannot be shared out evenly, or when the environment
+    asks accelerate for another way of training.
     """
-    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    for name in NOT_HERE:
+        if (value := os.environ.get(name, "")).lower() not in UNSET:
+            raise ValueError(f"{name} = {value} in the environment would make this another run: unset it")
+    cuda, mps = on_gpu(), torch.backends.mps.is_available()
     optimizer = {"optim": "adamw_torch" if mps else "adamw_torch_fused", "weight_decay": 0.0, "max_grad_norm": 0.0}
     schedule = {"max_steps": steps, "learning_rate": lr, "lr_scheduler_type": "linear", "warmup_steps": 0}
     # Without a GPU, the Trainer accepts bf16 only together with use_cpu.
@@ -168,6 +182,7 @@ def arguments(output_dir, steps, batch_size, accumulation, lr, seed, precision, 
     # Two checkpoints are kept: the Trainer deletes older ones before the newest is marked as whole.
     saves = {"save_strategy": "steps" if save_every else "no", "save_steps": save_every or 500, "save_total_limit": 2}
     loader = {"remove_unused_columns": False, "dataloader_pin_memory": cuda}
+    loader |= {"accelerator_config": {"non_blocking": cuda}}  # what is pinned need not be waited for
     sizes = {"output_dir": str(output_dir), "gradient_accumulation_steps": accumulation}
     made = Arguments(**sizes, **optimizer, **schedule, **numbers, **ddp, **logs, **saves, **loader)
     made._n_gpu = min(made.n_gpu, 1)  # several GPUs need `accelerate launch`: DataParallel would split the batches

@@ -35,7 +35,7 @@ def pretrain(work, layers, width, seed, synonyms=3, topics=6):
     world = World(synonyms=synonyms, topics=topics)
     model = small_gpt2(world.size, layers, width, seed)
     texts = world.sample(SETTINGS["steps"] * SETTINGS["batch_size"], BLOCK, seed=[1, seed])
-    finetune.finetune(model, texts, objective="ce", seed=seed, **SETTINGS)
+    finetune.finetune(model, texts, objective="ce", seed=seed, precision="fp32", **SETTINGS)
     half = place.with_name(place.name + ".half")
     model.save_pretrained(half)
     half.rename(place)
@@ -105,7 +105,7 @@ class Cell:
         model, plain = self.start(work, seed), name.removesuffix(" shuffled")
         cost = losses.CostEmbedding(head(model, None if plain == name else seed))
         texts = self.world.sample(self.texts, BLOCK, seed=[2, seed])
-        settings = {"steps": steps, "batch_size": BATCH, "lr": rate, "seed": seed}
+        settings = {"steps": steps, "batch_size": BATCH, "lr": rate, "seed": seed, "precision": "fp32"}
         finetune.finetune(model, texts, objective=plain, options=options, cost=cost, **settings)
         return model
 

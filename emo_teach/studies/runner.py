@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 
-from ..files import write_whole
+from ..files import alone, write_whole
 
 
 @dataclass(frozen=True)
@@ -118,10 +118,17 @@ def unfinished(stage, jobs, rows):
 def run(stages, folder, work, workers=None, out=sys.stderr):
     """Do all jobs that are not done, stage by stage, and write their rows as they come.
 
-    Returns the rows of all tables by name. Raises ValueError for a table of another study, and what a job raises.
+    Returns the rows of all tables by name. Raises ValueError for a table of another study, when another process works
+    in one of the folders, and what a job raises.
     """
     workers = workers or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
-    Path(work).mkdir(parents=True, exist_ok=True)
+    for place in (folder, work):
+        Path(place).mkdir(parents=True, exist_ok=True)
+    with alone(folder, work):  # both would write the tables and the models that they share
+        return _run(stages, folder, work, workers, out)
+
+
+def _run(stages, folder, work, workers, out):
     found = {}
     for stage in stages:
         table = _Table(Path(folder) / f"{stage.name}.csv", stage) if stage.columns else None

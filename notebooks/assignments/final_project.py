@@ -68,7 +68,7 @@ print(f"linear program, one context: {transport.emd(stale[0], truth[0], B.cost(0
 # from emo_teach.world import model_folder
 #
 # model = transformers.GPT2LMHeadModel.from_pretrained(model_folder())
-# finetune.finetune(model, B.sample(1024, 33, seed=1), objective="emo-mode-1", steps=60, batch_size=16, lr=1e-3, seed=0)
+# finetune.finetune(model, B.sample(1024, 33, seed=1), objective="emo-mode-1", steps=60, batch_size=16, lr=1e-3, seed=0, precision="fp32")
 # log_p = reading.next_token_log_probs(model, texts)  # log-probabilities (N, T, V)
 # ```
 #
