@@ -122,6 +122,7 @@ def _finetune_arguments(parser):
     add("block", "tokens per block (default: 256, or as many as the model takes)", type=int)
     add("accumulation", "pieces into which a step's batch is cut (default: %(default)s)", type=int, default=1)
     add("precision", "fp32, bf16 or fp16 (default: bf16 on a GPU of capability 8 or higher, otherwise fp32)")
+    add("head", "auto, fused (less memory) or logits (any model); auto is fused where it fits", default="auto")
     add("option", "of the objective, such as gamma=0.1", action="append", default=[], metavar="NAME=VALUE")
     add("save-every", "steps between checkpoints (default: %(default)s)", type=int, default=200, metavar="N")
     add("log-every", "steps between history entries (default: %(default)s)", type=int, default=10, metavar="N")

@@ -218,7 +218,8 @@ def ready(name, given, optimizer=None):
     else:
         from .finetune import WithObjective
 
-        loss = WithObjective(given, goal, head)
+        wrapper = WithObjective(given, goal, head)
+        loss = lambda ids, labels: wrapper(ids, labels).loss  # noqa: E731
 
     def step(batch):
         inputs, labels = batch

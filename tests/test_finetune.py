@@ -39,18 +39,18 @@ def test_the_wrapper_is_the_objective_of_shifted_labels(name, options):
     for head in finetune.model.HEADS:
         model.zero_grad()
         wrapper = finetune.WithObjective(model, goal, head)
-        loss = wrapper(ids, labels)
+        loss = wrapper(ids, labels).loss
         loss.backward()
         torch.testing.assert_close(loss, wanted, rtol=ROUNDING, atol=0)
         near = {"rtol": ROUNDING, "atol": ROUNDING * float(gradient.abs().max())}
         torch.testing.assert_close(model.transformer.wte.weight.grad, gradient, **near)
-        total = wrapper(ids, labels, num_items_in_batch=torch.tensor(7))
+        total = wrapper(ids, labels, num_items_in_batch=torch.tensor(7)).loss
         torch.testing.assert_close(total * 7 / int((labels[:, 1:] != -100).sum()), wanted, rtol=ROUNDING, atol=0)
 
 
 def test_cross_entropy_is_the_models_own():
     model, (ids, labels) = tiny(), map(torch.tensor, masked_blocks(6))
-    ours = finetune.WithObjective(model, objective("ce"))(ids, labels)
+    ours = finetune.WithObjective(model, objective("ce"))(ids, labels).loss
     torch.testing.assert_close(ours, model(ids, labels=labels).loss, rtol=ROUNDING, atol=0)
 
 
@@ -227,7 +227,7 @@ WRONG_MODELS = [
 @pytest.mark.parametrize(("make", "words"), WRONG_MODELS, ids=[words for _, words in WRONG_MODELS])
 def test_models_that_are_no_causal_lm_are_refused(make, words):
     with pytest.raises(ValueError, match=words):
-        finetune.WithObjective(make(), objective("ce"))
+        finetune.WithObjective(make(), objective("ce"), "fused")
 
 
 def test_scaled_logits_train_with_the_logits_head_and_llama_with_both():

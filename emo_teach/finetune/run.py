@@ -31,11 +31,13 @@ class Result:
 
     The model is where it was trained, on a GPU if there is one; a finished run that is read again puts it there too.
     `history` holds dicts with `step` and either `loss` (mean since the entry before), `learning_rate`, `grad_norm` and
-    `tokens_per_s`, or the held-out `valid_loss` (the objective's own) and `valid_ce` (nats).
+    `tokens_per_s`, or the held-out `valid_loss` (the objective's own) and `valid_ce` (nats). `head` is the one that was
+    taken, "fused" or "logits".
     """
 
     history: list
     model: torch.nn.Module
+    head: str
 
     def column(self, name):
         """Steps and values of one quantity, as two lists."""
@@ -109,7 +111,7 @@ def finetune(
     seed=42,
     accumulation=1,
     precision=None,
-    head="fused",
+    head="auto",
     options=None,
     save_every=None,
     log_every=10,
@@ -128,7 +130,8 @@ def finetune(
     `batch_size`: blocks in one step, shared out over `accumulation` pieces and all processes, which does not change
         the result: the loss is the mean over all tokens of a step.
     `precision`: of products, "fp32", "bf16" or "fp16"; by default bf16 on a GPU that computes in it (capability 8 or
-        higher; a T4 has 7.5), otherwise fp32. `head`: see `WithObjective`.
+        higher; a T4 has 7.5), otherwise fp32.
+    `head`: see `WithObjective`; the result and `run.json` say which one "auto" took.
     `out`: the run's folder, for a checkpoint every `save_every` steps and in the end the model and `tokenizer`. After
         a kill the same call goes on from the last whole checkpoint and ends with the same weights, on a GPU up to
         rounding. A second run in the same folder at the same time is refused. Without `out` nothing is written.
@@ -171,7 +174,7 @@ def finetune(
     place = Path("nowhere" if out is None else out) / folder.CHECKPOINTS
     args = arguments(place, steps, batch_size, accumulation, lr, seed, precision, save_every, log_every)
     settings = {"objective": objective, "options": options, "steps": steps, "batch_size": batch_size, "block": block}
-    settings |= {"lr": lr, "seed": seed, "accumulation": accumulation, "precision": precision, "head": head}
+    settings |= {"lr": lr, "seed": seed, "accumulation": accumulation, "precision": precision, "head": wrapper.head}
     run = _Run(args, out)
     # as many tokens at a time as in training: what fits there fits here
     pieces = held and max(args.per_device_train_batch_size * trained[0].shape[1] // held[0].shape[1], 1)
@@ -185,13 +188,13 @@ def finetune(
             settings |= {name: found and folder.fingerprint(*found) for name, found in contents.items()}
             if run.begin(settings | {"processes": args.world_size}):
                 history = folder.load_finished(model, out)
-                return Result(history, model.to(args.device).eval())
+                return Result(history, model.to(args.device).eval(), wrapper.head)
             if checkpoint := folder.last_checkpoint(out):
                 recorder.history = folder.read_json(checkpoint / folder.HISTORY)
         trainer = ObjectiveTrainer(wrapper, *trained, args, order(len(trained[0]), steps * batch_size, seed), recorder)
         trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
         run.finish(model, tokenizer, recorder.history)
-    return Result(recorder.history, model.eval())
+    return Result(recorder.history, model.eval(), wrapper.head)
 
 
 class _Run:
@@ -248,7 +251,7 @@ def main(given):
     room = getattr(model.config, "max_position_embeddings", None) or PAPER["block"]
     block = given.block or min(PAPER["block"], room)
     train, valid = texts.tokens(given.text, tokenizer, block)
-    names = ("out", "lr", "seed", "accumulation", "precision", "save_every", "log_every")
+    names = ("out", "lr", "seed", "accumulation", "precision", "save_every", "log_every", "head")
     settings = {name: getattr(given, name) for name in names} | {"batch_size": given.batch, "block": block}
     settings |= {"epochs": PAPER["epochs"]} if given.steps is None else {"steps": given.steps}
     settings |= {"options": options, "tokenizer": tokenizer, "progress": True}
@@ -258,6 +261,8 @@ def main(given):
         for name, words in (("valid_loss", given.objective), ("valid_ce", "cross-entropy (nats per token)")):
             _, values = result.column(name)
             print(f"held-out {words}: {values[0]:.4f} -> {values[-1]:.4f}")
+        fallen = given.head == "auto" and result.head == "logits"
+        print(f"head: {result.head}" + fallen * " (the fused one does not fit this model)")
         print(f"model, tokenizer and history: {given.out}")
     if together:
         torch.distributed.barrier()

@@ -144,7 +144,7 @@ class ObjectiveTrainer(transformers.Trainer):
 
         DistributedDataParallel then averages gradients over processes; the factor turns that mean into a sum.
         """
-        return model(**inputs, num_items_in_batch=num_items_in_batch) * self.accelerator.num_processes
+        return model(**inputs, num_items_in_batch=num_items_in_batch).loss * self.accelerator.num_processes
 
     def save_model(self, output_dir=None, _internal_call=False):
         """The weights as safetensors; the Trainer adds optimizer, scheduler, random state and step."""

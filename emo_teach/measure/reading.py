@@ -1,9 +1,12 @@
 """What a causal language model says: log-probabilities, perplexity, EMO cost, samples, features.
 
 A transformers model in, numpy arrays out. All runs in evaluation mode and without gradients; a model in training mode
-is set back to it afterwards. Ids (n, L) out of range, and more tokens than the model has positions, are a ValueError.
+is set back to it afterwards. Ids (n, L) out of range, more tokens than the model has positions, and a model that gives
+no logits (n, L, V) for ids (n, L) are a ValueError. Texts are read `batch` at a time, fewer where they are long and the
+vocabulary is large.
 """
 
+import inspect
 from contextlib import contextmanager
 
 import numpy as np
@@ -12,6 +15,7 @@ from .. import costs, inputs
 from ..inputs import integers, log_distributions
 
 BATCH = 64
+NUMBERS = 2**26  # logits in one go: some 1.3 GiB with their copies in float64
 
 
 @contextmanager
@@ -30,10 +34,11 @@ def _evaluating(model):
 
 
 def _blocks(model, ids, batch, name="ids", extra=0, least=1):
-    """Checked ids (n, L) as tensors on the model's device, `batch` rows each."""
+    """Checked ids (n, L) as tensors on the model's device, at most `batch` rows each."""
     import torch
 
-    ids = integers(name, ids, ndim=2, size=model.get_input_embeddings().weight.shape[0])
+    size = model.get_input_embeddings().weight.shape[0]
+    ids = integers(name, ids, ndim=2, size=size)
     longest = getattr(model.config, "max_position_embeddings", None)
     if longest is not None and ids.shape[1] + extra > longest:
         more = f" and {extra} more tokens" if extra else ""
@@ -41,7 +46,18 @@ def _blocks(model, ids, batch, name="ids", extra=0, least=1):
     if ids.shape[1] < least:
         raise ValueError(f"{name} {ids.shape}: at least {least} tokens per row are needed")
     device = next(model.parameters()).device
-    return [block.to(device) for block in torch.from_numpy(ids).split(inputs.count("batch", batch))]
+    rows = min(inputs.count("batch", batch), max(1, NUMBERS // ((ids.shape[1] + extra) * size)))
+    return [block.to(device) for block in torch.from_numpy(ids).split(rows)]
+
+
+def _logits(model, ids, use_cache=False, **options):
+    """A model's output and its logits (n, L, V); ValueError where it has others."""
+    out, kind = model(input_ids=ids, use_cache=use_cache, **options), type(model).__name__
+    if not hasattr(out, "logits"):
+        raise ValueError(f"model ({kind}) has no language-model head: its output has no logits")
+    if out.logits.ndim != 3 or out.logits.shape[:2] != ids.shape:
+        raise ValueError(f"model ({kind}) has logits {tuple(out.logits.shape)} for ids {tuple(ids.shape)}")
+    return out, out.logits
 
 
 def next_token_log_probs(model, ids, batch=BATCH, temperature=1.0):
@@ -52,7 +68,7 @@ def next_token_log_probs(model, ids, batch=BATCH, temperature=1.0):
     temperature = inputs.number("temperature", temperature, low=0, open_low=True)
     blocks = _blocks(model, ids, batch)
     with _evaluating(model):
-        logits = (model(input_ids=block).logits.double() for block in blocks)
+        logits = (_logits(model, block)[1].double() for block in blocks)
         return np.concatenate([(each / temperature).log_softmax(-1).cpu().numpy() for each in logits])
 
 
@@ -64,7 +80,7 @@ def perplexity(model, ids, batch=BATCH):
     blocks, total, count = _blocks(model, ids, batch, least=2), 0.0, 0
     with _evaluating(model):
         for block in blocks:
-            logs = model(input_ids=block).logits[:, :-1].double().log_softmax(-1)
+            logs = _logits(model, block)[1][:, :-1].double().log_softmax(-1)
             total -= float(logs.gather(-1, block[:, 1:, None]).sum())
             count += block[:, 1:].numel()
     with np.errstate(over="ignore"):
@@ -91,9 +107,10 @@ def sample(model, prompts, length, temperature=1.0, seed=0, top_p=None, greedy=F
     """Continue prompts by ancestral sampling: draw each token from the model's distribution given all before it.
 
     Formula: token = inverse CDF of `softmax(logits / temperature)` at a uniform number, the same for every model under
-    one seed (so two models are compared on common random numbers), whatever the batch and device. `top_p` keeps the
-    likeliest tokens that reach that mass; `greedy` takes the likeliest and draws nothing. No token ends a sequence.
-    Returns (n, k + length), the prompt first. Source: top-p: Holtzman et al. (ICLR 2020).
+    one seed (so two models are compared on common random numbers), whatever the batch and device, except where a number
+    is so near a step of the CDF that another order of sums moves the step over it. `top_p` keeps the likeliest tokens
+    that reach that mass; `greedy` takes the likeliest and draws nothing. No token ends a sequence. Returns
+    (n, k + length), the prompt first. Source: top-p: Holtzman et al. (ICLR 2020).
     """
     import torch
 
@@ -102,7 +119,8 @@ def sample(model, prompts, length, temperature=1.0, seed=0, top_p=None, greedy=F
     length, seed = inputs.count("length", length), inputs.count("seed", seed, low=0)
     blocks = _blocks(model, prompts, batch, name="prompts", extra=length)
     generator = torch.Generator().manual_seed(seed)
-    uniform = torch.rand(sum(map(len, blocks)), length, generator=generator, dtype=torch.float64).split(batch)
+    uniform = torch.rand(sum(map(len, blocks)), length, generator=generator, dtype=torch.float64)
+    uniform = uniform.split([len(block) for block in blocks])
     pick = (lambda logits, u: logits.argmax(-1)) if greedy else (lambda logits, u: _draw(logits, u, temperature, top_p))
     with _evaluating(model):
         pairs = zip(blocks, uniform, strict=True)
@@ -110,14 +128,20 @@ def sample(model, prompts, length, temperature=1.0, seed=0, top_p=None, greedy=F
 
 
 def _continue(model, block, uniform, pick):
-    """A batch of prompts, continued by a token for each column of `uniform`; the cache spares earlier tokens."""
+    """A batch of prompts, continued by a token for each column of `uniform`.
+
+    A cache of keys and values spares earlier tokens, where the model has one; others read all of them each time.
+    """
     import torch
 
-    found, cache, new = [block], None, block
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model  # of a PeftModel
+    found, cache, cached = [block], {}, "past_key_values" in inspect.signature(inner.forward).parameters
     for step in range(uniform.shape[1]):
-        out = model(input_ids=new, past_key_values=cache, use_cache=True)
-        cache, new = out.past_key_values, pick(out.logits[:, -1], uniform[:, step])[:, None]
-        found.append(new)
+        ids = found[-1] if cached else torch.cat(found, 1)
+        out, logits = _logits(model, ids, use_cache=cached, **cache)
+        cached = cached and getattr(out, "past_key_values", None) is not None
+        cache = {"past_key_values": out.past_key_values} if cached else {}
+        found.append(pick(logits[:, -1], uniform[:, step])[:, None])
     return torch.cat(found, 1).cpu().numpy()
 
 
@@ -143,5 +167,11 @@ def features(model, ids, batch=BATCH):
     """
     blocks = _blocks(model, ids, batch)
     with _evaluating(model):
-        states = (model(input_ids=block, output_hidden_states=True).hidden_states[-1] for block in blocks)
-        return np.concatenate([each.double().mean(1).cpu().numpy() for each in states])
+        return np.concatenate([_last_states(model, block).double().mean(1).cpu().numpy() for block in blocks])
+
+
+def _last_states(model, block):
+    states = getattr(model(input_ids=block, output_hidden_states=True), "hidden_states", None)
+    if not states:
+        raise ValueError(f"model ({type(model).__name__}) gives no hidden states")
+    return states[-1]
