@@ -90,8 +90,14 @@ def test_size(name):
 
 @pytest.mark.parametrize("name", EVERY)
 def test_bootstrap_is_the_one(name):
-    cells = [cell.source for cell in built(name).cells if "bootstrap" in tags(cell)]
-    assert cells == [build.bootstrap_cell()]
+    cells = [(cell.source, cell.metadata) for cell in built(name).cells if "bootstrap" in tags(cell)]
+    assert cells == [(build.bootstrap_cell(), {"tags": ["bootstrap"], **build.FOLDED})]
+
+
+def test_the_first_lesson_says_how_to_begin_and_its_slider_comes_first():
+    begin, setup, slider = build.read_source(SOURCES["00_start_here"]).cells[:3]
+    assert "*Run > Run All Cells*" in begin.source.split("\n\n")[1] and "*Restart Kernel*" in begin.source
+    assert "bootstrap" in tags(setup) and slider.source.endswith(".explorer()")
 
 
 @pytest.mark.parametrize("name", LESSONS)
