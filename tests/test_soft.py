@@ -10,6 +10,7 @@ import torch
 
 from emo_teach import costs, transport, worked
 from emo_teach.losses import soft, transformed
+from emo_teach.losses.objectives import TRANSFORMS
 from emo_teach.transport import SolverError, escape_times
 
 
@@ -160,6 +161,15 @@ def test_a_kernel_that_would_underflow_is_summed_in_the_log_domain():
     f, g = transport.symmetric_potentials(p, cost, 1e-4)
     value = (p * (f + g)).sum(-1)
     assert ((value > 0) & (value <= 1e-4 * -(p * np.log(p)).sum(-1) + 1e-12)).all()
+
+
+@pytest.mark.parametrize("kind", TRANSFORMS)
+def test_a_transform_of_nothing_is_zero(kind):
+    """A target that is certain, and a cost that is 0 to all tokens: no token is the farthest."""
+    logits = torch.tensor([[40.0, 0.0, 0.1], [1.0, 2.0, 3.0]], requires_grad=True)
+    found = transformed(logits, torch.tensor([[0.0, 1.0, 0.3], [0.0, 0.0, 0.0]]), kind)
+    assert (found == 0).all() and not found.signbit().any()
+    assert torch.isfinite(torch.autograd.grad(found.sum(), logits)[0]).all()
 
 
 def test_a_cost_that_may_not_be_written_to_is_read_without_a_warning():

@@ -305,8 +305,8 @@ def transformed(logits, rows, kind):
     if logits.ndim != 2 or logits.shape != rows.shape:
         raise ValueError(f"logits {tuple(logits.shape)} and rows {tuple(rows.shape)} must have the same shape (N, V)")
     largest = rows.amax(-1)
-    y = ((largest.unsqueeze(-1) - rows) * logits.softmax(-1)).sum(-1) / largest
-    y = y.clamp(min=torch.finfo(y.dtype).tiny)
+    y = ((largest.unsqueeze(-1) - rows) * logits.softmax(-1)).sum(-1) / torch.where(largest > 0, largest, 1.0)
+    y = y.clamp(min=torch.finfo(y.dtype).tiny, max=1)
     if kind == "log":
-        return -largest * torch.log(y)
+        return 0.0 - largest * torch.log(y)
     return largest * ((1 - y) / y if kind == "odds" else 0.5 * torch.log((2 - y) / y))
