@@ -140,9 +140,9 @@ def class_cost(classes, within=0.0, between=1.0):
 class MetricReport:
     """Which of a metric's four axioms a cost matrix obeys, and the worst broken triangle.
 
-    `triangle_excess` is the largest `c_ik - (c_ij + c_jk)` over all triples (at most 0 for a metric) and `triple` is
-    the (i, j, k) where it occurs. `is_metric` is True when all axioms hold; `is_pseudometric` lets different tokens be
-    at distance 0.
+    `triangle_excess` is the largest `c_ik - (c_ij + c_jk)` over all triples (for a metric at most 0, up to rounding),
+    and `triple` is the (i, j, k) where it occurs. `is_metric` is True when all axioms hold; `is_pseudometric` lets
+    different tokens be at distance 0.
     """
 
     zero_diagonal: bool

@@ -2,7 +2,7 @@
 
 One convention throughout: `D_f(P||Q) = sum_i q_i f(p_i / q_i)` with f convex and f(1) = 0; where q_i = 0 the term is
 its limit (`p_i` times the slope of f at infinity), and `0 f(0/0) = 0`. As a loss P is the label and Q the model:
-`D_f(tau||p)`.
+`D_f(tau||p)`. No value is below 0: what rounding leaves there is returned as 0.
 """
 
 from collections.abc import Callable
@@ -12,6 +12,15 @@ import numpy as np
 from scipy.special import entr, rel_entr, xlogy
 
 from . import inputs
+
+
+def _rel_entr(p, q):
+    """scipy's `p log(p/q)`; from two logarithms where the quotient overflows: its older releases say infinity there."""
+    found = rel_entr(p, q)
+    lost = np.isinf(found) & (p > 0) & (q > 0)
+    if not np.any(lost):
+        return found
+    return np.where(lost, p * (np.log(np.where(lost, p, 1.0)) - np.log(np.where(lost, q, 1.0))), found)
 
 
 def _ratio(a, b):
@@ -24,10 +33,10 @@ def entropy(p):
     """Shannon entropy, the least achievable cross-entropy.
 
     Formula: part of A3, `H(p) = -sum_i p_i log p_i`, with `0 log 0 = 0`. Shape: p (..., n), returns (...). Units: nats.
-    Raises ValueError for entries that are negative or NaN and for sums off 1 by more than 1e-6.
+    Raises ValueError for entries that are negative or NaN and for sums off 1 (`inputs.sum_tolerance`).
     Source: https://spaces.ac.cn/archives/9797, the constant term of its KL identity.
     """
-    return entr(inputs.distributions("p", p)).sum(-1)
+    return inputs.not_negative(entr(inputs.distributions("p", p)).sum(-1))
 
 
 def log_loss(p, target):
@@ -42,7 +51,7 @@ def log_loss(p, target):
     p = inputs.distributions("p", p)
     target = inputs.target_index("target", target, p.shape[-1])
     with np.errstate(divide="ignore"):
-        return 0.0 - np.log(p[..., target])
+        return inputs.not_negative(-np.log(p[..., target]))
 
 
 def cross_entropy(tau, p):
@@ -53,7 +62,7 @@ def cross_entropy(tau, p):
     Source: https://spaces.ac.cn/archives/9797.
     """
     tau, p = _pair("tau", tau, "p", p)
-    return 0.0 - xlogy(tau, p).sum(-1)
+    return inputs.not_negative(-xlogy(tau, p).sum(-1))
 
 
 def kl(tau, p):
@@ -64,7 +73,7 @@ def kl(tau, p):
     lengths that disagree. Source: https://spaces.ac.cn/archives/9797; Kullback & Leibler (1951).
     """
     tau, p = _pair("tau", tau, "p", p)
-    return rel_entr(tau, p).sum(-1)
+    return inputs.not_negative(_rel_entr(tau, p).sum(-1))
 
 
 def total_variation(p, tau):
@@ -75,7 +84,7 @@ def total_variation(p, tau):
     Mixing Times, section 4.1.
     """
     p, tau = _pair("p", p, "tau", tau)
-    return 0.5 * np.abs(p - tau).sum(-1)
+    return np.minimum(0.5 * np.abs(p - tau).sum(-1), 1.0)
 
 
 def _pair(first, a, second, b):
@@ -113,7 +122,7 @@ class Generator:
 
 def _js(p, q):
     """Jensen-Shannon's term; the doubling (in place of halving the sum) keeps the least subnormal from becoming 0."""
-    return 0.25 * (rel_entr(2 * p, p + q) + rel_entr(2 * q, p + q))
+    return 0.25 * (_rel_entr(2 * p, p + q) + _rel_entr(2 * q, p + q))
 
 
 def _square_over(a, b):
@@ -124,8 +133,8 @@ def _square_over(a, b):
 
 # name: (f(u), f(0), slope of f at infinity, perspective q f(p/q), pull); `verify` checks every entry, a new one too.
 _TABLE = {
-    "KL": (lambda u, m: u * m.log(u), 0.0, np.inf, rel_entr, lambda p, q: -p),
-    "reverse KL": (lambda u, m: -m.log(u), np.inf, 0.0, lambda p, q: rel_entr(q, p), lambda p, q: q + rel_entr(q, p)),
+    "KL": (lambda u, m: u * m.log(u), 0.0, np.inf, _rel_entr, lambda p, q: -p),
+    "reverse KL": (lambda u, m: -m.log(u), np.inf, 0.0, lambda p, q: _rel_entr(q, p), lambda p, q: q + _rel_entr(q, p)),
     "total variation": (
         lambda u, m: m.sqrt((u - 1) ** 2) / 2,
         0.5,
@@ -138,7 +147,7 @@ _TABLE = {
         0.5 * np.log(2),
         0.5 * np.log(2),
         _js,
-        lambda p, q: 0.25 * rel_entr(2 * q, p + q),
+        lambda p, q: 0.25 * _rel_entr(2 * q, p + q),
     ),
     "squared Hellinger": (
         lambda u, m: (m.sqrt(u) - 1) ** 2 / 2,
@@ -252,7 +261,7 @@ def f_divergence(generator, tau, p):
     generator = _generator(generator)
     tau, p = _pair("tau", tau, "p", p)
     tau, p = np.broadcast_arrays(tau, p)
-    return generator.perspective(tau, p).sum(-1)
+    return inputs.not_negative(generator.perspective(tau, p).sum(-1))
 
 
 def logit_gradient(generator, tau, p):
@@ -283,7 +292,8 @@ def one_hot_loss(generator, p_t):
     """
     generator, p_t = _generator(generator), _target_probability(p_t)
     rest = 1.0 - p_t
-    return generator.perspective(np.ones_like(p_t), p_t) + generator.perspective(np.zeros_like(rest), rest)
+    hit, missed = generator.perspective(np.ones_like(p_t), p_t), generator.perspective(np.zeros_like(rest), rest)
+    return inputs.not_negative(hit + missed)
 
 
 def one_hot_logit_gradient(generator, p_t):

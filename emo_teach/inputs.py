@@ -1,14 +1,14 @@
 """Checks at the door: every public function sends its arrays through here.
 
 Each check returns the input as a float64 array (copied only when the type differs) or int64 array, or raises ValueError
-with the argument's name and the offending value or index. Nothing is repaired on the way.
+with the argument's name and the offending value or index. Nothing is repaired on the way, with one exception: the
+probabilities of a softmax in float32 or float16 miss 1 by rounding alone, and are divided by their sum in float64.
 """
 
 import numpy as np
 
-# How far from 1 the sum of a distribution may be. A float32 softmax in numpy stays within 1e-7 at any size; torch adds
-# up in another order and misses by more over tens of thousands of tokens: divide it by its sum in float64 first.
-SUM_TOLERANCE = 1e-6
+# How far from 1 the sum of a distribution may be: in float64 by the first, in narrower types as `sum_tolerance` says.
+SUM_TOLERANCE, LARGEST_SUM_TOLERANCE = 1e-6, 1e-2
 COUNT_BITS = 63  # what compiled code takes as a count
 # The ufuncs' own reductions: at n = 20 they take a third of the time of the array methods.
 _sum, _min = np.add.reduce, np.minimum.reduce
@@ -16,14 +16,17 @@ _sum, _min = np.add.reduce, np.minimum.reduce
 
 def as_floats(name, values):
     """Return `values` as a float64 array, or raise ValueError naming the argument when they are not real numbers."""
+    return _real(name, values).astype(np.float64, copy=False)
+
+
+def _real(name, values):
+    """The values as an array in a type of their own, bool, integer or float."""
     try:
         array = np.asarray(values)
         if array is not values and np.ma.is_masked(values):
             raise TypeError("a masked array: fill or drop the masked entries")
-        if array.dtype != np.float64:
-            if array.dtype.kind not in "fiub":
-                raise TypeError(f"dtype {array.dtype}")
-            array = array.astype(np.float64)
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"dtype {array.dtype}")
     except (TypeError, ValueError, RuntimeError) as err:  # torch's "requires grad" is a RuntimeError
         raise ValueError(f"{name} must be an array of real numbers, got {type(values).__name__} ({err})") from None
     return array
@@ -64,34 +67,68 @@ def finite(name, values, ndim=None):
     return array
 
 
+def sum_tolerance(n, eps):
+    """How far n probabilities in a type of this eps (0 for float64) may miss 1: `1e-6 + n eps`, but by 1 % at most.
+
+    n eps bounds what adding up n numbers one after the other loses. A float32 softmax of torch misses 1 by 1e-6 for
+    logits drawn at random, by 5e-4 for one high logit above 150,000 equal ones.
+    """
+    return min(SUM_TOLERANCE + n * eps, LARGEST_SUM_TOLERANCE)
+
+
+def _with_tolerance(name, values):
+    """Non-empty float64 array, and how far from 1 its sums may be, by the type in which they came."""
+    given = _real(name, values)
+    if given.size == 0:
+        raise ValueError(f"{name} is empty (shape {given.shape})")
+    if given.dtype.kind != "f" or given.dtype.itemsize >= 8 or given.ndim == 0:
+        return given.astype(np.float64, copy=False), SUM_TOLERANCE
+    return given.astype(np.float64), sum_tolerance(given.shape[-1], np.finfo(given.dtype).eps)
+
+
 def distribution(name, values):
-    """Return one probability vector, shape (n,): at least one entry, none negative or NaN, sum within 1e-6 of 1."""
-    array = _filled(name, values)
+    """Return one probability vector, shape (n,): at least one entry, none negative or NaN, sum within 1e-6 of 1.
+
+    The sum of float32 or float16 is held to `sum_tolerance`, and what is returned is divided by it.
+    """
+    array, tolerance = _with_tolerance(name, values)
     if array.ndim != 1:
         raise ValueError(f"{name} must be a vector of probabilities, got shape {array.shape}")
-    if not (_min(array) >= 0 and abs(_sum(array) - 1) <= SUM_TOLERANCE):
-        _explain_distribution(name, array)
-    return array
+    if not (_min(array) >= 0 and abs(_sum(array) - 1) <= tolerance):
+        _explain_distribution(name, array, tolerance)
+    return array if tolerance == SUM_TOLERANCE else array / _sum(array)
 
 
 def distributions(name, values):
     """Return probability vectors along the last axis, shape (..., n); each is held to the rules of `distribution`."""
-    array = _filled(name, values)
+    array, tolerance = _with_tolerance(name, values)
+    total = check_distributions(name, array, tolerance)
+    return array if tolerance == SUM_TOLERANCE else array / total
+
+
+def check_distributions(name, array, tolerance):
+    """Return the sums (..., 1) of a float64 array; ValueError for a negative entry or a sum beyond the tolerance."""
     if array.ndim == 0:
         raise ValueError(f"{name} must hold probabilities along its last axis, got a single number")
-    if not (array.min() >= 0 and np.abs(array.sum(-1) - 1).max() <= SUM_TOLERANCE):
-        _explain_distribution(name, array)
-    return array
+    total = array.sum(-1, keepdims=True)
+    if not (array.min() >= 0 and np.abs(total - 1).max() <= tolerance):
+        _explain_distribution(name, array, tolerance)
+    return total
 
 
-def _explain_distribution(name, array):
+def _explain_distribution(name, array, tolerance):
     """Raise the ValueError that says what is wrong with `array` as a distribution."""
     refuse_where(name, array, ~np.isfinite(array), "probabilities must be finite")
     refuse_where(name, array, array < 0, "probabilities must not be negative")
     total = array.sum(-1)
-    index, place = _first(np.abs(total - 1) > SUM_TOLERANCE)
+    index, place = _first(np.abs(total - 1) > tolerance)
     which = f"{name}[{place}]" if place else name
-    raise ValueError(f"{which} sums to {total[index]:.8g}: probabilities must sum to 1 within {SUM_TOLERANCE:g}")
+    raise ValueError(f"{which} sums to {total[index]:.8g}: probabilities must sum to 1 within {tolerance:.3g}")
+
+
+def not_negative(values):
+    """Results that are 0 or above, without what rounding left below 0 or as -0: the one check on the way out."""
+    return np.maximum(values, 0.0) + 0.0
 
 
 def square_cost(name, values, n=None):
@@ -185,14 +222,14 @@ def integers(name, values, ndim=None, size=None):
 
 
 def log_distributions(name, values):
-    """Return log-probabilities along the last axis, (..., V): -inf is allowed, and exp must sum to 1 within 1e-6."""
-    array = as_floats(name, values)
-    if array.ndim == 0 or array.size == 0:
-        raise ValueError(f"{name} must hold log-probabilities along its last axis, got shape {array.shape}")
-    bad = np.isnan(array) | (array > SUM_TOLERANCE)
+    """Return log-probabilities along the last axis, (..., V), -inf among them; `distributions`' rules for their exp."""
+    array, tolerance = _with_tolerance(name, values)
+    if array.ndim == 0:
+        raise ValueError(f"{name} must hold log-probabilities along its last axis, got shape ()")
+    bad = np.isnan(array) | (array > tolerance)
     refuse_where(name, array, bad, "log-probabilities must not be NaN or above 0")
-    distributions(f"exp({name})", np.exp(array))
-    return array
+    total = check_distributions(f"exp({name})", np.exp(array), tolerance)
+    return array if tolerance == SUM_TOLERANCE else array - np.log(total)
 
 
 def sequences(name, values, least=1, shortest=0):

@@ -192,7 +192,7 @@ def debiased(p, tau, cost):
     """The product bound less half of each side's own spread: for the cosine cost a proper score, as the bound is not.
 
     Formula: D9, `p^T C tau - ½ p^T C p - ½ tau^T C tau`; for the cosine cost this is `½ |m_p - m_tau|^2`, for the 0/1
-    cost `½ |p - tau|^2` (half of Brier's score).
+    cost `½ |p - tau|^2` (half of Brier's score): 0 or above but for rounding, some 1e-16 of the largest cost.
     Shape: p and tau (..., n), cost (n, n); returns (...). Units: those of the cost.
     Raises ValueError for bad input. Source: the energy distance of Székely & Rizzo (2013); D9 in the appendix.
     """
@@ -215,11 +215,11 @@ def emo(p, embedding, target):
     """The EMO loss: the one-hot distance under the cosine cost, computed by averaging the embeddings first.
 
     Formula: A9, `1 - <m_p, ê_t>`. The mean m_p is *not* normalised (D5 is the wrong version that does so).
-    Shape: p (..., V), embedding (V, d), target an index; returns (...). Units: none, in [0, 2] up to rounding.
+    Shape: p (..., V), embedding (V, d), target an index; returns (...). Units: none, from 0 to 2 (up to rounding).
     Raises ValueError for bad input. Source: https://spaces.ac.cn/archives/9797; Ren et al., EMO (arXiv 2310.04691).
     """
     mean, unit = mean_direction(p, embedding), costs.unit_rows(embedding)
-    return 1.0 - mean @ unit[inputs.target_index("target", target, unit.shape[0])]
+    return inputs.not_negative(1.0 - mean @ unit[inputs.target_index("target", target, unit.shape[0])])
 
 
 def jensen_bound(p, tau, embedding):
@@ -320,6 +320,8 @@ def sinkhorn_potentials(p, tau, cost, regularisation, max_iterations=5000, toler
     p, tau = inputs.distributions("p", p), inputs.distributions("tau", tau)
     inputs.broadcast("p", p, "tau", tau)
     cost, r, max_iterations, tolerance = _entropic_options(p, cost, regularisation, max_iterations, tolerance)
+    ratio = p.sum(-1, keepdims=True) / tau.sum(-1, keepdims=True)
+    tau = np.where(np.abs(ratio - 1) > 1e-12, tau * ratio, tau)  # no plan has two sides of different masses
     to_f, to_g = _soft_minimum(cost, r), _soft_minimum(cost.T, r)
     with np.errstate(divide="ignore", over="ignore"):  # log 0 has no weight; early steps may overflow
         log_p, log_tau = np.log(p), np.log(tau)
@@ -397,20 +399,25 @@ def entropic(p, tau, cost, regularisation, max_iterations=10_000, tolerance=1e-1
             raise SolverError(f"{_not_converged(r, max_iterations)}: missed by {error:.2e}")
     plan = np.zeros_like(cost)
     plan[np.ix_(rows, columns)] = inner
-    return float((inner * part).sum() + r * rel_entr(inner, np.outer(a, b)).sum()), plan
+    product = np.outer(a, b)
+    spread = rel_entr(inner, np.where(product > 0, product, inner)).sum()  # a product of two masses may underflow
+    return float((inner * part).sum() + r * inputs.not_negative(spread)), plan
 
 
 def sinkhorn_divergence(p, tau, cost, regularisation, **options):
     """Entropic transport with its bias taken out; from the EMD to the debiased score as the regularisation grows.
 
     Formula: D12, `OT(p, tau) - ½ OT(p, p) - ½ OT(tau, tau)` with `entropic` for OT. Tends to the EMD at 0 (for costs of
-    at least 0 with a zero diagonal), to D9 at infinity; never negative for the cosine cost.
+    at least 0 with a zero diagonal), to D9 at infinity; never negative for the cosine cost. What the iterations leave
+    within 10 tolerances below 0 is given as 0.
     Shape: p and tau (n,), cost (n, n); returns a float. Units: those of the cost. `options` go to `entropic`.
     Raises as `entropic`. Source: Genevay, Peyré & Cuturi (2018); Feydy et al. (2019).
     """
     pairs = ((p, tau), (p, p), (tau, tau))
     both, own_p, own_tau = (entropic(*pair, cost, regularisation, **options)[0] for pair in pairs)
-    return both - 0.5 * own_p - 0.5 * own_tau
+    value = both - 0.5 * own_p - 0.5 * own_tau
+    missed = 10 * options.get("tolerance", 1e-11) * np.abs(cost).max() + 1e-15 * regularisation
+    return max(value, 0.0) + 0.0 if value >= -missed else value
 
 
 def escape_times(p_target, cost=1.0):

@@ -14,7 +14,7 @@ PLAIN = [
     ("tailr", {}), ("tailr", {"gamma": 1.0}),
     ("tailr", {"gamma": 0.3, "floor": 0.0}), ("tailr", {"gamma": 0.0, "floor": 0.0}),
     ("mixce", {}), ("mixce", {"eta": 0.0}), ("mixce", {"eta": 1.0}),
-    ("smoothing", {}), ("smoothing", {"epsilon": 1.0}),
+    ("smoothing", {}), ("smoothing", {"epsilon": 0.0}), ("smoothing", {"epsilon": 1.0}),
 ]  # fmt: skip
 TRANSPORT = [
     ("emo", {}),

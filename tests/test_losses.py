@@ -1,6 +1,9 @@
 """The objectives in torch: against closed forms, the LP, published code; reductions, masks, refusals, checkpoints."""
 
+import copy
+import io
 import math
+import pickle
 from functools import partial
 
 import numpy as np
@@ -10,7 +13,7 @@ from emo import EMOLoss
 from safetensors.torch import load_file, save_file
 
 from emo_teach import costs
-from emo_teach.losses import NAMES, CostEmbedding, objective, token_terms
+from emo_teach.losses import NAMES, CostEmbedding, fused_loss, objective, token_terms
 from emo_teach.losses import cost as cost_module
 
 from . import losses_reference as reference
@@ -117,6 +120,66 @@ def test_small_label_types_do_not_wrap_round_the_ignore_index():
     logits, _, _ = batch(200, n=2)
     labels = torch.tensor([156, 3], dtype=torch.uint8)  # 156 = 256 - 100
     assert (objective("ce")(logits, labels, reduction="none") > 0).all()
+
+
+@over(CONFIGS)
+@pytest.mark.parametrize("averaged", [False, True])
+def test_tokens_at_minus_infinity_are_as_if_cut_off(name, options, averaged):
+    """A masked vocabulary, in the logits and by the head's bias; smoothed labels ask for all tokens: infinite."""
+    logits, labels, embedding = batch(9)
+    labels %= 7
+    masked = logits.index_fill(1, torch.tensor([7, 8]), -math.inf)
+    whole, cut = (make(name, options, CostEmbedding(e), averaged) for e in (embedding, embedding[:7]))
+    value, (slope,) = value_and_gradient(lambda z: whole(z, labels), masked)
+    assert torch.isfinite(slope).all()
+    hidden = torch.eye(len(labels), dtype=torch.float64).requires_grad_()
+    bias = torch.zeros(9, dtype=torch.float64).index_fill(0, torch.tensor([7, 8]), -math.inf)
+    fused = fused_loss(hidden, logits.T.contiguous(), labels, whole, bias=bias)
+    assert torch.isfinite(torch.autograd.grad(fused, hidden)[0]).all()
+    if name == "smoothing" and options.get("epsilon") != 0:
+        assert value == fused == math.inf
+        return
+    wanted, (at,) = value_and_gradient(lambda z: cut(z, labels), logits[:, :7])
+    assert gap(value, wanted) <= 1e-14 and gap(fused.detach(), wanted) <= 1e-14
+    assert gap(slope[:, :7], at) <= 1e-14 and (slope[:, 7:] == 0).all()
+
+
+@over(CONFIGS)
+def test_a_target_at_minus_infinity_costs_what_the_limit_says(name, options):
+    logits, labels, embedding = batch(7)
+    labels[:] = 0
+    loss = make(name, options, CostEmbedding(embedding))
+    impossible = logits.index_fill(1, torch.tensor([0]), -math.inf)
+    value, (slope,) = value_and_gradient(lambda z: loss(z, labels), impossible)
+    limit = loss(logits.index_fill(1, torch.tensor([0]), -1e6), labels)  # the probability underflows, the CE is 1e6
+    assert not slope.isnan().any()
+    if limit > 1e4:
+        assert value == math.inf
+    else:
+        assert gap(value, limit) <= 1e-5  # mode 2's weight L/CE leaves a trace of 1e-6
+
+
+@over(CONFIGS)
+@pytest.mark.parametrize("fault", [math.nan, math.inf])
+def test_logits_that_are_no_numbers_never_give_one(name, options, fault):
+    logits, labels, embedding = batch(7)
+    loss = make(name, options, CostEmbedding(embedding))
+    for place in (labels[0], (labels[0] + 1) % 7):
+        bad = logits.clone()
+        bad[0, place] = fault
+        assert loss(bad, labels).isnan()
+
+
+@over(CONFIGS)
+def test_an_objective_can_be_pickled_copied_and_saved(name, options):
+    logits, labels, embedding = batch(7)
+    loss = make(name, options, CostEmbedding(embedding))
+    file = io.BytesIO()
+    torch.save(loss, file)
+    file.seek(0)
+    for other in (pickle.loads(pickle.dumps(loss)), copy.deepcopy(loss), torch.load(file, weights_only=False)):
+        assert (other.name, other.needs, other.averaged) == (loss.name, loss.needs, loss.averaged)
+        assert torch.equal(other(logits, labels), loss(logits, labels))
 
 
 @over(CONFIGS)

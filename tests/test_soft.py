@@ -1,11 +1,16 @@
 """Losses for soft labels, transforms of EMO and escape times: refusals, edges, and gradients of whole batches."""
 
+import copy
+import io
+import pickle
+
 import numpy as np
 import pytest
 import torch
 
 from emo_teach import costs, transport, worked
 from emo_teach.losses import soft, transformed
+from emo_teach.losses.objectives import TRANSFORMS
 from emo_teach.transport import SolverError, escape_times
 
 
@@ -73,6 +78,13 @@ def test_one_hot_labels_give_the_closed_form():
         (lambda: soft.soft_objective("ce")(torch.zeros(2, 3), torch.ones(2, 2) / 2), "same shape"),
         (lambda: soft.soft_objective("ce")(torch.zeros(1, 2), torch.tensor([[0.5, 0.6]])), "labels"),
         (lambda: soft.soft_objective("bound", np.zeros((3, 3)))(torch.zeros(1, 2), torch.ones(1, 2) / 2), "3"),
+        (lambda: soft.soft_objective("ce")(torch.zeros(1, 2), [[0.5, 0.5]]), "labels must be a tensor"),
+        (lambda: soft.soft_objective("ce")(torch.zeros(1, 2).long(), torch.ones(1, 2) / 2), "logits must be"),
+        (lambda: soft.soft_objective("ce")(torch.zeros(0, 2), torch.ones(0, 2)), "labels is empty"),
+        (
+            lambda: soft.soft_objective("ce")(torch.zeros(1, 2), torch.ones(1, 2, device="meta")),
+            r"logits are on cpu, labels on meta: move the labels with labels.to\('cpu'\)",
+        ),
         (lambda: transformed(torch.zeros(1, 2), torch.ones(1, 2), "exp"), "'exp'"),
         (lambda: transformed(torch.zeros(1, 2), torch.ones(2, 1), "log"), "same shape"),
     ],
@@ -80,6 +92,57 @@ def test_one_hot_labels_give_the_closed_form():
 def test_what_makes_no_sense_is_refused(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+@pytest.mark.parametrize("name", soft.NAMES)
+def test_tokens_at_minus_infinity_are_as_if_cut_off(name):
+    z, labels, cost = problem(8)
+    z[:, 6:], labels[:, 6:] = -torch.inf, 0
+    labels /= labels.sum(-1, keepdim=True)
+    found, slope, wanted, at = [], [], [], []
+    for n, values, slopes in ((8, found, slope), (6, wanted, at)):
+        x = z[:, :n].clone().requires_grad_()
+        values.append(soft.soft_objective(name, cost[:n, :n], 1.0, tolerance=1e-9)(x, labels[:, :n]))
+        slopes.append(torch.autograd.grad(values[0].sum(), x)[0])
+    torch.testing.assert_close(found[0], wanted[0], rtol=0, atol=1e-8)  # Sinkhorn's tolerance
+    torch.testing.assert_close(slope[0][:, :6], at[0], rtol=0, atol=1e-8)
+    assert (slope[0][:, 6:] == 0).all()
+
+
+def test_a_label_on_a_token_without_probability():
+    """By hand: -½ log ½ - ½ log ½ with a masked word beside it; and infinite where the masked word has label mass."""
+    logits = torch.tensor([[0.0, 0.0, -torch.inf]]).repeat(2, 1).requires_grad_()
+    loss = soft.soft_objective("ce")(logits, torch.tensor([[0.5, 0.5, 0.0], [0.5, 0.25, 0.25]]))
+    assert loss[0].item() == pytest.approx(np.log(2), rel=1e-15) and loss[1].item() == np.inf
+    assert torch.isfinite(torch.autograd.grad(loss.sum(), logits)[0]).all()
+
+
+@pytest.mark.parametrize("name", soft.NAMES)
+@pytest.mark.parametrize("fault", [np.nan, np.inf, -np.inf])
+def test_a_row_of_logits_without_a_distribution_is_refused(name, fault):
+    z, labels, cost = problem()
+    z[2] = torch.tensor([fault, *[-np.inf if fault == -np.inf else 0.0] * 5])
+    with pytest.raises(ValueError, match=rf"the largest of logits\[2\] is {fault}"):
+        soft.soft_objective(name, cost)(z, labels)
+
+
+@pytest.mark.parametrize("name", soft.NAMES)
+def test_a_soft_loss_can_be_pickled_copied_and_saved(name):
+    z, labels, cost = problem()
+    loss, file = soft.soft_objective(name, cost), io.BytesIO()
+    value = loss(z, labels)
+    torch.save(loss, file)
+    file.seek(0)
+    for other in (pickle.loads(pickle.dumps(loss)), copy.deepcopy(loss), torch.load(file, weights_only=False)):
+        assert torch.equal(other(z, labels), value)
+
+
+def test_the_cost_goes_to_a_device_once(monkeypatch):
+    z, labels, cost = problem()
+    loss, moved, tensor = soft.soft_objective("bound", cost), [], torch.tensor
+    monkeypatch.setattr(soft.torch, "tensor", lambda *args, **options: moved.append(args) or tensor(*args, **options))
+    values = [loss(z, labels) for _ in range(3)]
+    assert len(moved) == 1 and torch.equal(values[0], values[2])
 
 
 def test_sinkhorn_that_does_not_converge_is_an_error():
@@ -98,6 +161,15 @@ def test_a_kernel_that_would_underflow_is_summed_in_the_log_domain():
     f, g = transport.symmetric_potentials(p, cost, 1e-4)
     value = (p * (f + g)).sum(-1)
     assert ((value > 0) & (value <= 1e-4 * -(p * np.log(p)).sum(-1) + 1e-12)).all()
+
+
+@pytest.mark.parametrize("kind", TRANSFORMS)
+def test_a_transform_of_nothing_is_zero(kind):
+    """A target that is certain, and a cost that is 0 to all tokens: no token is the farthest."""
+    logits = torch.tensor([[40.0, 0.0, 0.1], [1.0, 2.0, 3.0]], requires_grad=True)
+    found = transformed(logits, torch.tensor([[0.0, 1.0, 0.3], [0.0, 0.0, 0.0]]), kind)
+    assert (found == 0).all() and not found.signbit().any()
+    assert torch.isfinite(torch.autograd.grad(found.sum(), logits)[0]).all()
 
 
 def test_a_cost_that_may_not_be_written_to_is_read_without_a_warning():

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 
 import torch
 
@@ -109,10 +110,16 @@ def _tailr(t, gamma, floor):
     p = t.p_target.detach()
     mixed = gamma + (1 - gamma) * p
     share = torch.where(mixed > 0, p / mixed, 1.0)  # with gamma = 0 it is 1 throughout, also where p underflows
-    return share.clamp(min=floor, max=1) * t.ce
+    return _weighted(share.clamp(min=floor, max=1), t.ce)
+
+
+def _mixce(t, eta):
+    return _weighted(eta + (1 - eta) * t.p_target.detach(), t.ce)
 
 
 def _smoothing(t, epsilon):
+    if epsilon in (0, 1):  # a weight of 0 counts for nothing, also where the other side is infinite
+        return t.uniform if epsilon else t.ce
     return (1 - epsilon) * t.ce + epsilon * t.uniform
 
 
@@ -123,7 +130,8 @@ def _mode_1(t, detach_target, clip):
 
 def _mode_2(t, detach_target):
     value = _published_value(t, detach_target)
-    return _ratio(value, t.ce) * t.ce + value
+    scaled = torch.where(t.ce == math.inf, value.detach(), _ratio(value, t.ce) * t.ce)
+    return scaled + value
 
 
 def _published_value(t, detach_target):
@@ -131,10 +139,23 @@ def _published_value(t, detach_target):
     return t.emo + t.p_target.detach() if detach_target else t.emo
 
 
+def _weighted(weight, ce):
+    """`weight * ce`, with its limit 0 where an impossible target makes the weight 0 and the cross-entropy infinite."""
+    return torch.where(weight == 0, 0.0, weight * ce)
+
+
 def _ratio(a, b):
     """a / b as a constant of the gradient, finite: 0 where b is 0, at most the type's largest number."""
     a, b = a.detach(), b.detach()
     return torch.where(b > 0, a / torch.where(b > 0, b, 1.0), 0.0).clamp(max=torch.finfo(a.dtype).max)
+
+
+def _ce_and_emo(t, weight):
+    return t.ce + weight * t.emo
+
+
+def _ce_and_debiased(t, weight):
+    return t.ce + weight * t.debiased
 
 
 # ---- checks of the options
@@ -159,21 +180,22 @@ def _flag(name, value):
     return value
 
 
-# name: (terms beyond ce and 1 - p_t, options with their defaults and checks, the loss of a token). The tests ask a new
-# objective for a look (`pictures.LOOKS`), a row (`verify.lesson06_losses`) and an independent reference of their own.
+# name: (terms beyond ce and 1 - p_t, options with their defaults and checks, the loss of a token: no lambda, so that an
+# objective can be pickled). The tests ask a new objective for a look (`pictures.LOOKS`), a row
+# (`verify.lesson06_losses`) and an independent reference of their own.
 _DEFINITIONS = {
-    "ce": ((), {}, lambda t: t.ce),
-    "accuracy": ((), {}, lambda t: t.rest),
+    "ce": ((), {}, attrgetter("ce")),
+    "accuracy": ((), {}, attrgetter("rest")),
     "overconfidence": ((), {"gamma": (0.1, _below_one)}, _overconfidence),
     "tailr": ((), {"gamma": (1e-7, _share), "floor": (0.2, _share)}, _tailr),
-    "mixce": ((), {"eta": (0.5, _share)}, lambda t, eta: (eta + (1 - eta) * t.p_target.detach()) * t.ce),
+    "mixce": ((), {"eta": (0.5, _share)}, _mixce),
     "smoothing": (("uniform",), {"epsilon": (0.1, _share)}, _smoothing),
-    "emo": (("emo",), {}, lambda t: t.emo),
+    "emo": (("emo",), {}, attrgetter("emo")),
     "emo-mode-1": (("emo",), {"detach_target": (False, _flag), "clip": (None, _positive_or_none)}, _mode_1),
     "emo-mode-2": (("emo",), {"detach_target": (False, _flag)}, _mode_2),
-    "ce+emo": (("emo",), {"weight": (1.0, _not_negative)}, lambda t, weight: t.ce + weight * t.emo),
-    "debiased": (("debiased",), {}, lambda t: t.debiased),
-    "ce+debiased": (("debiased",), {"weight": (1.0, _not_negative)}, lambda t, weight: t.ce + weight * t.debiased),
+    "ce+emo": (("emo",), {"weight": (1.0, _not_negative)}, _ce_and_emo),
+    "debiased": (("debiased",), {}, attrgetter("debiased")),
+    "ce+debiased": (("debiased",), {"weight": (1.0, _not_negative)}, _ce_and_debiased),
 }
 NAMES = tuple(_DEFINITIONS)
 
@@ -202,7 +224,7 @@ def objective(name, cost=None, averaged=False, **options):
     chosen = {option: check(option, options.get(option, default)) for option, (default, check) in known.items()}
     if {"emo", "debiased"} & set(needs) and not isinstance(cost, CostEmbedding):
         raise ValueError(f"cost must be a CostEmbedding for {name!r}, got {type(cost).__name__}")
-    return Objective(name, lambda terms: line(terms, **chosen), needs, cost, _flag("averaged", averaged))
+    return Objective(name, partial(line, **chosen), needs, cost, _flag("averaged", averaged))
 
 
 @dataclass(frozen=True)
@@ -223,7 +245,9 @@ class Objective:
         """The loss of a batch, in float32 (float64 for float64 logits) whatever comes in.
 
         Labels are *not* shifted: pass `logits[:, :-1]` and `labels[:, 1:]` of a causal model. "mean" is over the
-        positions that count; when none does, the loss is 0 with zero gradient.
+        positions that count; when none does, the loss is 0 with zero gradient. A token whose logit is -inf has no
+        probability: "smoothing" asks for it and is infinite; the others are so, where they hold the cross-entropy
+        itself, only if it is the target. Logits of NaN or +inf give NaN.
         Shape: logits (..., V), labels (...) integers; returns a scalar, or (...) for reduction "none" with 0 at ignored
         positions. Raises ValueError for shapes that disagree, labels out of range, or an unknown reduction.
         """
@@ -281,8 +305,8 @@ def transformed(logits, rows, kind):
     if logits.ndim != 2 or logits.shape != rows.shape:
         raise ValueError(f"logits {tuple(logits.shape)} and rows {tuple(rows.shape)} must have the same shape (N, V)")
     largest = rows.amax(-1)
-    y = ((largest.unsqueeze(-1) - rows) * logits.softmax(-1)).sum(-1) / largest
-    y = y.clamp(min=torch.finfo(y.dtype).tiny)
+    y = ((largest.unsqueeze(-1) - rows) * logits.softmax(-1)).sum(-1) / torch.where(largest > 0, largest, 1.0)
+    y = y.clamp(min=torch.finfo(y.dtype).tiny, max=1)
     if kind == "log":
-        return -largest * torch.log(y)
+        return 0.0 - largest * torch.log(y)
     return largest * ((1 - y) / y if kind == "odds" else 0.5 * torch.log((2 - y) / y))

@@ -31,7 +31,9 @@ def divergence_frontier(p, q, points=25):
     inputs.same_length("p", p, "q", q)
     weights = np.linspace(EDGE, 1 - EDGE, inputs.count("points", points, low=2))[:, None]
     mixed = weights * p + (1 - weights) * q
-    return np.stack([rel_entr(q, mixed).sum(-1), rel_entr(p, mixed).sum(-1)], axis=1)
+    terms = [(q, 1 - weights), (p, weights)]  # where a share of a mass underflows in r, r holds that share alone
+    kl = (np.where(mixed > 0, rel_entr(x, mixed), -x * np.log(share)).sum(-1) for x, share in terms)
+    return inputs.not_negative(np.stack(list(kl), axis=1))
 
 
 def curve(frontier, scale=5.0):
@@ -59,7 +61,7 @@ def area(p, q, scale=5.0, points=25):
     1.0
     """
     x, y = curve(divergence_frontier(p, q, points), scale).T
-    return float(0.5 * ((x[:-1] - x[1:]) * (y[:-1] + y[1:])).sum())
+    return min(float(0.5 * ((x[:-1] - x[1:]) * (y[:-1] + y[1:])).sum()), 1.0)
 
 
 def quantise(features_p, features_q, k, seed):

@@ -27,20 +27,20 @@ def _log(values):
 
 
 def _expected_gap(weights, log_weights, log_other):
-    """Sum of weights * (log_weights - log_other): 0 where log_weights is -inf, infinite where only log_other is."""
+    """Sum of weights * (log_weights - log_other), never below 0; infinite where log_other alone is -inf."""
     has = log_weights > -np.inf
     lost = (has & (log_other == -np.inf)).any(-1)
     both = has & (log_other > -np.inf)
     gap = np.where(both, log_weights, 0.0) - np.where(both, log_other, 0.0)
-    return np.where(lost, np.inf, (weights * gap).sum(-1))
+    return np.where(lost, np.inf, inputs.not_negative((weights * gap).sum(-1)))
 
 
 def forward_kl(log_p, truth):
     """Forward KL divergence from the truth to the model: what maximum likelihood brings down.
 
     Formula: A3, `KL(truth || p) = sum_i truth_i (log truth_i - log p_i)`, with `0 log 0 = 0`. Shape: (..., V) to (...).
-    Units: nats; rounding may leave about -1e-16 in place of 0. Raises ValueError for bad (log-)probabilities or shapes
-    that differ. Source: Kullback & Leibler (1951).
+    Units: nats, 0 or above. Raises ValueError for bad (log-)probabilities or shapes that differ. Source: Kullback &
+    Leibler (1951).
     """
     log_p, truth = _pair(log_p, truth)
     return _expected_gap(truth, _log(truth), log_p)
@@ -49,8 +49,8 @@ def forward_kl(log_p, truth):
 def reverse_kl(log_p, truth):
     """Reverse KL divergence from the model to the truth: how unlikely the model's own tokens are.
 
-    Formula: `KL(p || truth) = sum_i p_i (log p_i - log truth_i)`. Shape: (..., V) to (...). Units: nats, rounded as
-    `forward_kl`. Raises ValueError as `forward_kl`. Source: Kullback & Leibler (1951).
+    Formula: `KL(p || truth) = sum_i p_i (log p_i - log truth_i)`. Shape: (..., V) to (...). Units: nats, 0 or above.
+    Raises ValueError as `forward_kl`. Source: Kullback & Leibler (1951).
     """
     log_p, truth = _pair(log_p, truth)
     return _expected_gap(np.exp(log_p), log_p, _log(truth))
@@ -63,7 +63,7 @@ def total_variation(log_p, truth):
     as `forward_kl`. Source: Levin & Peres, Markov Chains and Mixing Times, section 4.1.
     """
     log_p, truth = _pair(log_p, truth)
-    return 0.5 * np.abs(np.exp(log_p) - truth).sum(-1)
+    return np.minimum(0.5 * np.abs(np.exp(log_p) - truth).sum(-1), 1.0)
 
 
 def js(log_p, truth):
@@ -75,7 +75,8 @@ def js(log_p, truth):
     log_p, truth = _pair(log_p, truth)
     p, log_truth = np.exp(log_p), _log(truth)
     log_m = np.logaddexp(log_p, log_truth) - np.log(2)
-    return 0.5 * (_expected_gap(p, log_p, log_m) + _expected_gap(truth, log_truth, log_m))
+    both = _expected_gap(p, log_p, log_m) + _expected_gap(truth, log_truth, log_m)
+    return np.minimum(0.5 * both, np.log(2))
 
 
 def exact_emd(p, truth, cost):
@@ -107,10 +108,10 @@ def oracle_perplexity(log_truth):
     if log_truth.size == 0:
         raise ValueError(f"log_truth is empty (shape {log_truth.shape})")
     log_truth = np.atleast_1d(log_truth)
-    bad = np.isnan(log_truth) | (log_truth > 0)
+    bad = np.isnan(log_truth) | (log_truth > inputs.SUM_TOLERANCE)  # float32 rounds the log of 1 to either side of 0
     inputs.refuse_where("log_truth", log_truth, bad, "log-probabilities must not be NaN or above 0")
     with np.errstate(over="ignore"):
-        return float(np.exp(-log_truth.mean()))
+        return float(np.exp(-np.minimum(log_truth, 0.0).mean()))
 
 
 def split_kl(log_p, truth, classes, reverse=False):
