@@ -5,8 +5,10 @@
     OUT/unfinished/     the trained model while it is being written; the next start deletes it
     OUT/                config.json, tokenizer files, history.json, and at the very end model.safetensors
 
-`from_pretrained(OUT)` then works. Weights are safetensors. The Trainer's optimizer.pt, scheduler.pt and rng_state.pth
-are read with `weights_only=True`, which executes nothing that a file says.
+`from_pretrained(OUT)` then works. Of a `PeftModel` the adapter is kept, in peft's layout (adapter_config.json,
+adapter_model.safetensors), which `AutoPeftModelForCausalLM.from_pretrained(OUT)` reads. Weights are safetensors. The
+Trainer's optimizer.pt, scheduler.pt and rng_state.pth are read with `weights_only=True`, which executes nothing that a
+file says.
 """
 
 import contextlib
@@ -20,6 +22,7 @@ from .. import files
 
 RUN, HISTORY = "run.json", "history.json"
 CHECKPOINTS, UNFINISHED = "checkpoints", "unfinished"
+WEIGHTS, ADAPTER = ("model", "adapter_model"), "adapter_model.safetensors"  # how names of weights begin; peft's
 
 
 def check(out):
@@ -135,8 +138,9 @@ def finish(out, model, tokenizer, history):
     save_weights(model, out / UNFINISHED, tokenizer)
     write_json(out / UNFINISHED / HISTORY, history)
     found = _digests(out / UNFINISHED)
-    needed = {name: found[name] for name in found if name.startswith("model") or name in ("config.json", HISTORY)}
-    files.move_files(out / UNFINISHED, out, last="model")
+    other = ("config.json", "adapter_config.json", HISTORY)
+    needed = {name: found[name] for name in found if name.startswith(WEIGHTS) or name in other}
+    files.move_files(out / UNFINISHED, out, last=WEIGHTS)
     write_json(out / RUN, {**_read_run(out), "finished": True, "whole": {".": needed}})
     for rest in (UNFINISHED, CHECKPOINTS):
         shutil.rmtree(out / rest, ignore_errors=True)
@@ -153,15 +157,45 @@ def load_finished(model, out):
 def save_weights(model, path, tokenizer=None):
     """Write a model in transformers' layout: weights as safetensors, the configuration, and a tokenizer if given."""
     with _no_bars():
-        model.save_pretrained(path)
+        model.save_pretrained(path, **({"save_embedding_layers": False} if has_adapter(model) else {}))
         if tokenizer is not None:
             tokenizer.save_pretrained(path)
 
 
 def load_weights(model, path):
     """Fill a model with the weights that `save_weights` has put into a folder."""
+    if has_adapter(model):
+        import peft
+        from safetensors.torch import load_file
+
+        peft.set_peft_model_state_dict(model, load_file(Path(path) / ADAPTER))
+        return
     with _no_bars():
         model.load_state_dict(type(model).from_pretrained(path, use_safetensors=True).state_dict())
+
+
+def has_adapter(model):
+    """Whether a model is a `PeftModel`."""
+    return hasattr(model, "get_base_model")
+
+
+def check_saved(model):
+    """ValueError for a model of which `save_weights` would not keep all that is trained."""
+    if not has_adapter(model):
+        inside = any(hasattr(part, "base_layer") or hasattr(part, "modules_to_save") for part in model.modules())
+        if inside or getattr(model, "_hf_peft_config_loaded", False):
+            remedy = "give the PeftModel that peft.get_peft_model returns, or what its merge_and_unload() returns"
+            raise ValueError(f"model holds adapters of peft that would not be saved as such: {remedy}")
+        return
+    import peft
+
+    if list(model.peft_config) != ["default"]:
+        raise ValueError(f'model has the adapters {", ".join(model.peft_config)}: only one can be trained, "default"')
+    kept = {weight.data_ptr() for weight in peft.get_peft_model_state_dict(model, save_embedding_layers=False).values()}
+    for name, weight in model.named_parameters():
+        if weight.requires_grad and weight.data_ptr() not in kept:
+            remedy = "freeze it, name its layer in modules_to_save, or train what merge_and_unload() returns"
+            raise ValueError(f"model's {name} is to be trained, but is not saved with the adapter of peft: {remedy}")
 
 
 @contextlib.contextmanager

@@ -134,7 +134,7 @@ def _try_out(model, layer, kind):
         why = "its prediction at a position depends on the token that comes next"
         raise ValueError(f"model is not causal ({kind}): {why}")
     if type(layer).forward is not nn.Linear.forward:
-        return f"the head of {kind} is no plain linear layer ({type(layer).__name__})"
+        return f"the head of {kind} is no plain linear layer ({type(layer).__module__}.{type(layer).__name__})"
     if len(seen) != 1:
         return f"the logits of {kind} are not one product with its head"
     try:

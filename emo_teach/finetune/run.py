@@ -92,6 +92,7 @@ def _with_objective(model, name, cost, options, head):
     made = WithObjective(model, make_objective(name, cost, getattr(embedded, "weight", torch.eye(2)), options), head)
     if not any(weight.requires_grad for weight in model.parameters()):
         raise ValueError("no parameter of the model is to be trained: requires_grad is False for each")
+    folder.check_saved(model)
     return made
 
 
