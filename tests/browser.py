@@ -23,7 +23,7 @@ SETTINGS = {  # every cell is in the page, so that what is tested is all there
 }
 
 
-def _wait(question, seconds, what):
+def wait(question, seconds, what):
     """Poll until `question()` is true; TimeoutError says what was waited for."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -37,8 +37,8 @@ def _wait(question, seconds, what):
 class Lab:
     """A running server, asked through its REST interface."""
 
-    def __init__(self, port):
-        self.root = f"http://127.0.0.1:{port}"
+    def __init__(self, port, folder=None):
+        self.root, self.folder = f"http://127.0.0.1:{port}", folder
 
     def api(self, path, method="GET"):
         """JSON answer of the server's interface."""
@@ -57,7 +57,7 @@ class Lab:
             self.api(f"kernels/{kernel['id']}", "DELETE")
         page.goto(f"{self.root}/lab/tree/{name}?token={TOKEN}&reset", timeout=60_000)
         page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
-        _wait(self.ready, 90, "an idle kernel")
+        wait(self.ready, 90, "an idle kernel")
         time.sleep(1)  # connected, but the front end still sets up its channels
 
 
@@ -82,8 +82,8 @@ def lab(folder):
         with (home / "log").open("w") as log:
             server = subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT)
         try:
-            running = Lab(port)
-            _wait(lambda: running.api("status"), 60, "JupyterLab to start")
+            running = Lab(port, Path(folder))
+            wait(lambda: running.api("status"), 60, "JupyterLab to start")
             yield running
         finally:
             server.terminate()
@@ -117,3 +117,18 @@ def run_all(page, seconds=480):
     notebook = page.evaluate("() => window.jupyterapp.shell.currentWidget.content.model.toJSON()")
     outputs = [(i, o) for i, cell in enumerate(notebook["cells"]) for o in cell.get("outputs", ())]
     return [f"cell {i}: {o['ename']}: {o['evalue']}" for i, o in outputs if o["output_type"] == "error"]
+
+
+def run_code(page, code):
+    """Run code in a new last cell of the open notebook, without waiting for its end."""
+    page.evaluate(
+        """async (code) => {
+            const notebook = window.jupyterapp.shell.currentWidget.content;
+            notebook.activeCellIndex = notebook.widgets.length - 1;
+            await window.jupyterapp.commands.execute('notebook:insert-cell-below');
+            await window.jupyterapp.commands.execute('notebook:change-cell-to-code');
+            notebook.activeCell.model.sharedModel.setSource(code);
+            window.jupyterapp.commands.execute('notebook:run-cell');
+        }""",
+        code,
+    )

@@ -189,6 +189,14 @@ def _tip(words=""):
     return {"description_tooltip" if __version__.startswith("7.") else "tooltip": words}
 
 
+def _after(seconds, function):
+    """Call the function after some seconds; at once where no event loop runs. Returns the timer."""
+    try:
+        return asyncio.get_running_loop().call_later(seconds, function)
+    except RuntimeError:
+        return function()
+
+
 class _Row:
     """A control in the page. The kernel reads one widget, `source`: a menu, or the number box before a slider.
 
@@ -281,7 +289,8 @@ class _Tied:
         # The browser writes here what is set, the kernel wipes it out: what stands here is not in the picture yet.
         waiting = part("waiting")
         waiting.add_traits(value=CUnicode().tag(sync=True))
-        waiting.observe(lambda change: waiting.set_trait("value", ""), names="value")
+        # The move itself comes just after: wiped out at once, the sign would go before the picture has followed.
+        waiting.observe(lambda change: _after(0.1, lambda: waiting.set_trait("value", "")), names="value")
         moves = [(row.source, "value" if row.slides else "index") for row in self.rows]
         self.links = [jsdlink(move, (waiting, "value")) for move in moves]
         controls = Box([row.view for row in self.rows], layout=Layout(display="grid", grid_template_columns=COLUMNS))
@@ -323,13 +332,10 @@ class _Tied:
         self.status.value = f'<div role="status" aria-live="polite">{words}</div>'
 
     def _later(self):
-        """Half a second after the last move, say what is seen; at once where no event loop runs."""
+        """Some time after the last move, say what is seen."""
         if self.timer:
             self.timer.cancel()
-        try:
-            self.timer = asyncio.get_running_loop().call_later(QUIET, self._settle)
-        except RuntimeError:
-            self._settle()
+        self.timer = _after(QUIET, self._settle)
 
     def _settle(self):
         self._say(self.note.value or html.escape(self.picture.alt(self.picture.data)))
