@@ -28,8 +28,8 @@ CSS = """<style>
 .emo-explorer .noUi-handle, .emo-explorer .ui-slider-handle { visibility: hidden; }
 .emo-explorer .noUi-touch-area, .emo-explorer .ui-slider-handle::before {
   visibility: visible; display: block; width: 100%; height: 100%; box-sizing: border-box; border-radius: 50%;
-  content: ""; border: 1px solid #757575; background: #fff; }
-.emo-explorer [disabled] .noUi-touch-area, .emo-explorer .ui-state-disabled::before { background: #bdbdbd; }
+  content: ""; border: 1px solid dimgrey; background: white; }
+.emo-explorer [disabled] .noUi-touch-area, .emo-explorer .ui-state-disabled::before { background: lightgrey; }
 .emo-explorer:has(.emo-fold input:not(:checked)) .emo-numbers { display: none; }
 .emo-numbers { overflow-x: auto; }
 .emo-numbers th, .emo-numbers td { padding: 1px 10px; text-align: left; font-variant-numeric: tabular-nums; }
@@ -37,7 +37,7 @@ CSS = """<style>
   position: absolute; width: 1px; height: 1px; margin: 0; overflow: hidden; clip-path: inset(50%); }
 .emo-sign, .emo-note { height: 0; margin: 0; overflow: visible; }
 .emo-sign .widget-html-content, .emo-note .widget-html-content {
-  position: absolute; z-index: 1; max-width: 90%; padding: 0 8px; color: #222; background: #ffe0b2; }
+  position: absolute; z-index: 1; max-width: 90%; padding: 0 8px; color: black; background: moccasin; }
 .emo-sign .widget-html-content { right: 0; visibility: hidden; }
 .emo-waiting:has(.widget-html-content:not(:empty)) + .emo-sign .widget-html-content {
   visibility: visible; transition: visibility 0s 0.3s; }
