@@ -37,8 +37,8 @@ def wait(question, seconds, what):
 class Lab:
     """A running server, asked through its REST interface."""
 
-    def __init__(self, port):
-        self.root = f"http://127.0.0.1:{port}"
+    def __init__(self, port, folder=None):
+        self.root, self.folder = f"http://127.0.0.1:{port}", folder
 
     def api(self, path, method="GET"):
         """JSON answer of the server's interface."""
@@ -82,7 +82,7 @@ def lab(folder):
         with (home / "log").open("w") as log:
             server = subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT)
         try:
-            running = Lab(port)
+            running = Lab(port, Path(folder))
             wait(lambda: running.api("status"), 60, "JupyterLab to start")
             yield running
         finally:
@@ -117,3 +117,18 @@ def run_all(page, seconds=480):
     notebook = page.evaluate("() => window.jupyterapp.shell.currentWidget.content.model.toJSON()")
     outputs = [(i, o) for i, cell in enumerate(notebook["cells"]) for o in cell.get("outputs", ())]
     return [f"cell {i}: {o['ename']}: {o['evalue']}" for i, o in outputs if o["output_type"] == "error"]
+
+
+def run_code(page, code):
+    """Run code in a new last cell of the open notebook, without waiting for its end."""
+    page.evaluate(
+        """async (code) => {
+            const notebook = window.jupyterapp.shell.currentWidget.content;
+            notebook.activeCellIndex = notebook.widgets.length - 1;
+            await window.jupyterapp.commands.execute('notebook:insert-cell-below');
+            await window.jupyterapp.commands.execute('notebook:change-cell-to-code');
+            notebook.activeCell.model.sharedModel.setSource(code);
+            window.jupyterapp.commands.execute('notebook:run-cell');
+        }""",
+        code,
+    )

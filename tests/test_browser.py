@@ -16,6 +16,7 @@ EXCEPTIONS = Path(__file__).parent / "axe_exceptions.json"
 AXE_VERSION = "4.14.1"
 # The only image of a lesson whose source is replaced; static ones stand in .jp-RenderedHTMLCommon outputs of their own.
 PICTURE = ".jupyter-widgets img"
+EXPLORER = ".emo-explorer"
 
 
 @pytest.fixture(scope="module")
@@ -64,16 +65,17 @@ def picture(page):
     return image.get_attribute("src"), image.get_attribute("alt")
 
 
-def move_by_key(page, handle):
-    """Press an arrow key on a handle."""
-    handle.scroll_into_view_if_needed()
-    handle.focus()
-    page.keyboard.press("ArrowRight")
+def move_by_key(page):
+    """Press an arrow key in the first number box."""
+    page.locator(f"{EXPLORER} input[type=number]:enabled").first.focus()
+    page.keyboard.press("ArrowUp")
 
 
-def move_by_mouse(page, handle):
-    """Drag a handle by a third of its track."""
-    box, track = handle.bounding_box(), page.locator(".jupyter-widgets .noUi-target").first.bounding_box()
+def move_by_mouse(page):
+    """Drag the first slider by a third of its track."""
+    track, handle = (page.locator(f"{EXPLORER} .noUi-{part}").first for part in ("target", "touch-area"))
+    track.scroll_into_view_if_needed()
+    box, track = handle.bounding_box(), track.bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     page.mouse.move(x, y)
     page.mouse.down()
@@ -111,12 +113,52 @@ def test_lesson_runs_answers_and_is_accessible(name, server, page, axe, found):
         assert "Error displaying widget" not in page.inner_text(".jp-Notebook")
         for move in (move_by_key, move_by_mouse):
             before = picture(page)
-            move(page, page.locator(".jupyter-widgets .noUi-handle").first)
+            move(page)
             changed = f"(old) => document.querySelector('{PICTURE}')?.getAttribute('src') !== old"
             page.wait_for_function(changed, arg=before[0], timeout=15_000)
             assert picture(page)[1] not in ("", None, before[1]), "the alt text follows the picture"
+        check_controls(page)
     look(page, axe, found)
     found["visited"].add(name)
+
+
+FOCUSABLE = """(explorer) => [...explorer.querySelectorAll('a, button, input, select, [tabindex], [contenteditable]')]
+    .filter(e => e.tabIndex >= 0 && !e.disabled && e.checkVisibility({visibilityProperty: true}))
+    .map(e => e.labels?.[0]?.textContent ?? '')"""
+
+
+def check_controls(page):
+    """The keyboard reaches each control once and by a name, no hover says "null", one region speaks, nothing is cut."""
+    for explorer in page.locator(EXPLORER).element_handles():
+        names = explorer.evaluate(FOCUSABLE)
+        asked = "e => e.querySelectorAll('input[type=number]:enabled, select:enabled, input[type=checkbox]').length"
+        assert all(names) and len(set(names)) == len(names) == explorer.evaluate(asked), names
+        assert explorer.evaluate("e => e.querySelectorAll('[title=null], [title=undefined]').length") == 0
+        assert explorer.evaluate("e => e.querySelectorAll('[aria-live], [role=status], [role=alert]').length") == 1
+        assert explorer.evaluate("e => e.scrollWidth <= e.clientWidth")
+
+
+def test_box_and_slider_agree_while_the_kernel_is_busy_and_a_sign_says_so(server, page):
+    server.open(page, "00_start_here.ipynb")
+    assert browser.run_all(page) == []
+    page.wait_for_selector(PICTURE, timeout=30_000)
+    seen, box = picture(page), page.locator(f"{EXPLORER} input[type=number]").first
+    sign, said = page.locator(f"{EXPLORER} .emo-sign .widget-html-content"), page.locator(f"{EXPLORER} [role=status]")
+    sign.wait_for(state="hidden", timeout=15_000)
+    assert said.text_content() == ""
+    wait = "pathlib.Path('began').touch()\nwhile not pathlib.Path('end').exists(): time.sleep(0.05)"
+    browser.run_code(page, f"import pathlib, time\n{wait}")
+    browser.wait((server.folder / "began").exists, 30, "the cell to begin")
+    box.fill("0.733")
+    at = f"() => Number(document.querySelector('{EXPLORER} .noUi-handle').getAttribute('aria-valuetext'))"
+    page.wait_for_function(f"{at} === 0.75", timeout=15_000)  # the slider goes to its nearest step
+    sign.wait_for(state="visible", timeout=15_000)
+    assert picture(page) == seen
+    (server.folder / "end").touch()
+    sign.wait_for(state="hidden", timeout=30_000)
+    assert box.input_value() == "0.733" and "(0.134)" in picture(page)[1]
+    spoken = f"(alt) => document.querySelector('{EXPLORER} [role=status]').textContent === alt"
+    page.wait_for_function(spoken, arg=picture(page)[1], timeout=15_000)
 
 
 def test_no_stale_exception(found):

@@ -176,9 +176,7 @@ def _bars(axes, data, name):
 
 
 def panel():
-    """Static small multiples: the sandwich and the four losses over all models for three labels: (figure, alt text,
-    numbers).
-    """
+    """Static small multiples: the sandwich and four losses over all models for three labels: figure, alt, numbers."""
     labels = {"τ: Monday (one-hot)": (1.0, 1.0), "τ: .6 Monday, .4 Tuesday": (0.6, 1.0)}
     labels["τ: .5 Monday, .5 banana"] = (0.5, 0.0)
     numbers, corners, handles = [("label", *SANDWICH.values(), *(f"least {loss}" for loss in LOSSES))], [], {}

@@ -241,9 +241,7 @@ explorer = widget.explorer(compute, draw, CONTROLS, idle)
 
 
 def panel():
-    """Static small multiples: a mistake near, far, and near under the 0/1 cost, with the pushes: (figure, alt text,
-    numbers).
-    """
+    """Static small multiples: a mistake near, far, near under the 0/1 cost, and the pushes: figure, alt, numbers."""
     cases = (("near mistake", 0.3, 0.0, 1.0), ("far mistake", 0.0, 0.3, 1.0), ("near, 0/1 cost", 0.3, 0.0, 0.0))
     rows, values_of = [("mistake", "quantity", "value")], []
     with drawing(8.8, 5.6) as figure:

@@ -28,8 +28,8 @@ CSS = """<style>
 .emo-explorer .noUi-handle, .emo-explorer .ui-slider-handle { visibility: hidden; }
 .emo-explorer .noUi-touch-area, .emo-explorer .ui-slider-handle::before {
   visibility: visible; display: block; width: 100%; height: 100%; box-sizing: border-box; border-radius: 50%;
-  content: ""; border: 1px solid #757575; background: #fff; }
-.emo-explorer [disabled] .noUi-touch-area, .emo-explorer .ui-state-disabled::before { background: #bdbdbd; }
+  content: ""; border: 1px solid dimgrey; background: white; }
+.emo-explorer [disabled] .noUi-touch-area, .emo-explorer .ui-state-disabled::before { background: lightgrey; }
 .emo-explorer:has(.emo-fold input:not(:checked)) .emo-numbers { display: none; }
 .emo-numbers { overflow-x: auto; }
 .emo-numbers th, .emo-numbers td { padding: 1px 10px; text-align: left; font-variant-numeric: tabular-nums; }
@@ -37,7 +37,7 @@ CSS = """<style>
   position: absolute; width: 1px; height: 1px; margin: 0; overflow: hidden; clip-path: inset(50%); }
 .emo-sign, .emo-note { height: 0; margin: 0; overflow: visible; }
 .emo-sign .widget-html-content, .emo-note .widget-html-content {
-  position: absolute; z-index: 1; max-width: 90%; padding: 0 8px; color: #222; background: #ffe0b2; }
+  position: absolute; z-index: 1; max-width: 90%; padding: 0 8px; color: black; background: moccasin; }
 .emo-sign .widget-html-content { right: 0; visibility: hidden; }
 .emo-waiting:has(.widget-html-content:not(:empty)) + .emo-sign .widget-html-content {
   visibility: visible; transition: visibility 0s 0.3s; }
@@ -189,6 +189,14 @@ def _tip(words=""):
     return {"description_tooltip" if __version__.startswith("7.") else "tooltip": words}
 
 
+def _after(seconds, function):
+    """Call the function after some seconds; at once where no event loop runs. Returns the timer."""
+    try:
+        return asyncio.get_running_loop().call_later(seconds, function)
+    except RuntimeError:
+        return function()
+
+
 class _Row:
     """A control in the page. The kernel reads one widget, `source`: a menu, or the number box before a slider.
 
@@ -281,7 +289,8 @@ class _Tied:
         # The browser writes here what is set, the kernel wipes it out: what stands here is not in the picture yet.
         waiting = part("waiting")
         waiting.add_traits(value=CUnicode().tag(sync=True))
-        waiting.observe(lambda change: waiting.set_trait("value", ""), names="value")
+        # The move itself comes just after: wiped out at once, the sign would go before the picture has followed.
+        waiting.observe(lambda change: _after(0.1, lambda: waiting.set_trait("value", "")), names="value")
         moves = [(row.source, "value" if row.slides else "index") for row in self.rows]
         self.links = [jsdlink(move, (waiting, "value")) for move in moves]
         controls = Box([row.view for row in self.rows], layout=Layout(display="grid", grid_template_columns=COLUMNS))
@@ -323,13 +332,10 @@ class _Tied:
         self.status.value = f'<div role="status" aria-live="polite">{words}</div>'
 
     def _later(self):
-        """Half a second after the last move, say what is seen; at once where no event loop runs."""
+        """Some time after the last move, say what is seen."""
         if self.timer:
             self.timer.cancel()
-        try:
-            self.timer = asyncio.get_running_loop().call_later(QUIET, self._settle)
-        except RuntimeError:
-            self._settle()
+        self.timer = _after(QUIET, self._settle)
 
     def _settle(self):
         self._say(self.note.value or html.escape(self.picture.alt(self.picture.data)))
