@@ -65,7 +65,7 @@ class CeKlPicture(widget.Picture):
         stack.set(xlim=(-1, 1), xticks=[], ylim=(0, TOP), ylabel="nats", title="H(τ) + KL = CE")
         self.ce, self.kl = self.live_line(curves, **CE_LOOK), self.live_line(curves, **KL_LOOK)
         self.gap = self.live_line(curves, color=COLOURS["cost"], lw=6, solid_capstyle="butt")
-        self.dots = self.live_line(curves, "o", color=COLOURS["ink"], ms=5)
+        self.dots = self.live_line(curves, "o", clip_on=False, color=COLOURS["ink"], ms=5)
         curves.set(xlim=(0, 1), ylim=(0, TOP), xlabel="p(Monday)", ylabel="nats")
         curves.set_title("same shape, H(τ) apart\n")
         curves.legend(loc="lower left", bbox_to_anchor=(-0.05, 0.97), fontsize=9, ncols=2)  # above all curves
@@ -108,7 +108,7 @@ def panel():
             axes.plot(SWEEP, data.ce_curve, **CE_LOOK)
             axes.plot(SWEEP, data.kl_curve, **KL_LOOK)
             best = int(np.argmin(data.ce_curve))
-            axes.plot(SWEEP[best], data.ce_curve[best], "o", color=COLOURS["ink"], ms=5)
+            axes.plot(SWEEP[best], data.ce_curve[best], "o", clip_on=False, color=COLOURS["ink"], ms=5)
             axes.set(title=f"{title}: H(τ) = {data.entropy:.2f}", xlabel="p(Monday)", ylim=(0, 3), xlim=(0, 1))
             lowest = data.ce_curve[best], data.kl_curve[best], SWEEP[best]
             rows.append([title, *(f"{x:.2f}" for x in (data.entropy, *lowest))])

@@ -106,7 +106,9 @@ class DivergencePicture(widget.Picture):
             [self.live_line(axes, dash, lw=width) for dash, width in zip(DASHES, (2.4, 2.4, 2.8), strict=True)]
             for axes in both
         )
-        self.dots, self.pull_dots = (self.live_line(axes, "o", color=COLOURS["ink"], ms=5) for axes in both)
+        self.dots, self.pull_dots = (
+            self.live_line(axes, "o", clip_on=False, color=COLOURS["ink"], ms=5) for axes in both
+        )
         self.beyond = self.live_line(self.values, "^", color=COLOURS["ink"], ms=7)
         box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 2}
         self.notes = [

@@ -158,7 +158,7 @@ class TransportPicture(widget.Picture):
         self.values, y = [], 9.3
         for name in rows:
             axes.text(0, y, name, fontsize=9.5)
-            colour = COLOURS["emd" if name == "EMD" else "ink"]
+            colour = darker(COLOURS["emd"], 0.85) if name == "EMD" else COLOURS["ink"]
             self.values.append(self.live_text(axes, 1, y, fontsize=9.5, ha="right", color=colour))
             y -= 0.85
         self.compared = [self.live_text(axes, x, y, fontsize=9.5, ha=ha) for x, ha in ((0, "left"), (1, "right"))]

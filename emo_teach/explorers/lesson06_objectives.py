@@ -173,7 +173,7 @@ class ObjectivesPicture(widget.Picture):
         pushes = ", ".join(f"{name} {_short(_push(data.steps[name]))}" for name in ("CE", "EMO", "mode 1"))
         shown = "shares" if data.shares else "steps"
         target = f"Target {data.words[0]}, p = {data.p[0]:.2g}"
-        return f"{target}. CE lifts it alone, EMO lifts {lifted} most. Push: {pushes}. Bars show {shown}."
+        return f"{target}: CE lifts it alone, EMO lifts {lifted} most; push of {pushes}; bars show {shown}."
 
     def numbers(self, data):
         rows = [("bars", "value", "push", *data.words), ("model p", "", "", *map(_short, data.p))]
@@ -221,6 +221,6 @@ def panel():
         for axes in figure.axes[-5:]:
             axes.set_xticks([-1, 0, 1], ["down", "0", "up"])
     ce, emo, debiased = (near.shown[name] for name in ("CE", "EMO", "debiased EMO"))
-    lifted = f"Of its upward push CE gives Monday {ce[0]:.2f}, debiased EMO {debiased[0]:.2f}, EMO {emo[0]:.2f}"
-    alt = f"The model says Tuesday for Monday. {lifted} and {near.words[emo.argmax()]} {emo.max():.2f}."
+    lifted = f"CE gives Monday {ce[0]:.2f} of its upward push, debiased EMO {debiased[0]:.2f}, EMO {emo[0]:.2f}"
+    alt = f"Where the model says Tuesday for Monday, {lifted} and {near.words[emo.argmax()]} {emo.max():.2f}."
     return figure, alt, numbers

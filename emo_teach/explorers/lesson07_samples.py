@@ -153,8 +153,8 @@ class SamplesPicture(widget.Picture):
         shares = np.transpose(list(data.shares.values()))
         return rows + [(f"p({word})", *(f"{x:.3f}" for x in row)) for word, row in zip(data.words, shares, strict=True)]
 
-    def image(self):
-        return super().image() + _page(self.data)
+    def to_img(self):
+        return super().to_img() + _page(self.data)
 
 
 def _short(key, value):

@@ -126,7 +126,7 @@ class SilencePicture(widget.Picture):
         distance = "the farthest" if data.wrong == OTHERS[-1] else "not the farthest"
         left = f"the rest {10.0**data.here:.2g}, Monday {data.p[0]:.2g}"
         pulls = ", ".join(f"{name} {_short(data.pulls[name])}" for name in ("CE", "EMO", "−log(1 − x)"))
-        return f"Sure of {data.wrong}, {distance} word ({left}). Pull on Monday: {pulls}."
+        return f"Sure of {data.wrong}, {distance} word ({left}): Monday is pulled by {pulls}."
 
     def numbers(self, data):
         words = zip(data.words, data.p, data.cost, strict=True)
@@ -162,4 +162,4 @@ def panel():
     near, far = (_short(found[wrong].pulls["−log(1 − x)"]) for wrong in (wrongs[0], wrongs[-1]))
     ce = _short(found[wrongs[0]].pulls["CE"])
     seen = f"Sure of {wrongs[0]}, −log(1 − x) pulls Monday by {near} at a rest of {10.0**rest:g}"
-    return figure, f"{seen}; sure of {wrongs[-1]}, the farthest word, by {far}. CE pulls by {ce} always.", rows
+    return figure, f"{seen}; sure of {wrongs[-1]}, the farthest word, by {far}; CE pulls by {ce} always.", rows

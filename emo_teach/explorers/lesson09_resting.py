@@ -229,7 +229,8 @@ def compute(loss, kind, monday, banana, log10_regularisation):
     order = np.argsort(apart.round(9), kind="stable")
     least = float(mean_loss(loss, resting[:1], tau, kind, regularisation)[0])
     darkest, mean = least + simplex.NATS_SHOWN if loss == CE else values.max(), shares @ labels
-    return Data(loss, kind, regularisation, tau, mean, values, least, darkest, resting[order], apart[order])
+    taken = regularisation if loss in ENTROPIC else 0.0
+    return Data(loss, kind, taken, tau, mean, values, least, darkest, resting[order], apart[order])
 
 
 def _short(value):
@@ -341,7 +342,8 @@ def _verdict(data):
 
 def _idle(settings):
     loss = settings["loss"]
-    return {} if loss in ENTROPIC else {"log10_regularisation": f"{loss} takes no regularisation"}
+    rest = {} if loss in ENTROPIC else {"log10_regularisation": f"{loss} takes no regularisation"}
+    return rest | ({"monday": "no day has a share"} if settings["banana"] == 1 else {})
 
 
 draw = RestingPicture
