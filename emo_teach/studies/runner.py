@@ -5,6 +5,7 @@ import csv
 import io
 import math
 import os
+import signal
 import sys
 import threading
 import time
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 
-from ..files import write_whole
+from ..files import writable, write_whole
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,8 @@ def run(stages, folder, work, workers=None, out=sys.stderr):
     Returns the rows of all tables by name. Raises ValueError for a table of another study, and what a job raises.
     """
     workers = workers or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
+    for place in (folder, work):
+        writable(place)
     Path(work).mkdir(parents=True, exist_ok=True)
     found = {}
     for stage in stages:
@@ -159,6 +162,7 @@ def _run_stage(stage, jobs, table, work, workers, out):
 
 def _end_with_parent():
     """End this process when its parent dies: it would wait for its next job for ever."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # without a traceback: the parent says that it was interrupted
 
     def watch():
         connection.wait([parent_process().sentinel])
