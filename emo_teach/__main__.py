@@ -1,6 +1,8 @@
 """The command line: `python -m emo_teach <command>`. A command imports what it needs only when it runs."""
 
 import argparse
+import contextlib
+import os
 import sys
 from importlib import import_module
 from importlib.util import find_spec
@@ -27,7 +29,9 @@ def _verify(arguments):
 
     outcomes = verify.verify(verify.select(label=arguments.label, lesson=arguments.lesson))
     print(verify.table(outcomes))
-    return int(any(outcome.failed for outcome in outcomes) or all(outcome.missing for outcome in outcomes))
+    if all(outcome.missing for outcome in outcomes):
+        raise ModuleNotFoundError(name=outcomes[0].missing)
+    return int(any(outcome.failed for outcome in outcomes))
 
 
 def _build_arguments(parser):
@@ -89,8 +93,9 @@ def _study_arguments(parser):
 
 
 def _study(arguments):
-    from . import figures, studies
+    from . import figures, files, studies
 
+    files.need("torch", "transformers", "accelerate")
     found = studies.runner.run(studies.load(arguments.name), arguments.out, arguments.work, arguments.workers)
     for path in figures.redraw(arguments.name, found[arguments.name], arguments.work):
         print(path)
@@ -99,7 +104,9 @@ def _study(arguments):
 
 def _bench_arguments(parser):
     """measure what the losses and exact transport cost on this machine"""
-    parser.add_argument("--only", choices=("loss", "step", "emd"), help="the losses, whole steps, or exact transport")
+    parser.add_argument(
+        "--only", choices=("loss", "step", "emd"), help="losses, whole steps, or exact transport (no torch)"
+    )
     parser.add_argument("--quick", action="store_true", help="the first size only, 3 repeats, no growth of the losses")
     parser.add_argument("--csv", metavar="FILE", help="write every measurement to this file")
     parser.add_argument("--plot", metavar="FILE", help="draw the measurements into this file (.png or .svg)")
@@ -129,45 +136,90 @@ def _finetune_arguments(parser):
 
 
 def _finetune(arguments):
-    try:
-        from .finetune import run
-    except ModuleNotFoundError as err:
-        raise ValueError(f"fine-tuning needs {err.name}: pip install 'emo_teach[torch]'") from None
+    from .finetune import run
+
     return run.main(arguments)
 
 
-COMMANDS = {  # name: (function that declares the arguments, function that runs and returns the exit status)
-    "verify": (_verify_arguments, _verify),
-    "build": (_build_arguments, _call("authoring.build")),
-    "course": (_course_arguments, _call("authoring.course")),
-    "badges": (_badges_arguments, _call("authoring.build", "badges")),
-    "site": (_site_arguments, _call("authoring.site")),
-    "words": (_words_arguments, _call("authoring.data_files", "words")),
-    "tiny": (_tiny_arguments, _call("authoring.data_files", "tiny")),
-    "study": (_study_arguments, _study),
-    "bench": (_bench_arguments, _call("bench")),
-    "finetune": (_finetune_arguments, _finetune),
+COMMANDS = {  # name: (what declares the arguments, what runs and returns the exit status, extra with what it needs)
+    "verify": (_verify_arguments, _verify, "test"),
+    "build": (_build_arguments, _call("authoring.build"), "author"),
+    "course": (_course_arguments, _call("authoring.course"), "course"),
+    "badges": (_badges_arguments, _call("authoring.build", "badges"), "author"),
+    "site": (_site_arguments, _call("authoring.site"), "site"),
+    "words": (_words_arguments, _call("authoring.data_files", "words"), "author"),
+    "tiny": (_tiny_arguments, _call("authoring.data_files", "tiny"), "torch"),
+    "study": (_study_arguments, _study, "torch"),
+    "bench": (_bench_arguments, _call("bench"), "torch"),
+    "finetune": (_finetune_arguments, _finetune, "torch"),
 }
+PROGRAM = "python -m emo_teach"
 AUTHORS = {"build", "course", "badges", "site", "words", "tiny"}  # the student edition comes without these
 
 
 def main(argv=None):
-    """Run one command; returns 0 for success, 1 for a failed check, 2 for a request that makes no sense."""
-    about = "Optimal-transport losses, formula by formula."
-    parser = argparse.ArgumentParser(prog="python -m emo_teach", description=about)
+    """Run one command; returns its exit status.
+
+    0: success; 1: a failed check; 2: a request that makes no sense, a missing package, a file that cannot be read or
+    written, each said in one line; 130: interrupted. Characters that the output cannot encode are escaped.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        try:
+            return _run(argv)
+        finally:
+            sys.stdout.flush()  # here, where what fails can still be said
+    except BrokenPipeError:  # whoever read the output has gone, such as `head`
+        _drop_output()
+        return 1
+    except OSError as err:
+        _drop_output()
+        return _refuse(PROGRAM, f"the system stopped it: {err.strerror or err}")
+
+
+def _run(argv):
+    """Parse the arguments and run the command; what goes wrong becomes one line."""
+    parser = argparse.ArgumentParser(prog=PROGRAM, description="Optimal-transport losses, formula by formula.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    for name, (declare, run) in COMMANDS.items():
+    for name, (declare, run, _) in COMMANDS.items():
         if name in AUTHORS and find_spec(f"{__package__}.authoring") is None:
             continue
         command = commands.add_parser(name, help=declare.__doc__, description=declare.__doc__)
         declare(command)
         command.set_defaults(run=run)
     arguments = parser.parse_args(argv)
+    said_by = f"{PROGRAM} {arguments.command}"
     try:
         return arguments.run(arguments)
     except ValueError as err:
-        print(f"{parser.prog} {arguments.command}: {err}", file=sys.stderr)
-        return 2
+        return _refuse(said_by, str(err))
+    except ModuleNotFoundError as err:
+        if not err.name or err.name.startswith(__package__):  # a fault of ours
+            raise
+        extra = "torch" if err.name in ("torch", "transformers") else COMMANDS[arguments.command][2]
+        advice = f'in the project\'s folder, pip install ".[{extra}]"'
+        return _refuse(said_by, f"this needs {err.name}, which is not installed: {advice}")
+    except OSError as err:
+        if err.filename is None:  # such as a full disk behind the output
+            raise
+        return _refuse(said_by, f"cannot read or write {err.filename}: {err.strerror}")
+    except KeyboardInterrupt:
+        _refuse(said_by, "interrupted")
+        return 130
+
+
+def _refuse(said_by, message):
+    """Say in one line why a command does nothing more; returns 2."""
+    print(f"{said_by}: {' '.join(message.splitlines())}", file=sys.stderr)
+    return 2
+
+
+def _drop_output():
+    """Let what is still to be written to a broken standard output go nowhere: Python would try again at its end."""
+    with contextlib.suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

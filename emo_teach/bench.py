@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import costs, transport
-from .files import write_whole
+from .files import need, write_whole
 
 EMO, PACKAGE = "emo-mode-1", "emoloss"  # the published objective; its package on PyPI, imported as `emo`
 METHODS = {  # name: (objective, head, how the cost embedding is kept), and the fill of a bar, the dash of a line
@@ -84,7 +84,8 @@ QUICK = Plan(FULL.sizes[:1], 3, growth=(), steps=FULL.steps[:1], points=FULL.poi
 def main(only=None, quick=False, csv=None, plot=None):
     """Measure, print the tables, and write the files asked for; returns the exit status.
 
-    Raises ValueError, before anything is measured, for a file that cannot be written and for losses without torch.
+    Raises, before anything is measured, ValueError for a file that cannot be written, and ModuleNotFoundError where
+    losses are asked for without torch.
     """
     csv, plot = _writable("--csv", csv), _writable("--plot", plot, (".png", ".svg"))
     plan, found = QUICK if quick else FULL, {}  # title -> rows
@@ -94,8 +95,7 @@ def main(only=None, quick=False, csv=None, plot=None):
         print(f"{title}:\n{table(rows)}\n{fits(title, rows)}", flush=True)
 
     if only != "emd":
-        if importlib.util.find_spec("torch") is None:
-            raise ValueError("torch is not installed, and the losses need it; --only emd does without")
+        need("torch")  # --only emd does without
         print(machine(plan), flush=True)
     if only in (None, "loss"):
         show("losses", measure([c._replace(kind=kind) for c in plan.sizes for kind in TARGETS], plan, peaks=True))

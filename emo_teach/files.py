@@ -1,6 +1,7 @@
 """Where the data files are; and all renaming of files and folders, so that each is written whole or not at all."""
 
 import contextlib
+import importlib.util
 import json
 import os
 import shutil
@@ -11,15 +12,43 @@ from pathlib import Path
 _PACKAGE = Path(__file__).resolve().parent
 
 
+def need(*packages):
+    """Raise ModuleNotFoundError for the first package that is not installed; none is imported."""
+    for name in packages:
+        if importlib.util.find_spec(name) is None:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+def writable(folder):
+    """Raise OSError unless files can be made in a folder, or, where it is missing, the folder itself.
+
+    Nothing is made: what takes long asks this first.
+    """
+    folder = Path(folder).absolute()
+    near = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
+    with _named(folder):
+        tempfile.TemporaryFile(dir=near).close()
+
+
+@contextlib.contextmanager
+def _named(path):
+    """An OSError inside speaks of `path`, not of the temporary file beside it."""
+    try:
+        yield
+    except OSError as err:
+        raise OSError(err.errno, err.strerror, str(path)) from None
+
+
 def write_whole(path, content):
     """Write a file so that everyone, even after a crash, finds the old file or the new one, never a part of one.
 
     Raises OSError when the folder cannot be written; the old file then stays.
     """
     path = Path(path)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
+    with _named(path):
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with _named(path), os.fdopen(handle, "wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())  # a rename must not overtake the contents
@@ -50,8 +79,9 @@ def whole_folder(out, marker, made_by):
     """
     refuse_foreign(out, marker, made_by)
     out = Path(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
+    with _named(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
     try:
         made, old = beside / "new", beside / "old"
         made.mkdir()

@@ -22,8 +22,7 @@ from tests.lessons import SOURCES, built, exempt, said, same_text, tags
 from tests.test_setup import COLAB
 
 pytestmark = pytest.mark.colab
-PINS = {name: version for name, version in COLAB.items() if name != "torch"}
-PINS |= {"ipykernel": "6.17.1", "ipython": "7.34.0", "traitlets": "5.7.1"}
+PINS = COLAB | {"ipykernel": "6.17.1", "ipython": "7.34.0", "traitlets": "5.7.1"}
 LESSONS = [name for name in SOURCES if name[:2] in ("00", "01", "02", "03", "04", "05", "06")]
 PARTS = ("emo_teach", "data", "README.md", "LICENSE", "pyproject.toml")  # what an installation is made of
 # Every kernel of Colab has this module. Nothing here may need it: what touches it fails.

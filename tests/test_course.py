@@ -411,7 +411,8 @@ def test_only_our_own_folders_are_replaced(tmp_path):
 def test_what_makes_no_sense_is_named(tmp_path, monkeypatch, capsys, command, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "in").mkdir()
-    monkeypatch.setattr(release, "need_nbgrader", lambda: None)
+    for module in (release, grade):
+        monkeypatch.setattr(module, "need", lambda *_: None)
     monkeypatch.setattr(release, "ANSWERS", tmp_path / "test_problem_sets.py")
     assert main(["course", *command]) == 2 and message in capsys.readouterr().err
 

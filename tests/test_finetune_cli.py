@@ -310,4 +310,4 @@ def test_without_torch_the_extra_is_named(place, capfd, monkeypatch):
     for name in [name for name in sys.modules if name.startswith("emo_teach.finetune")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "transformers", None)
-    refused(command(), capfd, "pip install 'emo_teach[torch]'")
+    refused(command(), capfd, 'transformers, which is not installed: in the project\'s folder, pip install ".[torch]"')

@@ -46,6 +46,7 @@ def test_runs_with_solutions_and_shows_what_is_committed(name):
 
 def test_staleness_would_be_seen():
     assert same_text("loss 0.6931 nats, error 1e-16", "loss 0.6932 nats, error 3e-17")
+    assert same_text("equal, exactly", "equal, error 2e-16") and not same_text("equal, exactly", "equal, error 2e-6")
     assert not same_text("loss 0.69 nats", "loss 0.70 nats")
     assert not same_text("loss 0.69 nats", "loss 0.69 bits")
     assert not same_text("1 2", "1 2 3")

@@ -217,7 +217,8 @@ def test_rows_whose_library_is_missing_are_left_out():
         "Left out, as torch is not installed (pip install torch): D9 torch-debiased, D9 torch-ce-plus-debiased.",
     ]
     done = command("--label", "A2", "--lesson", "01", without="mpmath")
-    assert done.returncode == 1 and "pip install mpmath" in done.stdout.splitlines()[-1]
+    assert done.returncode == 2 and "pip install mpmath" in done.stdout.splitlines()[-1]
+    assert done.stderr.startswith("python -m emo_teach verify: this needs mpmath") and done.stderr.count("\n") == 1
     done = command("--lesson", "06", "--label", "D5", without="torch")
     assert (done.returncode, done.stderr) == (0, "") and "D5" in done.stdout and "Left out" not in done.stdout
     page = verify.Report((core.Outcome(simple(), 2, np.nan, None, np.nan, False, False, "", "torch"),))._repr_html_()

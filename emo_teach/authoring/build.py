@@ -13,7 +13,7 @@ import time
 import tomllib
 from pathlib import Path
 
-from ..files import write_whole
+from ..files import need, writable, write_whole
 
 ROOT = Path(__file__).resolve().parents[2]
 LESSONS = ROOT / "notebooks"
@@ -182,6 +182,8 @@ def main(names):
     known = {path.stem: path for path in sources()}
     if unknown := [name for name in names if name not in known]:
         raise ValueError(f"no lesson named {', '.join(unknown)}; there are {', '.join(known)}")
+    need("jupytext", "nbclient", "nbformat")
+    writable(LESSONS)
     for name in names or known:
         print(f"{name}: {build(known[name]):.1f} s", flush=True)
     _write({ROOT / "README.md": readme(address())})
@@ -212,14 +214,15 @@ def publish(slug, ref):
     No cell is executed. All texts are made before the first is written. Raises ValueError for an address that GitHub
     would not accept, and for a lesson or file that is not as expected.
     """
-    import nbformat
-
     if not isinstance(slug, str) or (slug and not SLUG.fullmatch(slug)):
         raise ValueError(f'repo = {slug!r} must be "owner/name" as in an address of GitHub (or "" for not published)')
     if slug.endswith((".git", "/.", "/..")):
         raise ValueError(f"repo = {slug!r} must end in the repository's name, without .git")
     if not isinstance(ref, str) or not REF.fullmatch(ref) or ".." in ref or ref.endswith((".", ".lock")):
         raise ValueError(f"ref = {ref!r} must name a branch, tag or commit, without a slash")
+    need_clone()
+    import nbformat
+
     settings = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     for key, value in (("slug", slug), ("ref", ref)):  # and its comments stay
         line = rf'(?m)(^\[tool\.emo_teach\]\n(?:(?!\[).*\n)*?{key} = )"[^"\n]*"'

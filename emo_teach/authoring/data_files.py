@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import inputs
-from ..files import data_path, write_whole
+from ..files import data_path, need, writable, write_whole
 
 KINDS = ("synonym", "antonym", "inflection", "case")
 SPACE = "\u0120"  # how a byte-level tokenizer writes the space in front of a word
@@ -169,6 +169,8 @@ def make_tiny(out, steps=STEPS):
 
     After an error `out` is as before.
     """
+    need("torch", "transformers", "accelerate")
+    writable(out)
     from .. import finetune
     from ..world import World, small_gpt2, word_tokenizer
 

@@ -4,12 +4,11 @@ nbconvert turns the cells of the built notebooks into HTML, formulas become Math
 """
 
 import html
-import importlib.util
 import json
 import re
 from pathlib import Path
 
-from ..files import whole_folder
+from ..files import need, whole_folder
 from . import build, mathml
 
 MARKER, MADE_BY = "site.json", "emo_teach site"
@@ -48,12 +47,11 @@ def main(out):
 def build_site(out, names=None):
     """Make the static edition of the named lessons (all when None) in the folder `out`; returns the paths of its pages.
 
-    Raises ValueError for a folder that is neither empty nor an earlier edition, for TeX that cannot be shown, and where
-    a package of the extra `site` is missing; FileNotFoundError for a lesson not built yet.
+    Raises ValueError for a folder that is neither empty nor an earlier edition and for TeX that cannot be shown,
+    ModuleNotFoundError where a package of the extra `site` is missing, FileNotFoundError for a lesson not built yet.
     """
-    for package in ("nbconvert", "math_core", "ziamath"):
-        if importlib.util.find_spec(package) is None:
-            raise ValueError(f"the static edition needs {package}: pip install 'emo_teach[site]'")
+    build.need_clone()
+    need("nbconvert", "math_core", "ziamath", "fontTools", "bs4")
     import nbformat
 
     names = [path.stem for path in build.sources() if names is None or path.stem in names]

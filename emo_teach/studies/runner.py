@@ -5,6 +5,7 @@ import csv
 import io
 import math
 import os
+import signal
 import sys
 import threading
 import time
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 
-from ..files import alone, write_whole
+from ..files import alone, writable, write_whole
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,7 @@ def run(stages, folder, work, workers=None, out=sys.stderr):
     """
     workers = workers or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
     for place in (folder, work):
+        writable(place)
         Path(place).mkdir(parents=True, exist_ok=True)
     with alone(folder, work):  # both would write the tables and the models that they share
         return _run(stages, folder, work, workers, out)
@@ -166,6 +168,7 @@ def _run_stage(stage, jobs, table, work, workers, out):
 
 def _end_with_parent():
     """End this process when its parent dies: it would wait for its next job for ever."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # without a traceback: the parent says that it was interrupted
 
     def watch():
         connection.wait([parent_process().sentinel])

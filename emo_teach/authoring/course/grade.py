@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ...files import refuse_foreign, write_whole
+from ...files import need, refuse_foreign, write_whole
 from . import release, submissions
 from .limits import Limits
 
@@ -41,7 +41,7 @@ def grade_course(folder, course="build/course", out="build/grades", limits=None,
     changed since. Raises ValueError for a course, folder, name or `manual.csv` that makes no sense, and when another
     grading is at work in `out`.
     """
-    release.need_nbgrader()
+    need("nbgrader", "jupytext", "psutil")
     course, out, folder = Path(course).resolve(), Path(out).resolve(), Path(folder).resolve()
     sets = release.read_manifest(course)["sets"]
     listed = submissions.collect(folder, list(sets))

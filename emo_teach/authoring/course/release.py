@@ -4,7 +4,6 @@
 """
 
 import hashlib
-import importlib.util
 import json
 import logging
 import os
@@ -18,7 +17,7 @@ import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from ...files import whole_folder
+from ...files import need, whole_folder
 from .. import build
 from . import leaks, source
 
@@ -54,13 +53,13 @@ def build_course(out, seed=0, names=(), check=True):
     """Build the student edition and the instructor's folder into `out`, whole or not at all; returns the manifest.
 
     Raises ValueError for a seed below 0, an unknown or repeated name, a folder that is neither empty nor an earlier
-    course, a missing nbgrader, and (unless `check` is False) for a line of a solution or hidden test that the student
+    course, and (unless `check` is False) for a line of a solution or hidden test that the student
     edition would contain.
     """
-    need_nbgrader()
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise ValueError(f"seed = {seed!r} must be a whole number, 0 or above")
     sets = source.sets()
+    need("nbgrader", "jupytext")
     for name in names:
         if name not in sets:
             raise ValueError(f"no problem set named {name!r}; there are {', '.join(sets)}")
@@ -72,12 +71,6 @@ def build_course(out, seed=0, names=(), check=True):
         if check and (found := leaks.search(folder / "student", notebooks)):
             raise ValueError("the student edition would give answers away: " + "; ".join(found[:5]))
     return manifest
-
-
-def need_nbgrader():
-    """Raise ValueError with the command that installs nbgrader where it is missing."""
-    if importlib.util.find_spec("nbgrader") is None or importlib.util.find_spec("jupytext") is None:
-        raise ValueError("building and grading need nbgrader and jupytext: pip install 'emo_teach[course]'")
 
 
 def read_manifest(course):
