@@ -34,7 +34,7 @@ lesson00_first_look.explorer()
 
 # %% [markdown]
 # If you see the pictures above but no slider, you are reading without a running kernel: open this page in JupyterLab or Colab and choose *Run All
-# Cells*.
+# Cells*. After the kernel restarts, a slider does nothing until you run its cell again.
 #
 # ## Is everything there?
 #
