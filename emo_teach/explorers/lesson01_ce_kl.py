@@ -60,7 +60,7 @@ class CeKlPicture(widget.Picture):
         bars.legend(loc="upper left", fontsize=9, ncols=2, columnspacing=1, borderaxespad=0.2)  # above the tallest bar
         (self.h_bar,) = self.live_bars(stack.bar, [0], 0.5, color=COLOURS["cost"])
         (self.k_bar,) = self.live_bars(stack.bar, [0], 0.5, color=COLOURS["ce"])
-        texts = (self.live_text(stack, ha="center", va="center", fontsize=9) for _ in range(3))
+        texts = (self.live_text(stack, ha=ha, va="center", fontsize=9) for ha in ("left", "right", "center"))
         self.h_text, self.k_text, self.ce_text = texts
         stack.set(xlim=(-1, 1), xticks=[], ylim=(0, TOP), ylabel="nats", title="H(τ) + KL = CE")
         self.ce, self.kl = self.live_line(curves, **CE_LOOK), self.live_line(curves, **KL_LOOK)
@@ -75,8 +75,8 @@ class CeKlPicture(widget.Picture):
             bar.set_height(height)
         self.h_bar.set_height(data.entropy)
         self.k_bar.set(y=data.entropy, height=data.kl)
-        self.h_text.set(position=(0.48, data.entropy / 2), text=f"H {data.entropy:.2f}", visible=data.entropy > 0.02)
-        self.k_text.set(position=(-0.48, data.entropy + data.kl / 2), text=f"KL {data.kl:.2f}")
+        self.h_text.set(position=(0.29, data.entropy / 2), text=f"H {data.entropy:.2f}", visible=data.entropy > 0.02)
+        self.k_text.set(position=(-0.29, data.entropy + data.kl / 2), text=f"KL {data.kl:.2f}")
         self.ce_text.set(position=(0, data.cross_entropy + 0.03 * TOP), text=f"CE = {data.cross_entropy:.2f}")
         self.ce.set_data(SWEEP, data.ce_curve)
         self.kl.set_data(SWEEP, data.kl_curve)
