@@ -36,6 +36,10 @@ def fused_loss(hidden, weight, labels, objective, bias=None, ignore_index=-100, 
     gradients.
     Source: derived from D1; the idea of fusing head and loss follows Liger Kernel (arXiv 2410.10989).
     """
+    if torch.compiler.is_compiling():  # a graph cannot hold what depends on the labels: it breaks here, once
+        return torch.compiler.disable(fused_loss)(
+            hidden, weight, labels, objective, bias, ignore_index, reduction, chunk
+        )
     _check(hidden, weight, labels, objective, bias, reduction, chunk)
     labels = labels.long().reshape(-1)
     place = (labels != ignore_index).nonzero().squeeze(-1)
