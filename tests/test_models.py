@@ -5,6 +5,7 @@ import io
 import json
 import math
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ import torch
 import transformers
 from safetensors.torch import load_file
 
-from emo_teach import finetune
+from emo_teach import finetune, world
+from emo_teach.__main__ import main
 from emo_teach.losses import CostEmbedding, objective
 from emo_teach.measure import reading
 
@@ -334,3 +336,26 @@ def test_texts_are_read_in_batches_by_size(monkeypatch):
         np.testing.assert_allclose(one, other, rtol=1e-5)  # float32 sums of batches of other sizes
     reading.perplexity(model, ids, batch=1)
     assert sizes[-1][0] == 1
+
+
+@pytest.mark.slow
+def test_the_command_falls_back_and_the_advice_can_be_followed(tmp_path, capsys):
+    place = tmp_path / "model"
+    place.mkdir()
+    for file in world.model_folder().glob("token*"):
+        (place / file.name).write_bytes(file.read_bytes())
+    size = transformers.AutoConfig.from_pretrained(world.model_folder()).vocab_size
+    make("GraniteForCausalLM", vocab_size=size).save_pretrained(place)
+
+    def command(out, *more):
+        given = ["--model", place, "--text", "world", "--objective", "emo-mode-1", "--out", tmp_path / out]
+        sizes = ["--steps", 1, "--batch", 2, "--block", 8]
+        with warnings.catch_warnings():  # the command silences warnings for good
+            return main(["finetune", *map(str, [*given, *sizes, *more])])
+
+    assert command("a", "--head", "fused") == 2 and not (tmp_path / "a").exists()
+    assert 'use head = "logits" or "auto"' in capsys.readouterr().err
+    assert command("b", "--head", "logits") == 0 and "head: logits\n" in capsys.readouterr().out
+    assert command("c") == 0
+    assert "head: logits (the fused one does not fit this model)" in capsys.readouterr().out
+    assert command("d", "--head", "both") == 2 and "head = 'both' is not one of auto" in capsys.readouterr().err
