@@ -7,6 +7,9 @@ Most tests also run on the CPU with all the others, in small sizes, so that this
 
 import copy
 import math
+import os
+import subprocess
+import sys
 import time
 import warnings
 
@@ -231,7 +234,7 @@ def trained(device, held=None, **changes):
     model = transformers.GPT2LMHeadModel.from_pretrained(model_folder())
     settings = {"steps": 20, "batch_size": 8, "lr": 1e-3, "log_every": 1, "precision": "fp32", **changes}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ACCELERATE_USE_CPU", "true" if device == "cpu" else "")
+        patch.setenv("ACCELERATE_USE_CPU", str(device == "cpu"))
         return finetune.finetune(model, batches(80), held, "emo-mode-1", **settings)
 
 
@@ -392,3 +395,19 @@ def test_gpt2_on_wikitext(device):
     settings = {"steps": 60, "batch_size": 16, "block": 128, "lr": 5e-5, "seed": 0}
     before, after = finetune.finetune(model, learned, held[:2048], "ce", **settings).column("valid_ce")[1]
     assert after < before < 5
+
+
+# ---- the way in
+
+
+@pytest.mark.slow
+def test_without_a_card_its_tests_stop_with_an_error():
+    """A run that finds nothing to test must not look like one that has passed."""
+    command = [sys.executable, "-m", "pytest", "-n", "0", "-m", "cuda", "-p", "no:cacheprovider", __file__]
+    hidden = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=hidden)
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR and "finds no card" in done.stderr, done
+
+
+def test_the_card_is_hidden_from_all_other_tests():
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "" and not torch.cuda.is_available()

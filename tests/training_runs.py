@@ -123,6 +123,7 @@ POINTS = {
     # three files in a checkpoint: the first one of the second checkpoint
     "while writing a checkpoint": (4, lambda: die_at(torch, "save", 4, before=half_a_file)),
     "before a checkpoint is marked as whole": (4, lambda: die_at(folder, "mark_whole", 2)),
+    "before a checkpoint is listed": (4, lambda: die_at(folder, "_digests", 2)),
     "right after a save": (8, lambda: die_at(folder, "mark_whole", 2, after=True)),
     # a checkpoint is also made after the last step
     "while writing the final model": (STEPS, lambda: die_at(folder, "save_weights", 4, after=True)),

@@ -382,9 +382,9 @@ for regime in objectives.REGIMES:
 #
 # ## On the real thing
 #
-# With a GPU and the hub at hand, this is GPT-2 (124M) on WikiText-2, in bfloat16 if the GPU computes in it (a T4 does not), else in float32;
-# otherwise the small model stands in, and says so. Without a truth
-# to look up, the control still works: give MLE EMO's entropy. (Mode 1 is the plain one here, and no rate was tuned.)
+# With a GPU and the hub at hand, this is GPT-2 (124M) on WikiText-2, in bfloat16 if the GPU computes in it (a T4 does not), else in float32.
+# Without them the small model stands in, and says so. Without a truth to look up, the control still works: give MLE EMO's entropy. (Mode 1 is the
+# plain one here, and no rate was tuned.)
 
 # %% tags=["environment"]
 def real_thing(block=128):
