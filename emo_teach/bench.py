@@ -29,11 +29,18 @@ EMO, PACKAGE = "emo-mode-1", "emoloss"  # the published objective; its package o
 METHODS = {  # name: (objective, head, how the cost embedding is kept), and the fill of a bar, the dash of a line
     "CE plain": ("ce", "logits", None, "", ":"),
     "CE fused": ("ce", "fused", None, "////", "-"),
+    "torch's CE": ("ce", "torch", None, "\\\\\\\\", "-."),
+    "torch's CE, tuned": ("ce", "torch", None, "xxxx", "--"),
     "EMO plain": (EMO, "logits", "float32", "", ":"),
     "EMO fused": (EMO, "fused", "float32", "////", "-"),
     "EMO fused, int8 cost": (EMO, "fused", "int8", "....", "-."),
     PACKAGE: (EMO, "package", None, "xx", "--"),
 }
+TORCH = (
+    "torch's CE",
+    "torch's CE, tuned",
+)  # torch.nn.functional.linear_cross_entropy: its default, and the fastest chunk
+TORCH_CHUNKS = (64, 128, 256, 512, 1024)  # tokens at a time, tried on one batch each
 BASE, PROBE, POT, HIGHS = "CE plain", "one large product", "exact EMD, POT", "exact EMD, HiGHS"
 TARGETS = ("uniform", "Zipf")  # how labels are drawn
 LENGTHS = {"tiny": 33, "gpt2": 128}  # models of training steps, and the tokens of a text
@@ -188,8 +195,11 @@ def batch(case, seed):
     return hidden, torch.from_numpy(labels).to(hidden.device)
 
 
-def ready(name, given, optimizer=None):
-    """The step to be timed, a function of a batch: loss and gradients; of a model, also AdamW's update."""
+def ready(name, given, optimizer=None, chunk=256):
+    """The step to be timed, a function of a batch: loss and gradients; of a model, also AdamW's update.
+
+    `chunk` is how many tokens torch's tuned head takes at a time.
+    """
     import torch
     from torch.nn.functional import cross_entropy, linear, pad
 
@@ -202,7 +212,12 @@ def ready(name, given, optimizer=None):
     if head != "package":
         goal = objective(goal, kept and CostEmbedding(weight.detach(), getattr(torch, kept)))
 
+    chunks = {TORCH[0]: None, TORCH[1]: chunk}
+
     def layer_loss(hidden, labels):
+        if head == "torch":
+            options = torch.nn.LinearCrossEntropyOptions(batch_chunk_size=chunks[name])
+            return torch.nn.functional.linear_cross_entropy(hidden, weight, labels, options=options)
         if head == "fused":
             return fused_loss(hidden, weight, labels, goal)
         if head == "package":  # it shifts labels: one more position before labels and after hidden states, one sequence
@@ -233,6 +248,13 @@ def ready(name, given, optimizer=None):
         return value
 
     return step
+
+
+def tuned(given, batch, clock):
+    """The fastest of `TORCH_CHUNKS` for torch's head on this batch, after one step to warm up."""
+    steps = {chunk: ready(TORCH[1], given, chunk=chunk) for chunk in TORCH_CHUNKS}
+    seconds = interleaved(steps, lambda turn: batch, 1, clock)
+    return min(seconds, key=seconds.get)
 
 
 def products(name, case, distinct):
@@ -266,20 +288,28 @@ def measure(cases, plan, peaks=False):
     from torch.utils import benchmark
 
     missing = importlib.util.find_spec("emo") is None
+    old = not hasattr(torch.nn, "LinearCrossEntropyOptions")
     if missing and cases:
         print(f"{PACKAGE} is not installed: left out (pip install --no-deps {PACKAGE}==0.0.3)")
+    if old and cases:
+        print(f"torch {torch.__version__} has no chunked linear_cross_entropy: left out (torch 2.13 has it)")
     a, b, out = torch.randn(3, plan.probe, plan.probe, device=device())
     rows = []
     for case in cases:
         print(f"measuring {case}", file=sys.stderr, flush=True)
-        names = [name for name in METHODS if name != PACKAGE or not (missing or case.kind in LENGTHS)]
+        absent = {PACKAGE: missing, **dict.fromkeys(TORCH, old)}  # none of these knows how to train a model
+        names = [name for name in METHODS if name not in absent or not (absent[name] or case.kind in LENGTHS)]
         with_peaks = peaks and case.kind != "tiny"  # memory comes in pieces too large to compare models as small
-        peak = {name: fresh_process(name, case) if with_peaks else None for name in names}
+        peaked = [name for name in names if with_peaks and name != TORCH[1]]  # which is tuned only below
+        peak = dict.fromkeys(names) | {name: fresh_process(name, case) for name in peaked}
         for name in [name for name in names if isinstance(peak[name], str)]:
             print(f"{name} at {case}: left out, {peak[name]}")
             names.remove(name)
         given, optimizer = prepare(case)
-        steps = {name: ready(name, given, optimizer) for name in names} | {PROBE: lambda _: torch.mm(a, b, out=out)}
+        chunk = tuned(given, batch(case, 0), benchmark.timer) if TORCH[1] in names else None
+        steps = {name: ready(name, given, optimizer, chunk) for name in names} | {
+            PROBE: lambda _: torch.mm(a, b, out=out)
+        }
         seconds = interleaved(steps, lambda seed, case=case: batch(case, seed), plan.repeats, benchmark.timer)
         per_product = seconds.pop(PROBE) / plan.probe**3 * case.N * case.V * case.d
         distinct = statistics.mean(batch(case, seed)[1].unique().numel() for seed in range(1, plan.repeats + 1))
@@ -287,6 +317,9 @@ def measure(cases, plan, peaks=False):
             limit = products(name, case, distinct) * per_product if optimizer is None else None
             ratio = peak[name] / peak[BASE] if peak[name] is not None and peak.get(BASE) else None
             rows.append(Row(name, case, taken, taken / seconds[BASE], limit, peak[name], ratio))
+        if chunk is not None:
+            ratios = [f"{seconds['CE fused'] / seconds[name]:.2f}" for name in TORCH]
+            print(f"{case}: CE fused takes {ratios[0]} of torch's CE, {ratios[1]} of it with {chunk} tokens at a time")
     return rows
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import importlib.util
+import re
 import subprocess
 import sys
 
@@ -38,15 +39,17 @@ def tiny(monkeypatch):
 def test_methods_with_one_objective_take_the_same_step(case):
     """Of a last layer and of a whole model: plain and fused heads agree in value and in the head's gradient."""
     found = {}
-    for name in [name for name in METHODS if name != bench.PACKAGE]:
+    alone = (bench.PACKAGE, *(bench.TORCH if case == MODEL else ()))  # torch's head does not train models here
+    for name in [name for name in METHODS if name not in alone]:
         given, optimizer = bench.prepare(case)
         weight = given if optimizer is None else given.get_output_embeddings().weight
         before = weight.detach().clone()
         value = bench.ready(name, given, optimizer)(bench.batch(case, seed=3))
         assert torch.equal(before, weight) == (optimizer is None)  # a training step moves the model
         found[name] = float(value.detach()), weight.grad.clone()
-    for loss in ("CE", "EMO"):
-        (one, a), (other, b) = found[f"{loss} plain"], found[f"{loss} fused"]
+    pairs = [("CE plain", "CE fused"), ("EMO plain", "EMO fused")]
+    for plain, fused in pairs + [("CE plain", name) for name in bench.TORCH if name in found]:
+        (one, a), (other, b) = found[plain], found[fused]
         assert one == pytest.approx(other, rel=1e-5)  # float32 sums in another order
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-6)
     rounded, exact = found["EMO fused, int8 cost"][1], found["EMO fused"][1]
@@ -77,7 +80,7 @@ def test_batches_are_fresh_repeatable_and_drawn_as_described():
 
 def test_the_counted_products_are_what_torch_multiplies():
     """Operations counted by torch while they run (its counter does not see the products inside the fused ones)."""
-    wanted = {name: 3 if name.startswith("CE") else 3.5 for name in METHODS} | {bench.PACKAGE: 6}
+    wanted = {name: 3.5 if name.startswith("EMO") else 3 for name in METHODS} | {bench.PACKAGE: 6}
     assert {name: bench.products(name, Case(512, 50257, 768), 256) for name in METHODS} == wanted
     case = Case(64, 40, 32)
     weight, given = bench.prepare(case)[0], bench.batch(case, seed=0)
@@ -134,9 +137,10 @@ def test_whole_run_on_tiny_sizes(tiny, tmp_path, capsys):
     assert ",".join(table[0]) == "method,N,V,d,targets,device,seconds,ratio_to_ce,peak_mib,peak_ratio_to_ce"
     kinds = [*["uniform", "Zipf"] * 2, *["uniform"] * 3]  # two sizes twice; the base, and one more for each axis
     assert [row["targets"] for row in table] == [k for k in kinds for _ in METHODS] + ["tiny"] * 5 + ["dense"] * 3
-    first = table[:6]
+    first = table[: len(METHODS)]
     assert [row["method"] for row in first] == list(METHODS)
-    assert [row["peak_ratio_to_ce"] for row in first] == ["0.5" if "fused" in name else "1" for name in METHODS]
+    peaks = {name: "0.5" if "fused" in name else "1" for name in METHODS} | {bench.TORCH[1]: ""}
+    assert [row["peak_ratio_to_ce"] for row in first] == list(peaks.values())
     for row in first:  # six digits are written
         right = float(row["seconds"]) / float(first[0]["seconds"])
         assert float(row["ratio_to_ce"]) == pytest.approx(right, rel=1e-4)
@@ -151,6 +155,25 @@ def test_a_missing_package_and_missing_memory_are_reported(tiny, monkeypatch, ca
     out = capsys.readouterr().out
     assert "emoloss is not installed: left out" in out
     assert "EMO plain at N=6 V=50 d=4 uniform: left out, out of memory" in out and "exact EMD" not in out
+    assert re.search(
+        r"N=6 V=50 d=4 uniform: CE fused takes \d+\.\d\d of torch's CE, \d+\.\d\d of it with \d+ tokens", out
+    )
+
+
+def test_a_torch_without_a_chunked_head_is_a_line(tiny, monkeypatch, capsys):
+    monkeypatch.delattr(torch.nn, "LinearCrossEntropyOptions")
+    assert command_line.main(["bench", "--only", "loss", "--quick"]) == 0
+    out = capsys.readouterr().out
+    assert "has no chunked linear_cross_entropy: left out" in out and "torch's CE" not in out and "CE fused" in out
+
+
+def test_the_fastest_chunk_is_taken(monkeypatch):
+    """A clock that is told how long each chunk takes: the first steps warm up and do not count."""
+    taken = iter([9.0, 9.0, 9.0, 9.0, 9.0, 3.0, 1.0, 5.0, 4.0, 2.0])  # the second round begins with the second chunk
+    ticks = iter(np.cumsum([x for step in taken for x in (0.0, step)]))
+    case = Case(6, 50, 4)
+    weight, _ = bench.prepare(case)
+    assert bench.tuned(weight, bench.batch(case, 0), lambda: next(ticks)) == bench.TORCH_CHUNKS[2]
 
 
 def test_only_emd_needs_no_torch(monkeypatch, tmp_path, capsys):

@@ -8,7 +8,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from emo_teach.losses import CostEmbedding, fused_loss, objective
 from emo_teach.losses import cost as cost_module
 
-from .losses_reference import CONFIGS, TRANSPORT, gap, make, over, value_and_gradient
+from .losses_reference import CONFIGS, TRANSPORT, Terms, combine, constants, gap, make, over, value_and_gradient
 
 EXACT = 1e-12  # two float64 computations of the same sums in another order
 LOOSE = {torch.float32: 2e-5, torch.bfloat16: 3e-2}  # some 100 roundings of 6e-8; a few of 4e-3
@@ -279,3 +279,157 @@ def test_under_data_parallelism(world, tmp_path):
     for rank in range(world):
         gradients = torch.load(tmp_path / f"{rank}.pt")
         assert all(gap(g, p.grad) <= EXACT for g, p in zip(gradients, alone.parameters(), strict=True))
+
+
+def half_problem(n=512, v=4096, d=8, flat=False, seed=0):
+    """Hidden states, head and labels among the first half of the tokens; flat logits are all nearly 0."""
+    g = torch.Generator().manual_seed(seed)
+    hidden, weight = torch.randn(n, d, generator=g), torch.randn(v, d, generator=g) / d**0.5
+    return (
+        hidden * (1e-3 if flat else 1),
+        weight,
+        torch.randint(v // 2, (n,), generator=g),
+        torch.randn(v, 5, generator=g),
+    )
+
+
+def relative(found, wanted):
+    """Norm of the difference over the norm of what is right."""
+    return float((found.double().cpu() - wanted).norm() / wanted.norm())
+
+
+def check_float16(device, name, reduction, flat, loss_scale, weights):
+    """Gradients of hidden states and head, also of tokens that are no target, within 1e-3 of float64's.
+
+    The two factors of a product are rounded by 2^-11 each, the logits' gradient and the result too: 2 * 2^-11 in all.
+    """
+    hidden, weight, labels, embedding = half_problem(flat=flat)
+    if weights:
+        hidden, weight = hidden.half(), weight.half()
+    exact = make(name, {}, CostEmbedding(embedding.double()))
+    wanted = plain(exact, labels, [hidden.double(), weight.double()], reduction=reduction)[1]
+    ours, labels = make(name, {}, CostEmbedding(embedding.to(device))), labels.to(device)
+    leaves = [x.clone().to(device).requires_grad_() for x in (hidden, weight)]
+    with torch.autocast(device, dtype=torch.float16, enabled=not weights):
+        loss = fused_loss(*leaves, labels, ours, reduction=reduction)
+    (loss * loss_scale).backward()
+    for leaf, right in zip(leaves, wanted, strict=True):
+        assert leaf.grad.dtype == leaf.dtype and relative(leaf.grad, loss_scale * right) <= 1e-3
+    assert relative(leaves[1].grad[2048:], loss_scale * wanted[1][2048:]) <= 1e-3
+
+
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize("name", ["ce", "smoothing", "emo", "emo-mode-1", "ce+debiased"])
+def test_float16_keeps_small_gradients(name, flat):
+    check_float16("cpu", name, "mean", flat, 1.0, weights=False)
+    check_float16("cpu", name, "sum", flat, 65536.0 / 512, weights=False)
+    if not flat:  # flat logits' gradients are no float16 numbers without a loss scale
+        check_float16("cpu", name, "mean", flat, 65536.0, weights=True)
+
+
+def check_float16_ends(device):
+    """1024 tokens of one target with a coordinate of 300, summed: 3e5, too large for float16."""
+    hidden, weight, labels, _ = half_problem(n=1024)
+    hidden[:, 0], weight[:, 0] = 300.0, 0.0
+    wanted = plain(objective("ce"), labels * 0, [hidden.double(), weight.double()], reduction="sum")[1]
+    leaves = [x.clone().to(device).requires_grad_() for x in (hidden, weight)]
+    with torch.autocast(device, dtype=torch.float16):
+        fused_loss(*leaves, (labels * 0).to(device), objective("ce"), reduction="sum", chunk=1024).backward()
+    assert float(wanted[1].abs().max()) > torch.finfo(torch.float16).max
+    assert all(relative(leaf.grad, right) <= 1e-3 for leaf, right in zip(leaves, wanted, strict=True))
+
+
+def test_float16_does_not_overflow():
+    check_float16_ends("cpu")
+
+
+def test_float64_stays_float64_under_autocast():
+    layer, labels, cost = problem()
+    ours = make("emo-mode-1", {}, cost)
+    wanted = plain(ours, labels, layer)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        agree(fused(ours, labels, layer), wanted)
+
+
+@over(CONFIGS)
+def test_inference_mode_gives_the_value_alone(name, options):
+    layer, labels, cost = problem()
+    ours = make(name, options, cost)
+    with torch.no_grad():
+        wanted = fused_loss(*layer[:2], labels, ours, layer[2], chunk=3)
+    with torch.inference_mode():
+        made = [x.clone() for x in layer]
+        for hidden, weight, bias in (layer, made):
+            assert torch.equal(fused_loss(hidden, weight, labels, ours, bias, chunk=3), wanted)
+    weight = layer[1].clone().requires_grad_()
+    fused_loss(made[0], weight, labels, ours, chunk=3).backward()  # features of a frozen model
+    agree((wanted, [weight.grad]), (wanted, plain(ours, labels, layer[:2])[1][1:]))
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.float32, torch.int8])
+@over(TRANSPORT)
+def test_rows_of_zeros_cost_1_to_all_tokens_and_to_themselves(name, options, kind):
+    """A padding token as target and as a wrong token, by the formula's rows in float64."""
+    layer, labels, cost = problem(n=40, v=30, d=8)
+    embedding = cost.unit.clone()
+    embedding[[0, 7, 29]] = 0
+    labels[:6] = torch.tensor([0, 7, 29, 29, 7, 0])
+    cost = CostEmbedding(embedding, dtype=kind)
+    unit, row = cost.vectors(torch.float64), torch.arange(30)
+    costs = (1 - unit @ unit.T).clamp(min=0)
+    costs[row, row] = (unit == 0).all(1).double()
+    assert (cost.rows(row, torch.float64) - costs).abs().max() <= 1e-12
+    assert costs[7].min() == 1 and costs[1, 1] == 0
+
+    def right(h, w):
+        z, keep = linear(h, w), labels != -100
+        p, y, z = z.softmax(-1)[keep], labels[keep], z[keep]
+        ce, rest = -z.log_softmax(-1)[torch.arange(len(y)), y], 1 - p[torch.arange(len(y)), y]
+        emo, b = (p * costs[y]).sum(-1), 0.5 * ((p @ unit - unit[y]) ** 2).sum(-1)
+        terms = Terms(ce, 1 - rest, rest, emo, b, ce)
+        return combine(name, terms, constants(name, terms, options), options).mean()
+
+    wanted = value_and_gradient(right, *layer[:2])
+    for averaged in (False, True):
+        ours = make(name, options, cost, averaged)
+        agree(plain(ours, labels, layer[:2]), wanted, 1e-6 if kind != torch.float64 else 1e-11)  # float32's rounding
+        agree(fused(ours, labels, layer[:2], chunk=7), wanted, 1e-6 if kind != torch.float64 else 1e-11)
+
+
+@pytest.mark.parametrize("moved", ["labels", "weight", "bias", "cost"])
+def test_tensors_on_different_devices_are_refused_with_the_remedy(moved, elsewhere="meta", here="cpu"):
+    (hidden, weight, bias), labels, cost = problem(dtype=torch.float32)
+    given = {"hidden": hidden, "weight": weight, "bias": bias, "labels": labels, "cost": cost}
+    given = {key: x.to(elsewhere if key == moved else here) for key, x in given.items()}
+    words = rf"{moved} is on {elsewhere}.*, but \w+ is on {here}.*: use {moved}\.to\('{here}"
+    for name in ("emo", "debiased"):
+        ours = make(name, {}, given["cost"])
+        with pytest.raises(ValueError, match=words):
+            fused_loss(given["hidden"], given["weight"], given["labels"], ours, given["bias"])
+        if moved in ("labels", "cost"):
+            with pytest.raises(ValueError, match=words):
+                ours(torch.zeros(10, 7, device=here), given["labels"])
+
+
+def test_the_largest_chunk_and_sorted_blocks():
+    """Chunks beyond the batch, and a vocabulary of several blocks, with targets at both edges of each."""
+    layer, labels, cost = problem(n=40, v=2100, d=4)
+    labels[:8] = torch.tensor([0, 1023, 1024, 2047, 2048, 2099, 1023, 1024])
+    layer[2][1024:2048] = -torch.inf  # a block without probability
+    labels[(labels >= 1024) & (labels < 2048)] = 3
+    for name in ("ce", "emo-mode-1", "ce+debiased"):
+        ours = make(name, {}, cost)
+        wanted = plain(ours, labels, layer)
+        for chunk in (None, 3, 10**30):
+            agree(fused(ours, labels, layer, chunk=chunk), wanted)
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # that torch's own compiler looks at
+def test_inside_a_compiled_module():
+    """The loss breaks the graph: it asks how many tokens count. What stands before it is compiled."""
+    model = Tagger(make("emo-mode-1", {}, problem()[2]))
+    wanted = model(*tokens_and_labels())
+    torch._dynamo.reset()
+    found = torch.compile(model, backend="aot_eager")(*tokens_and_labels())
+    slopes = [torch.autograd.grad(x, model.head.weight) for x in (found, wanted)]
+    agree((found.detach(), slopes[0]), (wanted.detach(), slopes[1]))

@@ -4,18 +4,22 @@ import functools
 
 import torch
 
-_BLOCK = 1024  # tokens at a time: few enough to stay in the cache between two steps, and to leave no holes in the heap
+# Tokens at a time: few enough to stay in the cache between two steps, and to leave no holes in the heap; a GPU wants
+# few large kernels instead.
+_BLOCK, _CUDA_BLOCK = 1024, 16384
 
 
 class CostEmbedding(torch.nn.Module):
     """Unit vectors of all tokens, from which the cosine cost is read; nothing in it is trained.
 
     Formula: A8, `c_ij = 1 - <ê_i, ê_j>`, clamped at 0, with `c_tt` an exact 0. Shape: embedding (V, d). Units: none.
+    A zero row, such as a padding token's, points nowhere: its ê is 0, so that it costs 1 to all tokens and to itself,
+    and EMO with such a target is 1 whatever the model says.
     `dtype` is how the vectors are kept: float16 halves the memory, int8 (-127 to 127, and one over the row's length)
     quarters it. The cost is then that of the rounded directions; on a paragraph with SmolLM2-135M's head costs moved by
     up to 1.5e-4 and 4e-3, gradients by 5e-5 and 1.2e-3 of their size. Its buffers are saved with a checkpoint.
-    Raises ValueError for a tensor that requires grad (C3: a cost that learns shrinks to 0), for rows that are zero or
-    not finite, and for anything that is not a floating-point (V, d) tensor.
+    Raises ValueError for a tensor that requires grad (C3: a cost that learns shrinks to 0), for rows that are not
+    finite, when all rows are zero, and for anything that is not a floating-point (V, d) tensor.
     Source: https://spaces.ac.cn/archives/9797; the published code freezes a copy of the head (github.com/DRSY/EMO).
     """
 
@@ -42,34 +46,35 @@ class CostEmbedding(torch.nn.Module):
         """Whether the costs come from products of whole numbers, exact and several times as fast as float32's."""
         return self.unit.dtype == torch.int8 and self.unit.device.type == "cpu" and _multiplies_int8()
 
-    def rows(self, targets, dtype=torch.float32, out=None):
-        """Cost from every token to each target (k,), as columns (V, k), in `out` if given; repeats are free."""
-        piece = self.pieces(targets, dtype)
-        cost = torch.empty(self.size, targets.numel(), dtype=dtype, device=self.unit.device) if out is None else out
-        for start in range(0, self.size, _BLOCK):
-            piece(slice(start, start + _BLOCK), out=cost[start : start + _BLOCK])
-        cost[targets, torch.arange(targets.numel(), device=cost.device)] = 0
-        return cost
-
-    def pieces(self, targets, dtype):
-        """A function from a slice of the vocabulary to its part of `rows`, without the exact 0 at the target."""
+    def rows(self, targets, dtype=torch.float32):
+        """Cost from every token to each target (k,), as columns (V, k); repeats are free."""
         distinct, where = targets.unique(return_inverse=True)
-        if 8 * distinct.numel() > 7 * targets.numel():  # few repeats: computing them again is cheaper than copying
-            distinct, where = targets, None
-        towards = self.unit[distinct].T if self.whole else self.vectors(dtype, distinct).T
-        scale = -self.scale[distinct].to(dtype) if self.whole else None
+        piece = self.towards(distinct, dtype)
+        cost = torch.empty(self.size, targets.numel(), dtype=dtype, device=self.unit.device)
+        step = _CUDA_BLOCK if self.unit.is_cuda else _BLOCK
+        for start in range(0, self.size, step):
+            block = slice(start, start + step)
+            torch.index_select(piece(block), 1, where, out=cost[block])
+        return cost.scatter_(0, targets.unsqueeze(0), self.pointless(targets).to(dtype).unsqueeze(0))
+
+    def towards(self, targets, dtype):
+        """A function from a slice of the vocabulary to its costs (tokens, k), with a rounded 0 at a target."""
+        there = self.unit[targets].T if self.whole else self.vectors(dtype, targets).T
+        scale = -self.scale[targets].to(dtype) if self.whole else None
 
         def piece(block, out=None):
-            place = out if where is None else None
             if self.whole:
-                dots = torch._int_mm(self.unit[block], towards)
-                found = torch.mul(dots, self.scale[block].to(dtype).unsqueeze(1), out=place).mul_(scale)
+                dots = torch._int_mm(self.unit[block], there)
+                found = torch.mul(dots, self.scale[block].to(dtype).unsqueeze(1), out=out).mul_(scale)
             else:
-                found = torch.mm(self.vectors(dtype, block), towards, out=place).neg_()
-            found.add_(1).clamp_(min=0)
-            return found if where is None else torch.index_select(found, 1, where, out=out)
+                found = torch.mm(self.vectors(dtype, block), there, out=out).neg_()
+            return found.add_(1).clamp_(min=0)
 
         return piece
+
+    def pointless(self, targets):
+        """Whether each target's row was zero, so that it points nowhere: True or False, (k,)."""
+        return ~self.unit[targets].any(-1)
 
     def vectors(self, dtype, which=slice(None)):
         """Unit vectors `ê_i` (tokens, d) in a working type: of all tokens, or of a slice or tensor of them."""
@@ -106,19 +111,21 @@ def _unit_rows(embedding, dtype):
     kind = torch.promote_types(embedding.dtype, torch.float32)
     unit = torch.empty(embedding.shape, dtype=dtype or kind, device=embedding.device)
     scale = torch.empty(len(unit), dtype=torch.float32, device=embedding.device) if dtype == torch.int8 else None
+    all_zero = True
     for start in range(0, len(unit), _BLOCK):  # in blocks, so that a large head is copied once, not three times
         rows = embedding[start : start + _BLOCK].to(kind)
         largest = rows.abs().amax(dim=1, keepdim=True)
-        bad = ~torch.isfinite(largest) | (largest == 0)
-        if bad.any():
-            index = int(bad.flatten().nonzero()[0])
-            fault = "zero: it has no direction" if largest[index] == 0 else "not finite"
-            raise ValueError(f"embedding[{start + index}] is {fault}")
-        rows = rows / largest
+        if not torch.isfinite(largest).all():
+            raise ValueError(f"embedding[{start + int((~torch.isfinite(largest)).nonzero()[0, 0])}] is not finite")
+        zero = largest == 0
+        all_zero = all_zero and bool(zero.all())
+        rows = rows / largest.masked_fill(zero, 1)
         if scale is not None:
             rows = (127 * rows).round_()
-            scale[start : start + _BLOCK] = 1 / rows.norm(dim=1)
+            scale[start : start + _BLOCK] = (1 / rows.norm(dim=1)).masked_fill(zero.squeeze(1), 0)
         else:
-            rows = rows / rows.norm(dim=1, keepdim=True)
+            rows = rows / rows.norm(dim=1, keepdim=True).masked_fill(zero, 1)
         unit[start : start + _BLOCK] = rows
+    if all_zero:
+        raise ValueError("embedding: all rows are zero: no token has a direction")
     return unit, scale

@@ -67,6 +67,7 @@ def token_terms(logits, labels, needs=(), cost=None, averaged=False):
     if {"emo", "debiased"} & set(needs):
         if cost is None:
             raise ValueError(f"cost is None, but {', '.join(needs)} needs a CostEmbedding")
+        _check_devices("logits", z, cost=cost.unit)
         cost.check_vocabulary(z.shape[-1])
         with torch.autocast(z.device.type, enabled=False):  # its products would be bfloat16
             found |= _transport_terms(others, total, rest, labels, needs, cost, averaged)
@@ -86,6 +87,8 @@ def _transport_terms(others, total, rest, labels, needs, cost, averaged):
             found["emo"] = (rest - (mean * toward).sum(-1)).clamp(min=0)
         if "debiased" in needs:
             found["debiased"] = 0.5 * ((mean - rest.unsqueeze(-1) * toward) ** 2).sum(-1)
+    if "emo" in found:  # the target's own cost is 0, but 1 for a zero row: then L = 1 - <m_p, 0>
+        found["emo"] = torch.where(cost.pointless(labels), 1.0, found["emo"])
     return found
 
 
@@ -276,8 +279,17 @@ def _check_batch(logits, labels, reduction, name="logits"):
     if logits.ndim < 1 or logits.shape[:-1] != labels.shape or logits.shape[-1] == 0:
         shapes = f"{name} {tuple(logits.shape)} and labels {tuple(labels.shape)}"
         raise ValueError(f"{shapes} disagree: expected (..., V) and (...)")
+    _check_devices(name, logits, labels=labels)
     if reduction not in REDUCTIONS:
         raise ValueError(f"reduction = {reduction!r} is not one of {', '.join(REDUCTIONS)}")
+
+
+def _check_devices(name, value, **others):
+    """Raise ValueError unless every other tensor (None is skipped) is on the device of the first."""
+    for other, tensor in others.items():
+        if tensor is not None and tensor.device != value.device:
+            remedy = f"use {other}.to({str(value.device)!r})"
+            raise ValueError(f"{other} is on {tensor.device}, but {name} is on {value.device}: {remedy}")
 
 
 def _check_labels(labels, size):
