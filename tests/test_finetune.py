@@ -1,5 +1,6 @@
 """Fine-tuning: what is trained, the mean over tokens, the two heads, precision, and what is refused."""
 
+import re
 from pathlib import Path
 from unittest import mock
 
@@ -327,10 +328,10 @@ def test_every_training_of_the_package_and_the_lessons_names_its_precision():
     """Their numbers were made in float32 on a CPU; a GPU would choose bfloat16 where nothing is said."""
     root, calls = Path(finetune.__file__).parents[2], 0
     for path in (*root.glob("emo_teach/**/*.py"), *root.glob("notebooks/**/*.py")):
-        cells = path.read_text(encoding="utf-8").split("\n# %%" if "notebooks" in str(path.parent) else "\n\n\n")
-        for cell in (cell for cell in cells if "finetune.finetune(" in cell and "tokens, valid" not in cell):
-            calls += 1
-            assert "precision" in cell or "finetune.finetune(..." in cell, f"{path}: {cell}"
+        for part in re.split("\n# %%|\n\n\n", path.read_text(encoding="utf-8")):  # cells and functions
+            if "finetune.finetune(" in part and "finetune.finetune(..." not in part:
+                calls += 1
+                assert "precision" in part, f"{path}: {part}"
     assert calls >= 6
 
 

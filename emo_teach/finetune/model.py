@@ -45,6 +45,7 @@ class WithObjective(nn.Module):
             objective.cost.check_vocabulary(size)
         self.head = head if head != "auto" else "logits" if self.reason else "fused"
         self.model, self.objective, self.cost = model, objective, objective.cost
+        self.register_state_dict_post_hook(_apart)
 
     def forward(self, input_ids, labels, attention_mask=None, num_items_in_batch=None):
         """The sum over this batch's tokens, divided by `num_items_in_batch` or, without it, by their number."""
@@ -67,9 +68,21 @@ class WithObjective(nn.Module):
         layer = inner_model(self.model).get_output_embeddings()
         return fused_loss(outputs, layer.weight, labels, objective, bias=layer.bias, reduction=reduction)
 
-    def gradient_checkpointing_enable(self, **options):
+    def activation_checkpointing_enable(self, **options):
         """As the model's own: transformers' Trainer asks for it here."""
+        self.model.activation_checkpointing_enable(**options)
+
+    def gradient_checkpointing_enable(self, **options):
+        """The same by its older name."""
         self.model.gradient_checkpointing_enable(**options)
+
+
+def _apart(module, state, prefix, metadata):
+    """Tied weights stand twice in a state: safetensors, which a plain Trainer writes, takes no shared memory."""
+    seen = set()
+    for name, tensor in state.items():
+        state[name] = tensor.clone() if tensor.data_ptr() in seen else tensor
+        seen.add(tensor.data_ptr())
 
 
 def inner_model(model):

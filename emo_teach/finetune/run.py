@@ -124,6 +124,7 @@ def finetune(
     """Train a causal LM of transformers with an objective and return a `Result`; the model itself is changed.
 
     AdamW, no weight decay, a linear schedule. torch's, numpy's and Python's global random states are set to `seed`.
+    `model` may be a `PeftModel` with one adapter: that is trained, and `out` then holds it.
 
     `tokens_train`, `tokens_valid`: a stream of token ids, blocks (n, block), or a pair (ids, labels) of such blocks.
     `objective`, `options`, `cost`: as in `losses.objective`; without a cost, a frozen copy of the head as it is now.
