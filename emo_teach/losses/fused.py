@@ -26,7 +26,7 @@ def fused_loss(hidden, weight, labels, objective, bias=None, ignore_index=-100, 
 
     Formula: the objective's; dL/dz_j from D1 and its cousins in closed form.
     `chunk` rows are held at a time, in one matrix of chunk * V numbers beside the gradients: on a GPU 1024, on a CPU
-    3/8 of them, at most 384, and more for a small vocabulary. An objective with EMO keeps the costs to the distinct
+    half of them, at most 384, and more for a small vocabulary. An objective with EMO keeps the costs to the distinct
     targets in a second one, at most 256 rows, unless `CostEmbedding.whole`: then multiplying twice costs less.
     Products are in float64 if an argument is, else in the type of autocast or of the arguments; gradients are added up
     in float32 and come in the arguments' types at the end, after the loss scale of float16.
@@ -74,7 +74,7 @@ def _check(hidden, weight, labels, objective, bias, reduction, chunk):
 
 
 def _cpu_chunk(count, size, objective):
-    rows = min(COST_CHUNK if _keeps_costs(objective) else CHUNK, 16 * -(-3 * max(count, 1) // 128))
+    rows = min(COST_CHUNK if _keeps_costs(objective) else CHUNK, 16 * -(-max(count, 1) // 32))
     return max(rows, SMALL // size)
 
 
