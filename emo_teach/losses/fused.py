@@ -26,7 +26,7 @@ def fused_loss(hidden, weight, labels, objective, bias=None, ignore_index=-100, 
 
     Formula: the objective's; dL/dz_j from D1 and its cousins in closed form.
     `chunk` rows are held at a time, in one matrix of chunk * V numbers beside the gradients: on a GPU 1024, on a CPU
-    3/8 of them, at most 384, and more for a small vocabulary. An objective with EMO keeps the costs to the distinct
+    half of them, at most 384, and more for a small vocabulary. An objective with EMO keeps the costs to the distinct
     targets in a second one, at most 256 rows, unless `CostEmbedding.whole`: then multiplying twice costs less.
     Products are in float64 if an argument is, else in the type of autocast or of the arguments; gradients are added up
     in float32 and come in the arguments' types at the end, after the loss scale of float16.
@@ -74,7 +74,7 @@ def _check(hidden, weight, labels, objective, bias, reduction, chunk):
 
 
 def _cpu_chunk(count, size, objective):
-    rows = min(COST_CHUNK if _keeps_costs(objective) else CHUNK, 16 * -(-3 * max(count, 1) // 128))
+    rows = min(COST_CHUNK if _keeps_costs(objective) else CHUNK, 16 * -(-max(count, 1) // 32))
     return max(rows, SMALL // size)
 
 
@@ -155,7 +155,7 @@ class _Head:
         pairs = zip(shapes, wanted, strict=True)
         self.grads = [make(shape, dtype=self.kind, device=device) if flag else None for shape, flag in pairs]
         if half and any(wanted):
-            self.largest = torch.linalg.vector_norm(weight, torch.inf, dtype=self.kind)
+            self.bound = torch.linalg.vector_norm(weight, torch.inf, dtype=self.kind).clamp_(min=columns[0]) / 2.0**15
 
     def step(self, h, part, start, scale):
         """Losses (n,) of one chunk of rows; adds its share to the gradients."""
@@ -197,21 +197,21 @@ class _Head:
         With S the sum of a token's |gradient|, no entry of its first product exceeds S max|weight|: it is scaled to
         2^15 at most, and by 1/n more for n tokens of one target. Its hidden state takes that scale back in the second.
         """
-        least = 1e-30  # of a gradient that counts, so that no scale is infinite
-        total = torch.linalg.vector_norm(gradient, 1, dim=0).clamp_(min=least)
-        up = _power_of_2(2.0**15 / (total * self.largest.clamp(min=len(h))))
-        small = torch.mul(gradient, up, out=torch.empty_like(gradient, dtype=torch.float16))
+        total = torch.linalg.vector_norm(gradient, 1, dim=0).clamp_(min=1e-30)  # so that no scale is 0
+        scale = _power_of_2(total * self.bound)
+        small = torch.div(gradient, scale, out=torch.empty_like(gradient, dtype=torch.float16))
+        scale = scale.unsqueeze(1)
         if self.wanted[0]:
-            self.grads[0][start : start + len(h)].copy_(small.T @ self.weight).div_(up.unsqueeze(1))
+            self.grads[0][start : start + len(h)].copy_(small.T @ self.weight).mul_(scale)
         if self.wanted[1]:
-            h = h.to(self.kind) / up.unsqueeze(1)
-            down = _power_of_2(1 / torch.linalg.vector_norm(h, torch.inf).clamp_(min=1e-37))
-            self.grads[1].addcmul_(small @ (h * down).half(), 1 / down)
+            h = h * scale  # float32
+            size = _power_of_2(torch.linalg.vector_norm(h, torch.inf).clamp_(min=1e-37))
+            self.grads[1].addcmul_(small @ (h / size).half(), size)
 
 
 def _power_of_2(x):
-    """The largest power of 2 that is at most x: to scale by it rounds nothing away."""
-    return torch.exp2(torch.log2(x).floor_())
+    """The power of 2 just above x: to divide by it rounds nothing away."""
+    return x / torch.frexp(x).mantissa
 
 
 class _Chunk:
@@ -243,19 +243,20 @@ class _Chunk:
             rests.append(piece.sub_(tops[-1]).exp_().sum(0))
             if "emo" in needs:
                 emos.append((piece * self._price(block, known=False)).sum(0))
-        z_target, tops = torch.cat(targets), torch.stack(tops)
+        tops, rests, sums, emos = (_rows(found) for found in (tops, rests, sums, emos))
+        z_target = targets[0] if len(targets) == 1 else torch.cat(targets)
         top = torch.maximum(tops.amax(0), z_target)
         self.below, w_target = (tops - top).exp_(), torch.exp(z_target - top)
-        w_rest = (torch.stack(rests) * self.below).sum(0)
+        w_rest = (rests * self.below).sum(0)
         total = w_rest + w_target
         ce = torch.where(z_target == top, torch.log1p(w_rest), torch.log(total) + (top - z_target))
         self.shrink, self.rest, self.p_target = 1 / total, w_rest / total, w_target / total
         self.parts = {"ce": ce, "rest": self.rest}
         if "uniform" in needs:
-            self.parts["uniform"] = torch.log(total) + (top - torch.stack(sums).sum(0) / len(z))
+            self.parts["uniform"] = torch.log(total) + (top - sums.sum(0) / len(z))
         if "emo" in needs:
             self.pointless = self.cost.pointless(self.labels)
-            emo = (torch.stack(emos) * self.below).sum(0) * self.shrink
+            emo = (emos * self.below).sum(0) * self.shrink
             self.parts["emo"] = torch.where(self.pointless, 1.0, emo)
         if "debiased" in needs:
             self.parts["debiased"] = self._debiased()
@@ -308,6 +309,11 @@ class _Chunk:
             away = self.away * (slope["debiased"] * shrink).unsqueeze(1)
             factor = self.cost.vectors(self.z.dtype, block) @ away.T + factor
         return factor
+
+
+def _rows(found):
+    """Vectors (n,) as a matrix, one without a copy; None stays None."""
+    return torch.stack(found) if len(found) > 1 else found[0].unsqueeze(0) if found else None
 
 
 def _slopes(objective, parts, scale):
