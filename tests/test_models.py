@@ -215,6 +215,8 @@ def test_a_wrapper_is_copied_checkpointed_and_frozen(head):
     wrapper, batch = wrapped(tiny(), head), ids_and_labels()
     loss = wrapper(*batch).loss
     assert all(each(*batch).loss == loss and each.head == head for each in copies(wrapper))
+    with torch.inference_mode():
+        assert wrapper(*batch).loss == loss
     slope = gradient(wrapper.model, loss)
     wrapper.train().gradient_checkpointing_enable()
     assert torch.equal(gradient(wrapper.model, wrapper(*batch).loss), slope)
@@ -222,6 +224,15 @@ def test_a_wrapper_is_copied_checkpointed_and_frozen(head):
         weight.requires_grad, weight.grad = "h.0" in name, None
     wrapper(*batch).loss.backward()
     assert all((weight.grad is None) != weight.requires_grad for weight in wrapper.model.parameters())
+
+
+@pytest.mark.parametrize("name", ["OPTForCausalLM", "LlamaForCausalLM", "BertLMHeadModel"])
+def test_a_row_of_zeros_for_padding_is_no_hindrance(name):
+    model = make(name, vocab_size=VOCABULARY)
+    with torch.no_grad():
+        model.get_output_embeddings().weight[0] = 0
+    found, same = (wrapped(model, head)(*ids_and_labels()).loss for head in ("auto", "logits"))
+    torch.testing.assert_close(found, same, rtol=ROUNDING, atol=0)
 
 
 @pytest.mark.slow
