@@ -119,7 +119,7 @@ def test_float16_keeps_small_gradients_and_never_overflows(device, name, options
             loss = lambda h, w: scale * fused_loss(h, w, labels, goal)
             value, slopes = value_and_gradient(loss, hidden.to(device), head.to(device))
             assert far((value / scale, [slopes[0] / scale]), wanted) <= 1e-3
-            assert device == "cpu" or slopes[1].isfinite().all()
+            assert slopes[1].isfinite().all()
     hidden[:, 0] = 300.0  # a coordinate as large as some models have
     with torch.autocast(device, dtype=torch.float16):
         for reduction in ("mean", "sum"):

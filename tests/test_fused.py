@@ -433,3 +433,12 @@ def test_inside_a_compiled_module():
     found = torch.compile(model, backend="aot_eager")(*tokens_and_labels())
     slopes = [torch.autograd.grad(x, model.head.weight) for x in (found, wanted)]
     agree((found.detach(), slopes[0]), (wanted.detach(), slopes[1]))
+
+
+@pytest.mark.parametrize("name", ["ce", "emo", "emo-mode-1"])
+def test_a_target_of_infinity_never_gives_a_number(name):
+    """Infinity less infinity is no number; the loss was 0 once, with gradients that are not."""
+    weight = torch.ones(5, 1)
+    weight[2] = torch.inf
+    goal = objective(name, CostEmbedding(torch.eye(5)))
+    assert fused_loss(torch.ones(1, 1), weight, torch.tensor([2]), goal).isnan()

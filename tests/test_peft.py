@@ -10,7 +10,7 @@ from emo_teach.losses import objective
 from .training_runs import largest_gap, masked_blocks, short_run, tiny
 
 # peft reads a name that transformers is about to drop
-pytestmark = [pytest.mark.peft, pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")]
+pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 IDS, LABELS = (torch.tensor(x) for x in masked_blocks(6))
 
 

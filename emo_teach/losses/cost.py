@@ -61,14 +61,15 @@ class CostEmbedding(torch.nn.Module):
         """A function from a slice of the vocabulary to its costs (tokens, k), with a rounded 0 at a target."""
         there = self.unit[targets].T if self.whole else self.vectors(dtype, targets).T
         scale = -self.scale[targets].to(dtype) if self.whole else None
+        one = torch.ones((), dtype=dtype, device=there.device)
 
         def piece(block, out=None):
             if self.whole:
                 dots = torch._int_mm(self.unit[block], there)
-                found = torch.mul(dots, self.scale[block].to(dtype).unsqueeze(1), out=out).mul_(scale)
+                found = torch.mul(dots, self.scale[block].to(dtype).unsqueeze(1), out=out).mul_(scale).add_(1)
             else:
-                found = torch.mm(self.vectors(dtype, block), there, out=out).neg_()
-            return found.add_(1).clamp_(min=0)
+                found = torch.addmm(one, self.vectors(dtype, block), there, alpha=-1, out=out)
+            return found.clamp_(min=0)
 
         return piece
 

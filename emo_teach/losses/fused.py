@@ -15,8 +15,8 @@ from .objectives import Objective, Terms, _check_batch, _check_devices, _check_f
 
 # Rows at a time, and tokens of the vocabulary at a time within them. On a CPU a block of BLOCK x CHUNK numbers stays in
 # the cache while all elementwise steps pass over it, and rows in sixteens fill the vector units; a GPU wants few large
-# kernels instead. Larger chunks touch the head's gradient less often; with the costs kept too, fewer rows fit.
-CHUNK, COST_CHUNK, CUDA_CHUNK = 384, 256, 1024
+# kernels instead. Larger chunks touch the head's gradient less often.
+CHUNK, CUDA_CHUNK = 512, 1024
 BLOCK = 1024
 SMALL = 2**21  # numbers (8 MiB): a smaller matrix of logits is not worth chunking
 
@@ -26,8 +26,8 @@ def fused_loss(hidden, weight, labels, objective, bias=None, ignore_index=-100, 
 
     Formula: the objective's; dL/dz_j from D1 and its cousins in closed form.
     `chunk` rows are held at a time, in one matrix of chunk * V numbers beside the gradients: on a GPU 1024, on a CPU
-    half of them, at most 384, and more for a small vocabulary. An objective with EMO keeps the costs to the distinct
-    targets in a second one, at most 256 rows, unless `CostEmbedding.whole`: then multiplying twice costs less.
+    half of them, at most 512, and more for a small vocabulary. An objective with EMO keeps the costs to the distinct
+    targets in a second one, unless `CostEmbedding.whole`: then multiplying twice costs less.
     Products are in float64 if an argument is, else in the type of autocast or of the arguments; gradients are added up
     in float32 and come in the arguments' types at the end, after the loss scale of float16.
     Shape: hidden (..., d), weight (V, d), labels (...), bias (V,); returns a scalar. Units: nats.
@@ -45,7 +45,7 @@ def fused_loss(hidden, weight, labels, objective, bias=None, ignore_index=-100, 
     place = (labels != ignore_index).nonzero().squeeze(-1)
     kept, order = labels[place].sort(stable=True)
     rows = hidden.reshape(-1, hidden.shape[-1]).index_select(0, place[order])
-    chunk = chunk or (CUDA_CHUNK if hidden.is_cuda else _cpu_chunk(len(kept), weight.shape[0], objective))
+    chunk = chunk or (CUDA_CHUNK if hidden.is_cuda else _cpu_chunk(len(kept), weight.shape[0]))
     scale = 1.0 if reduction == "sum" else 1.0 / max(len(kept), 1)
     parts = _parts(kept, min(chunk, len(kept)), weight.shape[0])
     return _Fused.apply(rows, weight, bias, parts, objective, scale, torch.is_grad_enabled())
@@ -73,9 +73,8 @@ def _check(hidden, weight, labels, objective, bias, reduction, chunk):
         objective.cost.check_vocabulary(weight.shape[0])
 
 
-def _cpu_chunk(count, size, objective):
-    rows = min(COST_CHUNK if _keeps_costs(objective) else CHUNK, 16 * -(-max(count, 1) // 32))
-    return max(rows, SMALL // size)
+def _cpu_chunk(count, size):
+    return max(min(CHUNK, 16 * -(-max(count, 1) // 32)), SMALL // size)
 
 
 def _keeps_costs(objective):
@@ -83,7 +82,7 @@ def _keeps_costs(objective):
 
 
 def _parts(labels, chunk, size):
-    """Sorted labels in chunks: (labels (n,), the distinct ones among them (u,), the place of each among these (n,)).
+    """Sorted labels in chunks: (labels (n,), those to find costs for (u,), the place of each among these (n,) or None).
 
     All that the program must know of a GPU's numbers is asked at once; each question waits for all work before it.
     """
@@ -99,7 +98,11 @@ def _parts(labels, chunk, size):
     if low < 0 or high >= size:
         _check_labels(labels, size)
     pieces = zip(labels.split(chunk), pairwise(starts), group.split(chunk), strict=True)
-    return [(some, distinct[a:b], None if b - a == len(some) else g - a) for some, (a, b), g in pieces]
+    # few repeats: computing their costs again is cheaper than copying all of them
+    return [
+        (some, some, None) if 8 * (b - a) > 7 * len(some) else (some, distinct[a:b], g - a)
+        for some, (a, b), g in pieces
+    ]
 
 
 class _Fused(torch.autograd.Function):
@@ -231,7 +234,7 @@ class _Chunk:
         if len(self.blocks) > 1:  # labels are sorted: those inside a block stand together
             edges = torch.arange(0, len(z) + BLOCK, BLOCK)
             self.insides = [slice(a, b) for a, b in pairwise(torch.searchsorted(self.labels, edges).tolist())]
-        tops, rests, sums, emos, targets = [], [], [], [], []
+        tops, rests, sums, emos, targets, scratch = [], [], [], [], [], None
         for block, inside in zip(self.blocks, self.insides, strict=True):
             piece = head.logits(h, block, z[block])
             if "uniform" in needs:
@@ -242,14 +245,16 @@ class _Chunk:
             tops.append(piece.amax(0).clamp_(min=torch.finfo(z.dtype).min))
             rests.append(piece.sub_(tops[-1]).exp_().sum(0))
             if "emo" in needs:
-                emos.append((piece * self._price(block, known=False)).sum(0))
+                price = self._price(block, known=False)
+                scratch = torch.empty_like(price) if scratch is None else scratch
+                emos.append(torch.mul(piece, price, out=scratch[: len(piece)]).sum(0))
         tops, rests, sums, emos = (_rows(found) for found in (tops, rests, sums, emos))
         z_target = targets[0] if len(targets) == 1 else torch.cat(targets)
         top = torch.maximum(tops.amax(0), z_target)
         self.below, w_target = (tops - top).exp_(), torch.exp(z_target - top)
         w_rest = (rests * self.below).sum(0)
         total = w_rest + w_target
-        ce = torch.where(z_target == top, torch.log1p(w_rest), torch.log(total) + (top - z_target))
+        ce = torch.where(z_target == top, torch.log1p(w_rest / w_target), torch.log(total) + (top - z_target))
         self.shrink, self.rest, self.p_target = 1 / total, w_rest / total, w_target / total
         self.parts = {"ce": ce, "rest": self.rest}
         if "uniform" in needs:

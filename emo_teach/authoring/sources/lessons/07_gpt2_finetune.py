@@ -203,7 +203,8 @@ pictures.show(*figures.against_truth(tracks, oracle.mean_entropy(np.log(truth)))
 # **Look at the entropy.** Mode 1 drops below the truth's (orange): it *sharpens*, as lesson 06's resting points foretold. EMO's part of the loss is
 # linear in $p$, and a linear function is least in a corner. So it takes from true but rare words, which forward KL charges dearly.
 #
-# Sharper texts *look* better. Choose a beginning, move the temperature, and find words that the truth would hardly say (marked):
+# Sharper texts *look* better. Choose a beginning, move the temperature, and find words that the truth would hardly say (marked). After *Run All
+# Cells* the picture follows only when the cells below have run; *Run All Above Selected Cell* stops here:
 
 # %%
 bench = lesson07_samples.Samples({name: run.model for name, run in runs.items()}, B)

@@ -138,7 +138,7 @@ for wrong, q in ((3, [0.5, 0.3, 0.2, 0.0]), (3, [0.0, 0.5, 0.5, 0.0]), (2, [0.5,
 # Cross-entropy is different: $-\log p_t$ is infinite wherever $p_t=0$, on a whole *face* of the simplex, at every wrong answer and every mixture of
 # wrong answers. That is why the article's advice, adding cross-entropy, works where a transform of $L$ cannot: the pull of $\mathrm{CE}+\lambda\,
 # \mathrm{EMO}$ is $(1-p_t)+\lambda\,p_tL\ge1-p_t$. In the explorer *the rest* is what the sure model leaves to other words. Make it small, then take
-# Monday's share of it away:
+# Monday's share of it away (after *Run All Cells* the picture follows only when the training below has ended):
 
 # %%
 lesson08_silence.explorer()
