@@ -254,7 +254,8 @@ class _Chunk:
         self.below, w_target = (tops - top).exp_(), torch.exp(z_target - top)
         w_rest = (rests * self.below).sum(0)
         total = w_rest + w_target
-        ce = torch.where(z_target == top, torch.log1p(w_rest / w_target), torch.log(total) + (top - z_target))
+        gap = top - z_target  # of two infinities it is no number, and neither is the loss
+        ce = torch.where(gap == 0, torch.log1p(w_rest), torch.log(total) + gap)
         self.shrink, self.rest, self.p_target = 1 / total, w_rest / total, w_target / total
         self.parts = {"ce": ce, "rest": self.rest}
         if "uniform" in needs:
