@@ -23,7 +23,7 @@ def bench():
     return lesson07_samples.demo()
 
 
-LESSONS = Path(__file__).parents[1] / "notebooks" / "src"
+LESSONS = Path(__file__).parents[1] / "emo_teach" / "authoring" / "sources" / "lessons"
 WRITTEN = [
     text for path in LESSONS.glob("*.py") for text in re.findall(r'encode\("([^"]+)"\)', path.read_text("utf-8"))
 ]

@@ -123,7 +123,7 @@ CASES = {
     "varied": lambda d, seed: (rows_of("questions", seed), "emd_classes"),
     "soft_training": lambda d, seed: (rows_of("soft_labels", seed),),
 }
-LESSONS = Path(__file__).parents[1] / "notebooks" / "src"
+LESSONS = Path(__file__).parents[1] / "emo_teach" / "authoring" / "sources" / "lessons"
 PANELS = EXPLORERS
 
 
@@ -216,7 +216,6 @@ def test_what_is_cut_off_is_found():
     assert not cut_off(figure)
 
 
-@pytest.mark.skipif(not LESSONS.is_dir(), reason="the sources of the lessons are in a clone only")
 def test_every_column_of_a_table_has_a_header_in_words():
     """A screen reader skips formulas, and an empty cell heads nothing."""
     pages = [path.read_text("utf-8") for path in LESSONS.glob("*.py")]

@@ -215,8 +215,7 @@ for name in names:
 pictures.show(*figures.rivals(p_t, values, pulls))
 
 # %% [markdown]
-# On the left mode 1 lies exactly on cross-entropy, of which more below. On the right, look at the far left: TaiLr ($\gamma=10^{-7}$)
-# and MixCE ($\eta=\frac12$) are
+# On the left mode 1 lies exactly on cross-entropy. On the right, look at the far left: TaiLr ($\gamma=10^{-7}$) and MixCE ($\eta=\frac12$) are
 # cross-entropy with a brake that never locks, mode 1 keeps half of CE's pull, mode 2 lets go slowly, as $L/\mathrm{CE}$. The others let go.
 #
 # ### Predict first
@@ -231,8 +230,8 @@ pictures.show(*lesson06_objectives.panel())
 # (Bars are shares of each push; its size stands above.) All that see $p_t$ alone push in *one* direction, cross-entropy's, and differ in length.
 # EMO lifts Tuesday far more than Monday, for that is where the mass is. Mode 1 is torn; the debiased loss pushes Tuesday down.
 #
-# The explorer begins with shares too. Slide the target's logit to $-8$: whose push, the number above the bars, is left? Let the bars show the
-# step itself, then give the far word mass. When does mode 1 begin to lift the near words?
+# Slide the target's logit to $-8$: whose push, the number above the bars, is left? Show the steps, then give the far word mass. When does mode 1
+# begin to lift the near words?
 
 # %%
 lesson06_objectives.explorer()

@@ -204,7 +204,7 @@ pictures.show(*figures.against_truth(tracks, oracle.mean_entropy(np.log(truth)))
 # linear in $p$, and a linear function is least in a corner. So it takes from true but rare words, which forward KL charges dearly.
 #
 # Sharper texts *look* better. Choose a beginning, move the temperature, and find words that the truth would hardly say (marked). After *Run All
-# Cells* the picture follows only when the cells below have run; *Run All Above Selected Cell* stops here:
+# Cells* the picture waits for the cells below:
 
 # %%
 bench = lesson07_samples.Samples({name: run.model for name, run in runs.items()}, B)
@@ -233,8 +233,7 @@ plane.explorer()
 
 # %% [markdown]
 # EMO's point lies not far from the path, but that is not enough: at the point of the path that has EMO's entropy, MLE is nearer to the truth in
-# both directions. (The other picture is the curve behind *MAUVE*, a score of samples, 1 for a perfect match; here on exact laws. Its axes say how
-# little is missed, and how little is made up.)
+# both directions. (The other picture is the curve behind *MAUVE*, a score of samples, 1 for a perfect match; here on exact laws.)
 #
 # ### Exercise 07.2 (the control, 8 minutes)
 #
@@ -379,12 +378,11 @@ for regime in objectives.REGIMES:
 #
 # The article tells of up to about ten MAUVE points over MLE and better perplexity for GPT-2-size models. We could not read the paper's result
 # tables; its repository prints, for LLaMA tuned on instructions (Tulu v2), MMLU 51.4 with EMO against 50.4 with MLE, BBH 43.1 against 41.1, GSM
-# 33.0 against 29.0. The paper's standard deviations are over five *decodings* of one trained model: other training seeds are not in them. Its
-# reviewers (scores 8, 6, 6, 3) asked for the controls of this lesson. We found no independent replication, nor a published failure.
+# 33.0 against 29.0. The paper's standard deviations are over five *decodings* of one trained model: other training seeds are not in them. We found no independent replication, nor a published failure.
 #
 # ## On the real thing
 #
-# With a GPU and the hub at hand, this is GPT-2 (124M) on WikiText-2, in bfloat16 if the GPU computes in it (a T4 does not), else in float32.
+# With a GPU and the hub at hand, this is GPT-2 (124M) on WikiText-2 (in bfloat16; on a T4 in float32).
 # Without them the small model stands in, and says so. Without a truth to look up, the control still works: give MLE EMO's entropy. (Mode 1 is the
 # plain one here, and no rate was tuned.)
 
