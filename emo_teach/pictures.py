@@ -158,7 +158,8 @@ def drawing(width=7.6, height=3.4):
 def as_image(png, alt, width):
     """The HTML `<img>` of a PNG file's bytes."""
     source = f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
-    style = f"width:{width}px;max-width:100%;height:auto"
+    # white around the picture too: on a dark page its letters would stand at the very edge
+    style = f"box-sizing:border-box;padding:4px;background:white;width:{width + 8}px;max-width:100%;height:auto"
     return f'<img alt="{html.escape(alt, quote=True)}" src="{source}" style="{style}">'
 
 
