@@ -378,7 +378,8 @@ for regime in objectives.REGIMES:
 #
 # The article tells of up to about ten MAUVE points over MLE and better perplexity for GPT-2-size models. We could not read the paper's result
 # tables; its repository prints, for LLaMA tuned on instructions (Tulu v2), MMLU 51.4 with EMO against 50.4 with MLE, BBH 43.1 against 41.1, GSM
-# 33.0 against 29.0. The paper's standard deviations are over five *decodings* of one trained model: other training seeds are not in them. We found no independent replication, nor a published failure.
+# 33.0 against 29.0. The paper's standard deviations are over five *decodings* of one trained model: other training seeds are not in them. We found
+# no independent replication, nor a published failure.
 #
 # ## On the real thing
 #
