@@ -188,7 +188,8 @@ def test_errors_in_the_lists_of_words_and_relations(text, message):
 
 def write_gguf(path, tensor_names=("token_embd.weight",), scale=1.0):
     """Write a model of five tokens and two dimensions."""
-    gguf = pytest.importorskip("gguf")
+    import gguf
+
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_token_list(["day", "\u0120day", "\u0120Day", "\u0120night", "\u0120moon"])
     for name in tensor_names:
