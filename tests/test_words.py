@@ -1,6 +1,7 @@
 """The word embeddings: the files agree with each other, and the ideas the lessons build on them hold."""
 
 import csv
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -188,6 +189,8 @@ def test_errors_in_the_lists_of_words_and_relations(text, message):
 
 def write_gguf(path, tensor_names=("token_embd.weight",), scale=1.0):
     """Write a model of five tokens and two dimensions."""
+    if find_spec("gguf") is None:  # as on Colab; one that is there but cannot be imported is a failure
+        pytest.skip("gguf is not installed")
     import gguf
 
     writer = gguf.GGUFWriter(path, "llama")
