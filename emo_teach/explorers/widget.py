@@ -7,6 +7,7 @@ only the live artists over it. The page gets an HTML `<img>` with alt text, for 
 import asyncio
 import html
 import io
+import warnings
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
@@ -288,7 +289,9 @@ class _Tied:
         self._say("")
         # The browser writes here what is set, the kernel wipes it out: what stands here is not in the picture yet.
         waiting = part("waiting")
-        waiting.add_traits(value=CUnicode().tag(sync=True))
+        with warnings.catch_warnings():  # ipywidgets 7.7.1, which Colab has, asks traitlets in a deprecated way
+            warnings.simplefilter("ignore", DeprecationWarning)
+            waiting.add_traits(value=CUnicode().tag(sync=True))
         # The move itself comes just after: wiped out at once, the sign would go before the picture has followed.
         waiting.observe(lambda change: _after(0.1, lambda: waiting.set_trait("value", "")), names="value")
         moves = [(row.source, "value" if row.slides else "index") for row in self.rows]
