@@ -67,7 +67,7 @@ def test_a_line_of_the_readme_opens_the_first_lesson_and_it_runs(marker, tmp_pat
         assert cells.nth(1).bounding_box()["height"] < 60, "the bootstrap cell is folded"
         assert browser.run_all(page) == []
         page.evaluate("() => document.querySelector('.jp-WindowedPanel-outer').scrollTo(0, 0)")
-        slider = cells.nth(2).locator(".noUi-handle").first
+        slider = cells.nth(2).locator(".noUi-target").first
         slider.wait_for(state="visible", timeout=30_000)
         assert slider.bounding_box()["y"] < 700, "on the first screen"
         assert page.locator(".Toastify__toast").count() == 0, page.locator(".Toastify__toast").all_inner_texts()
