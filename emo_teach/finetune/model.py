@@ -5,6 +5,8 @@ from torch import nn
 
 from ..losses import fused_loss
 from ..losses.objectives import Objective
+from ..measure.reading import evaluation_mode
+from .folder import has_adapter
 
 HEADS = ("auto", "fused", "logits")
 UNMOVED = 1e-5  # the same sums in another row of a batch: a few units of float32's rounding
@@ -90,7 +92,7 @@ def inner_model(model):
 
     Raises ValueError for prompts that are learned: they stand before the text, and only the `PeftModel` adds them.
     """
-    if not hasattr(model, "get_base_model"):
+    if not has_adapter(model):
         return model
     if model.active_peft_config.is_prompt_learning:
         kind = model.active_peft_config.peft_type.value
@@ -119,14 +121,8 @@ def _examine(model):
     layer = model.get_output_embeddings()
     if getattr(layer, "weight", None) is None:
         raise ValueError(f"model has no language-model head {needed}")
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
-        with torch.no_grad():
-            return layer.weight.shape[0], _try_out(model, layer, kind)
-    finally:
-        for module in training:  # module by module: a part that was frozen in evaluation mode stays so
-            module.training = True
+    with evaluation_mode(model), torch.no_grad():
+        return layer.weight.shape[0], _try_out(model, layer, kind)
 
 
 def _try_out(model, layer, kind):
@@ -135,7 +131,7 @@ def _try_out(model, layer, kind):
     last = min(len(layer.weight), len(model.get_input_embeddings().weight)) - 1
     probe, seen = torch.tensor([[0, 0], [0, last]], device=layer.weight.device), []
     try:
-        with _Hook(layer, lambda hidden, logits: seen.append(hidden)):
+        with layer.register_forward_hook(lambda layer, given, logits: seen.append(given[0])):
             logits = _run(model, "logits", probe).float()
     except Exception as err:  # whatever its forward pass raises
         why = (str(err).strip().splitlines() or [type(err).__name__])[0]
@@ -159,20 +155,7 @@ def _try_out(model, layer, kind):
         return f"the head of {kind} is given more than the last hidden states (scaled or transformed)"
     # In place of the head's output stand numbers so large that a cap shows, and a scale anyway.
     put = torch.linspace(-LARGE, LARGE, len(layer.weight), device=probe.device).to(hidden.dtype).expand(2, 2, -1)
-    with _Hook(layer, lambda hidden, logits: put.clone()):
+    with layer.register_forward_hook(lambda layer, given, logits: put.clone()):
         logits = _run(model, "logits", probe)
     same = logits.shape == put.shape and torch.equal(logits.float(), put.float())
     return None if same else f"the logits of {kind} are more than a product with its head (scaled or capped)"
-
-
-class _Hook:
-    """While it is open, `look(input, output)` is called after a layer's forward pass; what it returns is the output."""
-
-    def __init__(self, layer, look):
-        self.layer, self.look = layer, look
-
-    def __enter__(self):
-        self.handle = self.layer.register_forward_hook(lambda layer, given, output: self.look(given[0], output))
-
-    def __exit__(self, *problem):
-        self.handle.remove()

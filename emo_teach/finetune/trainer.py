@@ -9,6 +9,7 @@ import transformers
 from tqdm.auto import tqdm
 
 from ..losses import objective
+from ..measure.reading import evaluation_mode
 from . import folder
 
 UNSET = ("", "0", "n", "no", "f", "false", "off", "none")
@@ -35,18 +36,14 @@ def evaluate(wrapper, ids, labels, batch_size=32, precision="fp32"):
     """
     device = next(wrapper.parameters()).device
     plain, count = objective("ce"), int((labels[:, 1:] != -100).sum())
-    sums, training = torch.zeros(2, dtype=torch.float64), wrapper.training
+    sums = torch.zeros(2, dtype=torch.float64)
     low = torch.autocast(device.type, dtype=TYPES.get(precision, torch.bfloat16), enabled=precision in TYPES)
-    wrapper.eval()
-    try:
-        with torch.no_grad(), low:
-            for start in range(0, len(ids), batch_size):
-                part = slice(start, start + batch_size)
-                outputs, wanted = wrapper.outputs(ids[part].to(device)), labels[part].to(device)
-                both = [wrapper.loss(outputs, wanted, goal, "sum").double().cpu() for goal in (None, plain)]
-                sums += torch.stack(both)
-    finally:
-        wrapper.train(training)
+    with evaluation_mode(wrapper), torch.no_grad(), low:
+        for start in range(0, len(ids), batch_size):
+            part = slice(start, start + batch_size)
+            outputs, wanted = wrapper.outputs(ids[part].to(device)), labels[part].to(device)
+            both = [wrapper.loss(outputs, wanted, goal, "sum").double().cpu() for goal in (None, plain)]
+            sums += torch.stack(both)
     return dict(zip(("valid_loss", "valid_ce"), (sums / count).tolist(), strict=True))
 
 

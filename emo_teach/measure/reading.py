@@ -19,18 +19,24 @@ NUMBERS = 2**26  # logits in one go: some 1.3 GiB with their copies in float64
 
 
 @contextmanager
-def _evaluating(model):
-    """The model in evaluation mode, without gradients, its mode restored in the end."""
-    import torch
-
+def evaluation_mode(model):
+    """The model in evaluation mode, its mode restored in the end."""
     training = [module for module in model.modules() if module.training]
     model.eval()
     try:
-        with torch.inference_mode():
-            yield
+        yield
     finally:
         for module in training:  # module by module: a part that was frozen in evaluation mode stays so
             module.training = True
+
+
+@contextmanager
+def _evaluating(model):
+    """The model in evaluation mode, without gradients."""
+    import torch
+
+    with evaluation_mode(model), torch.inference_mode():
+        yield
 
 
 def _blocks(model, ids, batch, name="ids", extra=0, least=1):
