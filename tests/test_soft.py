@@ -83,7 +83,7 @@ def test_one_hot_labels_give_the_closed_form():
         (lambda: soft.soft_objective("ce")(torch.zeros(0, 2), torch.ones(0, 2)), "labels is empty"),
         (
             lambda: soft.soft_objective("ce")(torch.zeros(1, 2), torch.ones(1, 2, device="meta")),
-            r"logits are on cpu, labels on meta: move the labels with labels.to\('cpu'\)",
+            r"labels is on meta, but logits is on cpu: use labels.to\('cpu'\)",
         ),
         (lambda: transformed(torch.zeros(1, 2), torch.ones(1, 2), "exp"), "'exp'"),
         (lambda: transformed(torch.zeros(1, 2), torch.ones(2, 1), "log"), "same shape"),

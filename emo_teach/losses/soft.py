@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from .. import inputs, transport
-from .objectives import _check_floats
+from .objectives import _check_devices, _check_floats
 
 NAMES = ("ce", "bound", "emd", "sinkhorn", "sinkhorn-divergence", "debiased")
 
@@ -77,9 +77,7 @@ class SoftObjective:
             raise ValueError(f"{shapes} must have the same shape (N, V)")
         if self.cost is not None and len(self.cost) != logits.shape[1]:
             raise ValueError(f"logits have {logits.shape[1]} tokens, but the cost has {len(self.cost)}")
-        if logits.device != labels.device:
-            where = f"logits are on {logits.device}, labels on {labels.device}"
-            raise ValueError(f"{where}: move the labels with labels.to({str(logits.device)!r})")
+        _check_devices("logits", logits, labels=labels)
         if labels.numel() == 0:
             raise ValueError(f"labels is empty (shape {tuple(labels.shape)})")
         narrow = labels.is_floating_point() and labels.dtype != torch.float64
