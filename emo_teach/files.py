@@ -99,8 +99,8 @@ def whole_folder(out, marker, made_by):
 
 
 @contextlib.contextmanager
-def alone(*folders):
-    """Keep everyone else who calls this out of some folders; ValueError when one of them is in use already.
+def alone(*folders, work="run"):
+    """Keep everyone else who calls this out of some folders; ValueError when `work` of another is on in one of them.
 
     The lock is the system's, on the folder itself: it leaves no file behind and ends with its process, even a killed
     one. Over a network it may hold on this machine only. Where the system has no such locks, a warning says so.
@@ -114,9 +114,9 @@ def alone(*folders):
                 held.callback(os.close, handle)
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise ValueError(f"{folder} is in use by another run: wait for its end") from None
+                raise ValueError(f"{folder} is in use by another {work}: wait for its end") from None
             except (ImportError, OSError):
-                warnings.warn(f"{folder} cannot be locked here: start no second run in it", stacklevel=3)
+                warnings.warn(f"{folder} cannot be locked here: start no second {work} in it", stacklevel=3)
         yield
 
 

@@ -574,7 +574,7 @@ def test_all_submissions_are_accounted_for(graded):
 def test_nothing_is_left_running_or_lying_about(graded):
     _, _, folder, _ = graded
     assert not _running(b"2345.25") and not _running(str(folder).encode())
-    left = {"grades.csv", "manual.csv", "feedback", "results", "grading.json", ".lock"}
+    left = {"grades.csv", "manual.csv", "feedback", "results", "grading.json"}
     assert {path.name for path in (folder / "out").iterdir()} == left
 
 

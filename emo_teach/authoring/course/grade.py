@@ -6,7 +6,6 @@ What grading leaves behind: `grades.csv`, the lines of `manual.csv` that wait fo
 
 import contextlib
 import csv
-import fcntl
 import hashlib
 import html
 import io
@@ -20,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ...files import need, refuse_foreign, write_whole
+from ...files import alone, need, refuse_foreign, write_whole
 from . import release, submissions
 from .limits import Limits
 
@@ -65,11 +64,7 @@ def grade_course(folder, course="build/course", out="build/grades", limits=None,
 @contextlib.contextmanager
 def _alone(out):
     """Two gradings must not write into one folder. Scratch folders of a killed one are removed."""
-    with open(out / ".lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise ValueError(f"another grading is at work in {out}") from None
+    with alone(out, work="grading"):
         shutil.rmtree(out / "scratch", ignore_errors=True)
         yield
         shutil.rmtree(out / "scratch", ignore_errors=True)
