@@ -36,10 +36,7 @@ METHODS = {  # name: (objective, head, how the cost embedding is kept), and the 
     "EMO fused, int8 cost": (EMO, "fused", "int8", "....", "-."),
     PACKAGE: (EMO, "package", None, "xx", "--"),
 }
-TORCH = (
-    "torch's CE",
-    "torch's CE, tuned",
-)  # torch.nn.functional.linear_cross_entropy: its default, and the fastest chunk
+TORCH = ("torch's CE", "torch's CE, tuned")  # linear_cross_entropy of torch: its default, and the fastest chunk
 TORCH_CHUNKS = (64, 128, 256, 512, 1024)  # tokens at a time, tried on one batch each
 BASE, PROBE, POT, HIGHS = "CE plain", "one large product", "exact EMD, POT", "exact EMD, HiGHS"
 TARGETS = ("uniform", "Zipf")  # how labels are drawn
@@ -212,11 +209,9 @@ def ready(name, given, optimizer=None, chunk=256):
     if head != "package":
         goal = objective(goal, kept and CostEmbedding(weight.detach(), getattr(torch, kept)))
 
-    chunks = {TORCH[0]: None, TORCH[1]: chunk}
-
     def layer_loss(hidden, labels):
         if head == "torch":
-            options = torch.nn.LinearCrossEntropyOptions(batch_chunk_size=chunks[name])
+            options = torch.nn.LinearCrossEntropyOptions(batch_chunk_size=chunk if name == TORCH[1] else None)
             return torch.nn.functional.linear_cross_entropy(hidden, weight, labels, options=options)
         if head == "fused":
             return fused_loss(hidden, weight, labels, goal)
@@ -307,9 +302,8 @@ def measure(cases, plan, peaks=False):
             names.remove(name)
         given, optimizer = prepare(case)
         chunk = tuned(given, batch(case, 0), benchmark.timer) if TORCH[1] in names else None
-        steps = {name: ready(name, given, optimizer, chunk) for name in names} | {
-            PROBE: lambda _: torch.mm(a, b, out=out)
-        }
+        steps = {name: ready(name, given, optimizer, chunk) for name in names}
+        steps[PROBE] = lambda _: torch.mm(a, b, out=out)
         seconds = interleaved(steps, lambda seed, case=case: batch(case, seed), plan.repeats, benchmark.timer)
         per_product = seconds.pop(PROBE) / plan.probe**3 * case.N * case.V * case.d
         distinct = statistics.mean(batch(case, seed)[1].unique().numel() for seed in range(1, plan.repeats + 1))

@@ -93,8 +93,7 @@ def _parts(labels, chunk, size):
     first[::chunk] = True
     group = first.cumsum(0) - 1
     distinct = torch.empty_like(labels).scatter_(0, group, labels)
-    told = torch.cat([group[::chunk], group[-1:] + 1, labels[:1], labels[-1:]]).tolist()
-    *starts, low, high = told
+    *starts, low, high = torch.cat([group[::chunk], group[-1:] + 1, labels[:1], labels[-1:]]).tolist()
     if low < 0 or high >= size:
         _check_labels(labels, size)
     pieces = zip(labels.split(chunk), pairwise(starts), group.split(chunk), strict=True)
@@ -232,7 +231,7 @@ class _Chunk:
             self.towards, self.costs = self.cost.towards(distinct, z.dtype), costs
         self.insides = [slice(0, len(h))]
         if len(self.blocks) > 1:  # labels are sorted: those inside a block stand together
-            edges = torch.arange(0, len(z) + BLOCK, BLOCK)
+            edges = torch.tensor([*(block.start for block in self.blocks), len(z)])
             self.insides = [slice(a, b) for a, b in pairwise(torch.searchsorted(self.labels, edges).tolist())]
         tops, rests, sums, emos, targets, scratch = [], [], [], [], [], None
         for block, inside in zip(self.blocks, self.insides, strict=True):
