@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .. import worked
+from .. import divergences, worked
 from ..explorers.simplex import CORNERS
 from ..pictures import COLOURS, drawing, look
 
@@ -44,7 +44,7 @@ def training_paths(tau, cost, paths):
         sides[0].legend(fontsize=8.5, loc="upper right", ncols=2)
         _simplex_paths(triangle, tau, cost, paths)
     ends = {"true shares": tau} | {f"end of {name}": path[-1] for name, path in paths.items()}
-    off = f"CE ends {0.5 * np.abs(paths['CE'][-1] - tau).sum():.2f} from the true shares (total variation)"
+    off = f"CE ends {divergences.total_variation(paths['CE'][-1], tau):.2f} from the true shares (total variation)"
     last = paths["transport"][-1]
     alt = f"{off}; one-hot transport walks to {worked.TOKENS[last.argmax()]}, which ends at {last.max():.2f}."
     rows = [(name, *(f"{x:.2f}" for x in p)) for name, p in ends.items()]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .. import worked
+from .. import divergences, worked
 from ..explorers.simplex import CORNERS
 from ..pictures import COLOURS, drawing, look
 
@@ -45,12 +45,12 @@ def rest_points(tau, ends, corner):
             axes.text(x, y + shift, token, ha="center", va="center", fontsize=10)
         axes.set(xlim=(-0.1, 1.1), ylim=(-0.13, 0.95), aspect="equal")
         axes.legend(fontsize=9.5, loc="center left", bbox_to_anchor=(1.02, 0.5), labelspacing=0.8)
-    apart = {name: 0.5 * np.abs(p - tau).sum() for name, p in ends.items()}
-    by_distance = sorted(apart, key=apart.get)
-    near, far = (f"{name} {apart[name]:.2f}" for name in (by_distance[0], by_distance[-1]))
-    goes = f"EMO alone goes to the corner {worked.TOKENS[corner]}"
-    alt = f"{goes}; nearest to the true shares rests {near} off, farthest {far}."
     alone = np.eye(len(tau))[corner]
     places = {"true shares τ": tau, **ends, "emo alone": alone}
-    rows = [(name, *(f"{x:.2f}" for x in p), f"{0.5 * np.abs(p - tau).sum():.2f}") for name, p in places.items()]
+    off = {name: divergences.total_variation(p, tau) for name, p in places.items()}
+    by_distance = sorted(ends, key=off.get)
+    near, far = (f"{name} {off[name]:.2f}" for name in (by_distance[0], by_distance[-1]))
+    goes = f"EMO alone goes to the corner {worked.TOKENS[corner]}"
+    alt = f"{goes}; nearest to the true shares rests {near} off, farthest {far}."
+    rows = [(name, *(f"{x:.2f}" for x in p), f"{off[name]:.2f}") for name, p in places.items()]
     return figure, alt, [("rests at", *worked.TOKENS, "total variation from τ"), *rows]
