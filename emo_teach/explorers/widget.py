@@ -250,7 +250,12 @@ def settings_for(controls, given):
     return {name: given.get(name, control.value) for name, control in known.items()}
 
 
-def tie(compute, draw, controls, given, idle=None):
+def all_active(settings):
+    """What `idle` says where every control has an effect: none rests."""
+    return {}
+
+
+def tie(compute, draw, controls, given, idle=all_active):
     """The widget, an ipywidgets `VBox`: controls above one picture that follows them at once.
 
     `compute(**settings)` gives data, `draw(data)` a `Picture`, which is kept and updated. Where settings give a
@@ -265,18 +270,17 @@ class _Tied:
     """What stands in the page, and how it follows the controls."""
 
     def __init__(self, compute, draw, controls, given, idle):
-        self.compute, self.idle = compute, idle or (lambda settings: {})
+        self.compute, self.idle = compute, idle
         self.settings = settings_for(controls, given)
-        data = compute(**self.settings)
-        self.picture = draw(data)
+        self.picture = draw(compute(**self.settings))
         self.rows = [_Row(control, self.settings[control.name]) for control in controls]
         self.timer, self.showing = None, False
-        self._build(self.picture.numbers(data))
-        self._show(data)
+        self._build()
+        self._show()
         for row in self.rows:
             row.source.observe(lambda change, row=row: self._follow(row), names="value")
 
-    def _build(self, numbers):
+    def _build(self):
         from ipywidgets import HTML, Box, Checkbox, Layout, VBox, jsdlink
         from traitlets import CUnicode
 
@@ -300,7 +304,8 @@ class _Tied:
         fold = Checkbox(description="Show the numbers", indent=False, layout={"width": "auto"}, **_tip())
         fold.add_class("emo-fold")
         parts = [controls, waiting, part("sign", SIGN), self.note, self.page]
-        self.view = VBox([part("style", CSS), *parts, *([fold, self.table] if numbers else []), self.status])
+        numbers = [fold, self.table] if self.picture.numbers(self.picture.data) else []
+        self.view = VBox([part("style", CSS), *parts, *numbers, self.status])
         self.view.add_class("emo-explorer")
 
     def _follow(self, row):
@@ -311,13 +316,14 @@ class _Tied:
         try:
             for each in self.rows:
                 each.control.check(self.settings[each.control.name], each.control.label)
-            self._show(self.compute(**self.settings))
+            self.picture.set(self.compute(**self.settings))
+            self._show()
         except ValueError as err:
             self._note(f"{err}. The picture stays as it was.")
         self._later()
 
-    def _show(self, data):
-        self.picture.set(data)
+    def _show(self):
+        data = self.picture.data
         self.page.value, self.table.value = self.picture.to_img(), table(self.picture.numbers(data))
         self._note("")
         rest, used = self.idle(self.settings), getattr(data, "settings", {})
@@ -349,14 +355,14 @@ class _Tied:
         self.showing = False
 
 
-def explorer(compute, draw, controls, idle=None):
+def explorer(compute, draw, controls, idle=all_active):
     """The function that a lesson calls: `tie` with an explorer's own layers, and any control's start given by name."""
 
     def widget(**settings):
         return tie(compute, draw, controls, settings, idle)
 
     names = ", ".join(f"{c.name} ({c.label}) = {c.value!r}" for c in controls)
-    widget.idle = idle or (lambda settings: {})
+    widget.idle = idle
     widget.__doc__ = f"The widget. Settings, by name: {names}."
     return widget
 
