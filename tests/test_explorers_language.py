@@ -1,7 +1,6 @@
 """Explorers of lesson 07: numbers against the metrics, continuations against the world, curves as they were logged."""
 
 import re
-from pathlib import Path
 from unittest import mock
 
 import numpy as np
@@ -9,6 +8,7 @@ import pytest
 
 pytest.importorskip("transformers")
 
+from emo_teach.authoring import build
 from emo_teach.explorers import lesson07_frontier, lesson07_samples
 from emo_teach.explorers import lesson07_training_curves as curves
 from emo_teach.measure import mauve, oracle
@@ -23,10 +23,7 @@ def bench():
     return lesson07_samples.demo()
 
 
-LESSONS = Path(__file__).parents[1] / "emo_teach" / "authoring" / "sources" / "lessons"
-WRITTEN = [
-    text for path in LESSONS.glob("*.py") for text in re.findall(r'encode\("([^"]+)"\)', path.read_text("utf-8"))
-]
+WRITTEN = [text for path in build.sources() for text in re.findall(r'encode\("([^"]+)"\)', path.read_text("utf-8"))]
 
 
 @pytest.mark.parametrize("prompt", [*lesson07_samples.PROMPTS, *WRITTEN])

@@ -1,7 +1,6 @@
 """Still pictures and what explorers draw: a short alt text, numbers that are computed, nothing cut off or faint."""
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +8,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 
 from emo_teach import figures, pictures, transport, worked
+from emo_teach.authoring import build
 from tests.test_explorers import EXPLORERS, computed, module, picture, settings_to_try
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -123,7 +123,6 @@ CASES = {
     "varied": lambda d, seed: (rows_of("questions", seed), "emd_classes"),
     "soft_training": lambda d, seed: (rows_of("soft_labels", seed),),
 }
-LESSONS = Path(__file__).parents[1] / "emo_teach" / "authoring" / "sources" / "lessons"
 PANELS = EXPLORERS
 
 
@@ -218,7 +217,7 @@ def test_what_is_cut_off_is_found():
 
 def test_every_column_of_a_table_has_a_header_in_words():
     """A screen reader skips formulas, and an empty cell heads nothing."""
-    pages = [path.read_text("utf-8") for path in LESSONS.glob("*.py")]
+    pages = [path.read_text("utf-8") for path in build.sources()]
     heads = [head for page in pages for head in re.findall(r"^# \|(.+)\|\n# \|[ :|-]+$", page, re.MULTILINE)]
     cells = [re.sub(r"\$[^$]*\$", "", cell) for head in heads for cell in head.split("|")]
     assert len(heads) > 3 and all(re.search(r"\w\w", cell) for cell in cells), cells
